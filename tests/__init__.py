@@ -1,0 +1,1 @@
+"""The template's own tests: every combination of answers is rendered, checked and run."""

@@ -1,0 +1,1 @@
+"""What the tests stand on: reading the questions, rendering, and running what was rendered."""

@@ -1,0 +1,136 @@
+"""Which combinations of answers are tested: all of them where that is affordable, else a covering set.
+
+A combination is written `database+feature+feature`, and at the end the answers to further questions where they
+differ from the default: `postgresql+auth+redis+ci-none+kubernetes`.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import combinations, islice, product
+from typing import TYPE_CHECKING, Any
+
+from tests.machinery.questions import DATABASE, Axis, Questions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+#: So many combinations are run exhaustively by default; the toggles asked first come first.
+EXHAUSTIVE = 64
+
+_CANDIDATES = 60
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One answer to each closed question."""
+
+    id: str
+    choices: tuple[tuple[str, Any], ...]
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """The answers by question."""
+        return dict(self.choices)
+
+
+def combine(questions: Questions, answers: dict[str, Any]) -> Combination:
+    """The combination for these answers. A question left out gets its default; a toggle, no."""
+    axes = (
+        questions.databases,
+        *(Axis(name, (False, True)) for name in questions.toggles),
+        *questions.extras,
+    )
+    unknown = answers.keys() - {axis.name for axis in axes}
+    if unknown:
+        raise ValueError(f"No such closed question: {', '.join(sorted(unknown))}")
+    full = {axis.name: answers.get(axis.name, axis.default) for axis in axes}
+    words = [str(full[DATABASE]), *(name for name in questions.toggles if full[name])]
+    words += [_word(axis, full[axis.name]) for axis in questions.extras if full[axis.name] != axis.default]
+    return Combination("+".join(words), tuple(full.items()))
+
+
+def parse(questions: Questions, text: str) -> Combination:
+    """The combination with this id. Raises ValueError, saying which words are known."""
+    known: dict[str, tuple[str, Any]] = {
+        str(value): (DATABASE, value) for value in questions.databases.values
+    }
+    known |= {name: (name, True) for name in questions.toggles}
+    known |= {
+        _word(axis, value): (axis.name, value) for axis in questions.extras for value in axis.values[1:]
+    }
+    words = text.split("+")
+    if strange := [word for word in words if word not in known]:
+        raise ValueError(f"Unknown in {text!r}: {', '.join(strange)}. Known words: {', '.join(known)}")
+    return combine(questions, dict(known[word] for word in words))
+
+
+def default_set(questions: Questions) -> list[Combination]:
+    """The default run: the toggles asked first with each database, a 3-wise cover, the extremes."""
+    few = questions.toggles
+    while len(few) and len(questions.databases.values) * 2 ** len(few) > EXHAUSTIVE:
+        few = few[:-1]
+    return _unique([*extremes(questions), *exhaustive(questions, few), *cover(questions, 3)])
+
+
+def full_set(questions: Questions) -> list[Combination]:
+    """The full run: every toggle with each database, and a cover for the further questions."""
+    return _unique([*extremes(questions), *exhaustive(questions, questions.toggles), *cover(questions, 3)])
+
+
+def exhaustive(questions: Questions, toggles: Sequence[str]) -> list[Combination]:
+    """All choices among these toggles, with each database."""
+    names = (DATABASE, *toggles)
+    values = (questions.databases.values, *((False, True) for _ in toggles))
+    return [combine(questions, dict(zip(names, row, strict=True))) for row in product(*values)]
+
+
+def extremes(questions: Questions) -> list[Combination]:
+    """Nothing and everything, with each database."""
+    everything = dict.fromkeys(questions.toggles, True)
+    last = {axis.name: axis.values[-1] for axis in questions.extras}
+    return [
+        combine(questions, {DATABASE: database, **answers})
+        for database in questions.databases.values
+        for answers in ({}, {**everything, **last})
+    ]
+
+
+def cover(questions: Questions, strength: int) -> list[Combination]:
+    """Combinations in which any so many answers meet at least once: greedy, and the same on every machine."""
+    axes = _axes(questions)
+    missing = set(_tuples(axes, strength))
+    chance = random.Random(0)  # noqa: S311 - it must repeat itself
+    chosen = []
+    while missing:
+        wanted = dict(min(missing, key=repr))
+        rows = islice(_rows(axes, wanted, chance), _CANDIDATES)
+        best = max(rows, key=lambda row: sum(group <= row.items() for group in missing))
+        missing = {group for group in missing if not group <= best.items()}
+        chosen.append(combine(questions, best))
+    return chosen
+
+
+def _axes(questions: Questions) -> tuple[Axis, ...]:
+    toggles = (Axis(name, (False, True)) for name in questions.toggles)
+    return (questions.databases, *toggles, *questions.extras)
+
+
+def _tuples(axes: Sequence[Axis], strength: int) -> Iterator[frozenset[tuple[str, Any]]]:
+    for group in combinations(axes, min(strength, len(axes))):
+        for values in product(*(axis.values for axis in group)):
+            yield frozenset((axis.name, value) for axis, value in zip(group, values, strict=True))
+
+
+def _rows(axes: Sequence[Axis], wanted: dict[str, Any], chance: random.Random) -> Iterator[dict[str, Any]]:
+    while True:
+        yield {axis.name: chance.choice(axis.values) for axis in axes} | wanted
+
+
+def _word(axis: Axis, value: object) -> str:
+    return axis.name if value is True else f"{axis.name}-{str(value).lower()}"
+
+
+def _unique(combinations: Iterable[Combination]) -> list[Combination]:
+    return list({combination.id: combination for combination in combinations}.values())
