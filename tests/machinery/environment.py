@@ -1,0 +1,90 @@
+"""One environment with everything that any combination declares, built once and shared by all of them.
+
+That each project declares what it needs is proven elsewhere: by a check on its imports and by isolated installs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.machinery.combinations import combine, exhaustive, extremes
+from tests.machinery.rendering import ROOT, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.machinery.questions import Questions
+
+CACHE = ROOT / ".cache"
+
+
+def uv() -> str:
+    """The uv that runs these tests, else the one on PATH."""
+    found = os.environ.get("UV") or shutil.which("uv")
+    if found is None:
+        raise RuntimeError("uv was not found; run the tests by `python3 -m uv run pytest`")
+    return found
+
+
+def declared(pyproject: Path, *groups: str) -> set[str]:
+    """Names of the distributions that a project declares, in its dependencies and in these groups."""
+    data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    lines = list(data["project"].get("dependencies", ()))
+    for group in groups:
+        lines += [line for line in data["dependency-groups"][group] if isinstance(line, str)]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def shared_environment(questions: Questions, template: Path, scratch: Path) -> Path:
+    """The interpreter of the shared environment, built unless one for these declarations is there."""
+    projects = [
+        _declarations(questions, template, scratch / "everything", answers) for answers in _widest(questions)
+    ]
+    texts = sorted({_dependency_tables(path) for path in projects})
+    key = hashlib.sha256(json.dumps([sys.version, texts]).encode()).hexdigest()[:16]
+    place = CACHE / f"shared-{key}"
+    python = place / "bin" / "python"
+    if not (place / "complete").exists():
+        CACHE.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+        _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(place))
+        wanted = [item for path in projects for item in ("-r", str(path), "--group", f"{path}:dev")]
+        _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *wanted)
+        (place / "complete").touch()
+    return python
+
+
+def _widest(questions: Questions) -> list[dict[str, object]]:
+    """Answers whose declarations together are those of all: a feature's may depend on one other answer."""
+    single = [
+        combine(questions, combination.answers)
+        for toggle in questions.toggles
+        for combination in exhaustive(questions, (toggle,))
+    ]
+    return [combination.answers for combination in (*extremes(questions), *single)]
+
+
+def _declarations(questions: Questions, template: Path, scratch: Path, answers: dict[str, object]) -> Path:
+    place = scratch / combine(questions, answers).id
+    return render(template, place, answers, only=("pyproject.toml",)) / "pyproject.toml"
+
+
+def _dependency_tables(pyproject: Path) -> str:
+    data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    return json.dumps([data["project"].get("dependencies"), data.get("dependency-groups")])
+
+
+def _uv(*arguments: str) -> None:
+    result = subprocess.run([uv(), *arguments], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"uv {' '.join(arguments)} failed:\n{result.stderr}")

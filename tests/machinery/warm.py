@@ -1,0 +1,120 @@
+"""The client of a warm process: run a program in a rendered project without paying for its imports again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+SERVER = Path(__file__).with_name("warm_server.py")
+
+#: What a job sees of the developer's environment: their settings must not change an outcome.
+_INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: exit status (negative: the signal), CPU and wall seconds, what it printed."""
+
+    status: int
+    cpu: float
+    wall: float
+    output: str
+
+    def tail(self, lines: int = 60) -> str:
+        """The end of the output."""
+        return "\n".join(self.output.splitlines()[-lines:])
+
+
+class WarmProcess:
+    """One warm process; it serves one job at a time. A context manager."""
+
+    def __init__(self, python: Path, modules: Path) -> None:
+        """Take the interpreter of the shared environment and the list of modules to load."""
+        self._command = [str(python), "-P", str(SERVER), str(modules)]
+        self._environment = base_environment(python)
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the process and wait until it has loaded its modules."""
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            self._command, stdin=pipe, stdout=pipe, text=True, env=self._environment
+        )
+        threads = self._answer()["threads"]
+        if threads != 1:
+            raise RuntimeError(f"The warm process has {threads} threads; to fork is safe with one only")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process: it stops when its input ends."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def run(
+        self,
+        module: str,
+        *arguments: str,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 120,
+        **options: Any,  # noqa: ANN401 - JSON
+    ) -> Outcome:
+        """Run `python -m module` (or a function, `module:name`) in this directory."""
+        output = directory.parent / f"{directory.name}.log"
+        output.unlink(missing_ok=True)
+        job = {
+            "module": module,
+            "arguments": arguments,
+            "directory": str(directory),
+            "environment": {**self._environment, **(environment or {})},
+            "output": str(output),
+            "timeout": timeout,
+            **options,
+        }
+        answer = self._ask(job)
+        text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
+        output.unlink(missing_ok=True)
+        return Outcome(answer["status"], answer["cpu"], answer["wall"], text)
+
+    def _ask(self, job: dict[str, Any]) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The warm process ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def base_environment(python: Path) -> dict[str, str]:
+    """The environment of a job: little of the developer's, and the programs of the shared environment first."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {
+        **kept,
+        "PATH": f"{python.parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        "VIRTUAL_ENV": str(python.parent.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+        # A library that computes on several threads starts them when it is imported.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }

@@ -1,0 +1,167 @@
+"""A Python process with the third-party imports loaded, which forks a child for each job.
+
+Run by the interpreter of the shared environment, so it uses the standard library only. A job is one line of JSON on
+standard input, its outcome one line on standard output. The parent imports nothing of a rendered project and has one
+thread: whatever a project imports, starts or breaks lives and dies in a child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+def main() -> None:
+    """Load what the file named on the command line lists, then serve until standard input ends."""
+    listing = Path(sys.argv[1])
+    _load(json.loads(listing.read_text()) if listing.is_file() else [])
+    print(json.dumps({"threads": _threads()}), flush=True)
+    signal.signal(signal.SIGALRM, _time_is_up)
+    for line in sys.stdin:
+        print(json.dumps(_run(json.loads(line))), flush=True)
+
+
+def _load(modules: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for answers
+        for name in modules:
+            # A module that can't be imported out of its turn costs each child its import, nothing else.
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    warnings.resetwarnings()
+    gc.collect()
+    gc.freeze()
+
+
+def _threads() -> int:
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
+
+
+def _run(job: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        _become(job)
+    signal.setitimer(signal.ITIMER_REAL, job["timeout"])
+    try:
+        status, usage = os.wait4(child, 0)[1:]
+    except TimeoutError:
+        os.killpg(child, signal.SIGKILL)
+        status, usage = os.wait4(child, 0)[1:]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what it left running
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "wall": time.perf_counter() - started,
+    }
+
+
+def _time_is_up(*_: object) -> NoReturn:
+    raise TimeoutError
+
+
+def _become(job: dict[str, Any]) -> NoReturn:
+    """Turn this child into what `python -m module arguments` would be in the job's directory, and end it."""
+    status = 70
+    try:
+        os.setsid()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        os.chdir(job["directory"])
+        output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        faulthandler.dump_traceback_later(max(job["timeout"] - 2, 1), exit=False)
+        os.environ.clear()
+        os.environ.update(job["environment"])
+        sys.path[0] = job["directory"]
+        status = _alone(job["alone"]) if "alone" in job else _call(job["module"], job["arguments"])
+        if "record" in job:
+            Path(job["record"]).write_text(json.dumps(_third_party(job["directory"])))
+    except BaseException:  # noqa: BLE001 - nothing of the child may run on in the parent's code
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _call(module: str, arguments: list[str]) -> int:
+    """Run `module`, or the function `module:name`, as a program; the exit status."""
+    name, _, function = module.partition(":")
+    sys.argv = [name, *arguments]
+    result: Any = 0
+    try:
+        if function:
+            result = getattr(importlib.import_module(name), function)()
+        else:
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        result = ended.code
+    if isinstance(result, str):
+        print(result, file=sys.stderr)
+        return 1
+    return int(result or 0)
+
+
+def _alone(request: dict[str, Any]) -> int:
+    """Import each module in a child of its own; write what each one loaded of the project, or its error."""
+    reports = {}
+    for name in request["modules"]:
+        receiver, sender = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(receiver)
+            report: dict[str, Any] = {}
+            try:
+                importlib.import_module(name)
+                report["files"] = sorted(_project_files(request["package"]))
+            except BaseException:  # noqa: BLE001 - the report tells
+                report["error"] = traceback.format_exc(limit=-6)
+            with os.fdopen(sender, "w") as pipe:
+                json.dump(report, pipe)
+            os._exit(0)
+        os.close(sender)
+        with os.fdopen(receiver) as pipe:
+            reports[name] = json.loads(pipe.read() or '{"error": "the process died"}')
+        os.waitpid(child, 0)
+    Path(request["reports"]).write_text(json.dumps(reports))
+    return 0
+
+
+def _project_files(package: str) -> set[str]:
+    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] == package]
+    files = [getattr(module, "__file__", None) for module in loaded]
+    return {os.path.relpath(file) for file in files if isinstance(file, str)}
+
+
+def _third_party(directory: str) -> list[str]:
+    """What is loaded and isn't the project's, in the order in which it was."""
+    names = []
+    for name, module in list(sys.modules.items()):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+        if origin.startswith(sys.prefix) and not origin.startswith(directory):
+            names.append(name)
+    return names
+
+
+if __name__ == "__main__":
+    main()
