@@ -97,9 +97,7 @@ class Questions:
         for first, *patterns, last in blocks:
             guard = _GUARD.match(first.strip())
             if guard is None or last.strip() != "{% endif %}":
-                raise ValueError(
-                    f"A block of _exclude is not one `if` around patterns, but begins with: {first}"
-                )
+                raise ValueError(f"A block of _exclude must be one `if` around patterns: {first}")
             manifests.append(Manifest(guard["condition"], tuple(line.strip() for line in patterns)))
         return tuple(manifests)
 

@@ -57,9 +57,8 @@ class WarmProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the process: it stops when its input ends."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+        if self._process is not None:
+            self._process.__exit__(kind, error, trace)  # closes its pipes and waits
 
     def run(
         self,

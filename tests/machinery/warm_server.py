@@ -35,13 +35,12 @@ def main() -> None:
 
 
 def _load(modules: list[str]) -> None:
-    warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(sys.stderr):  # standard output is for answers
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for answers
+        warnings.simplefilter("ignore")
         for name in modules:
             # A module that can't be imported out of its turn costs each child its import, nothing else.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
-    warnings.resetwarnings()
     gc.collect()
     gc.freeze()
 

@@ -1,0 +1,44 @@
+"""A database of its own for a check that needs one: a file, or one created on the run's PostgreSQL and dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from itertools import count
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+_numbers = count()
+
+
+@contextlib.contextmanager
+def empty_database(kind: str, server: str | None, directory: Path) -> Generator[str]:
+    """The URL of an empty database, as a rendered project's DATABASE_URL wants it."""
+    if kind == "sqlite":
+        file = directory / f"check-{os.getpid()}-{next(_numbers)}.db"
+        yield f"sqlite+aiosqlite:///{file}"
+        for path in directory.glob(f"{file.name}*"):
+            path.unlink()
+        return
+    if server is None:
+        raise RuntimeError("This combination needs the run's PostgreSQL, which was not started")
+    name = f"keel_check_{os.getpid()}_{next(_numbers)}"
+    asyncio.run(_execute(server, f'CREATE DATABASE "{name}"'))
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _execute(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(server.replace("+asyncpg", ""))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,177 @@
+"""Everything that is done to one combination, in one worker process: render, check, run its own tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.machinery import imports, modules, texts
+from tests.machinery.databases import empty_database
+from tests.machinery.memoising import memoise_compiling
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.rendering import render
+from tests.machinery.reuse import Reuse
+from tests.machinery.warm import Outcome, WarmProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.machinery.combinations import Combination
+
+#: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination.
+SUITE = ("--assert=plain", "-q", "-p", "no:cacheprovider", "--no-header", "-m", "not fuzz")
+#: The same, with the failed assertions explained. What is loaded already can't be rewritten, nor need it be.
+EXPLAIN = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "--no-header",
+    "-m",
+    "not fuzz",
+    "-x",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker needs: the template, the shared interpreter, the server, a directory for results."""
+
+    template: Path
+    python: Path
+    scratch: Path
+    server: str | None = None
+
+    @property
+    def warm_modules(self) -> Path:
+        """The list of modules that a warm process loads."""
+        return self.python.parent.parent / "warm.json"
+
+
+@dataclass
+class Report:
+    """What was found out about one combination."""
+
+    id: str
+    problems: dict[str, str] = field(default_factory=dict)
+    suite: str = "did not run"
+    passed: bool = False
+    cpu: float = 0.0
+    same_as: str = ""
+    reproduce: str = ""
+
+    def note(self, check: str, found: Iterable[str]) -> None:
+        """Keep what a check found, if anything."""
+        if text := "\n".join(found):
+            self.problems[check] = text
+
+
+def examine(combination: Combination, bench: Bench, warm: WarmProcess, *, keep: bool = False) -> Report:
+    """Render and examine a combination. The result stays on disk when something is wrong with it."""
+    questions = Questions.load(bench.template / "copier.yml")
+    project = bench.scratch / combination.id
+    shutil.rmtree(project, ignore_errors=True)
+    report = Report(combination.id)
+    render(bench.template, project, combination.answers)
+    report.note("no Jinja is left", texts.leftovers(project))
+    report.note("tidy texts", texts.untidy(project))
+    report.note("portable paths", texts.unportable(project))
+    report.note("no trace of what was not chosen", texts.traces(project, questions, combination.answers))
+    report.note("ruff check", program(project, bench, "ruff", "check", "--no-cache", "--quiet"))
+    report.note("ruff format", program(project, bench, "ruff", "format", "--check", "--no-cache"))
+    _python(report, project, combination, bench, warm)
+    if report.passed and not report.problems and not keep:
+        shutil.rmtree(project)
+    return report
+
+
+def _python(report: Report, project: Path, combination: Combination, bench: Bench, warm: WarmProcess) -> None:
+    """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
+    reuse = Reuse(bench.scratch / "python", project)
+    if not reuse.claim():
+        earlier = Report(**json.loads(reuse.wait()))
+        report.problems |= earlier.problems
+        report.suite, report.passed, report.cpu, report.same_as = (
+            earlier.suite,
+            earlier.passed,
+            0.0,
+            earlier.id,
+        )
+        return
+    found = Report(combination.id)
+    try:
+        check_python(found, project, str(combination.answers[DATABASE]), bench, warm)
+        run_suite(found, project, bench, warm, str(combination.answers[DATABASE]))
+    finally:
+        reuse.publish(json.dumps(vars(found)))
+    report.problems |= found.problems
+    report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
+
+
+def check_python(report: Report, project: Path, database: str, bench: Bench, warm: WarmProcess) -> None:
+    """Types, declared imports, layers, modules alone, migrations that match the models."""
+    report.note("declared imports", imports.undeclared(project, bench.python))
+    report.note("types", program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python)))
+    report.note("modules alone", modules.unimportable(project, warm, {}))
+    linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
+    report.note("import contracts", failed(linter))
+    with empty_database(database, bench.server, bench.scratch) as url:
+        environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
+        for command in ("upgrade head", "check", "downgrade base"):
+            outcome = warm.run("alembic", *command.split(), directory=project, environment=environment)
+            report.note(f"alembic {command}", failed(outcome))
+
+
+def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, database: str) -> None:
+    """The project's own tests; after a failure once more, with assertions explained, for the report."""
+    environment = suite_environment(bench, database)
+    outcome = warm.run("pytest:console_main", *SUITE, directory=project, environment=environment)
+    report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
+    if not report.passed:
+        again = warm.run("pytest:console_main", *EXPLAIN, directory=project, environment=environment)
+        verdict = "and passed when repeated" if again.status == 0 else "the first failure"
+        report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
+
+
+def suite_environment(bench: Bench, database: str) -> dict[str, str]:
+    """What a project's tests are told: the server, where the project uses one."""
+    return {"TEST_DATABASE_URL": bench.server} if bench.server and database == "postgresql" else {}
+
+
+def program(project: Path, bench: Bench, name: str, *arguments: str) -> list[str]:
+    """Run a program of the shared environment in the project; what it said if it failed."""
+    command = [str(bench.python.parent / name), *arguments]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    return [f"{result.stdout}{result.stderr}" or f"status {result.returncode}"] if result.returncode else []
+
+
+def failed(outcome: Outcome) -> list[str]:
+    """What a warm job said if it failed."""
+    return [f"status {outcome.status}\n{outcome.tail()}"] if outcome.status else []
+
+
+class Worker:
+    """The state of one worker process of the pool."""
+
+    bench: Bench
+    warm: WarmProcess
+
+    @classmethod
+    def start(cls, bench: Bench) -> None:
+        """Begin: called once in each worker process."""
+        memoise_compiling()
+        cls.bench = bench
+        cls.warm = WarmProcess(bench.python, bench.warm_modules).__enter__()
+
+    @classmethod
+    def examine(cls, combination: Combination) -> Report:
+        """Examine one combination with this process's state."""
+        try:
+            return examine(combination, cls.bench, cls.warm)
+        except Exception as error:  # noqa: BLE001 - one broken combination must not end the others
+            return Report(combination.id, {"examination": f"{type(error).__name__}: {error}"})

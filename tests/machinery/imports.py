@@ -1,0 +1,72 @@
+"""Checks that what a project imports is what it declares."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tests.machinery.environment import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FIRST_PARTY = frozenset({"app", "tests", "migrations"})
+
+_OWNERS = """
+import importlib.metadata, json, pathlib
+owners = {}
+for distribution in importlib.metadata.distributions():
+    for file in distribution.files or ():
+        if file.suffix in {".py", ".so", ".pyd"}:
+            parts = list(file.parts[:-1]) + [file.name.partition(".")[0]]
+            for length in range(1, len(parts) + 1):
+                owners.setdefault(".".join(parts[:length]), set()).add(distribution.metadata["Name"])
+print(json.dumps({module: sorted(names) for module, names in owners.items()}))
+"""
+
+
+def undeclared(project: Path, python: Path) -> Iterator[str]:
+    """Imports of third-party modules whose distribution the project does not declare where it must."""
+    runtime = declared(project / "pyproject.toml")
+    everything = declared(project / "pyproject.toml", "dev")
+    owners = _owners(python)
+    for path in sorted(project.rglob("*.py")):
+        place = path.relative_to(project)
+        allowed = everything if place.parts[0] == "tests" else runtime
+        for line, module in _imported(path):
+            top = module.partition(".")[0]
+            if top in FIRST_PARTY or top in sys.stdlib_module_names:
+                continue
+            if not allowed & _distributions(owners, module):
+                where = "[project.dependencies]" if allowed is runtime else "the group dev"
+                yield f"{place.as_posix()}:{line}: {module} is imported, but not declared in {where}"
+
+
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+
+
+def _distributions(owners: dict[str, set[str]], module: str) -> set[str]:
+    """Who installs this module, or the nearest package around it."""
+    while module and module not in owners:
+        module = module.rpartition(".")[0]
+    return owners.get(module, set())
+
+
+@cache
+def _owners(python: Path) -> dict[str, set[str]]:
+    """Every installed module with the distributions that bring files of it."""
+    output = subprocess.run([str(python), "-c", _OWNERS], capture_output=True, text=True, check=True).stdout
+    return {
+        module: {name.lower().replace("_", "-").replace(".", "-") for name in names}
+        for module, names in json.loads(output).items()
+    }

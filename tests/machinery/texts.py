@@ -1,0 +1,116 @@
+"""Checks on the text of a rendered project: nothing of the template shows, and nothing that wasn't chosen."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.machinery.questions import Questions
+
+_STATEMENT = re.compile(r"\{%|(?<!\$)\{#")
+_EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]?\s*\w")
+# In Python, `{{` is also a brace in an f-string, so only the way in which templates write it counts.
+_PYTHON_EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]? \w+.* [-+]?\}\}")
+#: Grafana writes the name of a label in double braces.
+_BRACES = ("deploy/grafana/",)
+
+_RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def files(project: Path) -> dict[str, str | None]:
+    """Every file by its path inside the project; None for one that isn't text."""
+    found: dict[str, str | None] = {}
+    for path in sorted(path for path in project.rglob("*") if path.is_file()):
+        name = path.relative_to(project).as_posix()
+        if name.startswith(".git/"):
+            continue
+        try:
+            found[name] = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            found[name] = None
+    return found
+
+
+def leftovers(project: Path) -> Iterator[str]:
+    """Places where Jinja is left in a text, or in a path."""
+    for name, text in files(project).items():
+        if "{" in name or name.endswith(".jinja"):
+            yield f"{name}: the path is not rendered"
+        for number, line in enumerate((text or "").splitlines(), 1):
+            pattern = _PYTHON_EXPRESSION if name.endswith(".py") else _EXPRESSION
+            expression = not name.startswith(_BRACES) and pattern.search(line)
+            if expression or _STATEMENT.search(line):
+                yield f"{name}:{number}: Jinja is left: {line.strip()}"
+
+
+def untidy(project: Path) -> Iterator[str]:
+    """White space that nobody would have written by hand. The formatter speaks for Python files."""
+    for name, text in files(project).items():
+        if text is None or not text or name.endswith((".py", ".patch", ".svg")):
+            continue
+        if "\r" in text:
+            yield f"{name}: carriage returns"
+        if text.startswith("\n"):
+            yield f"{name}: begins with a blank line"
+        if not text.endswith("\n") or text.endswith("\n\n"):
+            yield f"{name}: does not end with exactly one line break"
+        for number, line in enumerate(text.splitlines(), 1):
+            if line != line.rstrip():
+                yield f"{name}:{number}: trailing white space"
+        if (place := text.find("\n\n\n")) >= 0:
+            yield f"{name}:{text.count(chr(10), 0, place) + 2}: more than one blank line in a row"
+
+
+def unportable(project: Path) -> Iterator[str]:
+    """Paths that Windows refuses, or that fall together where upper and lower case are the same."""
+    seen: dict[str, str] = {}
+    for name in files(project):
+        for part in name.split("/"):
+            if _RESERVED.search(part) or _DEVICES.fullmatch(part):
+                yield f"{name}: Windows refuses this path"
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            yield f"{name} and {other}: differ in case only"
+
+
+def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
+    """The paths that these answers leave out, as copier.yml names them (patterns with wildcards aside)."""
+    environment = Environment(autoescape=True)
+    absent: list[str] = []
+    for manifest in questions.manifests:
+        decide = environment.compile_expression(manifest.condition)
+        if manifest.question and decide(**answers):
+            absent += [pattern.strip("/") for pattern in manifest.patterns if "*" not in pattern]
+    return absent
+
+
+def traces(project: Path, questions: Questions, answers: Mapping[str, Any]) -> Iterator[str]:
+    """Mentions of a file or package that these answers leave out."""
+    absent = absent_paths(questions, answers)
+    words = [mention for path in absent for mention in _mentions(path)]
+    pattern = re.compile("|".join(words)) if words else None
+    for path in absent:
+        if (project / path).exists():
+            yield f"{path}: is there, though these answers leave it out"
+    for name, text in files(project).items():
+        for number, line in enumerate((text or "").splitlines(), 1):
+            if pattern is not None and pattern.search(line):
+                yield f"{name}:{number}: mentions what was not chosen: {line.strip()}"
+
+
+def _mentions(path: str) -> Iterator[str]:
+    """Patterns by which a text may name a path: as a path, as a module, in a `from` import."""
+    yield rf"(?<![\w.-]){re.escape(path)}(?![\w-])"
+    top, *rest = path.removesuffix(".py").split("/")
+    if top in {"app", "tests"} and rest:
+        module = ".".join((top, *rest))
+        parent, _, last = module.rpartition(".")
+        yield rf"(?<![\w.]){re.escape(module)}(?![\w-])"
+        yield rf"from {re.escape(parent)} import (.*[ ,])?{re.escape(last)}\b"

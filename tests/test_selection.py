@@ -1,0 +1,111 @@
+"""Toggles and combinations are derived from any copier.yml: tried on one with nine toggles."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.machinery.combinations import combine, cover, default_set, exhaustive, full_set, parse
+from tests.machinery.questions import Axis, Questions
+
+NAMES = ("auth", "redis", "websockets", "celery", "otel", "llm", "analytics", "kafka", "grpc")
+
+
+def nine() -> Questions:
+    """A copier.yml with nine toggles, as the template will have one day."""
+    yes_or_no = {"type": "bool"}
+    asked: dict[str, Any] = {
+        "project_name": {"type": "str"},
+        "preset": {
+            "type": "str",
+            "choices": {"little": "minimal", "all": "everything"},
+            "default": "minimal",
+        },
+        "database": {"type": "str", "choices": ["sqlite", "postgresql"], "default": "sqlite"},
+        **{name: yes_or_no | {"default": "{{ preset == 'everything' }}"} for name in NAMES},
+        "ci": {"type": "str", "choices": ["github", "none"], "default": "github"},
+        "kubernetes": yes_or_no | {"default": False},
+        "_exclude": [
+            "copier.yml",
+            "{% if auth is defined and not auth %}\n/app/auth\n/tests/auth\n{% endif %}\n",
+        ],
+    }
+    return Questions(yaml.safe_load(yaml.safe_dump(asked, sort_keys=False)))
+
+
+def test_toggles_are_found_by_their_default() -> None:
+    """A toggle is a yes/no question whose default is derived from the preset, and nothing else is."""
+    assert nine().toggles == NAMES
+    assert nine().extras == (Axis("ci", ("github", "none")), Axis("kubernetes", (False, True)))
+
+
+def test_the_manifest_of_a_feature_is_read() -> None:
+    """A guarded block of `_exclude` names its question and its paths."""
+    (manifest,) = nine().manifests
+    assert manifest.question == "auth"
+    assert manifest.patterns == ("/app/auth", "/tests/auth")
+
+
+def test_an_unguarded_block_is_refused() -> None:
+    """A block that is more than one `if` around patterns cannot be read, and says so."""
+    with pytest.raises(ValueError, match="must be one `if`"):
+        _ = Questions({"_exclude": ["/app/auth\n/tests/auth\n"]}).manifests
+
+
+def test_counts() -> None:
+    """The first toggles with each database are 64 combinations, all toggles are 1,024."""
+    assert len(exhaustive(nine(), NAMES[:5])) == 64
+    assert len(exhaustive(nine(), NAMES)) == 1024
+    default = {combination.id for combination in default_set(nine())}
+    assert {combination.id for combination in exhaustive(nine(), NAMES[:5])} <= default
+    assert 64 + 2 <= len(default) <= 64 + 40
+    everything = {combination.id for combination in full_set(nine())}
+    assert default <= everything
+    assert {combination.id for combination in exhaustive(nine(), NAMES)} <= everything
+
+
+def test_every_triple_is_covered() -> None:
+    """Any three answers, further questions included, meet in some combination of the default run."""
+    questions = nine()
+    axes = (questions.databases, *(Axis(name, (False, True)) for name in NAMES), *questions.extras)
+    rows = [combination.answers for combination in cover(questions, 3)]
+    assert len(rows) < 40
+    for first, second, third in combinations(axes, 3):
+        met = {(row[first.name], row[second.name], row[third.name]) for row in rows}
+        assert met == set(product(first.values, second.values, third.values))
+
+
+def test_the_cover_repeats_itself() -> None:
+    """The same combinations are chosen on every machine."""
+    assert cover(nine(), 3) == cover(nine(), 3)
+
+
+def test_the_extremes_are_part() -> None:
+    """Nothing and everything are in the default run, with each database."""
+    found = {combination.id for combination in default_set(nine())}
+    everything = "+".join(NAMES) + "+ci-none+kubernetes"
+    assert {"sqlite", "postgresql", f"sqlite+{everything}", f"postgresql+{everything}"} <= found
+
+
+def test_ids_can_be_read_back() -> None:
+    """An id says everything: the option `--combination` takes it."""
+    for combination in default_set(nine()):
+        assert parse(nine(), combination.id) == combination
+
+
+def test_unknown_words_are_named() -> None:
+    """A wrong id is refused with the words that are known."""
+    with pytest.raises(ValueError, match=r"Unknown in 'sqlite\+gopher': gopher\. Known words: sqlite, "):
+        parse(nine(), "sqlite+gopher")
+    with pytest.raises(ValueError, match="No such closed question: gopher"):
+        combine(nine(), {"gopher": True})
+
+
+def test_few_toggles_are_all_combined(questions: Questions) -> None:
+    """While there are few toggles, the default run holds every choice among them."""
+    if len(questions.toggles) <= 5:
+        default = {combination.id for combination in default_set(questions)}
+        assert {combination.id for combination in exhaustive(questions, questions.toggles)} <= default

@@ -1,0 +1,102 @@
+"""The checks on texts find what they are for: each is shown one fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machinery import texts
+from tests.machinery.questions import Questions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WITHOUT_AUTH = Questions(
+    {"_exclude": ["{% if auth is defined and not auth %}\n/app/auth\n/docs/features/auth.md\n{% endif %}"]}
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "# {{ project_name }}\n"),
+        ("app/main.py", "NAME = '{{ project_name }}'\n"),
+        ("app/main.py", "{% if auth %}\n"),
+        ("notes.txt", "{# a comment #}\n"),
+        ("{{ project_slug }}.toml", ""),
+        ("compose.yaml.jinja", ""),
+    ],
+)
+def test_jinja_is_found(tmp_path: Path, name: str, text: str) -> None:
+    """Jinja that is left, in a text or a path."""
+    plant(tmp_path, name, text)
+    assert len(list(texts.leftovers(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".github/workflows/ci.yml", "run: ${{ matrix.python }}\n"),
+        ("app/main.py", 'print(f"{{{value}}}")\n'),
+        ("deploy/grafana/board.json", '{"legendFormat": "{{route}}"}\n'),
+    ],
+)
+def test_other_braces_are_not(tmp_path: Path, name: str, text: str) -> None:
+    """Double braces that belong to another language."""
+    plant(tmp_path, name, text)
+    assert list(texts.leftovers(tmp_path)) == []
+
+
+@pytest.mark.parametrize("text", ["\na\n", "a", "a\n\n", "a \n", "a\n\n\nb\n", "a\r\n"])
+def test_untidy_white_space_is_found(tmp_path: Path, text: str) -> None:
+    """Blank lines and spaces that a template leaves behind."""
+    plant(tmp_path, "README.md", text)
+    assert len(list(texts.untidy(tmp_path))) >= 1
+
+
+@pytest.mark.parametrize("name", ["aux.py", "what?.md", "a:b.md", "end.", "Readme.md"])
+def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
+    """Paths that another system refuses, or takes for another one."""
+    plant(tmp_path, "README.md", "")
+    plant(tmp_path, name, "")
+    assert len(list(texts.unportable(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from app.auth import x",
+        "see app/auth/",
+        "from app import notes, auth",
+        "docs/features/auth.md",
+        "`app.auth`",
+    ],
+)
+def test_traces_are_found(tmp_path: Path, text: str) -> None:
+    """Mentions of what was not chosen."""
+    plant(tmp_path, "README.md", text)
+    assert len(list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
+    assert list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": True})) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["app.authority", "app/authors", "from app import authors", "features/auth.md"]
+)
+def test_other_words_are_not(tmp_path: Path, text: str) -> None:
+    """Words that only begin alike."""
+    plant(tmp_path, "README.md", text)
+    assert list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False})) == []
+
+
+def test_a_file_that_is_left_out_is_found(tmp_path: Path) -> None:
+    """A path that should not be there."""
+    plant(tmp_path, "app/auth/router.py", "")
+    assert len(list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
+
+
+def plant(project: Path, name: str, text: str) -> None:
+    """Write a file, byte by byte as given."""
+    path = project / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())

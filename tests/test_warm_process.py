@@ -1,0 +1,109 @@
+"""The warm process: what happens in one job reaches neither the next job nor the process itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.machinery.warm import WarmProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def here() -> Iterator[WarmProcess]:
+    """A warm process of this interpreter, with nothing loaded."""
+    with WarmProcess(Path(sys.executable), Path("nothing")) as process:
+        yield process
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty directory for a job."""
+    (tmp_path / "project").mkdir()
+    return tmp_path / "project"
+
+
+def write(project: Path, name: str, text: str) -> None:
+    """Add a module."""
+    (project / f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def test_status_and_output(here: WarmProcess, project: Path) -> None:
+    """A job's exit status and what it printed come back, from Python and from its children."""
+    write(project, "job", "import os, sys\nprint('one', flush=True)\nos.system('echo two')\nsys.exit(3)\n")
+    outcome = here.run("job", directory=project)
+    assert outcome.status == 3
+    assert outcome.output == "one\ntwo\n"
+
+
+def test_a_message_as_exit_status_fails(here: WarmProcess, project: Path) -> None:
+    """`sys.exit("text")` prints the text and fails, as everywhere."""
+    write(project, "job", "raise SystemExit('wrong')\n")
+    assert (here.run("job", directory=project).status, here.run("job", directory=project).output) == (
+        1,
+        "wrong\n",
+    )
+
+
+def test_an_exception_fails(here: WarmProcess, project: Path) -> None:
+    """An exception ends the job with its traceback, not the warm process."""
+    write(project, "job", "1 / 0\n")
+    outcome = here.run("job", directory=project)
+    assert outcome.status == 70
+    assert "ZeroDivisionError" in outcome.output
+    write(project, "job", "print('alive')\n")
+    assert here.run("job", directory=project).output == "alive\n"
+
+
+def test_jobs_do_not_see_each_other(here: WarmProcess, project: Path) -> None:
+    """Modules and environment variables of a job are gone in the next; the developer's never come in."""
+    write(project, "shared", "seen = []\n")
+    write(
+        project,
+        "job",
+        "import os, shared\nshared.seen.append(1)\nprint(shared.seen, os.environ.get('SECRET'))\n",
+    )
+    assert here.run("job", directory=project, environment={"SECRET": "x"}).output == "[1] x\n"
+    assert here.run("job", directory=project).output == "[1] None\n"
+
+
+def test_a_job_that_hangs_is_ended(here: WarmProcess, project: Path) -> None:
+    """A job that takes too long is killed, and says where it hung."""
+    write(project, "job", "import time\ntime.sleep(60)\n")
+    outcome = here.run("job", directory=project, timeout=3)
+    assert outcome.status == -9
+    assert "time.sleep" in outcome.output or "job.py" in outcome.output
+
+
+def test_nothing_is_left_running(here: WarmProcess, project: Path) -> None:
+    """What a job started ends with it."""
+    write(
+        project,
+        "job",
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid)\n",
+    )
+    pid = int(here.run("job", directory=project).output)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
+    """Each module is imported in a process of its own: a circle shows, wherever it is entered."""
+    from tests.machinery.modules import unimportable  # noqa: PLC0415 - its memory belongs to this test
+
+    (project / "app").mkdir()
+    write(project / "app", "__init__", "")
+    write(project / "app", "first", "import app.second\n\nVALUE = 1\n")
+    write(project / "app", "second", "from app.first import VALUE\n")
+    found = list(unimportable(project, here, {}))
+    assert len(found) == 1
+    assert "app.first cannot be imported alone" in found[0]
+    write(project / "app", "second", "")
+    assert list(unimportable(project, here, {})) == []
