@@ -1,11 +1,15 @@
 """Gunicorn's settings: `gunicorn --config deploy/gunicorn.conf.py app.main:app`.
 
 Read from the environment: `WEB_CONCURRENCY` (worker processes; unset: one for each CPU that this process may use),
-`PORT`, `LOG_LEVEL`, and `FORWARDED_ALLOW_IPS` (the proxies whose `X-Forwarded-*` headers are believed).
+`PORT`, `FORWARDED_ALLOW_IPS` (the proxies whose `X-Forwarded-*` headers are believed), and as in the application
+`ENVIRONMENT`, `LOG_LEVEL` and `LOG_FORMAT`.
 """
 
+import json
+import logging
 import math
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from uvicorn_worker import UvicornWorker
@@ -22,6 +26,22 @@ def usable_cpus(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return max(1, min(present, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
         return present
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a line in the shape of the application's own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one JSON object."""
+        line = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
 
 
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
@@ -48,6 +68,19 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # The application writes one line for each request; Gunicorn writes about its processes only.
 accesslog = None
 loglevel = os.environ.get("LOG_LEVEL", "info").lower()
+if {"auto": os.environ.get("ENVIRONMENT", "local") != "local", "json": True}.get(
+    os.environ.get("LOG_FORMAT", "auto")
+):
+    logconfig_dict = {
+        "formatters": {"json": {"()": JsonFormatter}},
+        "handlers": {
+            "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+        },
+        "root": {"handlers": ["stdout"], "level": "INFO"},
+        "loggers": {
+            "gunicorn.error": {"handlers": ["stdout"], "propagate": False, "level": loglevel.upper()}
+        },
+    }
 
 # It would need a home directory to write to.
 control_socket_disable = True
