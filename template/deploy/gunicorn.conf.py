@@ -11,6 +11,7 @@ import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from uvicorn_worker import UvicornWorker
 
@@ -63,23 +64,19 @@ max_requests = 100_000 if workers > 1 else 0
 max_requests_jitter = max_requests // 10
 
 # Heartbeats are written to memory: on a slow disk they would block a worker, which would then be killed.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+memory = Path("/dev/shm")  # noqa: S108 - Gunicorn makes a nameless file in it
+worker_tmp_dir = str(memory) if memory.is_dir() else None
 
 # The application writes one line for each request; Gunicorn writes about its processes only.
 accesslog = None
 loglevel = os.environ.get("LOG_LEVEL", "info").lower()
-if {"auto": os.environ.get("ENVIRONMENT", "local") != "local", "json": True}.get(
-    os.environ.get("LOG_FORMAT", "auto")
-):
+log_format = os.environ.get("LOG_FORMAT", "auto")
+if log_format == "json" or (log_format == "auto" and os.environ.get("ENVIRONMENT", "local") != "local"):
     logconfig_dict = {
         "formatters": {"json": {"()": JsonFormatter}},
-        "handlers": {
-            "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
-        },
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
         "root": {"handlers": ["stdout"], "level": "INFO"},
-        "loggers": {
-            "gunicorn.error": {"handlers": ["stdout"], "propagate": False, "level": loglevel.upper()}
-        },
+        "loggers": {"gunicorn.error": {"handlers": ["stdout"], "propagate": False, "level": loglevel.upper()}},
     }
 
 # It would need a home directory to write to.
@@ -89,7 +86,7 @@ control_socket_disable = True
 class Worker(UvicornWorker):
     """Uvicorn's worker, which ends what still runs in time to shut the application down before Gunicorn kills it."""
 
-    CONFIG_KWARGS = {
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - as in the base class
         **UvicornWorker.CONFIG_KWARGS,
         "access_log": False,
         "server_header": False,
