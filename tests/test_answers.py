@@ -1,0 +1,146 @@
+"""Answers with odd characters survive into the project; wrong ones are refused with a helpful message."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.machinery import texts
+from tests.machinery.examination import Bench, Report, check_python, program, run_suite
+from tests.machinery.rendering import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.machinery.warm import WarmProcess
+
+ODD = {
+    "double quotes": 'The "Great" Wall',
+    "single quotes": "Rock 'n' Roll",
+    "both quotes": """It's "both" of 'them'""",
+    "triple quotes": '"""Title"""',
+    "backslashes": r"C:\new\table \u0041 \\",
+    "a backslash at the end": "Ends with \\",
+    "other scripts": "Žluťoučký kůň 港の日誌 🚢",
+    "YAML signs": "yes: [no, {a: b}] # & * ! | > % @ `x`",
+    "a YAML dash": "- item",
+    "a number": "1e3",
+    "a word that YAML reads": "null",
+    "Jinja signs": "{{ project_slug }} {% raw %} {# x #}",
+    "shell signs": "$HOME `id` $(id) ; rm ~",
+    "HTML": "<b>&amp;</b>",
+    "Markdown": "# *Head* [a](b) | c_d_e",
+    "format signs": "%s {0} {name} 100 %",
+    "a TOML table": "[tool.ruff]",
+}
+
+LONGEST = "x" * 80
+
+
+@pytest.mark.parametrize("text", [*ODD.values(), LONGEST], ids=[*ODD, "the longest"])
+def test_odd_texts_survive(bench: Bench, tmp_path: Path, text: str) -> None:
+    """The name and the description stand in Python, TOML and YAML as they were given."""
+    project = render(
+        bench.template,
+        tmp_path / "project",
+        {"project_name": text, "project_slug": "odd", "description": text, "kubernetes": True},
+    )
+    declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert declared["project"]["description"] == text
+    about = ast.parse((project / "app" / "about.py").read_text(encoding="utf-8"))
+    names = [node.value for node in about.body if isinstance(node, ast.Assign)]
+    assert [ast.literal_eval(node) for node in names[:2]] == [text, text]
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["project_name"], answers["description"]) == (text, text)
+    assert list(parse_everything(project)) == []
+    assert list(texts.untidy(project)) == []
+    assert program(project, bench, "ruff", "check", "--no-cache") == []
+    assert program(project, bench, "ruff", "format", "--check", "--no-cache") == []
+
+
+def parse_everything(project: Path) -> list[str]:
+    """Files that their own language can't read."""
+    readers: dict[str, Callable[[str], object]] = {
+        ".py": ast.parse,
+        ".toml": tomllib.loads,
+        ".json": json.loads,
+        ".yml": lambda text: list(yaml.safe_load_all(text)),
+        ".yaml": lambda text: list(yaml.safe_load_all(text)),
+    }
+    wrong = []
+    for name, text in texts.files(project).items():
+        read = readers.get("." + name.rpartition(".")[2])
+        try:
+            if read is not None and text is not None:
+                read(text)
+        except (SyntaxError, ValueError, yaml.YAMLError) as error:
+            wrong.append(f"{name}: {error}")
+    return wrong
+
+
+def test_a_project_with_odd_texts_works(bench: Bench, warm: WarmProcess) -> None:
+    """Its types, migrations and own tests are as sound as any other's."""
+    name = """{{ x }} 'n' "y" \\ 港: #1"""
+    project = render(bench.template, bench.scratch / "odd", {"project_name": name, "description": name})
+    report = Report("odd")
+    check_python(report, project, "sqlite", bench, warm)
+    run_suite(report, project, bench, warm, "sqlite")
+    assert report.problems == {}
+    assert report.passed, report.suite
+
+
+@pytest.mark.parametrize(
+    ("answers", "hint"),
+    [
+        ({"project_name": ""}, "give the project a name"),
+        ({"project_name": "   "}, "give the project a name"),
+        ({"project_name": " Harbour"}, "spaces before and after"),
+        ({"project_name": "x" * 81}, "at most 80 characters; this name has 81"),
+        ({"project_name": "two\nlines"}, "one line"),
+        ({"project_name": "a\x00b"}, "printable"),
+        ({"project_slug": "Harbour"}, "lower-case"),
+        ({"project_slug": "1st"}, "beginning with a letter"),
+        ({"project_slug": "a--b"}, "single hyphens"),
+        ({"project_slug": "a-"}, "single hyphens"),
+        ({"project_slug": ""}, "lower-case"),
+        ({"project_slug": "x" * 41}, "at most 40 characters"),
+        ({"project_slug": "a\n"}, "lower-case"),
+        ({"description": "x" * 201}, "at most 200 characters"),
+        ({"description": "two\nlines"}, "one line"),
+        ({"database": "oracle"}, "oracle"),
+        ({"ci": "jenkins"}, "jenkins"),
+        ({"preset": "huge"}, "huge"),
+    ],
+    ids=lambda value: re.sub(r"\W+", "-", str(value))[:40] if isinstance(value, dict) else "",
+)
+def test_wrong_answers_are_refused(
+    template: Path, tmp_path: Path, answers: dict[str, str], hint: str
+) -> None:
+    """Nothing is written, and the message says what would be right."""
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        render(template, tmp_path / "project", answers)
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Harbour Log", "harbour-log"),
+        ("  --Harbour__Log!! ", "harbour-log"),
+        ("港の日誌", "app"),
+        ("2nd Harbour", "app-2nd-harbour"),
+        ("x" * 39 + " log", "x" * 39),
+        ("1" * 35 + " log", "app-" + "1" * 35),
+    ],
+)
+def test_the_slug_is_derived(template: Path, tmp_path: Path, name: str, slug: str) -> None:
+    """Every valid name suggests a valid slug."""
+    project = render(template, tmp_path / "project", {"project_name": name.strip()})
+    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["name"] == slug
