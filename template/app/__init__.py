@@ -1,0 +1,1 @@
+"""The application: `main` is its HTTP entry, `__main__` the operator's command line."""

@@ -1,0 +1,85 @@
+"""The application before any feature: settings, logs, errors, middleware, health, and the ports' defaults."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+
+from app import about
+from app.core import errors, health, logs
+from app.core.broadcast import InProcessBroadcast
+from app.core.middleware import HostMiddleware, RequestMiddleware, SecurityHeadersMiddleware
+from app.core.openapi import Application
+from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
+from app.core.settings import CoreSettings
+from app.core.shutdown import Shutdown
+
+EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
+"""Response headers that scripts of other origins may read."""
+
+DOCS_CSP = (
+    "default-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; worker-src blob:; "
+    "script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
+    "font-src https://fonts.gstatic.com; frame-ancestors 'none'"
+)
+"""FastAPI's documentation pages load their scripts from a content delivery network."""
+
+
+def new_app() -> FastAPI:
+    """Build the application that features are then installed into.
+
+    Raises:
+        SettingsError: a setting is missing or wrong; the message names the variable.
+    """
+    settings = CoreSettings.load()
+    logs.configure(settings)
+    app = Application(
+        title=about.NAME,
+        description=about.DESCRIPTION,
+        version=about.VERSION,
+        docs_url="/docs" if settings.api_docs else None,
+        redoc_url="/redoc" if settings.api_docs else None,
+        openapi_url="/openapi.json" if settings.api_docs else None,
+        max_body_size=settings.max_body_size,
+        responses=errors.COMMON,
+        exception_handlers=errors.HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.broadcast = InProcessBroadcast()
+    app.state.rate_limit = RateLimit(settings.rate_limit)
+    health.install(app, timeout=settings.readiness_timeout)
+    _add_middleware(app, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    # Again, since a server may have set up its own logging after it imported the application.
+    logs.configure(app.state.settings)
+    app.state.shutdown = Shutdown()
+    async with app.state.shutdown.listening():
+        yield
+
+
+def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
+    """Add the middleware, innermost first: what is added last sees a request first."""
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    if settings.rate_limit:
+        app.add_middleware(RateLimitMiddleware, limit=app.state.rate_limit)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID"],
+            expose_headers=EXPOSED,
+        )
+    docs = {"content-security-policy": DOCS_CSP}
+    app.add_middleware(SecurityHeadersMiddleware, hsts=settings.deployed, overrides={"/docs": docs, "/redoc": docs})
+    if "*" not in settings.allowed_hosts:
+        app.add_middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT)
+    app.add_middleware(RequestMiddleware)

@@ -1,0 +1,174 @@
+"""The database, seen from a request: one transaction to write in, and a way to read without one.
+
+Which engines stand behind it is the business of the package that the project has chosen for its database.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.requests import HTTPConnection
+from sqlalchemy import CursorResult, Executable, Row, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.core import migrations
+from app.core.errors import Unavailable
+
+T = TypeVar("T")
+Parameters = Mapping[str, Any]
+AfterCommit = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Session(AsyncSession):
+    """A session that is also told what to do once its transaction is committed."""
+
+    def after_commit(self, callback: AfterCommit) -> None:
+        """Call back after the commit; never if the transaction fails.
+
+        The callback runs before the response is sent, so it should be quick. If it raises, the error is logged and the
+        request still succeeds: what it asked for is already stored.
+        """
+        self.info.setdefault("after_commit", []).append(callback)
+
+
+class ReadSession:
+    """Reads, each statement on a connection of its own, outside any transaction.
+
+    Nothing is held between statements, so a stream can keep one of these for hours. Connections come from an engine
+    that cannot write: the database refuses.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
+        """Return every row."""
+        return await self._fetch(statement, parameters, CursorResult.all)
+
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
+        """Return the first row, or None."""
+        return await self._fetch(statement, parameters, CursorResult.first)
+
+    async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+        """Return the first column of the first row, or None."""
+        return await self._fetch(statement, parameters, CursorResult.scalar)
+
+    async def _fetch(
+        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
+    ) -> T:
+        try:
+            try:
+                return await self._run(statement, parameters, fetch)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            # The server closed a pooled connection, as it does when it restarts. All of them are renewed by now, and
+            # a read can be repeated without harm.
+            return await self._run(statement, parameters, fetch)
+        except Exception as error:
+            raise unavailable_if_outage(error) from error
+
+    async def _run(
+        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
+    ) -> T:
+        async with self._engine.connect() as connection:
+            return fetch(await connection.execute(statement, parameters))
+
+
+class Database:
+    """The engines, and what requests get from them."""
+
+    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, migrator: Callable[[], AsyncEngine]) -> None:
+        self.writer = writer
+        self.reader = reader
+        self.migrator = migrator
+        self.read = ReadSession(reader)
+        # `close_resets_only=False`: a session that was closed must not quietly open again and keep a connection.
+        self._sessions = async_sessionmaker(writer, class_=Session, expire_on_commit=False, close_resets_only=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """Open a session, commit when the block ends, roll back when it raises.
+
+        Raises:
+            Unavailable: the database cannot be reached, or gave up on the transaction; a later try may succeed.
+        """
+        try:
+            async with self._sessions() as session:
+                yield session
+                await session.commit()
+        except Exception as error:
+            raise unavailable_if_outage(error) from error
+        for callback in session.info.pop("after_commit", ()):
+            try:
+                await callback()
+            except Exception:  # noqa: BLE001 - whatever it is, the commit stands
+                await log.aexception("after_commit_failed")
+
+    async def ping(self) -> None:
+        """Ask the database for an answer, on both engines."""
+        for engine in (self.writer, self.reader):
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+
+OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
+"""What drivers raise for reasons outside the program: no server, a full pool, a lock not granted in time."""
+
+
+def unavailable_if_outage(error: Exception) -> Exception:
+    """Return `Unavailable` (503) where an error says that the database is away, else the error itself."""
+    if isinstance(error, OUTAGES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return Unavailable("The database is not available at the moment.")
+    return error
+
+
+async def get_database(connection: HTTPConnection) -> Database:
+    """Return the application's database."""
+    return connection.app.state.database
+
+
+async def get_read_session(connection: HTTPConnection) -> ReadSession:
+    """Return what reads without a transaction."""
+    return connection.app.state.database.read
+
+
+async def open_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
+    """Give a request its one transaction."""
+    database: Database = connection.app.state.database
+    async with database.transaction() as session:
+        yield session
+
+
+DatabaseDep = Annotated[Database, Depends(get_database)]
+ReadSessionDep = Annotated[ReadSession, Depends(get_read_session)]
+# Function scope: the commit comes before the response, so what the caller is told has really happened.
+SessionDep = Annotated[Session, Depends(open_session, scope="function")]
+
+
+def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
+    """Make a database the application's: check it for readiness, close it at the end, migrate it first if asked."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        try:
+            if migrate:
+                await migrations.upgrade(database)
+            yield
+        finally:
+            await database.close()
+
+    app.state.database = database
+    app.state.checks.add("database", database.ping)
+    app.include_router(APIRouter(lifespan=lifespan))

@@ -1,0 +1,101 @@
+"""Health: liveness says that the process runs, readiness that it can do its work."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from pydantic import BaseModel
+
+from app.core import errors
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if all is well and raises if not."""
+
+log = structlog.get_logger()
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class CheckResult(BaseModel):
+    """The outcome of one check."""
+
+    status: Literal["ok", "failed"]
+    duration_ms: float
+
+
+class Readiness(BaseModel):
+    """Every check passed."""
+
+    status: Literal["ready"] = "ready"
+    checks: dict[str, CheckResult]
+
+
+class NotReady(errors.Problem):
+    """Some check failed, or the process is about to stop."""
+
+    checks: dict[str, CheckResult]
+
+
+class Checks:
+    """The readiness checks that packages register."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._checks: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        """Register a check under a name that appears in the answer."""
+        self._checks[name] = check
+
+    async def run(self) -> dict[str, CheckResult]:
+        """Run all checks at once, each with the timeout."""
+        results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
+        return dict(zip(self._checks, results, strict=True))
+
+    async def _run(self, name: str, check: Check) -> CheckResult:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await check()
+        except Exception as error:  # noqa: BLE001 - any error means not ready
+            # The log has the reason; strangers who ask for readiness do not.
+            await log.awarning("readiness_check_failed", check=name, error=repr(error))
+            status: Literal["ok", "failed"] = "failed"
+        else:
+            status = "ok"
+        return CheckResult(status=status, duration_ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Say that the process runs. Restart it if this does not answer."""
+    return Health()
+
+
+@router.get("/readyz", responses={503: {"model": NotReady, "description": "Send no requests for now"}})
+async def readyz(request: Request) -> Readiness:
+    """Say whether the process can do its work. Send it no requests if not."""
+    checks: Checks = request.app.state.checks
+    results = await checks.run()
+    members = {"checks": {name: result.model_dump() for name, result in results.items()}}
+    if request.app.state.shutdown.begun:
+        raise errors.Unavailable("The process is about to stop.", members=members)
+    if any(result.status == "failed" for result in results.values()):
+        raise errors.Unavailable("At least one check failed.", members=members)
+    return Readiness(checks=results)
+
+
+def install(app: FastAPI, *, timeout: float) -> None:
+    """Add the two endpoints and the registry of checks."""
+    app.state.checks = Checks(timeout)
+    app.include_router(router)

@@ -1,0 +1,131 @@
+"""Middleware, pure ASGI: request id and access line, host check, security headers."""
+
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.errors import problem
+
+REQUEST_ID = b"x-request-id"
+_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class RequestMiddleware:
+    """Gives a request its id, writes its one access line, and answers errors that nobody foresaw."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log: Any = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its id bound to the log context."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID, request_id)]
+            await send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            self.log.exception("unhandled_error", method=scope["method"], path=scope["path"])
+            if status:
+                # Part of the answer is out: only a broken connection can tell the caller now.
+                raise
+            await problem(500, detail="Something went wrong on our side.")(scope, receive, send_with_id)
+        finally:
+            duration = round((time.perf_counter() - started) * 1000, 2)
+            self.log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration)
+
+
+def _request_id(scope: Scope) -> bytes:
+    """Return the id that a proxy gave the request if it looks like one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex.encode()
+
+
+class HostMiddleware:
+    """Refuses requests for hosts that are not ours, except probes, which use addresses."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
+        self.app = app
+        self.exempt = exempt
+        self.names = frozenset(name.lower() for name in allowed if not name.startswith("*."))
+        self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass requests on whose `Host` is allowed."""
+        if scope["type"] == "lifespan" or scope["path"] in self.exempt or self._allows(scope):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await problem(400, kind="urn:problem:unknown-host", detail="This server does not serve that host.")(
+                scope, receive, send
+            )
+
+    def _allows(self, scope: Scope) -> bool:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+        name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+        return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
+
+
+class SecurityHeadersMiddleware:
+    """Adds headers that tell browsers to be careful; a response that sets one itself keeps its own."""
+
+    def __init__(self, app: ASGIApp, *, hsts: bool, overrides: Mapping[str, Mapping[str, str]]) -> None:
+        """Use `overrides` (path, then header, then value) for pages that need more than an API does."""
+        self.app = app
+        defaults = SECURITY_HEADERS | (HSTS if hsts else {})
+        self.defaults = _encoded(defaults)
+        self.overrides = {path: _encoded({**defaults, **headers}) for path, headers in overrides.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and add the headers to what comes back."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = self.overrides.get(scope["path"], self.defaults)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name for name, _ in message["headers"]}
+                added = [header for header in headers if header[0] not in present]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""After the OWASP Secure Headers Project."""
+
+HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,0 +1,57 @@
+"""What every table shares: the declarative base, names of constraints, moments in UTC."""
+
+from datetime import UTC, datetime
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar
+
+from sqlalchemy import DateTime, Dialect, MetaData
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, stored in UTC and always read back with its zone (SQLite itself keeps none)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse moments without a zone: nobody could say when they are."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give the zone back."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    """Base of every model."""
+
+    # Alembic can only change or drop a constraint whose name it knows.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {datetime: UtcDateTime()}
+
+
+def load_models() -> MetaData:
+    """Import `models` of every package in `app` and return the metadata that holds all their tables."""
+    import app
+
+    for package in iter_modules(app.__path__, "app."):
+        if package.ispkg and any(module.name == "models" for module in iter_modules([_path(package.name)])):
+            import_module(f"{package.name}.models")
+    return Base.metadata
+
+
+def _path(package: str) -> str:
+    return import_module(package).__path__[0]

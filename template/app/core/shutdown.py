@@ -1,0 +1,81 @@
+"""Telling long answers that the process is about to stop.
+
+A server waits for open responses before it ends the lifespan, so a stream that ends only with the lifespan would hold
+the shutdown up for its whole grace period. The signal is the earliest sign that there is.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Shutdown:
+    """Whether the process is draining; streams wait for it, readiness reports it."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process is about to stop."""
+        return self._begun.is_set()
+
+    def begin(self) -> None:
+        """Ask streams to end and load balancers to send nothing more."""
+        self._begun.set()
+
+    async def wait(self) -> None:
+        """Return when the process is about to stop."""
+        await self._begun.wait()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None]:
+        """Begin when the process gets a signal to stop, and at the latest when the block ends."""
+        with _on_signals(asyncio.get_running_loop(), self.begin):
+            try:
+                yield
+            finally:
+                self.begin()
+
+
+@contextmanager
+def _on_signals(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Generator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        # Python delivers signals to the main thread only; a server in another thread is stopped by its owner.
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(callback)
+        server = previous[signal.Signals(number)]
+        if callable(server):
+            server(number, frame)
+
+    for number, handler in previous.items():
+        # Only in front of a server's own handler: a default action would be lost, and nothing serves without one.
+        if callable(handler):
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if signal.getsignal(number) is handle:
+                signal.signal(number, handler)
+
+
+async def get_shutdown(connection: HTTPConnection) -> Shutdown:
+    """Return the application's shutdown."""
+    return connection.app.state.shutdown
+
+
+ShutdownDep = Annotated[Shutdown, Depends(get_shutdown)]

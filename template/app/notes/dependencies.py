@@ -1,0 +1,25 @@
+"""How a request gets its services."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from app.core.broadcast import BroadcastDep
+from app.core.database import ReadSessionDep, SessionDep
+from app.identity import CallerDep
+from app.notes.repository import NoteReader
+from app.notes.service import NoteReadService, NoteService
+
+
+async def get_read_service(session: ReadSessionDep, caller: CallerDep) -> NoteReadService:
+    """Return what reads the caller's notes."""
+    return NoteReadService(NoteReader(session), caller)
+
+
+async def get_service(session: SessionDep, caller: CallerDep, broadcast: BroadcastDep) -> NoteService:
+    """Return what changes the caller's notes."""
+    return NoteService(session, caller, broadcast)
+
+
+NotesReadDep = Annotated[NoteReadService, Depends(get_read_service)]
+NotesDep = Annotated[NoteService, Depends(get_service)]

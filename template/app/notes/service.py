@@ -1,0 +1,147 @@
+"""The rules of notes: whose they are, when a change is refused, who hears of it."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from app.core import clock
+from app.core.broadcast import Broadcast
+from app.core.caller import Caller
+from app.core.clock import Moment
+from app.core.database import Session
+from app.core.errors import NotFound, PreconditionFailed
+from app.core.etags import matches
+from app.core.pagination import Cursor, Page, decode_cursor
+from app.core.text import Text
+from app.notes import models
+from app.notes.repository import NoteReader, NoteRepository
+from app.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
+
+_KEY_TYPES: dict[str, TypeAdapter[Any]] = {
+    "created_at": TypeAdapter(Moment),
+    "updated_at": TypeAdapter(Moment),
+    "title": TypeAdapter(Text),
+}
+
+
+class NoteNotFound(NotFound):
+    """There is no such note, or it belongs to somebody else."""
+
+    type = "urn:problem:note-not-found"
+
+
+class NoteChanged(PreconditionFailed):
+    """The note has changed since the caller last saw it."""
+
+    type = "urn:problem:note-changed"
+
+
+def topic(caller: Caller) -> str:
+    """Return the topic on which a caller hears of changes to their notes."""
+    return f"notes:{caller.subject}"
+
+
+class NoteReadService:
+    """Reads a caller's notes."""
+
+    def __init__(self, reader: NoteReader, caller: Caller) -> None:
+        self._reader = reader
+        self._caller = caller
+
+    async def get(self, note_id: UUID) -> Note:
+        """Return a note.
+
+        Raises:
+            NoteNotFound: the caller has no such note.
+        """
+        row = await self._reader.get(self._caller.subject, note_id)
+        if row is None:
+            raise NoteNotFound("There is no such note.")
+        return Note.model_validate(row)
+
+    async def list(self, query: NoteQuery) -> Page[Note]:
+        """Return a page of notes.
+
+        Raises:
+            InvalidCursor: the cursor is not from a list in this order.
+        """
+        key = query.sort.removeprefix("-")
+        after = decode_cursor(query.cursor, query.sort, _KEY_TYPES[key]) if query.cursor is not None else None
+        rows = await self._reader.page(self._caller.subject, query, after)
+        items = [Note.model_validate(row) for row in rows[: query.limit]]
+        if len(rows) <= query.limit:
+            return Page(items=items, next=None)
+        last = items[-1]
+        return Page(items=items, next=Cursor(getattr(last, key), last.id).encode(query.sort))
+
+
+class NoteService:
+    """Changes a caller's notes and announces what has changed."""
+
+    def __init__(self, session: Session, caller: Caller, broadcast: Broadcast) -> None:
+        self._session = session
+        self._notes = NoteRepository(session)
+        self._caller = caller
+        self._broadcast = broadcast
+
+    async def create(self, data: NoteCreate) -> Note:
+        """Add a note."""
+        moment = clock.now()
+        note = models.Note(
+            owner_id=self._caller.subject,
+            created_at=moment,
+            updated_at=moment,
+            title=data.title,
+            body=data.body,
+            tags=await self._notes.tags(self._caller.subject, data.tags),
+        )
+        await self._notes.add(note)
+        return self._announce("created", note)
+
+    async def update(self, note_id: UUID, data: NoteUpdate, *, if_match: str | None) -> Note:
+        """Change a note, if it is still the version that `if_match` names.
+
+        Raises:
+            NoteNotFound: the caller has no such note.
+            NoteChanged: the note has another version by now.
+        """
+        note = await self._find(note_id, if_match)
+        changes = data.model_dump(exclude_unset=True)
+        if "tags" in changes:
+            changes["tags"] = await self._notes.tags(self._caller.subject, changes["tags"])
+        for field, value in changes.items():
+            setattr(note, field, value)
+        await self._notes.save()
+        return self._announce("updated", note)
+
+    async def delete(self, note_id: UUID, *, if_match: str | None) -> None:
+        """Remove a note, if it is still the version that `if_match` names.
+
+        Raises:
+            NoteNotFound: the caller has no such note.
+            NoteChanged: the note has another version by now.
+        """
+        note = await self._find(note_id, if_match)
+        await self._notes.delete(note)
+        self._announce("deleted", note)
+
+    async def _find(self, note_id: UUID, if_match: str | None) -> models.Note:
+        note = await self._notes.get(self._caller.subject, note_id)
+        if note is None:
+            raise NoteNotFound("There is no such note.")
+        if if_match is not None and not matches(if_match, note.version):
+            raise NoteChanged("The note has changed; read it again, then repeat your change.")
+        return note
+
+    def _announce(self, event: str, note: models.Note) -> Note:
+        result = Note.model_validate(
+            {**{f: getattr(note, f) for f in Note.model_fields}, "tags": [tag.name for tag in note.tags]}
+        )
+        data = result.model_dump_json()
+
+        async def publish() -> None:
+            await self._broadcast.publish(topic(self._caller), event, data)
+
+        self._session.after_commit(publish)
+        return result

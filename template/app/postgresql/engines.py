@@ -1,0 +1,50 @@
+"""The engines: one that writes in transactions, one that reads without any.
+
+A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a single statement does not need.
+"""
+
+from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.database import Database
+from app.postgresql.settings import PostgresqlSettings
+
+MIGRATION_LOCK = 0x6170700A
+"""Key of the advisory lock that lets only one process migrate at a time."""
+
+
+def open_database(settings: PostgresqlSettings) -> Database:
+    """Return the database; nothing is opened before it is used."""
+    url = settings.url.get_secret_value()
+    read_url = settings.read_url.get_secret_value() if settings.read_url else url
+    arguments = {"timeout": settings.connect_timeout, "command_timeout": settings.statement_timeout}
+    # No overflow: connections beyond the pool would be opened and closed all the time under load, which costs more
+    # than waiting for one. Last in, first out: under little load few connections stay warm.
+    pool = {
+        "pool_size": settings.pool_size,
+        "max_overflow": 0,
+        "pool_timeout": settings.pool_timeout,
+        "pool_use_lifo": True,
+    }
+    writer = create_async_engine(url, connect_args=arguments, **pool)
+    reader = create_async_engine(
+        read_url,
+        connect_args={**arguments, "server_settings": {"default_transaction_read_only": "on"}},
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+        **pool,
+    )
+
+    def migrator() -> AsyncEngine:
+        # No statement timeout: a migration may take its time.
+        engine = create_async_engine(
+            url, connect_args={"timeout": settings.connect_timeout}, poolclass=NullPool
+        )
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def take_turns(connection: Connection) -> None:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+
+        return engine
+
+    return Database(writer, reader, migrator)

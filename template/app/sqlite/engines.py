@@ -1,0 +1,55 @@
+"""The engines: one that writes in immediate transactions, one that reads without any.
+
+SQLite's own default begins a transaction at the first write and then loses updates that were made in between, silently.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, NullPool, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.database import Database
+from app.sqlite.settings import SqliteSettings
+
+
+def open_database(settings: SqliteSettings) -> Database:
+    """Return the database; nothing is opened before it is used."""
+    # Without this, the driver would begin and commit transactions as it sees fit (PEP 249).
+    arguments = {"isolation_level": None, "timeout": settings.busy_timeout}
+    writer = create_async_engine(
+        settings.url, connect_args=arguments, pool_size=settings.writers, max_overflow=0, pool_timeout=30
+    )
+    _on_connect(writer, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+    _begin_immediately(writer)
+    reader = create_async_engine(
+        settings.url,
+        connect_args=arguments,
+        pool_size=settings.readers,
+        max_overflow=0,
+        pool_timeout=30,
+        # There is no transaction to roll back, so a connection goes back to the pool without a round trip.
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+    )
+    _on_connect(reader, "query_only=ON")
+
+    def migrator() -> AsyncEngine:
+        # Foreign keys stay unchecked: changing a table means dropping the old one, which would delete what refers to it.
+        engine = create_async_engine(settings.url, connect_args=arguments, poolclass=NullPool)
+        _begin_immediately(engine)
+        return engine
+
+    return Database(writer, reader, migrator)
+
+
+def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, _: Any) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediately(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
