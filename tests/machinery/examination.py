@@ -22,20 +22,12 @@ if TYPE_CHECKING:
 
     from tests.machinery.combinations import Combination
 
+TYPES = ("--output-format", "concise", "--no-progress", "--python")
+_QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination.
-SUITE = ("--assert=plain", "-q", "-p", "no:cacheprovider", "--no-header", "-m", "not fuzz")
-#: The same, with the failed assertions explained. What is loaded already can't be rewritten, nor need it be.
-EXPLAIN = (
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "--no-header",
-    "-m",
-    "not fuzz",
-    "-x",
-    "-W",
-    "ignore::pytest.PytestAssertRewriteWarning",
-)
+SUITE = (*_QUIET, "--assert=plain")
+#: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
+EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 @dataclass(frozen=True)
@@ -116,7 +108,7 @@ def _python(report: Report, project: Path, combination: Combination, bench: Benc
 def check_python(report: Report, project: Path, database: str, bench: Bench, warm: WarmProcess) -> None:
     """Types, declared imports, layers, modules alone, migrations that match the models."""
     report.note("declared imports", imports.undeclared(project, bench.python))
-    report.note("types", program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python)))
+    report.note("types", program(project, bench, "ty", "check", *TYPES, str(bench.python)))
     report.note("modules alone", modules.unimportable(project, warm, {}))
     linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
     report.note("import contracts", failed(linter))
@@ -130,10 +122,10 @@ def check_python(report: Report, project: Path, database: str, bench: Bench, war
 def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, database: str) -> None:
     """The project's own tests; after a failure once more, with assertions explained, for the report."""
     environment = suite_environment(bench, database)
-    outcome = warm.run("pytest:console_main", *SUITE, directory=project, environment=environment)
+    outcome = warm.run("pytest", *SUITE, directory=project, environment=environment)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
     if not report.passed:
-        again = warm.run("pytest:console_main", *EXPLAIN, directory=project, environment=environment)
+        again = warm.run("pytest", *EXPLAIN, directory=project, environment=environment)
         verdict = "and passed when repeated" if again.status == 0 else "the first failure"
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
 

@@ -21,18 +21,22 @@ def learn_modules(bench: Bench, largest: Iterable[Combination]) -> None:
     if bench.warm_modules.exists():
         return
     names: dict[str, None] = {}
+    complete = True
     for combination in largest:
         project = render(bench.template, bench.scratch / f"learn-{combination.id}", combination.answers)
         record = bench.scratch / "loaded.json"
         with WarmProcess(bench.python, bench.scratch / "nothing") as cold:
-            cold.run(
-                "pytest:console_main",
+            environment = suite_environment(bench, str(combination.answers[DATABASE]))
+            outcome = cold.run(
+                "pytest",
                 *SUITE,
                 directory=project,
-                environment=suite_environment(bench, str(combination.answers[DATABASE])),
+                environment=environment,
                 timeout=300,
                 record=str(record),
             )
+        complete = complete and outcome.status == 0
         if record.is_file():
             names |= dict.fromkeys(json.loads(record.read_text(encoding="utf-8")))
-    bench.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")
+    if complete:  # else the list is short, and the next run learns anew
+        bench.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")

@@ -77,3 +77,8 @@ def _combination(item: pytest.Item) -> Combination | None:
     call = getattr(item, "callspec", None)
     found = call.params.get("combination") if call is not None else None
     return found if isinstance(found, Combination) else None
+
+
+def is_full(config: pytest.Config) -> bool:
+    """Whether this is the full run."""
+    return bool(config.getoption("full"))

@@ -157,6 +157,8 @@ def _third_party(directory: str) -> list[str]:
     names = []
     for name, module in list(sys.modules.items()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+        if name.endswith("__main__"):
+            continue
         if origin.startswith(sys.prefix) and not origin.startswith(directory):
             names.append(name)
     return names

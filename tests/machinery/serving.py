@@ -1,0 +1,133 @@
+"""An isolated project: its own environment by `uv sync`, its commands, and its server on a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from tests.machinery.environment import uv
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class Isolated:
+    """A project with an environment of its own, used by its documented commands."""
+
+    def __init__(self, project: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Take a rendered project, and variables that its commands shall see."""
+        self.project = project
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"VIRTUAL_ENV", "TEST_DATABASE_URL"}
+        }
+        self.environment = {**kept, **(environment or {})}
+
+    def run(self, *command: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `uv` with these arguments in the project; what it printed and its status."""
+        return subprocess.run(
+            [uv(), *command],
+            cwd=self.project,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def must(self, *command: str, timeout: float = 300, **variables: str) -> str:
+        """Run `uv` with these arguments and expect success; what it printed."""
+        result = self.run(*command, timeout=timeout, **variables)
+        output = f"{result.stdout}{result.stderr}"
+        assert result.returncode == 0, (
+            f"uv {' '.join(command)} ended with {result.returncode}:\n{output[-6000:]}"
+        )
+        return output
+
+    @contextlib.contextmanager
+    def served(self, *command: str, **variables: str) -> Generator[tuple[str, Server]]:
+        """Run a server command, with `{port}` filled in; yields its address once it answers."""
+        port = free_port()
+        arguments = [uv(), "run", *(word.format(port=port) for word in command)]
+        log = self.project.parent / f"{self.project.name}-server.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                arguments,
+                cwd=self.project,
+                env={**self.environment, **variables},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            server = Server(process, log)
+            try:
+                address = f"http://127.0.0.1:{port}"
+                server.wait_until_ready(f"{address}/readyz")
+                yield address, server
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+class Server:
+    """A server process with its log."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        """Take a process that was started, and the file that it prints to."""
+        self.process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until_ready(self, url: str) -> None:
+        """Ask until the answer is 200."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            with contextlib.suppress(OSError):
+                if request("GET", url)[0] == 200:  # noqa: PLR2004 - HTTP
+                    return
+            assert self.process.poll() is None, f"The server ended:\n{self.log}"
+            assert time.monotonic() < deadline, f"The server did not become ready:\n{self.log}"
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask it to stop, as an orchestrator does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_STOP_SECONDS)
+
+
+def request(method: str, url: str, body: object = None) -> tuple[int, Any]:
+    """Send a request with a client that shares no code with the project; the status and the parsed answer."""
+    data = None if body is None else json.dumps(body).encode()
+    message = urllib.request.Request(  # noqa: S310 - an address of ours
+        url, data, {"Content-Type": "application/json"}, method=method
+    )
+    try:
+        with urllib.request.urlopen(message, timeout=10) as answer:  # noqa: S310 - an address of ours
+            return answer.status, json.loads(answer.read() or "null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or "null")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,159 @@
+"""Copying and updating as a user does it: from a git repository, without trust, by an absolute path."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from copier import run_copy, run_update
+
+from tests.machinery.checkout import begin, checkout, release
+from tests.machinery.combinations import Combination, combine
+from tests.machinery.examination import Bench
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.rendering import NAMED, ROOT, git, render
+from tests.test_questions import recorded, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_copie.plugin import Copie
+
+    from tests.machinery.warm import WarmProcess
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+
+
+@pytest.mark.parametrize("database", QUESTIONS.databases.values)
+def test_copie_renders_a_project(copie: Copie, template: Path, questions: Questions, database: str) -> None:
+    """The plugin that template authors know sees the answers that were asked for, and no error."""
+    result = copie.copy(extra_answers={**NAMED, DATABASE: database}, template_dir=template)
+    assert result.exception is None
+    assert result.exit_code == 0
+    assert result.project_dir is not None
+    assert set(result.answers) == set(questions.asked)
+    assert result.answers[DATABASE] == database
+    assert (result.project_dir / "app" / "main.py").is_file()
+
+
+def test_a_copy_repeats_itself(template: Path, tmp_path: Path) -> None:
+    """The same answers make the same bytes: nothing is read from the clock, the network or git's configuration."""
+    first = render(template, tmp_path / "first" / "project", {})
+    second = render(template, tmp_path / "second" / "project", {})
+    assert tree(first) == tree(second)
+
+
+def test_an_update_works_after_a_copy_of_a_checkout(template: Path, tmp_path: Path) -> None:
+    """A project copied from a checkout by its absolute path takes over what the next release brings."""
+    repository = checkout(template, tmp_path / "keel")
+    project = begin(render(repository, tmp_path / "project", {}))
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["_src_path"], answers["_commit"]) == (str(repository), "v1.0.0")
+    (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
+    release(repository, "v1.1.0")
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+    changed = git(project, "status", "--porcelain", "--untracked-files=all").split("\n")
+    assert [line for line in changed if line] == [" M .copier-answers.yml", "?? NEWS.md"]
+
+
+def test_an_update_works_after_a_copy_of_a_changed_checkout(template: Path, tmp_path: Path) -> None:
+    """Somebody who tries changes of their own to the template can update as well."""
+    repository = checkout(template, tmp_path / "keel")
+    (repository / "template" / "NEWS.md").write_text("# Draft\n", encoding="utf-8")
+    with pytest.warns(match="[Dd]irty"):
+        project = begin(render(repository, tmp_path / "project", {}, ref="HEAD"))
+    assert (project / "NEWS.md").read_text(encoding="utf-8") == "# Draft\n"
+    (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
+    release(repository, "v1.1.0")
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+    assert (project / "NEWS.md").read_text(encoding="utf-8") == "# News\n"
+
+
+def test_an_update_leaves_the_owners_files(template: Path, tmp_path: Path) -> None:
+    """What is the owner's after the first copy is neither changed nor brought back."""
+    repository = checkout(template, tmp_path / "keel")
+    project = begin(render(repository, tmp_path / "project", {"kubernetes": True}))
+    (project / "README.md").write_text("# Mine\n", encoding="utf-8")
+    first = sorted((project / "migrations" / "versions").glob("*.py"))
+    for path in first:
+        path.unlink()
+    (project / ".env").write_text("MINE=1\n", encoding="utf-8")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "Mine")
+    for name in ("README.md", "README.md.jinja"):
+        if (path := repository / "template" / name).exists():
+            path.write_text("# Theirs\n", encoding="utf-8")
+    release(repository, "v1.1.0")
+    run_update(project, defaults=True, overwrite=True, quiet=True)
+    assert (project / "README.md").read_text(encoding="utf-8") == "# Mine\n"
+    assert (project / ".env").read_text(encoding="utf-8") == "MINE=1\n"
+    assert [path for path in first if path.exists()] == []
+
+
+def _messages() -> list[Combination]:
+    return [combine(QUESTIONS, {DATABASE: database}) for database in QUESTIONS.databases.values]
+
+
+@pytest.mark.parametrize("combination_of_message", _messages(), ids=lambda item: item.id)
+def test_messages_name_commands_that_exist(
+    bench: Bench,
+    warm: WarmProcess,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    combination_of_message: Combination,
+) -> None:
+    """After a copy and after an update, every command that is suggested is there to be run."""
+    repository = checkout(bench.template, tmp_path / "keel")
+    project = tmp_path / "project"
+    run_copy(str(repository), project, data={**NAMED, **combination_of_message.answers}, defaults=True)
+    after_copy = capfd.readouterr().err
+    begin(project)
+    (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
+    release(repository, "v1.1.0")
+    run_update(project, defaults=True, overwrite=True)
+    after_update = capfd.readouterr().err
+    for message in (after_copy, after_update):
+        commands = _commands(message)
+        assert commands
+        for command in commands:
+            problem = _unknown(command, project, bench, warm)
+            assert problem == "", f"{shlex.join(command)}: {problem}"
+    assert str(project) in after_copy
+
+
+def _commands(message: str) -> list[list[str]]:
+    """The indented lines of a message up to their explanation, split at `&&`."""
+    lines = re.findall(r"^ {4}(\S.*)$", message, re.MULTILINE)
+    chains = (re.split(r"\s{2,}", line)[0] for line in lines)
+    return [shlex.split(command) for chain in chains for command in chain.split("&&")]
+
+
+def _unknown(command: list[str], project: Path, bench: Bench, warm: WarmProcess) -> str:
+    """Why a command can't be run in the project, or nothing."""
+    if command[0] in {"cd", "git"}:
+        return ""
+    if command[:3] == ["docker", "compose", "up"]:
+        services = yaml.safe_load((project / "compose.yaml").read_text(encoding="utf-8"))["services"]
+        return ", ".join({word for word in command[3:] if not word.startswith("-")} - set(services))
+    if command[:2] == ["uv", "sync"]:
+        return ""
+    if command[:4] == ["uv", "run", "python", "-m"]:
+        positional = [word for word in command[5:] if not word.startswith("-")][:2]
+        words = positional if positional[:1] == ["migrations"] else positional[:1]
+        outcome = warm.run(command[4], *words, "--help", directory=project)
+        return outcome.tail() if outcome.status else ""
+    if command[:2] == ["uv", "run"]:
+        known = subprocess.run([bench.python.parent / command[2], "--help"], capture_output=True, check=False)
+        return known.stderr.decode() if known.returncode else ""
+    return "nobody knows this command"
+
+
+def test_the_answers_are_asked_without_trust(template: Path, tmp_path: Path) -> None:
+    """Copying from a git repository needs no `--trust`: `unsafe` is not given here, nor anywhere in these tests."""
+    repository = checkout(template, tmp_path / "keel")
+    project = render(repository, tmp_path / "project", {})
+    assert recorded(project)["project_name"] == NAMED["project_name"]

@@ -1,0 +1,65 @@
+"""Projects in environments of their own, made from their own pyproject.toml: nothing is missing, and they serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.machinery import selection
+from tests.machinery.combinations import Combination, cover, extremes
+from tests.machinery.databases import empty_database
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.rendering import ROOT, render
+from tests.machinery.serving import Isolated, request
+from tests.test_questions import recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.machinery.examination import Bench
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+SMALLEST, *_, LARGEST = extremes(QUESTIONS)
+#: No answer is given: Copier takes what the prompts suggest.
+SUGGESTED = Combination("suggested", ())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The smallest, the suggested and the largest project; with `--full`, the covering set too."""
+    if "answers" in metafunc.fixturenames:
+        chosen = [SMALLEST, SUGGESTED, LARGEST]
+        if selection.is_full(metafunc.config):
+            chosen += cover(QUESTIONS, 3)
+        metafunc.parametrize("answers", [item.answers for item in chosen], ids=[item.id for item in chosen])
+
+
+@pytest.fixture
+def isolated(bench: Bench, tmp_path: Path, answers: dict[str, Any]) -> Iterator[Isolated]:
+    """A project with an environment and a database of its own."""
+    project = render(bench.template, tmp_path / "project", answers)
+    database = str(recorded(project)[DATABASE])
+    with empty_database(database, bench.server, tmp_path) as url:
+        variables = {"DATABASE_URL": url}
+        if database == "postgresql" and bench.server:
+            variables["TEST_DATABASE_URL"] = bench.server
+        yield Isolated(project, variables)
+
+
+def test_a_project_stands_alone(isolated: Isolated) -> None:
+    """Its own commands work in its own environment: tests, types, layers, a server that keeps a note."""
+    isolated.must("sync", "--quiet")
+    isolated.must("run", "ty", "check")
+    isolated.must("run", "lint-imports", "--no-cache")
+    isolated.must("run", "pytest", "-q")
+    isolated.must("run", "python", "-m", "app", "migrate")
+    command = ("uvicorn", "app.main:app", "--host", "127.0.0.1", "--port", "{port}")
+    with isolated.served(*command, ENVIRONMENT="local") as (address, server):
+        status, note = request(
+            "POST", f"{address}/api/v1/notes", {"title": "Ahoy", "body": "", "tags": ["sea"]}
+        )
+        assert status == 201, note
+        status, page = request("GET", f"{address}/api/v1/notes")
+        assert (status, [item["id"] for item in page["items"]]) == (200, [note["id"]])
+        assert server.stop() == 0, server.log
