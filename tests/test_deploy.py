@@ -5,6 +5,7 @@ Toggles are all off or all on here; the questions about deployment and the datab
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -200,6 +201,26 @@ def test_gunicorn_serves_and_stops(rendered: Path, bench: Bench, tmp_path: Path)
             assert server.wait(timeout=15) == 0, log.read_text()
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1), ("not a quota", None)],
+)
+def test_workers_follow_the_quota(
+    rendered: Path, bench: Bench, tmp_path: Path, quota: str, expected: int | None
+) -> None:
+    """One worker for each CPU of the container's quota, else for each CPU of the machine."""
+    (tmp_path / "cpu.max").write_text(quota, encoding="ascii")
+    project = next(rendered.iterdir())
+    program = (
+        "import pathlib, runpy, sys;"
+        "usable_cpus = runpy.run_path('deploy/gunicorn.conf.py')['usable_cpus'];"
+        "print(usable_cpus(pathlib.Path(sys.argv[1])))"
+    )
+    command = [bench.python, "-c", program, tmp_path / "cpu.max"]
+    printed = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+    assert int(printed) == (expected or len(os.sched_getaffinity(0)))
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:
