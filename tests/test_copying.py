@@ -11,9 +11,8 @@ import pytest
 import yaml
 from copier import run_copy, run_update
 
-from tests.machinery.checkout import begin, checkout, release
+from tests.machinery.checkout import begin, checkout, commit, release
 from tests.machinery.combinations import Combination, combine
-from tests.machinery.examination import Bench
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import NAMED, ROOT, git, render
 from tests.test_questions import recorded, tree
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_copie.plugin import Copie
 
+    from tests.machinery.examination import Bench
     from tests.machinery.warm import WarmProcess
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
@@ -60,16 +60,14 @@ def test_an_update_works_after_a_copy_of_a_checkout(template: Path, tmp_path: Pa
     assert [line for line in changed if line] == [" M .copier-answers.yml", "?? NEWS.md"]
 
 
-def test_an_update_works_after_a_copy_of_a_changed_checkout(template: Path, tmp_path: Path) -> None:
-    """Somebody who tries changes of their own to the template can update as well."""
+def test_an_update_works_after_a_copy_of_a_checkout_without_releases(template: Path, tmp_path: Path) -> None:
+    """While there is no tag, or past the last one, an update follows the commits of the checkout."""
     repository = checkout(template, tmp_path / "keel")
-    (repository / "template" / "NEWS.md").write_text("# Draft\n", encoding="utf-8")
-    with pytest.warns(match="[Dd]irty"):
-        project = begin(render(repository, tmp_path / "project", {}, ref="HEAD"))
-    assert (project / "NEWS.md").read_text(encoding="utf-8") == "# Draft\n"
+    git(repository, "tag", "--delete", "v1.0.0")
+    project = begin(render(repository, tmp_path / "project", {}, ref="HEAD"))
     (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
-    release(repository, "v1.1.0")
-    run_update(project, defaults=True, overwrite=True, quiet=True)
+    commit(repository, "News")
+    run_update(project, defaults=True, overwrite=True, quiet=True, vcs_ref="HEAD")
     assert (project / "NEWS.md").read_text(encoding="utf-8") == "# News\n"
 
 
@@ -127,7 +125,7 @@ def test_messages_name_commands_that_exist(
 
 def _commands(message: str) -> list[list[str]]:
     """The indented lines of a message up to their explanation, split at `&&`."""
-    lines = re.findall(r"^ {4}(\S.*)$", message, re.MULTILINE)
+    lines = re.findall(r"^ {2,}(\S.*)$", message, re.MULTILINE)
     chains = (re.split(r"\s{2,}", line)[0] for line in lines)
     return [shlex.split(command) for chain in chains for command in chain.split("&&")]
 
@@ -147,7 +145,8 @@ def _unknown(command: list[str], project: Path, bench: Bench, warm: WarmProcess)
         outcome = warm.run(command[4], *words, "--help", directory=project)
         return outcome.tail() if outcome.status else ""
     if command[:2] == ["uv", "run"]:
-        known = subprocess.run([bench.python.parent / command[2], "--help"], capture_output=True, check=False)
+        program = [bench.python.parent / command[2], "--help"]
+        known = subprocess.run(program, cwd=project, capture_output=True, check=False)
         return known.stderr.decode() if known.returncode else ""
     return "nobody knows this command"
 

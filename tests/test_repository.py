@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.machinery.examination import Bench, program
+from tests.machinery.examination import TYPES, Bench, program
 from tests.machinery.rendering import ROOT, git, render
 
 if TYPE_CHECKING:
@@ -33,45 +35,26 @@ def test_the_tests_are_clean(command: Sequence[str]) -> None:
     assert result.returncode == 0, f"{result.stdout}{result.stderr}"
 
 
-@pytest.fixture
-def in_place(bench: Bench, tmp_path: Path) -> Path:
-    """template/ as it is, with the rendered settings of the tools beside it."""
-    project = render(bench.template, tmp_path / "rendered", {}, only=("pyproject.toml",))
-    source = bench.template / "template"
-    (tmp_path / "pyproject.toml").write_bytes((project / "pyproject.toml").read_bytes())
-    (tmp_path / "template").symlink_to(source)
-    return tmp_path
+@pytest.fixture(scope="module")
+def in_place(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """template/ as it is, with the rendered settings of the tools added."""
+    place = tmp_path_factory.mktemp("in-place") / "template"
+    shutil.copytree(bench.template / "template", place)
+    return render(bench.template, place, {}, only=("pyproject.toml",))
 
 
-def test_the_template_lints_in_place(bench: Bench, in_place: Path) -> None:
+@pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
+def test_the_template_lints_in_place(bench: Bench, in_place: Path, command: Sequence[str]) -> None:
     """What an editor shows in template/ is linted and formatted as it will be in a result."""
-    source = bench.template / "template"
-    config = ("--no-cache", "--config", str(in_place / "pyproject.toml"))
-    assert program(source, bench, "ruff", "check", *config) == []
-    assert program(source, bench, "ruff", "format", "--check", *config) == []
+    assert program(in_place, bench, *command, "--no-cache") == []
 
 
 def test_the_template_has_types_in_place(bench: Bench, in_place: Path) -> None:
     """Strict types hold for template/ itself; only what is rendered can't be found there."""
-    source = bench.template / "template"
-    rendered = [path.relative_to(source) for path in source.rglob("*.py.jinja")]
+    rendered = [path.relative_to(in_place) for path in in_place.rglob("*.py.jinja")]
     modules = [".".join(path.with_suffix("").with_suffix("").parts) for path in rendered]
-    found = program(
-        source,
-        bench,
-        *("ty", "check", "--python", str(bench.python), "--output-format", "concise", "--no-progress"),
-        *("--config-file", str(_types(in_place, modules))),
-    )
-    assert found == []
-
-
-def _types(directory: Path, rendered: Sequence[str]) -> Path:
-    allowed = ", ".join(f'"{module}"' for module in rendered)
-    config = directory / "ty.toml"
-    config.write_text(
-        f'[rules]\nall = "error"\n[analysis]\nallowed-unresolved-imports = [{allowed}]\n', encoding="utf-8"
-    )
-    return config
+    allowed = f"analysis.allowed-unresolved-imports = {json.dumps(modules)}"
+    assert program(in_place, bench, "ty", "check", "--config", allowed, *TYPES, str(bench.python)) == []
 
 
 def test_the_one_command_is_the_one_that_is_documented() -> None:

@@ -40,27 +40,28 @@ def begin(project: Path) -> Path:
 
 
 def insert(path: Path, after: str, text: str) -> None:
-    """Insert lines after the line that contains `after`: what an owner does in an editor."""
-    _edit(path, after, text, offset=1)
+    """Insert lines after the line in which `after` stands: what an owner does in an editor."""
+    content = path.read_text(encoding="utf-8")
+    end = content.index("\n", _only(path, content, after) + len(after.rstrip("\n"))) + 1
+    path.write_text(content[:end] + text + content[end:], encoding="utf-8")
 
 
 def insert_before(path: Path, before: str, text: str) -> None:
-    """Insert lines before the line that contains `before`."""
-    _edit(path, before, text, offset=0)
+    """Insert lines before the place where `before` stands."""
+    content = path.read_text(encoding="utf-8")
+    start = _only(path, content, before)
+    path.write_text(content[:start] + text + content[start:], encoding="utf-8")
 
 
 def replace(path: Path, old: str, new: str) -> None:
     """Replace the one place where `old` stands."""
     content = path.read_text(encoding="utf-8")
-    if content.count(old) != 1:
-        raise ValueError(f"{path} holds {content.count(old)} times: {old}")
-    path.write_text(content.replace(old, new), encoding="utf-8")
+    start = _only(path, content, old)
+    path.write_text(content[:start] + new + content[start + len(old) :], encoding="utf-8")
 
 
-def _edit(path: Path, mark: str, text: str, *, offset: int) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    places = [number for number, line in enumerate(lines) if mark in line]
-    if len(places) != 1:
-        raise ValueError(f"{path} has {len(places)} lines with: {mark}")
-    lines.insert(places[0] + offset, text)
-    path.write_text("".join(lines), encoding="utf-8")
+def _only(path: Path, content: str, part: str) -> int:
+    """The one place of a part. Raises ValueError when there is none, or a second one."""
+    if content.count(part) != 1:
+        raise ValueError(f"{path} holds {content.count(part)} times: {part.strip()}")
+    return content.index(part)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -36,9 +37,17 @@ def empty_database(kind: str, server: str | None, directory: Path) -> Generator[
         asyncio.run(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
-async def _execute(server: str, statement: str) -> None:
-    connection = await asyncpg.connect(server.replace("+asyncpg", ""))
+def query(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.partition("///")[2])) as connection:
+            return connection.execute(statement).fetchall()
+    return asyncio.run(_execute(url, statement))
+
+
+async def _execute(url: str, statement: str) -> list[tuple[Any, ...]]:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     try:
-        await connection.execute(statement)
+        return [tuple(row) for row in await connection.fetch(statement)]
     finally:
         await connection.close()

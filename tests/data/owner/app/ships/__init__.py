@@ -1,0 +1,1 @@
+"""Ships: the owner's own package."""

@@ -1,0 +1,13 @@
+"""Settings of ships."""
+
+from pydantic_settings import SettingsConfigDict
+
+from app.core.settings import Settings
+
+
+class ShipsSettings(Settings):
+    """How ships greet."""
+
+    model_config = SettingsConfigDict(env_prefix="SHIPS_")
+
+    greeting: str = "Ahoy"
