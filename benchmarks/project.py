@@ -1,0 +1,53 @@
+"""The rendered project: made from the working tree, installed as for production, in a temporary folder."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import copier
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project with its environment."""
+
+    path: Path
+
+    @property
+    def python(self) -> Path:
+        """Return the interpreter of its environment."""
+        return self.path / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def run(self, *arguments: str, env: dict[str, str]) -> None:
+        """Run a module of its environment within it."""
+        command = [self.python, "-m", *arguments]
+        subprocess.run(
+            command, cwd=self.path, env=clean_environment() | env, check=True, stdout=subprocess.DEVNULL
+        )
+
+
+def render(path: Path, database: str) -> Project:
+    """Render the working tree, uncommitted changes included, and install what production needs."""
+    with tempfile.TemporaryDirectory() as plain:
+        # A plain copy, for Copier would take the latest tag of a repository.
+        shutil.copytree(
+            ROOT / "template", Path(plain, "template"), ignore=shutil.ignore_patterns("__pycache__")
+        )
+        shutil.copy(ROOT / "copier.yml", plain)
+        answers = {"project_name": "Benchmark", "database": database}
+        copier.run_copy(plain, path, data=answers, defaults=True, quiet=True)
+    command = ["uv", "sync", "--quiet", "--no-dev", "--compile-bytecode"]
+    subprocess.run(command, cwd=path, env=clean_environment(), check=True)
+    subprocess.run([Project(path).python, "-m", "compileall", "-q", path / "app"], check=True)
+    return Project(path)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what would make one machine's results differ from another's."""
+    ours = ("PYTHON", "VIRTUAL_ENV", "DATABASE_", "ENVIRONMENT", "LOG_", "RATE_LIMIT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

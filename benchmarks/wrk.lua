@@ -1,0 +1,22 @@
+-- The body ("" for GET), then the paths, which are asked for in turn; the result is one line of JSON.
+local requests, turn = {}, 0
+
+function init(arguments)
+  local body = arguments[1]
+  local headers = { ["Host"] = "127.0.0.1", ["Content-Type"] = "application/json" }
+  for i = 2, #arguments do
+    requests[i - 1] = wrk.format(body ~= "" and "POST" or "GET", arguments[i], headers, body ~= "" and body or nil)
+  end
+end
+
+function request()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format('{"rate": %.1f, "p50": %.3f, "p99": %.3f, "errors": %d}\n',
+    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
