@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from tests.machinery.enabling import (
 )
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import ROOT, render
+from tests.machinery.schemas import schema
 from tests.machinery.serving import Isolated
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_a_feature_is_switched_on_late(
     database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No conflict, every edit intact, rows kept, all tests pass, and the tree is that of a fresh copy plus the edits."""
+    """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
     if database == "postgresql" and bench.server:
         monkeypatch.setenv("TEST_DATABASE_URL", bench.server)
     without, with_it = {DATABASE: database, NAME: False}, {DATABASE: database, NAME: True}
@@ -81,7 +82,7 @@ def test_a_feature_is_switched_on_late(
     assert schema(urls[0]) == schema_of_first_migration(first, isolated, urls[1])
 
 
-def schema_of_first_migration(project: Path, isolated: Isolated, url: str) -> list[tuple[object, ...]]:
+def schema_of_first_migration(project: Path, isolated: Isolated, url: str) -> list[tuple[Any, ...]]:
     """The schema that a fresh copy begins with."""
     environment = {"DATABASE_URL": url, "UV_PROJECT_ENVIRONMENT": str(isolated.project / ".venv")}
     Isolated(project, environment).must("run", "--no-sync", "python", "-m", "app", "migrate")

@@ -9,7 +9,6 @@ from copier import run_update
 
 from tests.machinery import owner
 from tests.machinery.checkout import begin, commit
-from tests.machinery.databases import query
 from tests.machinery.rendering import git, render
 from tests.machinery.serving import Isolated
 
@@ -73,28 +72,6 @@ def fresh_with_edits(repository: Path, destination: Path, answers: Mapping[str, 
     project = begin(render(repository, destination, answers))
     owner.edit(Isolated(project))
     return project
-
-
-def schema(database_url: str) -> list[tuple[Any, ...]]:
-    """Tables, columns, indexes and keys of a database, in a form that can be compared."""
-    if database_url.startswith("sqlite"):
-        statements = [
-            'SELECT m.name, c.name, c.type, c."notnull", c.pk FROM sqlite_master m, pragma_table_info(m.name) c '
-            "WHERE m.type = 'table'",
-            'SELECT m.name, i.name, i."unique", c.name, c.seqno FROM sqlite_master m, pragma_index_list(m.name) i, '
-            "pragma_index_info(i.name) c WHERE m.type = 'table'",
-            'SELECT m.name, f."table", f."from", f."to", f.on_delete FROM sqlite_master m, '
-            "pragma_foreign_key_list(m.name) f WHERE m.type = 'table'",
-        ]
-    else:
-        statements = [
-            "SELECT table_name, column_name, data_type, is_nullable, character_maximum_length "
-            "FROM information_schema.columns WHERE table_schema = 'public'",
-            "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
-            "WHERE connamespace = 'public'::regnamespace",
-        ]
-    return sorted((row for statement in statements for row in query(database_url, statement)), key=repr)
 
 
 def _comparable(project: Path) -> dict[str, bytes]:
