@@ -16,7 +16,6 @@ from tests.machinery.enabling import (
     follow_up,
     fresh_with_edits,
     lived_in,
-    schema,
     update,
 )
 from tests.machinery.questions import DATABASE, Questions
