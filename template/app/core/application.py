@@ -44,7 +44,6 @@ def new_app() -> FastAPI:
         redoc_url="/redoc" if settings.api_docs else None,
         openapi_url="/openapi.json" if settings.api_docs else None,
         max_body_size=settings.max_body_size,
-        responses=errors.COMMON,
         exception_handlers=errors.HANDLERS,
         lifespan=_lifespan,
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = "#/components/schemas/Problem"
 
 
 class FieldProblem(BaseModel):
@@ -90,11 +91,16 @@ class Unavailable(AppError):
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """Return what a route can answer with, for its `responses=`."""
-    return {int(e.status): {"model": Problem, "description": e.status.phrase} for e in errors}
+    return {int(e.status): documented(e.status.phrase) for e in errors}
 
 
-COMMON: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
+def documented(description: str) -> dict[str, Any]:
+    """Return the description of a problem response; `app.core.openapi` adds the schema that it refers to."""
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA}}}}
+
+
+COMMON: dict[int, dict[str, Any]] = {
+    status: documented(description)
     for status, description in {
         400: "The request makes no sense",
         413: "The body is too large",

@@ -37,12 +37,6 @@ class Readiness(BaseModel):
     checks: dict[str, CheckResult]
 
 
-class NotReady(errors.Problem):
-    """Some check failed, or the process is about to stop."""
-
-    checks: dict[str, CheckResult]
-
-
 class Checks:
     """The readiness checks that packages register."""
 
@@ -82,7 +76,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", responses={503: {"model": NotReady, "description": "Send no requests for now"}})
+@router.get("/readyz", responses={503: errors.documented("Send no requests for now")})
 async def readyz(request: Request) -> Readiness:
     """Say whether the process can do its work. Send it no requests if not."""
     checks: Checks = request.app.state.checks

@@ -22,6 +22,8 @@ class Shutdown:
     """Whether the process is draining; streams wait for it, readiness reports it."""
 
     def __init__(self) -> None:
+        """Belong to the running event loop."""
+        self._loop = asyncio.get_running_loop()
         self._begun = asyncio.Event()
 
     @property
@@ -30,8 +32,8 @@ class Shutdown:
         return self._begun.is_set()
 
     def begin(self) -> None:
-        """Ask streams to end and load balancers to send nothing more."""
-        self._begun.set()
+        """Ask streams to end and load balancers to send nothing more; any thread or signal handler may call this."""
+        self._loop.call_soon_threadsafe(self._begun.set)
 
     async def wait(self) -> None:
         """Return when the process is about to stop."""
@@ -40,15 +42,15 @@ class Shutdown:
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[None]:
         """Begin when the process gets a signal to stop, and at the latest when the block ends."""
-        with _on_signals(asyncio.get_running_loop(), self.begin):
+        with _on_signals(self.begin):
             try:
                 yield
             finally:
-                self.begin()
+                self._begun.set()
 
 
 @contextmanager
-def _on_signals(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Generator[None]:
+def _on_signals(callback: Callable[[], None]) -> Generator[None]:
     if threading.current_thread() is not threading.main_thread():
         # Python delivers signals to the main thread only; a server in another thread is stopped by its owner.
         yield
@@ -56,7 +58,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -
     previous = {number: signal.getsignal(number) for number in SIGNALS}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(callback)
+        callback()
         server = previous[signal.Signals(number)]
         if callable(server):
             server(number, frame)

@@ -7,7 +7,6 @@ from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, UniqueCon
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from uuid_utils.compat import uuid7
 
-from app.core import clock
 from app.core.models import Base
 from app.core.text import fold
 
@@ -49,7 +48,7 @@ class Note(Base):
     """Title and body as the search compares them: databases disagree on what letters are alike."""
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime] = mapped_column()
-    updated_at: Mapped[datetime] = mapped_column(onupdate=clock.now)
+    updated_at: Mapped[datetime] = mapped_column()
     tags: Mapped[list[Tag]] = relationship(secondary=note_tags, lazy="raise", passive_deletes=True)
 
     # An update whose row has moved on since it was read changes nothing and raises StaleDataError.

@@ -110,6 +110,9 @@ class NoteService:
         changes = data.model_dump(exclude_unset=True)
         if "tags" in changes:
             changes["tags"] = await self._notes.tags(self._caller.subject, changes["tags"])
+        if changes:
+            # Tags are rows of their own: without this, a change of nothing else would make no new version.
+            changes["updated_at"] = clock.now()
         for field, value in changes.items():
             setattr(note, field, value)
         await self._notes.save()

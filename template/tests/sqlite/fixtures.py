@@ -1,0 +1,32 @@
+"""A SQLite file, migrated once."""
+
+from collections.abc import AsyncIterator
+
+import aiosqlite
+import pytest
+
+from app.core import migrations
+from app.sqlite.engines import open_database
+from app.sqlite.settings import SqliteSettings
+from tests.support import RunScript
+
+
+@pytest.fixture(scope="session")
+async def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a database with every migration applied."""
+    url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database')}/test.db"
+    await migrations.upgrade(open_database(SqliteSettings(url=url)))
+    return url
+
+
+@pytest.fixture(scope="session")
+async def run_script(database_url: str) -> AsyncIterator[RunScript]:
+    """Return what runs several statements at once."""
+    async with aiosqlite.connect(database_url.partition("///")[2]) as connection:
+        # A crash of the machine may lose what tests have written.
+        await connection.execute("PRAGMA synchronous=OFF")
+
+        async def run(script: str) -> None:
+            await connection.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
+
+        yield run

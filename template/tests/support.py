@@ -1,0 +1,34 @@
+"""What fixtures and tests use to call an application."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import QueuePool
+
+from app.core.database import Database
+
+RunScript = Callable[[str], Awaitable[None]]
+"""Runs several SQL statements at once."""
+
+Wipe = Callable[[], Awaitable[None]]
+"""Empties every table."""
+
+
+def calling(app: FastAPI) -> AsyncClient:
+    """Return a client of an application that is running."""
+    return AsyncClient(transport=ASGITransport(app, client=("192.0.2.1", 50000)), base_url="http://test")
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncGenerator[AsyncClient]:
+    """Enter an application's lifespan and return a client of it."""
+    async with app.router.lifespan_context(app), calling(app) as client:
+        yield client
+
+
+def connections_in_use(database: Database) -> int:
+    """Return how many connections are checked out."""
+    pools = [engine.pool for engine in (database.writer, database.reader)]
+    return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
