@@ -38,7 +38,7 @@ class Cursor(Generic[T]):
 
     def encode(self, order: str) -> str:
         """Return the cursor as callers see it."""
-        return urlsafe_b64encode(orjson.dumps([order, self.value, self.id])).decode().rstrip("=")
+        return urlsafe_b64encode(orjson.dumps([order, self.value, str(self.id)])).decode().rstrip("=")
 
 
 def decode_cursor(text: str, order: str, type_: TypeAdapter[T]) -> Cursor[T]:
