@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.machinery import imports, modules, texts
+from tests.machinery.bytecode import share_bytecode
 from tests.machinery.databases import empty_database
 from tests.machinery.memoising import memoise_compiling
 from tests.machinery.questions import DATABASE, Questions
@@ -95,6 +96,7 @@ def _python(report: Report, project: Path, combination: Combination, bench: Benc
             earlier.id,
         )
         return
+    share_bytecode(project, bench.scratch / "bytecode")
     found = Report(combination.id)
     try:
         check_python(found, project, str(combination.answers[DATABASE]), bench, warm)

@@ -1,0 +1,29 @@
+"""Compile each distinct Python file of a run once: most files are the same in most results."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import py_compile
+from importlib.util import cache_from_source
+from pathlib import Path
+
+
+def share_bytecode(project: Path, store: Path) -> None:
+    """Give a project's files their bytecode, from a store that the workers share.
+
+    Only a file that can be compiled gets any; the others fail later, where their error is reported.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    for path in project.rglob("*.py"):
+        compiled = store / hashlib.sha256(path.read_bytes()).hexdigest()
+        if not compiled.exists():
+            draft = f"{compiled}.{os.getpid()}"
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+            if py_compile.compile(str(path), draft, invalidation_mode=mode, quiet=2) is None:
+                continue
+            Path(draft).rename(compiled)
+        target = Path(cache_from_source(str(path)))
+        target.parent.mkdir(exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.hardlink_to(compiled)
