@@ -11,6 +11,7 @@ import pytest
 from tests.machinery.combinations import combine
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import ROOT, render
+from tests.machinery.reuse import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +107,13 @@ def test_a_toggle_only_adds(template: Path, tmp_path: Path, off: Combination, on
         if path.read_bytes() != (with_it / name).read_bytes():
             changed.append(name.as_posix())
     assert [name for name in changed if not any(fnmatch.fnmatch(name, seam) for seam in SEAMS)] == []
+
+
+def test_further_questions_touch_no_python(questions: Questions, template: Path, tmp_path: Path) -> None:
+    """Continuous integration and the like change no file that Python code or a test reads."""
+    digests = {}
+    for axis in questions.extras:
+        for value in axis.values:
+            project = render(template, tmp_path / f"{axis.name}-{value}", {axis.name: value})
+            digests[project.name] = digest(project)
+    assert len(set(digests.values())) == 1, digests

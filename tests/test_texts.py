@@ -55,6 +55,14 @@ def test_untidy_white_space_is_found(tmp_path: Path, text: str) -> None:
     assert len(list(texts.untidy(tmp_path))) >= 1
 
 
+def test_code_in_prose_may_have_blank_lines(tmp_path: Path) -> None:
+    """Two blank lines between functions are right, in Markdown too; between paragraphs they aren't."""
+    plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n\n\nB = 2\n```\n")
+    assert list(texts.untidy(tmp_path)) == []
+    plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n```\n\n\nB\n")
+    assert len(list(texts.untidy(tmp_path))) == 1
+
+
 @pytest.mark.parametrize("name", ["aux.py", "what?.md", "a:b.md", "end.", "Readme.md"])
 def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
     """Paths that another system refuses, or takes for another one."""

@@ -17,6 +17,8 @@ _STATEMENT = re.compile(r"\{%|(?<!\$)\{#")
 _EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]?\s*\w")
 # In Python, `{{` is also a brace in an f-string, so only the way in which templates write it counts.
 _PYTHON_EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]? \w+.* [-+]?\}\}")
+# Code in Markdown has the blank lines of its own language.
+_FENCED = re.compile(r"^( *)```\w.*?^\1```$", re.MULTILINE | re.DOTALL)
 #: Grafana writes the name of a label in double braces.
 _BRACES = ("deploy/grafana/",)
 
@@ -64,8 +66,10 @@ def untidy(project: Path) -> Iterator[str]:
         for number, line in enumerate(text.splitlines(), 1):
             if line != line.rstrip():
                 yield f"{name}:{number}: trailing white space"
-        if (place := text.find("\n\n\n")) >= 0:
-            yield f"{name}:{text.count(chr(10), 0, place) + 2}: more than one blank line in a row"
+        prose = _FENCED.sub("\n", text) if name.endswith(".md") else text
+        if "\n\n\n" in prose:
+            before = prose.partition("\n\n\n")[0].splitlines()
+            yield f"{name}: more than one blank line in a row after: {before[-1]}"
 
 
 def unportable(project: Path) -> Iterator[str]:
