@@ -1,0 +1,192 @@
+"""The documentation names what there is, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machinery.combinations import extremes
+from tests.machinery.examination import program
+from tests.machinery.questions import Questions
+from tests.machinery.rendering import ROOT, render
+
+if TYPE_CHECKING:
+    from tests.machinery.examination import Bench
+    from tests.machinery.warm import WarmProcess
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+_CODE = re.compile(r"`([^`\n]+)`")
+_PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)*(/|\.(py|md|toml|yml|yaml|jinja|example))|Dockerfile")
+_VARIABLE = re.compile(r"^# ([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LISTING = re.compile(r"^`((?:app|tests)/[\w/.]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What only an owner's project has, and a module that no feature has yet.
+_NOT_YET = {".env", "commands.py"}
+#: The feature that the checklist in CONTRIBUTING.md adds.
+_EXAMPLE = re.compile(r"\bx\b")
+
+
+@pytest.fixture(scope="module")
+def results(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The smallest and the largest project with each database."""
+    place = tmp_path_factory.mktemp("docs")
+    return {item.id: render(template, place / item.id, item.answers) for item in extremes(QUESTIONS)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_paths_exist(results: dict[str, Path], page: Path) -> None:
+    """Every path that a page names is in some rendered project, or in this repository."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    named = {word for word in _CODE.findall(text) if _PATH.fullmatch(word) and not _EXAMPLE.search(word)}
+    places = (*results.values(), ROOT)
+    missing = [name for name in named - _NOT_YET if not any(_exists(place, name) for place in places)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
+def test_questions_are_documented(page: str) -> None:
+    """Every question and every one of its answers is named."""
+    words = set(_CODE.findall((ROOT / page).read_text(encoding="utf-8")))
+    answers = [
+        str(value)
+        for axis in (QUESTIONS.databases, QUESTIONS.presets, *QUESTIONS.extras)
+        for value in axis.values
+        if not isinstance(value, bool)
+    ]
+    assert [name for name in (*QUESTIONS.asked, *answers) if name not in words] == []
+
+
+def test_questions_have_a_section_each() -> None:
+    """The reference explains each question under a heading of its own, in the order in which they are asked."""
+    text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
+    assert re.findall(r"^### (\w+)$", text, re.MULTILINE) == list(QUESTIONS.asked)
+
+
+def test_toggles_are_not_called_coming() -> None:
+    """What is there is no longer announced."""
+    for page in ("README.md", "docs/roadmap.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        coming = re.findall(r"^\| `(\w+)` \||\| `(\w+)`[^|]* \|$", text, re.MULTILINE)
+        announced = {name for row in coming for name in row} & set(QUESTIONS.toggles)
+        assert announced == set(), page
+
+
+def test_settings_are_documented(results: dict[str, Path]) -> None:
+    """The page on settings names every variable, and no other."""
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([A-Z][A-Z_]+)` \|", text.split("## Outside")[0], re.MULTILINE))
+    examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
+    assert documented == {name for example in examples for name, _ in _VARIABLE.findall(example)}
+
+
+def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, Path]) -> None:
+    """`.env.example` has each variable of the settings classes once, with its default where there is one."""
+    script = (
+        "from app.core.cli import known_settings\n"
+        "from app.features import FEATURES\n"
+        "for kind in known_settings(FEATURES):\n"
+        "    loaded = kind.load()\n"
+        "    for field in kind.model_fields:\n"
+        "        print(kind.variable(field), getattr(loaded, field) == kind.model_fields[field].default)\n"
+    )
+    without_default = {"DATABASE_MIGRATE_AT_START", "DATABASE_READ_URL"}
+    for id_, place in results.items():
+        example = (place / ".env.example").read_text(encoding="utf-8")
+        variables = [name for name, _ in _VARIABLE.findall(example)]
+        assert len(variables) == len(set(variables)), id_
+        result = subprocess.run(
+            [bench.python, "-c", script],
+            cwd=place,
+            env={"PATH": os.defpath, "ENV_FILE": "", **dict(_VARIABLE.findall(example))},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, f"{id_}: {result.stderr}"
+        printed = dict(line.split() for line in result.stdout.splitlines())
+        assert set(printed) == set(variables), id_
+        assert {name for name, same in printed.items() if same != "True"} <= without_default, id_
+
+
+def test_the_listings_are_a_resource(bench: Bench, warm: WarmProcess, template: Path, tmp_path: Path) -> None:
+    """The guide to adding a resource, followed to the letter, ends with code that is clean and tests that pass."""
+    (answers,) = [item.answers for item in extremes(QUESTIONS)[:1]]
+    project = render(template, tmp_path / "project", answers)
+    guide = (project / "docs" / "adding-a-resource.md").read_text(encoding="utf-8")
+    listings = dict(_LISTING.findall(guide))
+    assert len(listings) == guide.count("```python") - 1  # the other one shows what to add to main.py
+    for name, code in listings.items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code, encoding="utf-8")
+    main = project / "app" / "main.py"
+    text = main.read_text(encoding="utf-8")
+    text = text.replace("\nfrom app.core.", "\nfrom app import books\nfrom app.core.", 1)
+    head, line, rest = text.partition("after the features that they rely on.\n")
+    assert line, "main.py says where an owner's routers go"
+    main.write_text(f"{head}{line}    books.install(app)\n{rest}", encoding="utf-8")
+    assert program(project, bench, "ruff", "format", "--quiet", "--no-cache", *listings) == []
+    for name, code in listings.items():
+        assert _lines((project / name).read_text(encoding="utf-8")) == _lines(code), name
+    url = f"sqlite+aiosqlite:///{tmp_path}/books.db"
+    assert program(project, bench, "ruff", "check", "--quiet", "--no-cache") == []
+    assert program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python), "app") == []
+    environment = {"DATABASE_URL": url, "ENV_FILE": "", "PATH": f"{bench.python.parent}:{os.defpath}"}
+    commands = (
+        "importlinter.cli:lint_imports_command --no-cache",
+        "alembic upgrade head",
+        "alembic revision --autogenerate --message books",
+        "alembic upgrade head",
+        "alembic check",
+        "pytest:console_main -q --assert=plain -p no:cacheprovider tests/books",
+    )
+    for command in commands:
+        outcome = warm.run(*command.split(), directory=project, environment=environment)
+        assert outcome.status == 0, f"{command}:\n{outcome.tail()}"
+
+
+def test_the_site_builds_without_the_network(tmp_path: Path) -> None:
+    """Links, anchors and the navigation are right; every page is in it."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in ("docs", "zensical.toml"):
+        (site / name).symlink_to(ROOT / name)
+    builder = Path(sys.executable).parent / "zensical"
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "PATH": os.defpath}
+    result = subprocess.run(
+        [builder, "build", "--strict"], cwd=site, env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"{result.stdout}{result.stderr}"
+    navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f'"{page}"' not in navigation] == []
+
+
+def test_every_feature_has_a_page(results: dict[str, Path]) -> None:
+    """Each package but core has a page in docs/features/, and the index there leads to it."""
+    for id_, place in results.items():
+        folder = place / "docs" / "features"
+        index = (folder / "README.md").read_text(encoding="utf-8")
+        pages = {page.name for page in folder.glob("*.md")} - {"README.md"}
+        assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index)), id_
+        packages = {path.name for path in (place / "app").iterdir() if path.is_dir()} - {
+            "core",
+            "__pycache__",
+        }
+        assert pages == {f"{package}.md" for package in packages}, id_
+
+
+def _exists(place: Path, name: str) -> bool:
+    """Whether a path is there; a bare name may be that of a module in a package."""
+    return (place / name).exists() or any(place.glob(f"*/*/{name}"))
+
+
+def _lines(code: str) -> list[str]:
+    return [line for line in code.splitlines() if line]
