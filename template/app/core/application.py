@@ -10,7 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from app import about
 from app.core import errors, health, logs
 from app.core.broadcast import InProcessBroadcast
-from app.core.middleware import HostMiddleware, RequestMiddleware, SecurityHeadersMiddleware
+from app.core.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware, SecurityHeadersMiddleware
 from app.core.openapi import Application
 from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 from app.core.settings import CoreSettings
@@ -43,7 +43,6 @@ def new_app() -> FastAPI:
         docs_url="/docs" if settings.api_docs else None,
         redoc_url="/redoc" if settings.api_docs else None,
         openapi_url="/openapi.json" if settings.api_docs else None,
-        max_body_size=settings.max_body_size,
         exception_handlers=errors.HANDLERS,
         lifespan=_lifespan,
     )
@@ -66,6 +65,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
     """Add the middleware, innermost first: what is added last sees a request first."""
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_size)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if settings.rate_limit:
         app.add_middleware(RateLimitMiddleware, limit=app.state.rate_limit)

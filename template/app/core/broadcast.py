@@ -121,7 +121,7 @@ class InProcessBroadcast:
         """Drop topics from the least recently used end; the work is paid by the topics that were added."""
         while self._topics:
             name, channel = next(iter(self._topics.items()))
-            if channel.used_at + self._idle_seconds > now:
+            if channel.used_at + self._idle_seconds >= now:
                 return
             if channel.subscribers:
                 channel.used_at = now

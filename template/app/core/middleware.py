@@ -1,4 +1,4 @@
-"""Middleware, pure ASGI: request id and access line, host check, security headers."""
+"""Middleware, pure ASGI: request id and access line, host check, body limit, security headers."""
 
 import re
 import time
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import problem
@@ -85,6 +86,42 @@ class HostMiddleware:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
         name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are too large: by their declared length, else as soon as more has come.
+
+    FastAPI's own `max_body_size` stands outside of all other middleware, and answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting the bytes of its body."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not declared.isdigit() or int(declared[:20]) > self.limit:
+            await problem(413, detail=self._detail)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise HTTPException(413, self._detail)
+            return message
+
+        await self.app(scope, counted_receive, send)
+
+    @property
+    def _detail(self) -> str:
+        return f"A body may have at most {self.limit} bytes."
 
 
 class SecurityHeadersMiddleware:

@@ -45,14 +45,18 @@ class RateLimit:
     async def hit(self, scope: Scope) -> tuple[bool, list[tuple[bytes, bytes]], int]:
         """Count a request; return whether it is allowed, headers to send, and seconds until more is allowed."""
         key = self.identify(scope)
-        allowed, remaining, reset = True, math.inf, 0.0
+        allowed, tightest = True, None
         for item in self._items:
-            allowed = await self._limiter.hit(item, self._name, key) and allowed
+            # A request that one rate refuses is not counted against the rest.
+            allowed = await self._limiter.hit(item, self._name, key)
             stats = await self._limiter.get_window_stats(item, self._name, key)
-            if stats.remaining < remaining or not allowed:
-                remaining, reset = stats.remaining, stats.reset_time
-        seconds = max(1, math.ceil(reset - time.time()))
-        left = f'"{self._name}";r={int(remaining) if allowed else 0};t={seconds}'.encode()
+            if not allowed or tightest is None or stats.remaining < tightest.remaining:
+                tightest = stats
+            if not allowed:
+                break
+        assert tightest is not None, "middleware without rates is not installed"  # noqa: S101
+        seconds = max(1, math.ceil(tightest.reset_time - time.time()))
+        left = f'"{self._name}";r={tightest.remaining if allowed else 0};t={seconds}'.encode()
         return allowed, [(POLICY, self._policy), (RATE_LIMIT, left)], seconds
 
 

@@ -1,0 +1,120 @@
+"""Whatever goes wrong, the answer is a problem document with the id of its request."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException
+from httpx2 import AsyncClient, Response
+
+from app.core.errors import MEDIA_TYPE
+from app.main import create_app
+from tests.support import running
+
+
+def assert_problem(answer: Response, status: int) -> dict[str, Any]:
+    """Check that an answer is a problem document for a status, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == MEDIA_TYPE
+    document = answer.json()
+    assert document["status"] == status
+    assert document["title"]
+    assert document["request_id"] == answer.headers["X-Request-ID"]
+    return document
+
+
+async def test_unknown_path(client: AsyncClient) -> None:
+    """404."""
+    assert_problem(await client.get("/nowhere"), 404)
+
+
+async def test_unknown_method(client: AsyncClient) -> None:
+    """405, and which methods there are."""
+    answer = await client.put("/api/v1/notes")
+
+    assert_problem(answer, 405)
+    assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b'{"title": "\\ud800"}',
+        b'{"title": "fine", "\\ud800": 1}',
+        b'{"title": "a\\u0000b"}',
+        b"[" * 100_000,
+        b'{"title": NaN}',
+        b'{"title": ' + b"9" * 5000 + b"}",
+    ],
+    ids=["open", "empty", "no text", "surrogate", "surrogate name", "nul", "deep", "nan", "huge number"],
+)
+async def test_malformed_body(client: AsyncClient, content: bytes) -> None:
+    """A client's mistake is never a server error, whatever bytes it sends."""
+    answer = await client.post("/api/v1/notes", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code in {400, 422}
+    assert_problem(answer, answer.status_code)
+
+
+async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
+    """An answer may be logged where a secret must not be."""
+    answer = await client.post("/api/v1/notes", json={"title": ["s3cret"]})
+
+    assert_problem(answer, 422)
+    assert "s3cret" not in answer.text
+
+
+async def test_body_that_is_too_large(client: AsyncClient) -> None:
+    """413 by its declared length, before it is read."""
+    answer = await client.post("/api/v1/notes", content=b"x" * 1_048_577)
+
+    assert_problem(answer, 413)
+
+
+async def test_body_of_unknown_length_that_is_too_large(client: AsyncClient) -> None:
+    """413 as soon as more has come than is allowed."""
+
+    async def chunks() -> Any:
+        for _ in range(17):
+            yield b"x" * 65536
+
+    answer = await client.post("/api/v1/notes", content=chunks(), headers={"Content-Type": "application/json"})
+
+    assert_problem(answer, 413)
+
+
+@pytest.fixture
+def faulty(environment: None) -> FastAPI:
+    """Return an application with routes that fail."""
+    app = create_app()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("the secret reason")
+
+    @app.get("/custom")
+    async def custom() -> None:
+        raise HTTPException(499, "Client went away")
+
+    return app
+
+
+async def test_unforeseen_error(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """500 says nothing of the reason, which the log has, under the same request id."""
+    async with running(faulty) as client:
+        document = assert_problem(await client.get("/crash"), 500)
+
+    logged = capsys.readouterr().out
+    assert "secret" not in str(document)
+    assert "the secret reason" in logged
+    assert document["request_id"] in logged
+
+
+async def test_status_without_a_name(faulty: FastAPI) -> None:
+    """A status that HTTP does not define still makes a document."""
+    async with running(faulty) as client:
+        document = assert_problem(await client.get("/custom"), 499)
+
+    assert document["detail"] == "Client went away"

@@ -1,0 +1,122 @@
+"""Rate limits: who is counted as whom, and what callers are told."""
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from app.core.rate_limit import client_address
+from app.core.rate_limit_storage import InProcessStorage
+from app.main import create_app
+from tests.support import running
+
+
+@pytest.fixture
+def limited(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return an application that allows three requests a minute."""
+    monkeypatch.setenv("RATE_LIMIT", "3/minute;100/hour")
+    return create_app()
+
+
+async def test_callers_are_told_what_is_left(limited: FastAPI) -> None:
+    """Each answer says what is allowed and what remains of it."""
+    async with running(limited) as client:
+        answers = [await client.get("/nowhere") for _ in range(3)]
+
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"default";q=3;w=60, "default";q=100;w=3600'}
+    assert [answer.headers["RateLimit"].partition(";t=")[0] for answer in answers] == [
+        '"default";r=2',
+        '"default";r=1',
+        '"default";r=0',
+    ]
+
+
+async def test_too_many_requests(limited: FastAPI) -> None:
+    """One more is refused with a problem that says when to come back."""
+    async with running(limited) as client:
+        for _ in range(3):
+            await client.get("/nowhere")
+        answer = await client.get("/nowhere")
+
+    assert answer.status_code == 429
+    assert answer.json()["title"] == "Too Many Requests"
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit"].startswith('"default";r=0;')
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_others_are_counted_apart(limited: FastAPI) -> None:
+    """What one address has used up, another still has."""
+    async with running(limited) as client:
+        for _ in range(4):
+            await client.get("/nowhere")
+        other = AsyncClient(transport=ASGITransport(limited, client=("192.0.2.2", 1)), base_url="http://test")
+
+        assert (await other.get("/nowhere")).status_code == 404
+        # Anybody can write this header; the server itself reads it, and from trusted proxies only.
+        assert (await client.get("/nowhere", headers={"X-Forwarded-For": "192.0.2.3"})).status_code == 429
+
+
+async def test_probes_are_not_limited(limited: FastAPI) -> None:
+    """An orchestrator asks as often as it wants."""
+    async with running(limited) as client:
+        assert {(await client.get("/healthz")).status_code for _ in range(10)} == {200}
+
+
+async def test_no_limit(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty rate allows everything and says nothing."""
+    monkeypatch.setenv("RATE_LIMIT", "")
+    async with running(create_app()) as client:
+        answer = await client.get("/nowhere")
+
+    assert "RateLimit" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("a-unix-peer", "a-unix-peer"),
+    ],
+)
+def test_key_of_an_address(address: str, key: str) -> None:
+    """A host with a whole IPv6 network still counts as one."""
+    assert client_address({"client": (address, 1)}) == key
+
+
+def test_key_without_an_address() -> None:
+    """Servers behind a socket file know no address."""
+    assert client_address({"client": None}) == "unknown"
+
+
+async def test_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window before counts as far as it still overlaps the last minute."""
+    clock = [600.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    storage = InProcessStorage()
+
+    async def allowed() -> int:
+        return sum([await storage.acquire_sliding_window_entry("key", 10, 60) for _ in range(20)])
+
+    assert await allowed() == 10
+    clock[0] = 660.0
+    assert await allowed() == 0
+    clock[0] = 690.0
+    assert await allowed() == 5
+    assert await storage.get_sliding_window("key", 60) == (10, 30.0, 5, 90.0)
+    clock[0] = 900.0
+    assert await allowed() == 10
+
+
+async def test_memory_is_bounded() -> None:
+    """However many callers come, only the last ones are remembered."""
+    storage = InProcessStorage(max_keys=3)
+    for key in "abcd":
+        await storage.incr(key, 60)
+
+    assert [await storage.get(key) for key in "abcd"] == [0, 1, 1, 1]
+    await storage.clear("d")
+    await storage.clear_sliding_window("c", 60)
+    assert await storage.reset() == 1
+    assert await storage.check()
