@@ -126,7 +126,9 @@ def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, da
     environment = suite_environment(bench, database)
     outcome = warm.run("pytest", *SUITE, directory=project, environment=environment)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
-    if not report.passed:
+    if outcome.status < 0:
+        report.suite = f"ended by signal {-outcome.status} after {outcome.wall:.0f} s:\n{outcome.tail()}"
+    elif not report.passed:
         again = warm.run("pytest", *EXPLAIN, directory=project, environment=environment)
         verdict = "and passed when repeated" if again.status == 0 else "the first failure"
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"

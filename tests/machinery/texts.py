@@ -66,7 +66,7 @@ def untidy(project: Path) -> Iterator[str]:
         for number, line in enumerate(text.splitlines(), 1):
             if line != line.rstrip():
                 yield f"{name}:{number}: trailing white space"
-        prose = _FENCED.sub("\n", text) if name.endswith(".md") else text
+        prose = _FENCED.sub("```", text) if name.endswith(".md") else text
         if "\n\n\n" in prose:
             before = prose.partition("\n\n\n")[0].splitlines()
             yield f"{name}: more than one blank line in a row after: {before[-1]}"

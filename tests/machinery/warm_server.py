@@ -87,7 +87,8 @@ def _become(job: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        faulthandler.dump_traceback_later(max(job["timeout"] - 2, 1), exit=False)
+        # To this file itself: pytest puts another one in the place of standard error.
+        faulthandler.dump_traceback_later(max(job["timeout"] - 2, 1), file=output)
         os.environ.clear()
         os.environ.update(job["environment"])
         sys.path[0] = job["directory"]
