@@ -99,7 +99,7 @@ def known_settings(features: Sequence[Feature]) -> list[type[Settings]]:
     """Return core's settings class, then those of the features."""
     for feature in features:
         submodule(feature, "settings")
-    return Settings.__subclasses__()
+    return [cls for cls in Settings.__subclasses__() if cls.__module__.startswith("app.")]
 
 
 def _name(feature: Feature) -> str:

@@ -20,7 +20,10 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-            document.setdefault("components", {}).setdefault("schemas", {}).update(problem["$defs"])
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(problem["$defs"])
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
             for path in document["paths"].values():
                 for operation in path.values():
                     _add_problems(operation["responses"])

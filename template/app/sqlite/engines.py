@@ -16,20 +16,19 @@ def open_database(settings: SqliteSettings) -> Database:
     """Return the database; nothing is opened before it is used."""
     # Without this, the driver would begin and commit transactions as it sees fit (PEP 249).
     arguments = {"isolation_level": None, "timeout": settings.busy_timeout}
-    writer = create_async_engine(
-        settings.url, connect_args=arguments, pool_size=settings.writers, max_overflow=0, pool_timeout=30
-    )
+    pool = {"max_overflow": 0, "pool_timeout": settings.busy_timeout}
+    # Only one connection can write at a time: waiting for it in a queue is fairer than trying again and again.
+    writer = create_async_engine(settings.url, connect_args=arguments, pool_size=1, **pool)
     _on_connect(writer, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
     _begin_immediately(writer)
     reader = create_async_engine(
         settings.url,
         connect_args=arguments,
         pool_size=settings.readers,
-        max_overflow=0,
-        pool_timeout=30,
         # There is no transaction to roll back, so a connection goes back to the pool without a round trip.
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
+        **pool,
     )
     _on_connect(reader, "query_only=ON")
 

@@ -35,9 +35,6 @@ class SqliteSettings(Settings):
     readers: Annotated[int, Field(ge=1)] = 4
     """Connections for reading; each has a thread of its own."""
 
-    writers: Annotated[int, Field(ge=1)] = 2
-    """Connections for writing; one writes at a time, the others wait for it."""
-
     migrate_at_start: bool | None = None
     """Whether starting the application migrates the database; unless set, only in local."""
 

@@ -38,7 +38,7 @@ def server_url() -> Iterator[URL]:
 
 
 @pytest.fixture(scope="session")
-async def database_url(server_url: URL) -> AsyncIterator[str]:
+async def database_url(server_url: URL, anyio_backend: str) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; it is dropped in the end."""
     name = f"test_{os.getpid()}"
     url = server_url.set(drivername="postgresql+asyncpg", database=name).render_as_string(hide_password=False)
@@ -55,7 +55,9 @@ async def database_url(server_url: URL) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def run_script(database_url: str) -> AsyncIterator[RunScript]:
     """Return what runs several statements at once."""
-    connection = await asyncpg.connect(dsn(make_url(database_url)))
+    connection = await asyncpg.connect(
+        dsn(make_url(database_url)), server_settings={"application_name": "tests"}
+    )
     # A crash of the machine may lose what tests have written.
     await connection.execute("SET synchronous_commit = off")
 

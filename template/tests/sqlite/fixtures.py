@@ -12,7 +12,7 @@ from tests.support import RunScript
 
 
 @pytest.fixture(scope="session")
-async def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+async def database_url(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> str:
     """Return the URL of a database with every migration applied."""
     url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database')}/test.db"
     await migrations.upgrade(open_database(SqliteSettings(url=url)))

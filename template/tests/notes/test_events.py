@@ -1,0 +1,115 @@
+"""Live changes, heard over a real connection."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from httpx2 import AsyncClient, Response
+
+from tests.fixtures.server import Server
+from tests.identity import sign_in
+from tests.notes.api import NOTES, create
+
+EVENTS = f"{NOTES}/events"
+
+
+@asynccontextmanager
+async def calling(server: Server) -> AsyncGenerator[AsyncClient]:
+    """Return a client of a real server."""
+    async with AsyncClient(base_url=server.url, timeout=5) as client:
+        await sign_in(client)
+        yield client
+
+
+async def events(answer: Response) -> AsyncIterator[dict[str, str]]:
+    """Read events as a browser does: fields by name, an empty line at the end of each."""
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif fields:
+            yield fields
+            fields = {}
+
+
+async def test_changes_are_heard_in_order(server: Server) -> None:
+    """Whoever listens hears of each change, with the note, after it is stored."""
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        heard = events(answer)
+        note = await create(client)
+        created = await anext(heard)
+        await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"})
+        updated = await anext(heard)
+        await client.delete(f"{NOTES}/{note['id']}")
+        deleted = await anext(heard)
+
+    assert [event["event"] for event in (created, updated, deleted)] == ["created", "updated", "deleted"]
+    assert json.loads(created["data"]) == note
+    assert json.loads(updated["data"])["title"] == "New"
+
+
+async def test_refused_changes_are_not_heard(server: Server) -> None:
+    """What did not happen is not announced."""
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        heard = events(answer)
+        note = await create(client)
+        await anext(heard)
+        await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"}, headers={"If-Match": '"9"'})
+        await create(client, title="next")
+
+        assert json.loads((await anext(heard))["data"])["title"] == "next"
+
+
+async def test_resuming(server: Server) -> None:
+    """After a lost connection, listening goes on with what was missed."""
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS) as answer:
+            heard = events(answer)
+            await create(client, title="seen")
+            last = (await anext(heard))["id"]
+        await create(client, title="missed")
+
+        async with client.stream("GET", EVENTS, headers={"Last-Event-ID": last}) as answer:
+            assert json.loads((await anext(events(answer)))["data"])["title"] == "missed"
+
+
+async def test_resuming_after_something_unknown(server: Server) -> None:
+    """Who cannot be told what was missed is told to start afresh, and then hears what comes."""
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS, headers={"Last-Event-ID": "of another process"}) as answer:
+            heard = events(answer)
+            reset = await anext(heard)
+            await create(client)
+            created = await anext(heard)
+
+    assert [reset["event"], created["event"]] == ["reset", "created"]
+
+
+async def test_listening_uses_no_database_connection(server: Server) -> None:
+    """A thousand listeners leave the pool alone."""
+    async with calling(server) as client, client.stream("GET", EVENTS):
+        checked_out = server.app.state.database.reader.pool.checkedout()
+
+    assert checked_out == 0
+
+
+async def test_disconnected_listener_is_forgotten(server: Server) -> None:
+    """Nothing is kept for who has left."""
+    topics = server.app.state.broadcast._topics
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS):
+            assert sum(len(topic.subscribers) for topic in topics.values()) == 1
+        async with asyncio.timeout(5):
+            while any(topic.subscribers for topic in topics.values()):
+                await asyncio.sleep(0.01)
+
+
+async def test_shutdown_ends_streams(server: Server) -> None:
+    """A listener does not hold the shutdown up, and the server finishes what is under way."""
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        async with asyncio.timeout(3):
+            await asyncio.to_thread(server.stop)
+            assert [line async for line in answer.aiter_lines()] == []
