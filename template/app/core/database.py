@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, Executable, Row, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.util import greenlet_spawn
 
 from app.core import migrations
 from app.core.errors import Unavailable
@@ -77,8 +78,14 @@ class ReadSession:
     async def _run(
         self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
     ) -> T:
-        async with self._engine.connect() as connection:
-            return fetch(await connection.execute(statement, parameters))
+        return await greenlet_spawn(self._run_in_greenlet, statement, parameters, fetch)
+
+    def _run_in_greenlet(
+        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
+    ) -> T:
+        """Connect, execute and close in one go: AsyncConnection would switch to SQLAlchemy's core for each of them."""
+        with self._engine.sync_engine.connect() as connection:
+            return fetch(connection.execute(statement, parameters))
 
 
 class Database:
@@ -100,9 +107,15 @@ class Database:
             Unavailable: the database cannot be reached, or gave up on the transaction; a later try may succeed.
         """
         try:
-            async with self._sessions() as session:
+            session = self._sessions()
+            try:
                 yield session
                 await session.commit()
+            except BaseException:
+                async with session:  # Rolls back and gives the connection back, even if cancelled meanwhile.
+                    raise
+            # The commit gave the connection back: nothing is left to wait for.
+            session.sync_session.close()
         except Exception as error:
             raise unavailable_if_outage(error) from error
         for callback in session.info.pop("after_commit", ()):

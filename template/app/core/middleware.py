@@ -1,8 +1,8 @@
 """Middleware, pure ASGI: request id and access line, host check, body limit, security headers."""
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +59,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex.encode()
+    return os.urandom(16).hex().encode()
 
 
 class HostMiddleware:
