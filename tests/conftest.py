@@ -75,9 +75,7 @@ def bench(
     """What every worker needs."""
     scratch = tmp_path_factory.mktemp("results")
     python = shared_environment(questions, template, tmp_path_factory.mktemp("declarations"))
-    result = Bench(template, python, scratch, server)
-    learn_modules(result, extremes(questions)[1::2])
-    return result
+    return learn_modules(Bench(template, python, scratch, server), extremes(questions)[1::2])
 
 
 @pytest.fixture(scope="session")

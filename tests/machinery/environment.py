@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 CACHE = ROOT / ".cache"
+_KEEP_SECONDS = 7 * 24 * 3600
 
 
 def uv() -> str:
@@ -60,8 +62,16 @@ def shared_environment(questions: Questions, template: Path, scratch: Path) -> P
         _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(place))
         wanted = [item for path in projects for item in ("-r", str(path), "--group", f"{path}:dev")]
         _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *wanted)
-        (place / "complete").touch()
+        _prune(place)
+    (place / "complete").touch()
     return python
+
+
+def _prune(current: Path) -> None:
+    """Remove environments that no run has used for a week: each template state with other dependencies makes one."""
+    for mark in CACHE.glob("shared-*/complete"):
+        if mark.parent != current and time.time() - mark.stat().st_mtime > _KEEP_SECONDS:
+            shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def _widest(questions: Questions) -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.machinery import imports, modules, texts
@@ -19,7 +20,6 @@ from tests.machinery.warm import Outcome, WarmProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from tests.machinery.combinations import Combination
 
@@ -33,17 +33,13 @@ EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 @dataclass(frozen=True)
 class Bench:
-    """What a worker needs: the template, the shared interpreter, the server, a directory for results."""
+    """What a worker needs: template, shared interpreter, directory for results, server, list of modules to load."""
 
     template: Path
     python: Path
     scratch: Path
     server: str | None = None
-
-    @property
-    def warm_modules(self) -> Path:
-        """The list of modules that a warm process loads."""
-        return self.python.parent.parent / "warm.json"
+    warm_modules: Path = Path("nothing")
 
 
 @dataclass

@@ -50,6 +50,12 @@ def undeclared(project: Path, python: Path) -> Iterator[str]:
                 yield f"{place.as_posix()}:{line}: {module} is imported, but not declared in {where}"
 
 
+def third_party(project: Path) -> set[str]:
+    """Every third-party module that a project names in an import."""
+    named = {module for path in project.rglob("*.py") for _, module in _imported(path)}
+    return {name for name in named if name.partition(".")[0] not in FIRST_PARTY | sys.stdlib_module_names}
+
+
 def _imported(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tests.machinery import imports
 from tests.machinery.examination import SUITE, Bench, suite_environment
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import render
@@ -16,27 +19,29 @@ if TYPE_CHECKING:
     from tests.machinery.combinations import Combination
 
 
-def learn_modules(bench: Bench, largest: Iterable[Combination]) -> None:
-    """Run the tests of these combinations in a process without anything loaded, and keep what they loaded."""
-    if bench.warm_modules.exists():
-        return
+def learn_modules(bench: Bench, largest: Iterable[Combination]) -> Bench:
+    """Run the tests of these combinations in a process without anything loaded, and keep what they loaded.
+
+    What was learnt is kept with the environment, until a project imports something else.
+    """
+    answers = {item.id: item.answers for item in largest}
+    projects = {
+        name: render(bench.template, bench.scratch / f"learn-{name}", answers[name]) for name in answers
+    }
+    wanted = sorted({module for project in projects.values() for module in imports.third_party(project)})
+    digest = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
+    learnt = replace(bench, warm_modules=bench.python.parent.parent / f"warm-{digest}.json")
+    if learnt.warm_modules.exists():
+        return learnt
     names: dict[str, None] = {}
-    complete = True
-    for combination in largest:
-        project = render(bench.template, bench.scratch / f"learn-{combination.id}", combination.answers)
-        record = bench.scratch / "loaded.json"
-        with WarmProcess(bench.python, bench.scratch / "nothing") as cold:
-            environment = suite_environment(bench, str(combination.answers[DATABASE]))
-            outcome = cold.run(
-                "pytest",
-                *SUITE,
-                directory=project,
-                environment=environment,
-                timeout=300,
-                record=str(record),
-            )
-        complete = complete and outcome.status == 0
-        if record.is_file():
-            names |= dict.fromkeys(json.loads(record.read_text(encoding="utf-8")))
-    if complete:  # else the list is short, and the next run learns anew
-        bench.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")
+    for name, project in projects.items():
+        record = bench.scratch / f"{name}.loaded.json"
+        with WarmProcess(bench.python, bench.warm_modules) as cold:
+            environment = suite_environment(bench, str(answers[name][DATABASE]))
+            options = {"directory": project, "environment": environment, "record": str(record)}
+            outcome = cold.run("pytest", *SUITE, timeout=300, **options)
+        if outcome.status != 0:
+            return bench  # its own test will say why; the others run without a head start
+        names |= dict.fromkeys(json.loads(record.read_text(encoding="utf-8")))
+    learnt.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")
+    return learnt
