@@ -4,9 +4,14 @@ The second composition root: a command that needs the application enters the sam
 without HTTP.
 """
 
+import sys
+
 from app.core import cli
-from app.features import FEATURES
-from app.main import create_app
+from app.core.settings import SettingsError
 
 if __name__ == "__main__":
-    cli.build(create_app, FEATURES)(prog_name="python -m app")
+    try:
+        from app.main import PACKAGES, create_app
+    except SettingsError as error:
+        sys.exit(str(error))
+    cli.build(create_app, PACKAGES)(prog_name="python -m app")

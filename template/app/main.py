@@ -3,7 +3,11 @@
 from fastapi import FastAPI
 
 from app.core.application import new_app
+from app.core.feature import Feature
 from app.features import FEATURES
+
+# Your own packages come after the features that they rely on: (*FEATURES, books)
+PACKAGES: tuple[Feature, ...] = (*FEATURES,)
 
 
 def create_app() -> FastAPI:
@@ -13,10 +17,10 @@ def create_app() -> FastAPI:
         SettingsError: a setting is missing or wrong; the message names the variable.
     """
     app = new_app()
-    for feature in FEATURES:
-        feature.install(app)
+    for package in PACKAGES:
+        package.install(app)
 
-    # Your own routers and middleware go below this line, after the features that they rely on.
+    # Your own middleware, and routers that belong to no package, go here.
 
     return app
 

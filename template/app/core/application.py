@@ -10,7 +10,13 @@ from fastapi.middleware.gzip import GZipMiddleware
 from app import about
 from app.core import errors, health, logs
 from app.core.broadcast import InProcessBroadcast
-from app.core.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware, SecurityHeadersMiddleware
+from app.core.middleware import (
+    BodyLimitMiddleware,
+    ErrorMiddleware,
+    HostMiddleware,
+    RequestMiddleware,
+    SecurityHeadersMiddleware,
+)
 from app.core.openapi import Application
 from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 from app.core.settings import CoreSettings
@@ -44,6 +50,8 @@ def new_app() -> FastAPI:
         redoc_url="/redoc" if settings.api_docs else None,
         openapi_url="/openapi.json" if settings.api_docs else None,
         exception_handlers=errors.HANDLERS,
+        # A redirect would be neither an answer nor a problem document.
+        redirect_slashes=False,
         lifespan=_lifespan,
     )
     app.state.settings = settings
@@ -69,6 +77,9 @@ def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if settings.rate_limit:
         app.add_middleware(RateLimitMiddleware, limit=app.state.rate_limit)
+    if "*" not in settings.allowed_hosts:
+        app.add_middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT)
+    app.add_middleware(ErrorMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -79,6 +90,4 @@ def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
         )
     docs = {"content-security-policy": DOCS_CSP}
     app.add_middleware(SecurityHeadersMiddleware, hsts=settings.deployed, overrides={"/docs": docs, "/redoc": docs})
-    if "*" not in settings.allowed_hosts:
-        app.add_middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT)
     app.add_middleware(RequestMiddleware)

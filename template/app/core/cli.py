@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 from fastapi import FastAPI
-from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -107,4 +106,6 @@ def _name(feature: Feature) -> str:
 
 
 def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, SecretStr) else repr(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -56,6 +56,8 @@ def configure(settings: CoreSettings) -> None:
             "loggers": {
                 # What autogenerate is able to compare is no news.
                 "alembic.runtime.plugins": {"level": "WARNING"},
+                # The development server's own log would be a change that it reports.
+                "watchfiles": {"level": "WARNING"},
                 "uvicorn": {"handlers": [], "propagate": True},
                 "uvicorn.error": {"handlers": [], "propagate": True},
                 # One access line per request is written by our own middleware; without handlers uvicorn skips its own.

@@ -1,4 +1,4 @@
-"""Middleware, pure ASGI: request id and access line, host check, body limit, security headers."""
+"""Middleware, pure ASGI: request id and access line, unforeseen errors, host check, body limit, security headers."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class RequestMiddleware:
-    """Gives a request its id, writes its one access line, and answers errors that nobody foresaw."""
+    """Gives a request its id and writes its one access line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -43,12 +43,6 @@ class RequestMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
         try:
             await self.app(scope, receive, send_with_id)
-        except Exception:
-            self.log.exception("unhandled_error", method=scope["method"], path=scope["path"])
-            if status:
-                # Part of the answer is out: only a broken connection can tell the caller now.
-                raise
-            await problem(500, detail="Something went wrong on our side.")(scope, receive, send_with_id)
         finally:
             duration = round((time.perf_counter() - started) * 1000, 2)
             self.log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration)
@@ -60,6 +54,35 @@ def _request_id(scope: Scope) -> bytes:
         if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
             return value
     return os.urandom(16).hex().encode()
+
+
+class ErrorMiddleware:
+    """Answers errors that nobody foresaw, inside of the middleware that adds headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log: Any = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; log what goes wrong and say nothing of it to the caller."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except Exception:
+            self.log.exception("unhandled_error", method=scope["method"], path=scope["path"])
+            if started:
+                # Part of the answer is out: only a broken connection can tell the caller now.
+                raise
+            await problem(500, detail="Something went wrong on our side.")(scope, receive, send)
 
 
 class HostMiddleware:

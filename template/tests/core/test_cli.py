@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from app.core import cli
 from app.core.settings import Settings
-from app.features import FEATURES
-from app.main import create_app
+from app.main import PACKAGES, create_app
 
 runner = CliRunner()
 
@@ -29,14 +28,14 @@ def known_environment(app: FastAPI) -> None:
 
 def run(*arguments: str) -> str:
     """Run a command and return what it prints."""
-    result = runner.invoke(cli.build(create_app, FEATURES), arguments, catch_exceptions=False)
+    result = runner.invoke(cli.build(create_app, PACKAGES), arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every variable is there, and no password."""
-    known = [*cli.known_settings(FEATURES), WithSecret]
+    known = [*cli.known_settings(PACKAGES), WithSecret]
     monkeypatch.setattr(cli, "known_settings", lambda _: known)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("KEY", "s3cret")
@@ -64,7 +63,7 @@ def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "*.example.com")
 
-    result = runner.invoke(cli.build(create_app, FEATURES), ["seed"])
+    result = runner.invoke(cli.build(create_app, PACKAGES), ["seed"])
 
     assert result.exit_code == 2
     assert "--force" in result.output

@@ -1,9 +1,11 @@
 """Whatever goes wrong, the answer is a problem document with the id of its request."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient, Response
 
 from app.core.errors import MEDIA_TYPE
@@ -25,6 +27,11 @@ def assert_problem(answer: Response, status: int) -> dict[str, Any]:
 async def test_unknown_path(client: AsyncClient) -> None:
     """404."""
     assert_problem(await client.get("/nowhere"), 404)
+
+
+async def test_no_redirects(client: AsyncClient) -> None:
+    """A slash too many is another path, in every verb."""
+    assert_problem(await client.delete("/api/v1/notes/"), 404)
 
 
 async def test_unknown_method(client: AsyncClient) -> None:
@@ -104,9 +111,11 @@ def faulty(environment: None) -> FastAPI:
 async def test_unforeseen_error(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
     """500 says nothing of the reason, which the log has, under the same request id."""
     async with running(faulty) as client:
-        document = assert_problem(await client.get("/crash"), 500)
+        answer = await client.get("/crash")
 
+    document = assert_problem(answer, 500)
     logged = capsys.readouterr().out
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "secret" not in str(document)
     assert "the secret reason" in logged
     assert document["request_id"] in logged
@@ -118,3 +127,20 @@ async def test_status_without_a_name(faulty: FastAPI) -> None:
         document = assert_problem(await client.get("/custom"), 499)
 
     assert document["detail"] == "Client went away"
+
+
+async def test_error_in_the_middle_of_an_answer(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """When part of the answer is out, the connection breaks: a truncated answer must not look complete."""
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        raise RuntimeError("the rest is lost")
+
+    @faulty.get("/half")
+    async def answer_half() -> StreamingResponse:
+        return StreamingResponse(half())
+
+    async with running(faulty) as client:
+        with pytest.raises(RuntimeError, match="the rest is lost"):
+            await client.get("/half")
+    assert "the rest is lost" in capsys.readouterr().out

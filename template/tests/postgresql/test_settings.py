@@ -5,8 +5,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.core import cli
-from app.features import FEATURES
-from app.main import create_app
+from app.main import PACKAGES, create_app
 from app.postgresql.settings import PostgresqlSettings
 
 
@@ -34,7 +33,7 @@ def test_password_is_not_shown(environment: None, monkeypatch: pytest.MonkeyPatc
     """The operator sees that a URL is set, and nobody reads the password over their shoulder."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:s3cret@host/db")
 
-    result = CliRunner().invoke(cli.build(create_app, FEATURES), ["settings"])
+    result = CliRunner().invoke(cli.build(create_app, PACKAGES), ["settings"])
 
     assert "DATABASE_URL" in result.output
     assert "s3cret" not in result.output
