@@ -136,15 +136,26 @@ class Database:
         await self.reader.dispose()
 
 
-OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
-"""What drivers raise for reasons outside the program: no server, a full pool, a lock not granted in time."""
+OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
+"""What is raised for reasons outside the program: no server, a full pool, a lock not granted in time."""
+
+TRANSIENT_STATES = ("08", "40", "53", "57")
+"""Classes of SQLSTATE after which a later try may succeed: connection, rollback, resources, operator intervention."""
 
 
 def unavailable_if_outage(error: Exception) -> Exception:
     """Return `Unavailable` (503) where an error says that the database is away, else the error itself."""
-    if isinstance(error, OUTAGES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return Unavailable("The database is not available at the moment.")
-    return error
+    if not isinstance(error, OUTAGES) and not _is_transient(error):
+        return error
+    log.warning("database_unavailable", error=repr(error))
+    return Unavailable("The database is not available at the moment.")
+
+
+def _is_transient(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or (isinstance(state, str) and state.startswith(TRANSIENT_STATES))
 
 
 async def get_database(connection: HTTPConnection) -> Database:

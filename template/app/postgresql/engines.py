@@ -3,6 +3,8 @@
 A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a single statement does not need.
 """
 
+from typing import Any
+
 from sqlalchemy import Connection, NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -27,6 +29,7 @@ def open_database(settings: PostgresqlSettings) -> Database:
         "pool_use_lifo": True,
     }
     writer = create_async_engine(url, connect_args=arguments, **pool)
+    _name_connection_errors(writer)
     reader = create_async_engine(
         read_url,
         connect_args={**arguments, "server_settings": {"default_transaction_read_only": "on"}},
@@ -34,12 +37,11 @@ def open_database(settings: PostgresqlSettings) -> Database:
         pool_reset_on_return=None,
         **pool,
     )
+    _name_connection_errors(reader)
 
     def migrator() -> AsyncEngine:
         # No statement timeout: a migration may take its time.
-        engine = create_async_engine(
-            url, connect_args={"timeout": settings.connect_timeout}, poolclass=NullPool
-        )
+        engine = create_async_engine(url, connect_args={"timeout": settings.connect_timeout}, poolclass=NullPool)
 
         @event.listens_for(engine.sync_engine, "begin")
         def take_turns(connection: Connection) -> None:
@@ -48,3 +50,14 @@ def open_database(settings: PostgresqlSettings) -> Database:
         return engine
 
     return Database(writer, reader, migrator)
+
+
+def _name_connection_errors(engine: AsyncEngine) -> None:
+    """Let a connection that cannot be opened raise `OperationalError`, as it does with other drivers."""
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
+        try:
+            return dialect.connect(*arguments, **options)
+        except (OSError, dialect.dbapi.Error) as error:
+            raise dialect.dbapi.OperationalError(str(error)) from error

@@ -55,6 +55,4 @@ class PostgresqlSettings(Settings):
     @property
     def migrates_at_start(self) -> bool:
         """Whether starting the application migrates the database."""
-        return (
-            self.environment is Environment.LOCAL if self.migrate_at_start is None else self.migrate_at_start
-        )
+        return self.environment is Environment.LOCAL if self.migrate_at_start is None else self.migrate_at_start

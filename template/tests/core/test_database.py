@@ -199,3 +199,10 @@ async def test_error_after_writing_rolls_back(environment: None, database: Datab
 
     assert answer.status_code == 500
     assert await database.read.scalar(COUNT) == 0
+
+
+async def test_error_of_another_kind_is_no_outage(database: Database) -> None:
+    """A missing file is not a missing database."""
+    with pytest.raises(FileNotFoundError):
+        async with database.transaction():
+            raise FileNotFoundError

@@ -55,9 +55,7 @@ async def database_url(server_url: URL, anyio_backend: str) -> AsyncIterator[str
 @pytest.fixture(scope="session")
 async def run_script(database_url: str) -> AsyncIterator[RunScript]:
     """Return what runs several statements at once."""
-    connection = await asyncpg.connect(
-        dsn(make_url(database_url)), server_settings={"application_name": "tests"}
-    )
+    connection = await asyncpg.connect(dsn(make_url(database_url)), server_settings={"application_name": "tests"})
     # A crash of the machine may lose what tests have written.
     await connection.execute("SET synchronous_commit = off")
 

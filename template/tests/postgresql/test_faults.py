@@ -70,9 +70,7 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-def behind_proxy(
-    app: FastAPI, proxy: Proxy, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> FastAPI:
+def behind_proxy(app: FastAPI, proxy: Proxy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """Return an application that reaches its database by the proxy."""
     url = make_url(database_url).difference_update_query(["host"]).set(host="127.0.0.1", port=proxy.port)
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
@@ -136,3 +134,28 @@ async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, s
 
     assert answer.status_code == 503
     assert await database.read.scalar(text("SELECT count(*) FROM tags")) == 0
+
+
+async def test_server_that_refuses_connections(
+    app: FastAPI, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is there but will not have us is an outage too, and the log says why."""
+    url = make_url(database_url).set(database="no_such_database").render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    async with running(create_app()) as client:
+        assert (await client.get(NOTES)).status_code == 503
+        assert (await client.post(NOTES, json={"title": "t"})).status_code == 503
+
+
+async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever, and whoever waited is told to come back."""
+    monkeypatch.setenv("DATABASE_STATEMENT_TIMEOUT", "0.1")
+    other = create_app()
+
+    @other.post("/slow")
+    async def slow(session: SessionDep) -> None:
+        await session.execute(text("SELECT pg_sleep(5)"))
+
+    async with running(other) as client:
+        assert (await client.post("/slow")).status_code == 503
