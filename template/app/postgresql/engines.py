@@ -6,6 +6,7 @@ A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.database import Database
@@ -29,7 +30,7 @@ def open_database(settings: PostgresqlSettings) -> Database:
         "pool_use_lifo": True,
     }
     writer = create_async_engine(url, connect_args=arguments, **pool)
-    _name_connection_errors(writer)
+    _watch_connections(writer)
     reader = create_async_engine(
         read_url,
         connect_args={**arguments, "server_settings": {"default_transaction_read_only": "on"}},
@@ -37,7 +38,7 @@ def open_database(settings: PostgresqlSettings) -> Database:
         pool_reset_on_return=None,
         **pool,
     )
-    _name_connection_errors(reader)
+    _watch_connections(reader)
 
     def migrator() -> AsyncEngine:
         # No statement timeout: a migration may take its time.
@@ -52,8 +53,14 @@ def open_database(settings: PostgresqlSettings) -> Database:
     return Database(writer, reader, migrator)
 
 
-def _name_connection_errors(engine: AsyncEngine) -> None:
-    """Let a connection that cannot be opened raise `OperationalError`, as it does with other drivers."""
+def _watch_connections(engine: AsyncEngine) -> None:
+    """Replace connections that the server has closed, and name the errors of those that cannot be opened."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def refuse_closed(connection: Any, _: Any, __: Any) -> None:
+        # What the driver has seen already costs nothing to ask, unlike a ping.
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:

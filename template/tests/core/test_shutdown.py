@@ -5,8 +5,12 @@ import signal
 import threading
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from app.core.shutdown import Shutdown
+from app.main import create_app
+from tests.fixtures.server import Server
 
 
 async def test_signal_reaches_the_shutdown_and_then_the_server() -> None:
@@ -65,3 +69,22 @@ def test_other_threads_get_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.join()
 
     assert touched == []
+
+
+async def test_requests_under_way_are_finished(app: FastAPI) -> None:
+    """Who was being served when the signal came still gets an answer."""
+    slow = create_app()
+
+    @slow.get("/slow")
+    async def answer_slowly() -> str:
+        await asyncio.sleep(0.2)
+        return "finished"
+
+    server = Server(slow)
+    server.start()
+    async with AsyncClient(base_url=server.url) as client:
+        request = asyncio.create_task(client.get("/slow"))
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(server.stop)
+
+        assert (await request).json() == "finished"

@@ -102,19 +102,22 @@ async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy:
         assert await titles(client) == ["after", "before"]
 
 
-async def test_restart_between_two_reads_is_not_noticed(app: FastAPI, client: AsyncClient, server_url: URL) -> None:
-    """Pooled connections that the server has closed are replaced, and the read is repeated."""
-    note = await create(client)
-    await client.get(f"{NOTES}/{note['id']}")
+async def test_restart_between_two_requests_is_not_noticed(
+    app: FastAPI, client: AsyncClient, database: Database, server_url: URL
+) -> None:
+    """Pooled connections that the server has closed are replaced, for reading and for writing."""
+    notes = await asyncio.gather(*(create(client) for _ in range(5)))
     admin = await asyncpg.connect(dsn(server_url))
-    database = app.state.database.reader.url.database
     await admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name <> 'tests'",
-        database,
+        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = $1 AND application_name = ''",
+        database.writer.url.database,
     )
     await admin.close()
+    await asyncio.sleep(0.05)
 
-    assert (await client.get(f"{NOTES}/{note['id']}")).status_code == 200
+    for note in notes:
+        assert (await client.get(f"{NOTES}/{note['id']}")).status_code == 200
+        assert (await client.patch(f"{NOTES}/{note['id']}", json={"title": "t"})).status_code == 200
 
 
 async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, server_url: URL) -> None:
