@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from app import about
 from app.core import errors, health, logs
 from app.core.broadcast import InProcessBroadcast
+from app.core.compression import CompressionMiddleware
 from app.core.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -73,7 +74,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
     """Add the middleware, innermost first: what is added last sees a request first."""
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_size)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5)
     if settings.rate_limit:
         app.add_middleware(RateLimitMiddleware, limit=app.state.rate_limit)
     if "*" not in settings.allowed_hosts:

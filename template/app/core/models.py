@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import DateTime, Dialect, MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -21,6 +21,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is not None and value.tzinfo is None:
             raise ValueError("a moment needs a time zone")
         return value.astimezone(UTC) if value is not None else None
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Look at no value where all come with their zone: each row of each list would pay for it."""
+        return super().result_processor(dialect, coltype) if dialect.name == "sqlite" else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give the zone back."""
