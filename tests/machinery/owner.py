@@ -24,6 +24,7 @@ async def measure_note(note_id: UUID, notes: NotesReadDep) -> int:
     """Count the letters of a note."""
     return len((await notes.get(note_id)).body)
 '''
+_ROUTER = '    app.include_router(tide, prefix="/api/v1")\n'
 _SERVICE = """
   chart:
     image: nginx:1.29
@@ -37,8 +38,10 @@ def edit(isolated: Isolated) -> None:
     project = isolated.project
     shutil.copytree(_DATA, project, dirs_exist_ok=True)
     main = project / "app" / "main.py"
-    insert(main, "from app.features import FEATURES\n", "from app.ships.router import router as ships\n")
-    insert(main, "# Your own routers and middleware go below this line", _ROUTER)
+    insert(main, "from fastapi import FastAPI\n\n", "from app import ships\n")
+    insert(main, "from app.features import FEATURES\n", "from app.tide import router as tide\n")
+    replace(main, "(*FEATURES,)\n", "(*FEATURES, ships)\n")
+    insert(main, "    # Your own middleware, and routers that belong to no package, go here.", _ROUTER)
     notes = project / "app" / "notes"
     replace(notes / "repository.py", "MAX_WORDS = 8", "MAX_WORDS = 12")
     _append(notes / "router.py", _LENGTH)
@@ -50,13 +53,10 @@ def edit(isolated: Isolated) -> None:
     isolated.must("add", "--quiet", "--no-sync", "--dev", "iniconfig")
 
 
-_ROUTER = '    app.include_router(ships, prefix="/api/v1")\n'
-
-
 def survived(project: Path) -> list[str]:
     """Which edits are missing."""
     expected = {
-        "app/main.py": ("from app.ships.router import router as ships\n", _ROUTER),
+        "app/main.py": ("from app import ships\n", "from app.tide import", "(*FEATURES, ships)", _ROUTER),
         "app/notes/repository.py": ("MAX_WORDS = 12",),
         "app/notes/router.py": (_LENGTH,),
         "compose.yaml": ("  charts:\n", _SERVICE),
