@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.machinery.checkout import insert, replace
+from tests.machinery.checkout import insert, insert_before, replace
 from tests.machinery.rendering import ROOT
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def edit(isolated: Isolated) -> None:
     project = isolated.project
     shutil.copytree(_DATA, project, dirs_exist_ok=True)
     main = project / "app" / "main.py"
-    insert(main, "from fastapi import FastAPI\n\n", "from app import ships\n")
+    insert_before(main, "from app.core.application import", "from app import ships\n")
     insert(main, "from app.features import FEATURES\n", "from app.tide import router as tide\n")
     replace(main, "(*FEATURES,)\n", "(*FEATURES, ships)\n")
     insert(main, "    # Your own middleware, and routers that belong to no package, go here.", _ROUTER)
