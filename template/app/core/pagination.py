@@ -59,13 +59,14 @@ def decode_cursor(text: str, order: str, type_: TypeAdapter[T]) -> Cursor[T]:
 
 def link_header(request: Request, next_cursor: str | None) -> str:
     """Return a `Link` header (RFC 8288) with the first page and the next one, relative to the host."""
-    query = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
+    query = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "cursor"])
     links = [_link(request, query, "first")]
     if next_cursor is not None:
-        links.append(_link(request, [*query, ("cursor", next_cursor)], "next"))
+        # Cursors are made of characters that need no escape.
+        links.append(_link(request, f"{query}&cursor={next_cursor}" if query else f"cursor={next_cursor}", "next"))
     return ", ".join(links)
 
 
-def _link(request: Request, query: list[tuple[str, str]], relation: str) -> str:
-    target = request.url.path + (f"?{urlencode(query)}" if query else "")
+def _link(request: Request, query: str, relation: str) -> str:
+    target = f"{request.url.path}?{query}" if query else request.url.path
     return f'<{target}>; rel="{relation}"'
