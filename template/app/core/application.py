@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import about
-from app.core import errors, health, logs
+from app.core import errors, health, logs, mail
 from app.core.broadcast import InProcessBroadcast
 from app.core.compression import CompressionMiddleware
+from app.core.jobs import InProcessJobs
 from app.core.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -18,9 +19,11 @@ from app.core.middleware import (
     SecurityHeadersMiddleware,
 )
 from app.core.openapi import Application
+from app.core.purges import Purges
 from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 from app.core.settings import CoreSettings
 from app.core.shutdown import Shutdown
+from app.core.subjects import Subjects
 
 EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
 """Response headers that scripts of other origins may read."""
@@ -56,7 +59,12 @@ def new_app() -> FastAPI:
     )
     app.state.settings = settings
     app.state.broadcast = InProcessBroadcast()
+    app.state.jobs = InProcessJobs()
+    app.state.purges = Purges()
+    app.state.scopes = {}
+    app.state.subjects = Subjects()
     app.state.rate_limit = RateLimit(settings.rate_limit)
+    mail.install(app)
     health.install(app, timeout=settings.readiness_timeout)
     _add_middleware(app, settings)
     return app

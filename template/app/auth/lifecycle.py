@@ -1,0 +1,59 @@
+"""Plugging auth into the application."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from starlette.types import Scope
+
+from app.auth.repository import MailedTokenRepository, SessionRepository
+from app.auth.settings import AuthSettings
+from app.auth.state import Auth, make_auth
+from app.auth.tokens import InvalidToken
+from app.core import clock
+from app.core.database import Session
+from app.core.mail import NoMailer
+from app.core.rate_limit import client_address
+from app.core.settings import SettingsError
+
+
+def install_auth(app: FastAPI) -> None:
+    """Add endpoints, purges, and the caller as the one whom rate limits count."""
+    from app.auth.dependencies import password_flow
+    from app.auth.router import router, well_known
+    from app.auth.users import router as users
+
+    settings = AuthSettings.load()
+    if isinstance(app.state.mailer, NoMailer):
+        raise SettingsError(f"MAIL_URL: set it when ENVIRONMENT={settings.environment.value}; auth sends mail")
+    auth = app.state.auth = make_auth(settings)
+    app.state.rate_limit.identify = _identify_with(auth)
+    app.state.scopes["admin"] = "Administer accounts"
+    # The documentation offers the scopes of all packages, whichever come later.
+    password_flow.scopes = app.state.scopes
+    app.state.purges.register("auth sessions", _purge_sessions)
+    app.state.purges.register("auth mailed tokens", _purge_mailed_tokens)
+    app.include_router(router, prefix="/api/v1")
+    app.include_router(users, prefix="/api/v1")
+    app.include_router(well_known)
+
+
+def _identify_with(auth: Auth) -> Callable[[Scope], str]:
+    def identify(scope: Scope) -> str:
+        """Return one key for a caller from all their addresses, and the address of who has not signed in."""
+        for name, value in scope["headers"]:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                try:
+                    return f"subject:{auth.tokens.verify(value[7:].decode('latin-1')).caller.subject}"
+                except InvalidToken:
+                    break
+        return client_address(scope)
+
+    return identify
+
+
+async def _purge_sessions(session: Session) -> int:
+    return await SessionRepository(session).purge(clock.now())
+
+
+async def _purge_mailed_tokens(session: Session) -> int:
+    return await MailedTokenRepository(session).purge(clock.now())
