@@ -88,9 +88,7 @@ def main() -> None:
             for case in cases:
                 # Each takes its turn at being first.
                 for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
-                    result = put(
-                        server.port, case, connections=arguments.connections, seconds=arguments.seconds
-                    )
+                    result = put(server, case, connections=arguments.connections, seconds=arguments.seconds)
                     rounds[case.name][server.name].append(result)
         memory = {server.name: server.memory for server in servers}
         _say(report.rates(rounds))

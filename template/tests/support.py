@@ -8,6 +8,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import QueuePool
 
 from app.core.database import Database
+from tests.identity import sign_in
 
 RunScript = Callable[[str], Awaitable[None]]
 """Runs several SQL statements at once."""
@@ -23,8 +24,9 @@ def calling(app: FastAPI) -> AsyncClient:
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """Enter an application's lifespan and return a client of it."""
+    """Enter an application's lifespan and return a client that calls as somebody."""
     async with app.router.lifespan_context(app), calling(app) as client:
+        await sign_in(client)
         yield client
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import about
-from app.core import errors, health, logs, mail
+from app.core import collector, errors, health, logs, mail
 from app.core.broadcast import InProcessBroadcast
 from app.core.compression import CompressionMiddleware
 from app.core.jobs import InProcessJobs
@@ -75,6 +75,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # Again, since a server may have set up its own logging after it imported the application.
     logs.configure(app.state.settings)
     app.state.shutdown = Shutdown()
+    if app.state.settings.deployed:
+        collector.settle()
     async with app.state.shutdown.listening():
         yield
 

@@ -57,9 +57,9 @@ NewPerson = Callable[..., Awaitable[Person]]
 @pytest.fixture
 def outbox(app: FastAPI) -> Iterator[Outbox]:
     """Keep the mails of a test."""
-    mailer = app.state.mailer
-    app.state.mailer = Outbox()
-    yield app.state.mailer
+    mailer, outbox = app.state.mailer, Outbox()
+    app.state.mailer = outbox
+    yield outbox
     app.state.mailer = mailer
 
 

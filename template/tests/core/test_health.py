@@ -29,7 +29,7 @@ async def test_readiness(client: AsyncClient) -> None:
 @pytest.fixture
 def app_with_checks(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """Return an application in which one check fails and one hangs."""
-    monkeypatch.setenv("READINESS_TIMEOUT", "0.05")
+    monkeypatch.setenv("READINESS_TIMEOUT", "0.5")
     app = create_app()
 
     async def fail() -> None:
