@@ -30,7 +30,7 @@ class Passwords:
     """Hashes and checks passwords, a few at a time."""
 
     def __init__(self, settings: AuthSettings) -> None:
-        hasher = Argon2Hasher(time_cost=settings.hash_time, memory_cost=settings.hash_memory)
+        hasher = Argon2Hasher(time_cost=settings.hash_time, memory_cost=settings.hash_memory, parallelism=1)
         self._hash = PasswordHash((hasher,))
         self._limiter = CapacityLimiter(settings.hash_threads)
         self._min_length = settings.password_min_length

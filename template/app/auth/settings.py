@@ -1,6 +1,5 @@
 """Settings of auth."""
 
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Literal, Self
 
@@ -14,9 +13,7 @@ LOCAL_KEY = urlsafe_b64encode(b"a key that everybody knows: local").decode().rst
 """Signs tokens on a developer's machine; refused elsewhere."""
 
 
-def new_key() -> str:
-    """Return a new random key."""
-    return secrets.token_urlsafe(KEY_BYTES)
+HOW_TO_MAKE_A_KEY = 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 def key_bytes(key: str) -> bytes:
@@ -31,9 +28,9 @@ def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         try:
             length = len(key_bytes(key.get_secret_value()))
         except ValueError:
-            raise ValueError("a key is base64url text; make one with `python -m app auth new-key`") from None
+            raise ValueError(f"a key is base64url text; {HOW_TO_MAKE_A_KEY}") from None
         if length < KEY_BYTES:
-            raise ValueError(f"a key has at least {KEY_BYTES} bytes; make one with `python -m app auth new-key`")
+            raise ValueError(f"a key has at least {KEY_BYTES} bytes; {HOW_TO_MAKE_A_KEY}")
     return keys
 
 
@@ -45,8 +42,8 @@ class AuthSettings(Settings):
     keys: Annotated[tuple[SecretStr, ...], NoDecode, split_names, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
     """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
 
-    algorithm: Literal["HS256", "EdDSA"] = "HS256"
-    """EdDSA lets others verify tokens by `/.well-known/jwks.json`; HS256 is faster."""
+    algorithm: Literal["HS256", "Ed25519"] = "HS256"
+    """Ed25519 (EdDSA, RFC 9864) lets others verify tokens by `/.well-known/jwks.json`; HS256 is faster."""
 
     issuer: str = "self"
     audience: str = "api"
@@ -90,7 +87,5 @@ class AuthSettings(Settings):
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:
         if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.keys):
-            raise ValueError(
-                f"AUTH_KEYS: set it when ENVIRONMENT={self.environment.value}; make a key with `python -m app auth new-key`"
-            )
+            raise ValueError(f"AUTH_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
         return self

@@ -14,6 +14,9 @@ from app.core import clock
 from app.core.mail import Mail
 
 ENVIRONMENT = {
+    "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
+    # Nobody listens there: a test that has mail sent asks for `outbox`.
+    "MAIL_URL": "smtp://127.0.0.1:1",
     # What is meant to take attackers long would take tests long.
     "AUTH_HASH_MEMORY": "8",
     "AUTH_HASH_TIME": "1",
@@ -70,7 +73,7 @@ async def password_hash(environment: None, anyio_backend: str) -> str:
 
 
 @pytest.fixture
-def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str) -> NewPerson:
+def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str, outbox: Outbox) -> NewPerson:
     """Return what makes an account that is ready to use, and logs in."""
 
     async def make(email: str = "ada@example.com", **fields: object) -> Person:
