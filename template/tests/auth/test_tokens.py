@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from joserfc import jwt
-from joserfc.jwk import KeySet, OctKey
+from joserfc.jwk import KeySet, OctKey, OKPKey
 
 from app.auth.keys import make_ring
 from app.auth.settings import AuthSettings
