@@ -18,6 +18,7 @@ from app.core.settings import SettingsError
 
 def install_auth(app: FastAPI) -> None:
     """Add endpoints, purges, and the caller as the one whom rate limits count."""
+    from app.auth.browser import router as browser
     from app.auth.dependencies import password_flow
     from app.auth.router import router, well_known
     from app.auth.users import router as users
@@ -33,6 +34,7 @@ def install_auth(app: FastAPI) -> None:
     app.state.purges.register("auth sessions", _purge_sessions)
     app.state.purges.register("auth mailed tokens", _purge_mailed_tokens)
     app.include_router(router, prefix="/api/v1")
+    app.include_router(browser, prefix="/api/v1")
     app.include_router(users, prefix="/api/v1")
     app.include_router(well_known)
 

@@ -125,6 +125,12 @@ class LoginService:
         await self._logins.revoke(login_id, clock.now(), user.id)
         self._audit.event("logout", subject=user.subject, session=str(login_id))
 
+    async def end_by_token(self, refresh_token: str) -> None:
+        """End the login that a refresh token belongs to, if there is one."""
+        login_id = await self._logins.login_of(digest(refresh_token))
+        if login_id is not None and await self._logins.revoke(login_id, clock.now()):
+            self._audit.event("logout", session=str(login_id))
+
     async def end_all(self, user: User) -> None:
         """End every login of somebody."""
         await self._logins.revoke_all(user.id, clock.now())

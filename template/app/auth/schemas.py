@@ -91,6 +91,14 @@ class TokenRequest(BaseModel):
     client_secret: str | None = None
 
 
+class BrowserLogin(_Input):
+    """A login of a browser."""
+
+    email: Annotated[str, Field(max_length=320), AfterValidator(lambda value: value.strip().lower())]
+    password: Password
+    scope: Annotated[Text, Field(max_length=1000)] = ""
+
+
 class Token(BaseModel):
     """Tokens (RFC 6749, 5.1)."""
 

@@ -95,7 +95,15 @@ def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Requested-With",
+            ],
+            allow_credentials=True,
             expose_headers=EXPOSED,
         )
     docs = {"content-security-policy": DOCS_CSP}
