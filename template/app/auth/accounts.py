@@ -8,6 +8,7 @@ from app.auth.audit import Audit
 from app.auth.digests import digest, new_token
 from app.auth.models import User
 from app.auth.passwords import Passwords
+from app.auth.personal_tokens.repository import PersonalTokenRepository
 from app.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
 from app.auth.repository import MailedTokenRepository, SessionRepository, UserRepository
 from app.auth.settings import AuthSettings
@@ -34,6 +35,7 @@ class AccountService:
         self._users = UserRepository(session)
         self._mailed = MailedTokenRepository(session)
         self._logins = SessionRepository(session)
+        self._personal_tokens = PersonalTokenRepository(session)
         self._settings = settings
         self._passwords = passwords
         self._audit = audit
@@ -90,7 +92,7 @@ class AccountService:
         self._audit.attempt("password_forgotten", email)
 
     async def reset_password(self, token: str, password: str) -> None:
-        """Choose a new password with a link from a mail, which also proves the address; every login ends.
+        """Choose a new password with a link from a mail, which also proves the address; every login and token ends.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
@@ -101,6 +103,7 @@ class AccountService:
         user.password_hash = await self._passwords.hash(password)
         user.verified_at = user.verified_at or clock.now()
         await self._logins.revoke_all(user.id, clock.now())
+        await self._personal_tokens.delete_all(user.id)
         await self._mail("changed", user.email)
         self._audit.event("password_reset", subject=user.subject)
 

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from app.auth.audit import Audit
 from app.auth.models import User
+from app.auth.personal_tokens.repository import PersonalTokenRepository
 from app.auth.problems import LastAdmin, UserNotFound
 from app.auth.repository import SessionRepository, UserRepository
 from app.auth.schemas import UserQuery, UserUpdate
@@ -25,6 +26,7 @@ class AdministrationService:
     def __init__(self, session: Session, *, audit: Audit) -> None:
         self._users = UserRepository(session)
         self._logins = SessionRepository(session)
+        self._personal_tokens = PersonalTokenRepository(session)
         self._audit = audit
 
     async def list(self, query: UserQuery) -> tuple[Sequence[User], str | None]:
@@ -68,5 +70,6 @@ class AdministrationService:
             raise LastAdmin("There must be an administrator; make somebody else one first.")
         if False in changes.values():
             await self._logins.revoke_all(user.id, clock.now())
+            await self._personal_tokens.delete_all(user.id)
         self._audit.event("administered", subject=user.subject, by=by, **changes)
         return user

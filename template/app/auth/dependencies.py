@@ -10,7 +10,10 @@ from app.auth.accounts import AccountService
 from app.auth.administration import AdministrationService
 from app.auth.logins import ADMIN, LoginService
 from app.auth.models import User
-from app.auth.problems import MissingScope, NotSignedIn
+from app.auth.personal_tokens.callers import PersonalTokenCallers
+from app.auth.personal_tokens.format import PREFIX
+from app.auth.personal_tokens.service import PersonalTokenService
+from app.auth.problems import LoginRequired, MissingScope, NotSignedIn
 from app.auth.repository import UserRepository
 from app.auth.state import Auth
 from app.auth.tokens import Claims, InvalidToken
@@ -37,31 +40,51 @@ AuthDep = Annotated[Auth, Depends(get_auth)]
 
 
 async def current_claims(scopes: SecurityScopes, token: BearerDep, request: Request) -> Claims:
-    """Return what the caller's token says. No row is read: the token itself is the proof.
+    """Return what the token of somebody who is logged in says. No row is read: the token itself is the proof.
 
     Raises:
         NotSignedIn: there is no token, or it is not valid.
+        LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
         MissingScope: the token does not allow what the operation needs.
     """
     if token is None:
         raise NotSignedIn("Sign in first.", "Bearer")
+    if token.startswith(PREFIX):
+        raise LoginRequired
     auth: Auth = request.app.state.auth
     try:
         claims = auth.tokens.verify(token)
     except InvalidToken:
         raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
-    for scope in scopes.scopes:
-        if scope not in claims.caller.scopes:
-            raise MissingScope(scope)
+    _require(scopes, claims.caller)
     return claims
+
+
+def _require(scopes: SecurityScopes, caller: Caller) -> None:
+    for scope in scopes.scopes:
+        if scope not in caller.scopes:
+            raise MissingScope(scope)
 
 
 ClaimsDep = Annotated[Claims, Security(current_claims)]
 
 
-async def current_caller(claims: ClaimsDep) -> Caller:
-    """Return who calls."""
-    return claims.caller
+async def current_caller(scopes: SecurityScopes, token: BearerDep, request: Request) -> Caller:
+    """Return who calls, with an access token or a personal one.
+
+    Raises:
+        NotSignedIn: there is no token, or it is not valid.
+        MissingScope: the token does not allow what the operation needs.
+    """
+    if token is None or not token.startswith(PREFIX):
+        return (await current_claims(scopes, token, request)).caller
+    tokens: PersonalTokenCallers = request.app.state.personal_tokens
+    try:
+        caller = await tokens.verify(token, request.app.state.database)
+    except InvalidToken:
+        raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
+    _require(scopes, caller)
+    return caller
 
 
 async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
@@ -128,7 +151,13 @@ async def get_administration(session: SessionDep, auth: AuthDep) -> Administrati
     return AdministrationService(session, audit=auth.audit)
 
 
+async def get_personal_tokens(session: SessionDep, auth: AuthDep, jobs: JobsDep) -> PersonalTokenService:
+    """Return the rules of personal tokens."""
+    return PersonalTokenService(session, settings=auth.settings, audit=auth.audit, jobs=jobs)
+
+
 AccountsDep = Annotated[AccountService, Depends(get_accounts)]
 LoginsDep = Annotated[LoginService, Depends(get_logins)]
+PersonalTokensDep = Annotated[PersonalTokenService, Depends(get_personal_tokens)]
 AdministrationDep = Annotated[AdministrationService, Depends(get_administration)]
 Throttled: Any = Depends(throttle)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.types import Scope
 
+from app.auth.personal_tokens.callers import PersonalTokenCallers
+from app.auth.personal_tokens.format import PREFIX
+from app.auth.personal_tokens.lifecycle import install_personal_tokens
 from app.auth.repository import MailedTokenRepository, SessionRepository
 from app.auth.settings import AuthSettings
 from app.auth.state import Auth, make_auth
@@ -27,7 +30,7 @@ def install_auth(app: FastAPI) -> None:
     if isinstance(app.state.mailer, NoMailer):
         raise SettingsError(f"MAIL_URL: set it when ENVIRONMENT={settings.environment.value}; auth sends mail")
     auth = app.state.auth = make_auth(settings)
-    app.state.rate_limit.identify = _identify_with(auth)
+    app.state.rate_limit.identify = _identify_with(auth, install_personal_tokens(app, auth.audit))
     app.state.scopes["admin"] = "Administer accounts"
     # The documentation offers the scopes of all packages, whichever come later.
     password_flow.scopes = app.state.scopes
@@ -39,13 +42,16 @@ def install_auth(app: FastAPI) -> None:
     app.include_router(well_known)
 
 
-def _identify_with(auth: Auth) -> Callable[[Scope], str]:
+def _identify_with(auth: Auth, personal: PersonalTokenCallers) -> Callable[[Scope], str]:
     def identify(scope: Scope) -> str:
         """Return one key for a caller from all their addresses, and the address of who has not signed in."""
         for name, value in scope["headers"]:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
+                token = value[7:].decode("latin-1")
+                if token.startswith(PREFIX):
+                    return personal.counted_as(token) or client_address(scope)
                 try:
-                    return f"subject:{auth.tokens.verify(value[7:].decode('latin-1')).caller.subject}"
+                    return f"subject:{auth.tokens.verify(token).caller.subject}"
                 except InvalidToken:
                     break
         return client_address(scope)

@@ -16,6 +16,7 @@ SUBJECTS = {
     "known": "You have an account already",
     "reset": "Choose a new password",
     "changed": "Your password was changed",
+    "token": "A personal access token was made",
 }
 
 

@@ -51,6 +51,22 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None]
 
 
+class PersonalToken(Base):
+    """A personal access token, valid until it expires or is revoked, which deletes it."""
+
+    __tablename__ = "auth_personal_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    hint: Mapped[str] = mapped_column(String(8))
+    scope: Mapped[str] = mapped_column(String(1000))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    last_used_at: Mapped[datetime | None]
+
+
 class MailedToken(Base):
     """A token sent by mail, good for one thing once."""
 

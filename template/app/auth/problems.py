@@ -105,3 +105,35 @@ class LastAdmin(AppError):
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:last-admin"
+
+
+class LoginRequired(Forbidden):
+    """This takes somebody who is logged in: a personal token is for machines."""
+
+    type = "urn:problem:login-required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Log in for this; a personal token does not allow it.",
+            headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+        )
+
+
+class PersonalTokenNotFound(NotFound):
+    """There is no such token of yours."""
+
+    type = "urn:problem:personal-token-not-found"
+
+
+class TooManyPersonalTokens(AppError):
+    """The account has as many tokens as it may have."""
+
+    status = HTTPStatus.CONFLICT
+    type = "urn:problem:too-many-personal-tokens"
+
+
+class TokenLivesTooLong(AppError):
+    """The token would be valid for longer than is allowed."""
+
+    status = HTTPStatus(422)
+    type = "urn:problem:token-lives-too-long"

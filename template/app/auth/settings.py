@@ -8,6 +8,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app.core.settings import Rate, Settings, split_names
 
+MAX_PERSONAL_TOKEN_DAYS = 366
+
 KEY_BYTES = 32
 LOCAL_KEY = urlsafe_b64encode(b"a key that everybody knows: local").decode().rstrip("=")
 """Signs tokens on a developer's machine; refused elsewhere."""
@@ -53,6 +55,12 @@ class AuthSettings(Settings):
 
     session_days: Annotated[float, Field(gt=0)] = 30
     """Days after its last use that a session ends."""
+
+    personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
+    """Days that a personal access token may be valid at most."""
+
+    personal_tokens: Annotated[int, Field(ge=0)] = 50
+    """Personal access tokens that one account may have at a time."""
 
     registration: bool = True
     """Whether strangers may create accounts."""
