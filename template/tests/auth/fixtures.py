@@ -24,6 +24,9 @@ ENVIRONMENT = {
     "AUTH_ADDRESS_RATE": "",
 }
 
+UNGUESSABLE = r"/auth/(browser|password|refresh|register|token|verify)"
+"""Operations that want an issued token or a good password; see `tests.fuzzing`."""
+
 PASSWORD = "correct horse battery staple"
 
 AUTH = "/api/v1/auth"
