@@ -1,6 +1,6 @@
 """Accounts, and the mails that would have been sent."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -58,6 +58,7 @@ class Person:
 
 
 NewPerson = Callable[..., Awaitable[Person]]
+NewToken = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -105,3 +106,15 @@ async def ada(new_person: NewPerson) -> Person:
 async def admin(new_person: NewPerson) -> Person:
     """Return an administrator."""
     return await new_person("admin@example.com", is_admin=True)
+
+
+@pytest.fixture
+async def new_token(app: FastAPI, anonymous: AsyncClient) -> AsyncIterator[NewToken]:
+    """Return what makes personal access tokens; their uses are written before the test ends."""
+
+    async def make(person: Person, **fields: object) -> str:
+        body = {"name": "machine", "scope": "notes:read", **fields}
+        return (await anonymous.post(f"{AUTH}/tokens", json=body, headers=person.headers)).json()["token"]
+
+    yield make
+    await app.state.personal_tokens.usage.settle()

@@ -22,13 +22,13 @@ _HINT = 4
 def new_personal_token() -> str:
     """Return a token of 256 random bits."""
     secret = new_token()
-    return f"{PREFIX}{secret}{_checksum(secret)}"
+    return f"{PREFIX}{secret}{checksum(secret)}"
 
 
 def is_well_formed(token: str) -> bool:
     """Return whether a token could be one of ours."""
     form = _FORM.fullmatch(token)
-    return form is not None and form[2] == _checksum(form[1])
+    return form is not None and form[2] == checksum(form[1])
 
 
 def hint(token: str) -> str:
@@ -36,7 +36,8 @@ def hint(token: str) -> str:
     return token[-_HINT:]
 
 
-def _checksum(secret: str) -> str:
+def checksum(secret: str) -> str:
+    """Return the checksum of the random part of a token."""
     number, digits = zlib.crc32(secret.encode()), ""
     for _ in range(_CHECKSUM):
         number, digit = divmod(number, len(_BASE62))
