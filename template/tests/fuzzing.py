@@ -33,7 +33,8 @@ def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], mode
         if mode is GenerationMode.NEGATIVE and not (operation.body or list(operation.iter_parameters())):
             continue
 
-        excluded = [positive_data_acceptance] if any(re.search(p, operation.path) for p in unguessable) else []
+        guessable = not any(re.search(pattern, operation.path) for pattern in unguessable)
+        excluded: list[Any] = [] if guessable else [positive_data_acceptance]
 
         @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy(generation_mode=mode))
