@@ -8,6 +8,7 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import QueuePool
 
 from app.core.database import Database
+from app.core.mail import Mail
 from tests.identity import sign_in
 
 RunScript = Callable[[str], Awaitable[None]]
@@ -34,3 +35,14 @@ def connections_in_use(database: Database) -> int:
     """Return how many connections are checked out."""
     pools = [engine.pool for engine in (database.writer, database.reader)]
     return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+
+
+class Outbox:
+    """Keeps mails instead of sending them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        """Keep a mail."""
+        self.mails.append(mail)

@@ -64,8 +64,9 @@ class AccountService:
             # Nobody has proven that the address is theirs: the last who tries counts, with the password they know.
             known.password_hash = password_hash
             await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
-        else:
-            await self._mail("known", email)
+        elif known is not None:
+            # As many rows are written for a known address as for a new one.
+            await self._mail_token("reset", known, timedelta(minutes=self._settings.reset_minutes), kind="known")
         self._audit.attempt("registered_again", email)
 
     async def verify(self, token: str) -> None:
@@ -150,11 +151,11 @@ class AccountService:
             raise InvalidMailedToken("This link is not valid any more; ask for a new one.")
         return user
 
-    async def _mail_token(self, purpose: str, user: User, lifetime: timedelta) -> None:
+    async def _mail_token(self, purpose: str, user: User, lifetime: timedelta, kind: str | None = None) -> None:
         token = new_token()
         await self._mailed.replace(user, purpose, digest(token), clock.now() + lifetime)
-        await self._mail(purpose, user.email, token)
+        await self._mail(kind or purpose, user.email, token, page=purpose)
 
-    async def _mail(self, kind: str, to: str, token: str = "") -> None:
-        public_url = str(self._settings.public_url)
-        await mail.enqueue(self._jobs, self._session, mails.compose(kind, to, public_url=public_url, token=token))
+    async def _mail(self, kind: str, to: str, token: str = "", page: str = "") -> None:
+        composed = mails.compose(kind, to, public_url=str(self._settings.public_url), page=page, token=token)
+        await mail.enqueue(self._jobs, self._session, composed)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, FastAPI, Request, Security
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
@@ -19,7 +19,7 @@ from app.auth.state import Auth
 from app.auth.tokens import Claims, InvalidToken
 from app.core import errors
 from app.core.caller import Caller
-from app.core.database import SessionDep
+from app.core.database import Session, SessionDep
 from app.core.jobs import JobsDep
 from app.core.rate_limit import client_address
 
@@ -121,16 +121,22 @@ async def throttle(request: Request, auth: AuthDep) -> None:
     await request.app.state.rate_limit.spend(auth.settings.address_rate, "auth", client_address(request.scope))
 
 
-async def get_accounts(session: SessionDep, auth: AuthDep, jobs: JobsDep, request: Request) -> AccountService:
-    """Return the rules of accounts."""
+def make_accounts(app: FastAPI, session: Session) -> AccountService:
+    """Return the rules of accounts, within a transaction."""
+    auth: Auth = app.state.auth
     return AccountService(
         session,
         settings=auth.settings,
         passwords=auth.passwords,
         audit=auth.audit,
-        jobs=jobs,
-        subjects=request.app.state.subjects,
+        jobs=app.state.jobs,
+        subjects=app.state.subjects,
     )
+
+
+async def get_accounts(session: SessionDep, request: Request) -> AccountService:
+    """Return the rules of accounts."""
+    return make_accounts(request.app, session)
 
 
 async def get_logins(session: SessionDep, auth: AuthDep, request: Request) -> LoginService:
@@ -151,9 +157,9 @@ async def get_administration(session: SessionDep, auth: AuthDep) -> Administrati
     return AdministrationService(session, audit=auth.audit)
 
 
-async def get_personal_tokens(session: SessionDep, auth: AuthDep, jobs: JobsDep) -> PersonalTokenService:
+async def get_personal_tokens(session: SessionDep, auth: AuthDep, request: Request) -> PersonalTokenService:
     """Return the rules of personal tokens."""
-    return PersonalTokenService(session, settings=auth.settings, audit=auth.audit, jobs=jobs)
+    return PersonalTokenService(session, settings=auth.settings, audit=auth.audit, jobs=request.app.state.jobs)
 
 
 AccountsDep = Annotated[AccountService, Depends(get_accounts)]

@@ -23,6 +23,7 @@ def install_auth(app: FastAPI) -> None:
     """Add endpoints, purges, and the caller as the one whom rate limits count."""
     from app.auth.browser import router as browser
     from app.auth.dependencies import password_flow
+    from app.auth.jobs import register_jobs
     from app.auth.router import router, well_known
     from app.auth.users import router as users
 
@@ -36,6 +37,7 @@ def install_auth(app: FastAPI) -> None:
     password_flow.scopes = app.state.scopes
     app.state.purges.register("auth sessions", _purge_sessions)
     app.state.purges.register("auth mailed tokens", _purge_mailed_tokens)
+    register_jobs(app)
     app.include_router(router, prefix="/api/v1")
     app.include_router(browser, prefix="/api/v1")
     app.include_router(users, prefix="/api/v1")

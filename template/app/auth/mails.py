@@ -20,10 +20,10 @@ SUBJECTS = {
 }
 
 
-def compose(kind: str, to: str, *, public_url: str, token: str = "") -> Mail:
-    """Return a mail of a kind, with a link that carries the token."""
+def compose(kind: str, to: str, *, public_url: str, page: str = "", token: str = "") -> Mail:
+    """Return a mail of a kind, with a link to a page that is given the token."""
     # Behind `#`, so that the token reaches neither a server's log nor another site's `Referer`.
-    link = f"{public_url.rstrip('/')}/{kind}#token={quote(token)}" if token else public_url
+    link = f"{public_url.rstrip('/')}/{page}#token={quote(token)}" if token else public_url
     values = {"name": about.NAME, "link": link}
     return Mail(
         to=to,

@@ -14,6 +14,7 @@ from app.auth.dependencies import (
     LoginsDep,
     Throttled,
 )
+from app.auth.jobs import FORGET_PASSWORD, REQUEST_VERIFICATION
 from app.auth.keys import public_keys
 from app.auth.passwords import WeakPassword
 from app.auth.problems import (
@@ -38,6 +39,8 @@ from app.auth.schemas import (
     Verification,
 )
 from app.core import errors
+from app.core.database import SessionDep
+from app.core.jobs import JobsDep
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 well_known = APIRouter(tags=["auth"])
@@ -64,9 +67,9 @@ async def verify(data: Verification, accounts: AccountsDep) -> None:
 
 
 @router.post("/verify/request", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
-async def request_verification(data: Address, accounts: AccountsDep) -> Accepted:
+async def request_verification(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
     """Have the mail sent again."""
-    await accounts.request_verification(data.email)
+    await jobs.enqueue(session, REQUEST_VERIFICATION, {"email": data.email})
     return Accepted()
 
 
@@ -123,9 +126,9 @@ async def change_password(data: PasswordChange, claims: ClaimsDep, user: Current
 
 
 @router.post("/password/forgot", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
-async def forget_password(data: Address, accounts: AccountsDep) -> Accepted:
+async def forget_password(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
     """Have a link sent to choose a new password."""
-    await accounts.forget_password(data.email)
+    await jobs.enqueue(session, FORGET_PASSWORD, {"email": data.email})
     return Accepted()
 
 

@@ -5,6 +5,7 @@ feature may put a durable queue in its place; whoever enqueues need not know.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Protocol
 
@@ -79,9 +80,10 @@ class InProcessJobs:
                 return
 
     async def drain(self) -> None:
-        """Wait for the jobs that are under way."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._grace)
+        """Wait for the jobs that are under way, and for those that they lead to."""
+        end = time.monotonic() + self._grace
+        while self._running and (left := end - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=left)
 
 
 async def get_jobs(connection: HTTPConnection) -> Jobs:

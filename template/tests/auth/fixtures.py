@@ -1,6 +1,6 @@
 """Accounts, and the mails that would have been sent."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -11,11 +11,10 @@ from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.settings import AuthSettings
 from app.core import clock
-from app.core.mail import Mail
 
 ENVIRONMENT = {
     "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
-    # Nobody listens there: a test that has mail sent asks for `outbox`.
+    # Nobody listens there: the mails of tests stay in `outbox`.
     "MAIL_URL": "smtp://127.0.0.1:1",
     # What is meant to take attackers long would take tests long.
     "AUTH_HASH_MEMORY": "8",
@@ -30,17 +29,6 @@ UNGUESSABLE = r"/auth/(browser|password|refresh|register|token|verify)"
 PASSWORD = "correct horse battery staple"
 
 AUTH = "/api/v1/auth"
-
-
-class Outbox:
-    """Keeps mails instead of sending them."""
-
-    def __init__(self) -> None:
-        self.mails: list[Mail] = []
-
-    async def send(self, mail: Mail) -> None:
-        """Keep a mail."""
-        self.mails.append(mail)
 
 
 @dataclass
@@ -61,15 +49,6 @@ NewPerson = Callable[..., Awaitable[Person]]
 NewToken = Callable[..., Awaitable[str]]
 
 
-@pytest.fixture
-def outbox(app: FastAPI) -> Iterator[Outbox]:
-    """Keep the mails of a test."""
-    mailer, outbox = app.state.mailer, Outbox()
-    app.state.mailer = outbox
-    yield outbox
-    app.state.mailer = mailer
-
-
 @pytest.fixture(scope="session")
 async def password_hash(environment: None, anyio_backend: str) -> str:
     """Return the hash of the password that everybody in these tests has."""
@@ -77,7 +56,7 @@ async def password_hash(environment: None, anyio_backend: str) -> str:
 
 
 @pytest.fixture
-def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str, outbox: Outbox) -> NewPerson:
+def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str) -> NewPerson:
     """Return what makes an account that is ready to use, and logs in."""
 
     async def make(email: str = "ada@example.com", **fields: object) -> Person:

@@ -10,8 +10,8 @@ from httpx2 import AsyncClient, Response
 
 from app.core.mail import Mail
 from app.main import create_app
-from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Outbox, Person
-from tests.support import calling
+from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Person
+from tests.support import Outbox, calling
 
 EMAIL = "ada@example.com"
 OTHER_PASSWORD = "seven purple walruses dancing"

@@ -14,10 +14,10 @@ from app.auth.models import PersonalToken, User
 from app.core import clock
 from app.core.database import Database
 from app.main import create_app
-from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, NewToken, Outbox, Person
+from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, NewToken, Person
 from tests.auth.personal import NOTES, READ, TOKENS, bearer, create, status
 from tests.auth.test_accounts import OTHER_PASSWORD, mailed, token_in
-from tests.support import calling
+from tests.support import Outbox, calling
 
 
 async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
