@@ -20,7 +20,6 @@ from app.auth.tokens import Claims, InvalidToken
 from app.core import errors
 from app.core.caller import Caller
 from app.core.database import Session, SessionDep
-from app.core.jobs import JobsDep
 from app.core.rate_limit import client_address
 
 password_flow = OAuthFlowPassword(tokenUrl="/api/v1/auth/token")
