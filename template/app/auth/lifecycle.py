@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from starlette.types import Scope
 
+from app.auth.oidc.lifecycle import install_oidc
 from app.auth.personal_tokens.callers import PersonalTokenCallers
 from app.auth.personal_tokens.format import PREFIX
 from app.auth.personal_tokens.lifecycle import install_personal_tokens
@@ -42,6 +43,7 @@ def install_auth(app: FastAPI) -> None:
     app.include_router(browser, prefix="/api/v1")
     app.include_router(users, prefix="/api/v1")
     app.include_router(well_known)
+    install_oidc(app)
 
 
 def _identify_with(auth: Auth, personal: PersonalTokenCallers) -> Callable[[Scope], str]:

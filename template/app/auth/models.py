@@ -77,3 +77,25 @@ class MailedToken(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(20))
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Identity(Base):
+    """Whom an OpenID provider knows by a subject, which it never gives to anybody else, and whose account that is."""
+
+    __tablename__ = "auth_identities"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    provider_subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+
+
+class SignInCode(Base):
+    """A code that a browser carries from a provider's answer to who began the sign-in, good for one exchange."""
+
+    __tablename__ = "auth_sign_in_codes"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    challenge: Mapped[str] = mapped_column(String(43))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
