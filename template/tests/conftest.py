@@ -13,3 +13,10 @@ pytest_plugins = [
     ".".join(path.relative_to(_here.parent).with_suffix("").parts)
     for path in sorted([*_here.glob("fixtures/[!_]*.py"), *_here.glob("*/fixtures.py")])
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that is loaded by now, as a deployed process does."""
+    from app.core import collector
+
+    collector.settle()

@@ -4,11 +4,9 @@ import re
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis import Case, GenerationMode
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+KINDS = ("positive", "negative")
+"""Requests that follow the document, and requests that break it."""
 
 EXAMPLES = 25
 """Requests for each operation: what peers get wrong is found within the first few."""
@@ -17,12 +15,20 @@ STREAMS = r"/events$"
 """Answers without an end are tested elsewhere; so are cursors, of which only the API itself makes valid ones."""
 
 
-def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], mode: GenerationMode) -> None:
-    """Send requests that follow the document, or that break it, to every operation of a server.
+def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind: str) -> None:
+    """Send requests of a kind to every operation of a server.
 
     A package's `fixtures` may name operations that refuse most of what follows the document, since they want a token
     that was issued or a password that is good: a regular expression named `UNGUESSABLE`.
     """
+    # Loaded here, since they take longer than many of the tests that do without them.
+    import schemathesis
+    from hypothesis import HealthCheck, given, settings
+    from schemathesis import Case, GenerationMode
+    from schemathesis.core.result import Ok
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    mode = GenerationMode(kind)
     subtests: pytest.Subtests = request.getfixturevalue("subtests")
     plugins = request.config.pluginmanager.get_plugins()
     unguessable = [plugin.UNGUESSABLE for plugin in plugins if hasattr(plugin, "UNGUESSABLE")]
@@ -32,7 +38,6 @@ def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], mode
         operation = result.ok()
         if mode is GenerationMode.NEGATIVE and not (operation.body or list(operation.iter_parameters())):
             continue
-
         guessable = not any(re.search(pattern, operation.path) for pattern in unguessable)
         excluded: list[Any] = [] if guessable else [positive_data_acceptance]
 

@@ -5,7 +5,7 @@ SQLite's own default begins a transaction at the first write and then loses upda
 
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, event
+from sqlalchemy import Connection, NullPool, PoolResetState, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.database import Database
@@ -18,9 +18,10 @@ def open_database(settings: SqliteSettings) -> Database:
     arguments = {"isolation_level": None, "timeout": settings.busy_timeout}
     pool = {"max_overflow": 0, "pool_timeout": settings.busy_timeout}
     # Only one connection can write at a time: waiting for it in a queue is fairer than trying again and again.
-    writer = create_async_engine(settings.url, connect_args=arguments, pool_size=1, **pool)
+    writer = create_async_engine(settings.url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **pool)
     _on_connect(writer, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
     _begin_immediately(writer)
+    _end_refused_transactions(writer)
     reader = create_async_engine(
         settings.url,
         connect_args=arguments,
@@ -46,6 +47,20 @@ def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
     def set_pragmas(connection: Any, _: Any) -> None:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _end_refused_transactions(engine: AsyncEngine) -> None:
+    """Roll back what is still open when a connection returns to the pool.
+
+    SQLite keeps a transaction open whose commit it has refused, and SQLAlchemy takes it for ended: whoever got the
+    connection next would find the lock held and could never begin. To ask the connection costs nothing, unlike the
+    pool's own rollback.
+    """
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def end(connection: Any, _: Any, state: PoolResetState) -> None:
+        if state.asyncio_safe and connection.driver_connection.in_transaction:
+            connection.rollback()
 
 
 def _begin_immediately(engine: AsyncEngine) -> None:

@@ -55,7 +55,7 @@ def test_migrate() -> None:
 
 def test_seed() -> None:
     """Demonstration data is added by every feature that has some, and progress is shown."""
-    assert "notes" in run("seed", "--count", "3")
+    assert "notes" in run("seed", "--count", "1")
 
 
 def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,18 +1,18 @@
 """Transactions, reads and outages, on the database of the project."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends
 from httpx2 import AsyncClient
-from sqlalchemy import event, func, select, text
+from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 
+from app.core.application import new_app
 from app.core.database import Database, ReadSession, SessionDep
 from app.core.errors import Unavailable
-from app.main import create_app
 from app.notes.models import Tag
 from tests.support import connections_in_use, running
 
@@ -163,30 +163,33 @@ async def test_read_is_repeated_when_its_connection_was_stale(
 
 
 @pytest.fixture
-async def failing_commit(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Return a client of an application whose commits fail, as they do when a connection breaks at that moment."""
-    other = create_app()
+def failing_commit(database: Database) -> Iterator[None]:
+    """Let commits fail, as they do when a connection breaks at that moment."""
 
-    @event.listens_for(other.state.database.writer.sync_engine, "commit")
-    def fail(_: Any) -> None:
+    def fail(connection: Connection) -> None:
+        connection.invalidate()
         raise OperationalError("COMMIT", {}, Exception("connection lost"))
 
-    async with running(other) as client:
-        yield client
+    event.listen(database.writer.sync_engine, "commit", fail)
+    yield
+    event.remove(database.writer.sync_engine, "commit", fail)
 
 
-async def test_commit_that_fails_is_never_a_success(failing_commit: AsyncClient, database: Database) -> None:
+async def test_commit_that_fails_is_never_a_success(
+    failing_commit: None, client: AsyncClient, database: Database
+) -> None:
     """The commit comes before the answer, so an answer of 2xx means that it is stored."""
-    answer = await failing_commit.post("/api/v1/notes", json={"title": "Lost"})
+    answer = await client.post("/api/v1/notes", json={"title": "Lost"})
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
     assert (await database.read.scalar(select(func.count()).select_from(text("notes")))) == 0
 
 
-async def test_error_after_writing_rolls_back(environment: None, database: Database) -> None:
+async def test_error_after_writing_rolls_back(database: Database) -> None:
     """A request that fails leaves nothing behind."""
-    app = create_app()
+    app = new_app()
+    app.state.database = database
 
     @app.post("/write-and-fail")
     async def write_and_fail(session: SessionDep, _: Annotated[None, Depends(lambda: None)]) -> None:

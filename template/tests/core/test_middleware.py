@@ -1,12 +1,13 @@
 """What happens to every request."""
 
 import json
+import re
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.main import create_app
+from app.core.application import new_app
 from tests.support import running
 
 
@@ -24,12 +25,12 @@ async def test_request_id_of_a_proxy_is_kept(client: AsyncClient) -> None:
     assert answer.headers["X-Request-ID"] == "abc-123"
 
 
-@pytest.mark.parametrize("value", ["", "a b", "x" * 129, 'a"b'])
-async def test_strange_request_id_is_replaced(client: AsyncClient, value: str) -> None:
+async def test_strange_request_id_is_replaced(client: AsyncClient) -> None:
     """Nobody writes into our logs what they like."""
-    answer = await client.get("/healthz", headers={"X-Request-ID": value})
+    for value in ["", "a b", "x" * 129, 'a"b']:
+        answer = await client.get("/healthz", headers={"X-Request-ID": value})
 
-    assert answer.headers["X-Request-ID"] != value
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"]), value
 
 
 async def test_security_headers(client: AsyncClient) -> None:
@@ -57,24 +58,24 @@ def deployed(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setenv("API_DOCS", "false")
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     monkeypatch.setenv("ENVIRONMENT", "staging")
-    return create_app()
+    return new_app()
 
 
-@pytest.mark.parametrize("host", ["test", "TEST:8000", "a.example.com", "[::1]:8000"])
-async def test_hosts_that_are_ours(deployed: FastAPI, host: str) -> None:
+async def test_hosts_that_are_ours(deployed: FastAPI) -> None:
     """Names count with any port and in any case; a wildcard stands for subdomains."""
     async with running(deployed) as client:
-        assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404
+        for host in ["test", "TEST:8000", "a.example.com", "[::1]:8000"]:
+            assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404, host
 
 
-@pytest.mark.parametrize("host", ["evil.com", "example.com", "test.evil.com", "a.example.com.evil.com", "[::2]", ""])
-async def test_hosts_that_are_not_ours(deployed: FastAPI, host: str) -> None:
+async def test_hosts_that_are_not_ours(deployed: FastAPI) -> None:
     """Other names are refused with a problem."""
     async with running(deployed) as client:
-        answer = await client.get("/nowhere", headers={"Host": host})
+        for host in ["evil.com", "example.com", "test.evil.com", "a.example.com.evil.com", "[::2]", ""]:
+            answer = await client.get("/nowhere", headers={"Host": host})
 
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "urn:problem:unknown-host"
+            assert answer.status_code == 400, host
+            assert answer.json()["type"] == "urn:problem:unknown-host"
 
 
 async def test_probes_may_use_addresses(deployed: FastAPI) -> None:

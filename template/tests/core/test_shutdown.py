@@ -5,11 +5,9 @@ import signal
 import threading
 
 import pytest
-from fastapi import FastAPI
-from httpx2 import AsyncClient
 
+from app.core.application import new_app
 from app.core.shutdown import Shutdown
-from app.main import create_app
 from tests.fixtures.server import Server
 
 
@@ -71,20 +69,22 @@ def test_other_threads_get_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert touched == []
 
 
-async def test_requests_under_way_are_finished(app: FastAPI) -> None:
+async def test_requests_under_way_are_finished(environment: None) -> None:
     """Who was being served when the signal came still gets an answer."""
-    slow = create_app()
+    app, begun = new_app(), threading.Event()
+    server = Server(app)
 
-    @slow.get("/slow")
-    async def answer_slowly() -> str:
-        await asyncio.sleep(0.2)
+    @app.get("/slow")
+    async def answer_late() -> str:
+        begun.set()
+        while server.accepting:
+            await asyncio.sleep(0.02)
         return "finished"
 
-    server = Server(slow)
-    server.start()
-    async with AsyncClient(base_url=server.url) as client:
-        request = asyncio.create_task(client.get("/slow"))
-        await asyncio.sleep(0.1)
-        await asyncio.to_thread(server.stop)
+    with server:
+        async with server.client() as client:
+            request = asyncio.create_task(client.get("/slow"))
+            await asyncio.to_thread(begun.wait, 5)
+            await asyncio.to_thread(server.stop)
 
-        assert (await request).json() == "finished"
+            assert (await request).json() == "finished"

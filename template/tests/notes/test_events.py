@@ -5,11 +5,14 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
+from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from app.main import create_app
 from tests.fixtures.server import Server
 from tests.identity import sign_in
 from tests.notes.api import NOTES, create
+from tests.support import connections_in_use
 
 EVENTS = f"{NOTES}/events"
 
@@ -17,7 +20,7 @@ EVENTS = f"{NOTES}/events"
 @asynccontextmanager
 async def calling(server: Server) -> AsyncGenerator[AsyncClient]:
     """Return a client of a real server."""
-    async with AsyncClient(base_url=server.url, timeout=5) as client:
+    async with server.client() as client:
         await sign_in(client)
         yield client
 
@@ -32,6 +35,14 @@ async def events(answer: Response) -> AsyncIterator[dict[str, str]]:
         elif fields:
             yield fields
             fields = {}
+
+
+async def wait_for_listeners(server: Server, count: int) -> None:
+    """Wait until so many listen: the server learns a moment later who has come and who has left."""
+    topics = server.app.state.broadcast._topics
+    async with asyncio.timeout(5):
+        while sum(len(topic.subscribers) for topic in list(topics.values())) != count:
+            await asyncio.sleep(0.005)
 
 
 async def test_changes_are_heard_in_order(server: Server) -> None:
@@ -91,25 +102,23 @@ async def test_resuming_after_something_unknown(server: Server) -> None:
 async def test_listening_uses_no_database_connection(server: Server) -> None:
     """A thousand listeners leave the pool alone."""
     async with calling(server) as client, client.stream("GET", EVENTS):
-        checked_out = server.app.state.database.reader.pool.checkedout()
+        await wait_for_listeners(server, 1)
 
-    assert checked_out == 0
+        assert connections_in_use(server.app.state.database) == 0
 
 
 async def test_disconnected_listener_is_forgotten(server: Server) -> None:
     """Nothing is kept for who has left."""
-    topics = server.app.state.broadcast._topics
     async with calling(server) as client:
         async with client.stream("GET", EVENTS):
-            assert sum(len(topic.subscribers) for topic in topics.values()) == 1
-        async with asyncio.timeout(5):
-            while any(topic.subscribers for topic in topics.values()):
-                await asyncio.sleep(0.01)
+            await wait_for_listeners(server, 1)
+        await wait_for_listeners(server, 0)
 
 
-async def test_shutdown_ends_streams(server: Server) -> None:
+async def test_shutdown_ends_streams(app: FastAPI) -> None:
     """A listener does not hold the shutdown up, and the server finishes what is under way."""
-    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
-        async with asyncio.timeout(3):
-            await asyncio.to_thread(server.stop)
-            assert [line async for line in answer.aiter_lines()] == []
+    with Server(create_app()) as server:
+        async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+            async with asyncio.timeout(3):
+                await asyncio.to_thread(server.stop)
+                assert [line async for line in answer.aiter_lines()] == []

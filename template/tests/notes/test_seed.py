@@ -1,16 +1,21 @@
 """Demonstration notes."""
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from app.core.database import Database
+from app.notes import seed
 from app.notes.models import Note
-from app.notes.seed import seed
+
+COUNT = select(func.count()).select_from(Note.__table__)
 
 
-async def test_seed(app: FastAPI, database: Database) -> None:
+async def test_seed(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many notes are stored as were asked for, over several transactions."""
-    steps = [None async for _ in seed(app, 60)]
+    monkeypatch.setattr(seed, "_BATCH", 2)
 
-    assert len(steps) == 60
-    assert await database.read.scalar(select(func.count()).select_from(Note.__table__)) == 60
+    stored = [await database.read.scalar(COUNT) async for _ in seed.seed(app, 5)]
+
+    assert stored == [0, 0, 2, 2, 4]
+    assert await database.read.scalar(COUNT) == 5

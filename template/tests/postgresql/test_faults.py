@@ -108,10 +108,12 @@ async def test_restart_between_two_requests_is_not_noticed(
     """Pooled connections that the server has closed are replaced, for reading and for writing."""
     notes = await asyncio.gather(*(create(client) for _ in range(5)))
     admin = await asyncpg.connect(dsn(server_url))
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = $1 AND application_name = ''",
-        database.writer.url.database,
-    )
+    ours = "FROM pg_stat_activity WHERE datname = $1 AND application_name = ''"
+    await admin.execute(f"SELECT pg_terminate_backend(pid) {ours}", database.writer.url.database)
+    async with asyncio.timeout(5):
+        # Asking the server to wait takes longer: it looks ten times a second, for one connection after the other.
+        while await admin.fetchval(f"SELECT count(*) {ours}", database.writer.url.database):
+            await asyncio.sleep(0.01)
     await admin.close()
     await asyncio.sleep(0.05)
 

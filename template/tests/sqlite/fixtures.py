@@ -1,5 +1,6 @@
 """A SQLite file, migrated once."""
 
+import tempfile
 from collections.abc import AsyncIterator
 
 import aiosqlite
@@ -12,11 +13,12 @@ from tests.support import RunScript
 
 
 @pytest.fixture(scope="session")
-async def database_url(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> str:
-    """Return the URL of a database with every migration applied."""
-    url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database')}/test.db"
-    await migrations.upgrade(open_database(SqliteSettings(url=url)))
-    return url
+async def database_url(anyio_backend: str) -> AsyncIterator[str]:
+    """Return the URL of a database with every migration applied; it is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as directory:
+        url = f"sqlite+aiosqlite:///{directory}/test.db"
+        await migrations.upgrade(open_database(SqliteSettings(url=url)))
+        yield url
 
 
 @pytest.fixture(scope="session")
