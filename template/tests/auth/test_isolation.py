@@ -2,8 +2,6 @@
 
 import json
 
-from httpx2 import AsyncClient
-
 from tests.fixtures.server import Server
 from tests.identity import sign_in
 from tests.notes.api import NOTES, create
@@ -11,7 +9,7 @@ from tests.notes.api import NOTES, create
 
 async def test_streams_of_others(server: Server) -> None:
     """Whoever listens hears of their own notes only."""
-    async with AsyncClient(base_url=server.url) as ada, AsyncClient(base_url=server.url) as eve:
+    async with server.client() as ada, server.client() as eve:
         await sign_in(ada, "ada")
         await sign_in(eve, "eve")
         async with eve.stream("GET", f"{NOTES}/events") as answer:
