@@ -24,10 +24,12 @@ def calling(app: FastAPI) -> AsyncClient:
 
 
 @asynccontextmanager
-async def running(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """Enter an application's lifespan and return a client that calls as somebody."""
+async def running(app: FastAPI, *, signed_in: bool = True) -> AsyncGenerator[AsyncClient]:
+    """Enter an application's lifespan and return a client of it; mails stay here."""
+    app.state.mailer = Outbox()
     async with app.router.lifespan_context(app), calling(app) as client:
-        await sign_in(client)
+        if signed_in:
+            await sign_in(client)
         yield client
 
 

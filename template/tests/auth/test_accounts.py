@@ -11,7 +11,7 @@ from httpx2 import AsyncClient, Response
 from app.core.mail import Mail
 from app.main import create_app
 from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Person
-from tests.support import Outbox, calling
+from tests.support import Outbox, running
 
 EMAIL = "ada@example.com"
 OTHER_PASSWORD = "seven purple walruses dancing"
@@ -94,7 +94,7 @@ async def test_mailed_token_expires(
     """A link in an old mail leads nowhere."""
     monkeypatch.setenv("AUTH_VERIFY_HOURS", "0.0000001")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         app.state.mailer = outbox
         await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
         token = token_in(await mailed(outbox))
@@ -217,7 +217,7 @@ async def test_closed_registration(environment: None, app: FastAPI, monkeypatch:
     """A setting closes the door."""
     monkeypatch.setenv("AUTH_REGISTRATION", "false")
     closed = create_app()
-    async with closed.router.lifespan_context(closed), calling(closed) as client:
+    async with running(closed, signed_in=False) as client:
         answer = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
 
     assert answer.status_code == 403
@@ -282,7 +282,7 @@ async def test_addresses_are_not_logged(
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     app = create_app()
     await new_person()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         await log_in(client, "wrong password")
         tokens = (await log_in(client)).json()
         await client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})

@@ -15,7 +15,7 @@ from app.core import clock
 from app.core.database import Database
 from app.main import create_app
 from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Person
-from tests.support import calling
+from tests.support import running
 
 
 async def refresh(client: AsyncClient, token: str) -> int:
@@ -175,7 +175,7 @@ async def test_brute_force(new_person: NewPerson, monkeypatch: pytest.MonkeyPatc
     await new_person()
     await new_person("grace@example.com")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
 
         async def attempt(email: str, password: str) -> int:
             return (await client.post(f"{AUTH}/token", data={"username": email, "password": password})).status_code
@@ -191,7 +191,7 @@ async def test_many_accounts_from_one_address(app: FastAPI, monkeypatch: pytest.
     """One address cannot try one password on everybody."""
     monkeypatch.setenv("AUTH_ADDRESS_RATE", "3/hour")
     limited = create_app()
-    async with limited.router.lifespan_context(limited), calling(limited) as client:
+    async with running(limited, signed_in=False) as client:
         statuses = [
             (await client.post(f"{AUTH}/token", data={"username": f"{i}@example.com", "password": "x"})).status_code
             for i in range(4)
@@ -206,7 +206,7 @@ async def test_hash_is_renewed(
     """When parameters rise, a login replaces the weaker hash."""
     monkeypatch.setenv("AUTH_HASH_TIME", "2")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         form = {"username": ada.email, "password": PASSWORD}
         assert (await client.post(f"{AUTH}/token", data=form)).status_code == 200
 

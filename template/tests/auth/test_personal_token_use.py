@@ -21,7 +21,7 @@ from app.core.database import Database
 from app.main import create_app
 from tests.auth.fixtures import AUTH, NewToken, Person
 from tests.auth.personal import NOTES, TOKENS, bearer, create, status
-from tests.support import calling
+from tests.support import calling, running
 
 ISSUED = PersonalToken.__table__
 
@@ -169,7 +169,7 @@ async def test_uses_are_written_when_the_application_stops(
 ) -> None:
     """A restart loses none."""
     token, app = await new_token(ada), create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         await status(client, token)
 
     assert await last_used(anonymous, ada) is not None
@@ -263,7 +263,7 @@ async def test_callers_are_limited_as_one(
     first, second = await new_token(ada), await new_token(ada)
     monkeypatch.setenv("RATE_LIMIT", "4/minute")
     limited = create_app()
-    async with limited.router.lifespan_context(limited), calling(limited) as client:
+    async with running(limited, signed_in=False) as client:
         # The first request with each counts for the address: the database is asked only after this.
         assert [await status(client, token) for token in (first, second)] == [200, 200]
         assert [await status(client, token) for token in (first, second, first)] == [200] * 3
@@ -279,7 +279,7 @@ async def test_made_up_tokens_count_for_the_address(
     revoked = await new_token(ada)
     monkeypatch.setenv("RATE_LIMIT", "4/minute")
     limited = create_app()
-    async with limited.router.lifespan_context(limited), calling(limited) as client:
+    async with running(limited, signed_in=False) as client:
         assert await status(client, revoked) == 200
         async with limited.state.database.transaction() as session:
             await session.execute(update(PersonalToken).values(expires_at=clock.now()))

@@ -1,5 +1,6 @@
 """Personal access tokens: made by who is logged in, worth no more than that login, ended by many things."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +18,7 @@ from app.main import create_app
 from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, NewToken, Person
 from tests.auth.personal import NOTES, READ, TOKENS, bearer, create, status
 from tests.auth.test_accounts import OTHER_PASSWORD, mailed, token_in
-from tests.support import Outbox, calling
+from tests.support import Outbox, running
 
 
 async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
@@ -127,7 +128,7 @@ async def test_operators_set_bounds(ada: Person, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AUTH_PERSONAL_TOKEN_DAYS", "7")
     monkeypatch.setenv("AUTH_PERSONAL_TOKENS", "2")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         assert (await create(client, ada, days=8)).json()["type"] == "urn:problem:token-lives-too-long"
         first = (await create(client, ada)).json()
         assert datetime.fromisoformat(first["expires_at"]) < clock.now() + timedelta(days=7)
@@ -136,6 +137,16 @@ async def test_operators_set_bounds(ada: Person, monkeypatch: pytest.MonkeyPatch
         async with app.state.database.transaction() as session:
             await session.execute(update(PersonalToken).values(expires_at=clock.now()))
         assert (await create(client, ada)).status_code == 201
+
+
+async def test_bound_holds_for_requests_at_once(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for many tokens at the same time gets no more of them."""
+    monkeypatch.setenv("AUTH_PERSONAL_TOKENS", "2")
+    app = create_app()
+    async with running(app, signed_in=False) as client:
+        answers = await asyncio.gather(*[create(client, ada) for _ in range(8)])
+
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 6
 
 
 async def test_token_of_a_login_that_was_ended(anonymous: AsyncClient, ada: Person) -> None:

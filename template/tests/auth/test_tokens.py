@@ -20,7 +20,7 @@ from app.auth.state import Auth, make_auth
 from app.auth.tokens import InvalidToken
 from app.main import create_app
 from tests.auth.fixtures import AUTH, Person
-from tests.support import calling
+from tests.support import running
 
 NOTES = "/api/v1/notes"
 OLD, NEW = (
@@ -207,7 +207,7 @@ def test_rotation_logs_nobody_out(algorithm: str, monkeypatch: pytest.MonkeyPatc
 async def test_key_set(algorithm: str, app: FastAPI) -> None:
     """Others verify tokens by public keys; a shared secret is never published."""
     signed = create_app()
-    async with signed.router.lifespan_context(signed), calling(signed) as client:
+    async with running(signed, signed_in=False) as client:
         published = (await client.get("/.well-known/jwks.json")).json()
         token = Auth.of(signed).tokens.make("ada", "notes:read", uuid4())
 
@@ -227,7 +227,7 @@ async def test_public_key_is_no_shared_secret(app: FastAPI, monkeypatch: pytest.
     assert isinstance(key, OKPKey)
     raw = urlsafe_b64decode(str(key.as_dict(private=False)["x"]) + "==")
     content = f"{encoded({'alg': 'HS256', 'kid': key.kid, 'typ': 'at+jwt'})}.{encoded(claims())}"
-    async with confused.router.lifespan_context(confused), calling(confused) as client:
+    async with running(confused, signed_in=False) as client:
         for secret in (raw, key.as_pem(private=False), json.dumps(key.as_dict(private=False)).encode()):
             signature = urlsafe_b64encode(hmac.digest(secret, content.encode(), "sha256")).decode().rstrip("=")
             assert await status(client, f"{content}.{signature}") == 401
@@ -244,7 +244,7 @@ async def test_callers_are_limited_as_one_from_every_address(ada: Person, monkey
     """Who has signed in is counted as a caller; who has not, or pretends to, as an address."""
     monkeypatch.setenv("RATE_LIMIT", "2/minute")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         mine = [(await client.get(f"{AUTH}/me", headers=ada.headers)).status_code for _ in range(3)]
         pretending = {"Authorization": "Bearer nonsense"}
         others = [(await client.get("/nowhere", headers=pretending)).status_code for _ in range(3)]

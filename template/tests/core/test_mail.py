@@ -12,7 +12,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from app.core.mail import ConsoleMailer, Mail, MailSettings, NoMailer, SmtpMailer
 from app.core.settings import SettingsError
 from app.main import create_app
-from tests.support import running
 
 MAIL = Mail(to="ada@example.com", subject="Grüße", text="Text", html="<p>HTML</p>")
 
@@ -78,8 +77,7 @@ async def test_console(environment: None, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     app = create_app()
     assert isinstance(app.state.mailer, ConsoleMailer)
-    async with running(app):
-        await app.state.mailer.send(MAIL)
+    await app.state.mailer.send(MAIL)
 
     assert '"text":"Text"' in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ from app.main import create_app
 from tests.auth.fixtures import AUTH, PASSWORD, NewPerson
 from tests.auth.oidc.conftest import SignIn
 from tests.auth.oidc.support import CHALLENGE, OIDC, code_of, exchange, go_through, me
-from tests.support import calling
+from tests.support import calling, running
 
 if TYPE_CHECKING:
     from tests.auth.oidc.provider import LoopbackProvider
@@ -235,7 +235,7 @@ async def test_audit(
     monkeypatch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
     monkeypatch.setenv("AUTH_OIDC_CLIENT_SECRET", "a secret of the tests")
     app = create_app()
-    async with app.router.lifespan_context(app), calling(app) as client:
+    async with running(app, signed_in=False) as client:
         answer = await go_through(client, provider)
         tokens = (await exchange(client, answer)).json()
 
