@@ -72,14 +72,14 @@ async def log_in(
     """Exchange address and password for an access token, and a refresh token in a cookie."""
     password = data.password.get_secret_value()
     token = await logins.log_in(data.email, password, data.scope, user_agent=user_agent)
-    return _hand_out(token, response, auth.settings.session_days)
+    return hand_out(token, response, auth.settings.session_days)
 
 
 @router.post("/refresh")
 async def refresh(logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = "") -> AccessToken:
     """Exchange the cookie for a new one and an access token."""
     token = await logins.refresh(cookie)
-    return _hand_out(token, response, auth.settings.session_days)
+    return hand_out(token, response, auth.settings.session_days)
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
@@ -89,7 +89,8 @@ async def log_out(logins: LoginsDep, response: Response, cookie: RefreshCookie =
     response.delete_cookie(COOKIE, PATH, secure=True, httponly=True, samesite="strict")
 
 
-def _hand_out(token: Token, response: Response, days: float) -> AccessToken:
+def hand_out(token: Token, response: Response, days: float) -> AccessToken:
+    """Put the refresh token into the cookie; return the rest."""
     response.headers["Cache-Control"] = "no-store"
     response.set_cookie(
         COOKIE, token.refresh_token, int(days * 86400), path=PATH, secure=True, httponly=True, samesite="strict"

@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "AUTH_ADDRESS_RATE": "",
 }
 
-UNGUESSABLE = r"/auth/(browser|password|refresh|register|token|verify)"
+UNGUESSABLE = r"/auth/(browser|oidc/(callback|token)|password|refresh|register|token|verify)"
 """Operations that want an issued token or a good password; see `tests.fuzzing`."""
 
 PASSWORD = "correct horse battery staple"

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
+from app.auth.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
 from app.auth.dependencies import AuthDep, Throttled
 from app.auth.oidc import cookies
 from app.auth.oidc.dependencies import OidcDep, SignInsDep
@@ -22,6 +23,8 @@ from app.core import errors
 from app.core.errors import AppError
 
 router = APIRouter(prefix="/auth/oidc", tags=["auth"], dependencies=[Throttled])
+
+browser = APIRouter(prefix="/auth/browser", tags=["auth"], dependencies=[SameSite, Throttled])
 
 UserAgent = Annotated[str, Header(include_in_schema=False)]
 
@@ -72,6 +75,16 @@ async def exchange(data: CodeExchange, sign_ins: SignInsDep, response: Response,
     """Exchange the code from the end of a sign-in, with the verifier from its beginning, for tokens."""
     response.headers["Cache-Control"] = "no-store"
     return await sign_ins.redeem(data.code.get_secret_value(), data.code_verifier, data.scope, user_agent=user_agent)
+
+
+@browser.post("/oidc", responses=errors.responses(InvalidSignInCode, CrossSiteRequest))
+async def exchange_for_cookie(
+    data: CodeExchange, sign_ins: SignInsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
+) -> AccessToken:
+    """Exchange the code from the end of a sign-in for an access token, and a refresh token in a cookie."""
+    code = data.code.get_secret_value()
+    token = await sign_ins.redeem(code, data.code_verifier, data.scope, user_agent=user_agent)
+    return hand_out(token, response, auth.settings.session_days)
 
 
 def _redirect(url: str) -> Response:

@@ -272,3 +272,15 @@ async def test_code_is_stored_hashed(oidc_app: FastAPI, sign_in: SignIn) -> None
         assert (await session.scalars(select(func.count()).select_from(User))).one() == 1
     assert code.encode() not in stored.digest
     assert stored.challenge == CHALLENGE
+
+
+async def test_refresh_token_in_a_cookie(browser: AsyncClient, sign_in: SignIn) -> None:
+    """A page may have the refresh token where no script reads it; other sites' pages may not."""
+    body = {"code": code_of(await sign_in()), "code_verifier": VERIFIER}
+    headers = {"X-Requested-With": "test", "Origin": "https://evil.example"}
+    refused = await browser.post("/api/v1/auth/browser/oidc", json=body, headers=headers)
+    answer = await browser.post("/api/v1/auth/browser/oidc", json=body, headers={"X-Requested-With": "test"})
+
+    assert refused.status_code == 403
+    assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
+    assert answer.headers["Set-Cookie"].startswith("__Secure-refresh_token=")

@@ -1,8 +1,12 @@
 """Settings of the provider: what is needed, and what is refused."""
 
 import pytest
+from fastapi import FastAPI
 
+from app.auth.oidc.lifecycle import install_oidc
 from app.auth.oidc.settings import OidcSettings
+from app.auth.settings import AuthSettings
+from app.auth.state import make_auth
 from app.core.settings import SettingsError
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -43,6 +47,23 @@ def test_deployed_needs_https(monkeypatch: pytest.MonkeyPatch, place: str, name:
 
     with pytest.raises(SettingsError, match=f"AUTH_OIDC_{name}: use https"):
         OidcSettings.load()
+
+
+def test_deployed_page_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a browser carry its code to a page that can be listened to."""
+    for name, value in {
+        "ENVIRONMENT": "production",
+        "AUTH_PUBLIC_URL": "http://example.com",
+        "AUTH_OIDC_ISSUER": "https://id.example",
+        "AUTH_OIDC_CLIENT_ID": "harbour",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    app = FastAPI()
+    app.state.auth = make_auth(AuthSettings.load())
+
+    with pytest.raises(SettingsError, match="AUTH_PUBLIC_URL: use https"):
+        install_oidc(app)
 
 
 def test_nothing_is_needed_without_a_provider() -> None:
