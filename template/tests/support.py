@@ -8,6 +8,8 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import QueuePool
 
 from app.core.database import Database
+from app.core.mail import Mail
+from tests.identity import sign_in
 
 RunScript = Callable[[str], Awaitable[None]]
 """Runs several SQL statements at once."""
@@ -22,9 +24,12 @@ def calling(app: FastAPI) -> AsyncClient:
 
 
 @asynccontextmanager
-async def running(app: FastAPI) -> AsyncGenerator[AsyncClient]:
-    """Enter an application's lifespan and return a client of it."""
+async def running(app: FastAPI, *, signed_in: bool = True) -> AsyncGenerator[AsyncClient]:
+    """Enter an application's lifespan and return a client of it; mails stay here."""
+    app.state.mailer = Outbox()
     async with app.router.lifespan_context(app), calling(app) as client:
+        if signed_in:
+            await sign_in(client)
         yield client
 
 
@@ -32,3 +37,14 @@ def connections_in_use(database: Database) -> int:
     """Return how many connections are checked out."""
     pools = [engine.pool for engine in (database.writer, database.reader)]
     return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+
+
+class Outbox:
+    """Keeps mails instead of sending them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        """Keep a mail."""
+        self.mails.append(mail)

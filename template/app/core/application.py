@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import about
-from app.core import collector, errors, health, logs
+from app.core import collector, documentation, errors, health, logs, mail
 from app.core.broadcast import InProcessBroadcast
 from app.core.compression import CompressionMiddleware
+from app.core.jobs import InProcessJobs
 from app.core.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -18,20 +19,14 @@ from app.core.middleware import (
     SecurityHeadersMiddleware,
 )
 from app.core.openapi import Application
+from app.core.purges import Purges
 from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 from app.core.settings import CoreSettings
 from app.core.shutdown import Shutdown
+from app.core.subjects import Subjects
 
 EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
 """Response headers that scripts of other origins may read."""
-
-DOCS_CSP = (
-    "default-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; worker-src blob:; "
-    "script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    "font-src https://fonts.gstatic.com; frame-ancestors 'none'"
-)
-"""FastAPI's documentation pages load their scripts from a content delivery network."""
 
 
 def new_app() -> FastAPI:
@@ -46,8 +41,9 @@ def new_app() -> FastAPI:
         title=about.NAME,
         description=about.DESCRIPTION,
         version=about.VERSION,
-        docs_url="/docs" if settings.api_docs else None,
-        redoc_url="/redoc" if settings.api_docs else None,
+        # Our own pages take their place.
+        docs_url=None,
+        redoc_url=None,
         openapi_url="/openapi.json" if settings.api_docs else None,
         exception_handlers=errors.HANDLERS,
         # A redirect would be neither an answer nor a problem document.
@@ -56,7 +52,14 @@ def new_app() -> FastAPI:
     )
     app.state.settings = settings
     app.state.broadcast = InProcessBroadcast()
+    app.state.jobs = InProcessJobs()
+    app.state.purges = Purges()
+    app.state.scopes = {}
+    app.state.subjects = Subjects()
     app.state.rate_limit = RateLimit(settings.rate_limit)
+    mail.install(app)
+    if settings.api_docs:
+        documentation.install(app)
     health.install(app, timeout=settings.readiness_timeout)
     _add_middleware(app, settings)
     return app
@@ -87,9 +90,16 @@ def _add_middleware(app: FastAPI, settings: CoreSettings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Requested-With",
+            ],
+            allow_credentials=True,
             expose_headers=EXPOSED,
         )
-    docs = {"content-security-policy": DOCS_CSP}
-    app.add_middleware(SecurityHeadersMiddleware, hsts=settings.deployed, overrides={"/docs": docs, "/redoc": docs})
+    app.add_middleware(SecurityHeadersMiddleware, hsts=settings.deployed)
     app.add_middleware(RequestMiddleware)

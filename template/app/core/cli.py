@@ -46,6 +46,7 @@ def build(create_app: Callable[[], FastAPI], features: Sequence[Feature]) -> typ
     cli.command()(migrate)
     cli.command(name="settings")(show_settings)
     cli.command()(seed)
+    cli.command()(purge)
     for feature in features:
         if module := submodule(feature, "commands"):
             cli.add_typer(module.commands, name=_name(feature))
@@ -90,6 +91,16 @@ def seed(
                     task = progress.add_task(_name(feature), total=count)
                     async for _ in module.seed(app, count):
                         progress.advance(task)
+
+    context.obj.run(work)
+
+
+def purge(context: typer.Context) -> None:
+    """Delete what has served its time."""
+
+    async def work(app: FastAPI) -> None:
+        for name, count in (await app.state.purges.run(app.state.database)).items():
+            typer.echo(f"{name}: {count}")
 
     context.obj.run(work)
 

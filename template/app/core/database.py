@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util import greenlet_spawn
 
 from app.core import migrations
-from app.core.errors import Unavailable
+from app.core.errors import AppError, Unavailable
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
@@ -103,13 +103,21 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Session]:
         """Open a session, commit when the block ends, roll back when it raises.
 
+        An error of ours that says so (`AppError.commits`) is raised again after the commit.
+
         Raises:
             Unavailable: the database cannot be reached, or gave up on the transaction; a later try may succeed.
         """
+        kept: AppError | None = None
         try:
             session = self._sessions()
             try:
-                yield session
+                try:
+                    yield session
+                except AppError as error:
+                    if not error.commits:
+                        raise
+                    kept = error
                 await session.commit()
             except BaseException:
                 async with session:  # Rolls back and gives the connection back, even if cancelled meanwhile.
@@ -123,6 +131,8 @@ class Database:
                 await callback()
             except Exception:  # noqa: BLE001 - whatever it is, the commit stands
                 await log.aexception("after_commit_failed")
+        if kept is not None:
+            raise kept
 
     async def ping(self) -> None:
         """Ask the database for an answer, on both engines."""
@@ -191,6 +201,8 @@ def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
                 await migrations.upgrade(database)
             yield
         finally:
+            # What was begun may still need the database.
+            await app.state.jobs.drain()
             await database.close()
 
     app.state.database = database

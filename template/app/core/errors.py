@@ -41,6 +41,8 @@ class AppError(Exception):
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     type: ClassVar[str] = "about:blank"
+    commits: ClassVar[bool] = False
+    """Whether what was stored before the error is kept, because the error is itself what the request led to."""
 
     def __init__(
         self,
@@ -60,6 +62,12 @@ class BadRequest(AppError):
     """The request is well-formed but cannot be meant."""
 
     status = HTTPStatus.BAD_REQUEST
+
+
+class Forbidden(AppError):
+    """The caller is known, and may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(AppError):

@@ -58,6 +58,8 @@ def configure(settings: CoreSettings) -> None:
                 "alembic.runtime.plugins": {"level": "WARNING"},
                 # The development server's own log would be a change that it reports.
                 "watchfiles": {"level": "WARNING"},
+                # It would show what statements are given, password hashes among it.
+                "aiosqlite": {"level": "INFO"},
                 "uvicorn": {"handlers": [], "propagate": True},
                 "uvicorn.error": {"handlers": [], "propagate": True},
                 # One access line per request is written by our own middleware; without handlers uvicorn skips its own.

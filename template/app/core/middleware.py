@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -150,24 +149,21 @@ class BodyLimitMiddleware:
 class SecurityHeadersMiddleware:
     """Adds headers that tell browsers to be careful; a response that sets one itself keeps its own."""
 
-    def __init__(self, app: ASGIApp, *, hsts: bool, overrides: Mapping[str, Mapping[str, str]]) -> None:
-        """Use `overrides` (path, then header, then value) for pages that need more than an API does."""
+    def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self.app = app
-        defaults = SECURITY_HEADERS | (HSTS if hsts else {})
-        self.defaults = _encoded(defaults)
-        self.overrides = {path: _encoded({**defaults, **headers}) for path, headers in overrides.items()}
+        headers = SECURITY_HEADERS | (HSTS if hsts else {})
+        self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add the headers to what comes back."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = self.overrides.get(scope["path"], self.defaults)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
-                added = [header for header in headers if header[0] not in present]
+                added = [header for header in self.headers if header[0] not in present]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
@@ -185,7 +181,3 @@ SECURITY_HEADERS = {
 """After the OWASP Secure Headers Project."""
 
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
-
-
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]

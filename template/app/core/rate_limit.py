@@ -59,6 +59,28 @@ class RateLimit:
         left = f'"{self._name}";r={tightest.remaining if allowed else 0};t={seconds}'.encode()
         return allowed, [(POLICY, self._policy), (RATE_LIMIT, left)], seconds
 
+    async def spend(self, rates: str, name: str, key: str) -> None:
+        """Count one use of something that is limited apart from requests, such as attempts to log in.
+
+        Raises:
+            TooManyRequests: a rate is used up; its `Retry-After` says for how long.
+        """
+        for item in _rates(rates):
+            if not await self._limiter.hit(item, name, key):
+                stats = await self._limiter.get_window_stats(item, name, key)
+                seconds = max(1, math.ceil(stats.reset_time - time.time()))
+                raise TooManyRequests("Too many attempts; see `Retry-After`.", headers={"Retry-After": str(seconds)})
+
+    async def forgive(self, rates: str, name: str, key: str) -> None:
+        """Forget what was counted, since it turned out well."""
+        for item in _rates(rates):
+            await self._limiter.clear(item, name, key)
+
+
+@lru_cache(maxsize=64)
+def _rates(rates: str) -> list[RateLimitItem]:
+    return parse_many(rates) if rates else []
+
 
 class RateLimitMiddleware:
     """Answers 429 once a caller has used up what is allowed (pure ASGI)."""

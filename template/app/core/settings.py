@@ -97,7 +97,10 @@ def _rate(value: str) -> str:
     return value
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+split_names = BeforeValidator(_split)
+"""Lets a field of several names or keys be written with commas between them."""
+
+Names = Annotated[tuple[str, ...], NoDecode, split_names]
 """Several names in one variable, separated by commas (or a JSON list)."""
 
 Rate = Annotated[str, AfterValidator(_rate)]

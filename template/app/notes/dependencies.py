@@ -2,21 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Security
 
 from app.core.broadcast import BroadcastDep
+from app.core.caller import Caller
 from app.core.database import ReadSessionDep, SessionDep
-from app.identity import CallerDep
+from app.identity import current_caller
 from app.notes.repository import NoteReader
 from app.notes.service import NoteReadService, NoteService
 
+ReaderDep = Annotated[Caller, Security(current_caller, scopes=["notes:read"])]
+WriterDep = Annotated[Caller, Security(current_caller, scopes=["notes:write"])]
 
-async def get_read_service(session: ReadSessionDep, caller: CallerDep) -> NoteReadService:
+
+async def get_read_service(session: ReadSessionDep, caller: ReaderDep) -> NoteReadService:
     """Return what reads the caller's notes."""
     return NoteReadService(NoteReader(session), caller)
 
 
-async def get_service(session: SessionDep, caller: CallerDep, broadcast: BroadcastDep) -> NoteService:
+async def get_service(session: SessionDep, caller: WriterDep, broadcast: BroadcastDep) -> NoteService:
     """Return what changes the caller's notes."""
     return NoteService(session, caller, broadcast)
 

@@ -10,7 +10,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from app.core.broadcast import BroadcastDep, HistoryLost, Message, SubscriberTooSlow
 from app.core.shutdown import Shutdown, ShutdownDep
 from app.core.text import Text
-from app.identity import RESPONSES, CallerDep
+from app.identity import RESPONSES
+from app.notes.dependencies import ReaderDep
 from app.notes.service import topic
 
 router = APIRouter(prefix="/notes", tags=["notes"], responses=RESPONSES)
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/notes", tags=["notes"], responses=RESPONSES)
 
 @router.get("/events", response_class=EventSourceResponse)
 async def note_events(
-    caller: CallerDep,
+    caller: ReaderDep,
     broadcast: BroadcastDep,
     shutdown: ShutdownDep,
     last_event_id: Annotated[Text | None, Header(description="Resume after this event")] = None,

@@ -42,14 +42,6 @@ async def test_security_headers(client: AsyncClient) -> None:
         assert "Strict-Transport-Security" not in headers
 
 
-async def test_documentation_may_load_its_scripts(client: AsyncClient) -> None:
-    """The pages for people need more than an API does."""
-    answer = await client.get("/docs")
-
-    assert answer.status_code == 200
-    assert "script-src" in answer.headers["Content-Security-Policy"]
-
-
 async def test_compression(client: AsyncClient) -> None:
     """Long answers are compressed for those who accept it."""
     answer = await client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})

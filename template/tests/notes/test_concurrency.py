@@ -5,9 +5,9 @@ from uuid import UUID
 
 from httpx2 import AsyncClient
 
-from app.core.caller import GUEST
 from app.core.database import Database
 from app.notes.repository import NoteRepository
+from tests.identity import sign_in
 from tests.notes.api import NOTES, create
 
 CALLERS = 40
@@ -15,12 +15,13 @@ CALLERS = 40
 
 async def test_concurrent_read_modify_writes_all_count(client: AsyncClient, database: Database) -> None:
     """Forty transactions read a note and append to what they read: every line is there in the end."""
+    subject = await sign_in(client)
     note = await create(client, body="")
     lines = [f"{i}\n" for i in range(CALLERS)]
 
     async def append(line: str) -> None:
         async with database.transaction() as session:
-            entity = await NoteRepository(session).get(GUEST.subject, UUID(note["id"]))
+            entity = await NoteRepository(session).get(subject, UUID(note["id"]))
             assert entity is not None
             entity.body += line
 

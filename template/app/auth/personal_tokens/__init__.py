@@ -1,0 +1,1 @@
+"""Personal access tokens: what machines may do in somebody's name, and for how long."""

@@ -1,0 +1,123 @@
+"""Mail: written to the log on a developer's machine, sent by SMTP (RFC 5321) elsewhere."""
+
+from collections.abc import Mapping
+from email.message import EmailMessage
+from typing import Annotated, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from fastapi import FastAPI
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.core.database import Session
+from app.core.jobs import Jobs
+from app.core.settings import Settings
+
+JOB = "core.mail"
+
+log = structlog.get_logger()
+
+
+def _smtp_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ValueError("write smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465")
+    return value
+
+
+class MailSettings(Settings):
+    """How mail leaves."""
+
+    model_config = SettingsConfigDict(env_prefix="MAIL_")
+
+    url: Annotated[SecretStr, AfterValidator(_smtp_url)] | None = None
+    """`smtp://` or `smtps://`; without one, mail is written to the log in local, and fails elsewhere."""
+
+    sender: str = "no-reply@localhost"
+
+    starttls: bool | None = None
+    """Whether `smtp://` must be upgraded to TLS; unless set, it is if the server offers it."""
+
+    timeout: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds that sending a mail may take."""
+
+
+class Mail(BaseModel):
+    """A mail to one person, as plain text and as HTML."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    async def send(self, mail: Mail) -> None:
+        """Send a mail now; raise if it could not be handed over."""
+
+
+class ConsoleMailer:
+    """Writes mail to the log, for a developer to read."""
+
+    async def send(self, mail: Mail) -> None:
+        """Log the mail."""
+        await log.ainfo("mail", to=mail.to, subject=mail.subject, text=mail.text)
+
+
+class SmtpMailer:
+    """Hands mail over to a server."""
+
+    def __init__(self, settings: MailSettings, url: SecretStr) -> None:
+        self._settings = settings
+        self._url = urlsplit(url.get_secret_value())
+
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail over."""
+        import aiosmtplib
+
+        message = EmailMessage()
+        message["From"] = self._settings.sender
+        message["To"] = mail.to
+        message["Subject"] = mail.subject
+        message.set_content(mail.text)
+        message.add_alternative(mail.html, subtype="html")
+        await aiosmtplib.send(
+            message,
+            hostname=self._url.hostname,
+            port=self._url.port,
+            username=unquote(self._url.username) if self._url.username else None,
+            password=unquote(self._url.password) if self._url.password else None,
+            use_tls=self._url.scheme == "smtps",
+            start_tls=self._settings.starttls if self._url.scheme == "smtp" else False,
+            timeout=self._settings.timeout,
+        )
+
+
+class NoMailer:
+    """Stands where no server was named."""
+
+    async def send(self, mail: Mail) -> None:
+        """Fail, so that somebody notices."""
+        raise RuntimeError(f"MAIL_URL is not set: a mail with the subject {mail.subject!r} was not sent")
+
+
+async def enqueue(jobs: Jobs, session: Session, mail: Mail) -> None:
+    """Send a mail once the session's transaction is committed."""
+    await jobs.enqueue(session, JOB, mail.model_dump())
+
+
+def install(app: FastAPI) -> None:
+    """Choose the mailer and register the job that sends."""
+    settings = MailSettings.load()
+    if settings.url:
+        app.state.mailer = SmtpMailer(settings, settings.url)
+    else:
+        app.state.mailer = NoMailer() if settings.deployed else ConsoleMailer()
+
+    async def send(payload: Mapping[str, Any]) -> None:
+        await app.state.mailer.send(Mail.model_validate(payload))
+
+    app.state.jobs.register(JOB, send)

@@ -1,0 +1,27 @@
+"""What happens to notes when their owner goes or changes."""
+
+from sqlalchemy import delete, select, update
+
+from app.core.database import Session
+from app.notes.models import Note, Tag, note_tags
+
+
+class NoteRows:
+    """Notes and tags, as they belong to subjects."""
+
+    async def delete(self, session: Session, subject: str) -> None:
+        """Delete a subject's notes and tags."""
+        await session.execute(delete(Note).where(Note.owner_id == subject))
+        await session.execute(delete(Tag).where(Tag.owner_id == subject))
+
+    async def hand_over(self, session: Session, old: str, new: str) -> None:
+        """Give a subject's notes and tags to another; a word that both use becomes one tag."""
+        await session.execute(update(Note).where(Note.owner_id == old).values(owner_id=new))
+        theirs = {tag.name: tag.id for tag in (await session.scalars(select(Tag).where(Tag.owner_id == new))).all()}
+        for tag in (await session.scalars(select(Tag).where(Tag.owner_id == old))).all():
+            if tag.name not in theirs:
+                tag.owner_id = new
+                continue
+            await session.execute(update(note_tags).where(note_tags.c.tag_id == tag.id).values(tag_id=theirs[tag.name]))
+            await session.delete(tag)
+        await session.flush()

@@ -1,0 +1,99 @@
+"""Accounts, and the mails that would have been sent."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.auth.models import User
+from app.auth.passwords import Passwords
+from app.auth.settings import AuthSettings
+from app.core import clock
+
+ENVIRONMENT = {
+    "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
+    # Nobody listens there: the mails of tests stay in `outbox`.
+    "MAIL_URL": "smtp://127.0.0.1:1",
+    # What is meant to take attackers long would take tests long.
+    "AUTH_HASH_MEMORY": "8",
+    "AUTH_HASH_TIME": "1",
+    "AUTH_ACCOUNT_RATE": "",
+    "AUTH_ADDRESS_RATE": "",
+}
+
+UNGUESSABLE = r"/auth/(browser|oidc/(callback|token)|password|refresh|register|token|verify)"
+"""Operations that want an issued token or a good password; see `tests.fuzzing`."""
+
+PASSWORD = "correct horse battery staple"
+
+AUTH = "/api/v1/auth"
+
+
+@dataclass
+class Person:
+    """Somebody with an account, and a client that is logged in as them."""
+
+    email: str
+    subject: str
+    tokens: dict[str, str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what to send along."""
+        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
+
+
+NewPerson = Callable[..., Awaitable[Person]]
+NewToken = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+async def password_hash(environment: None, anyio_backend: str) -> str:
+    """Return the hash of the password that everybody in these tests has."""
+    return await Passwords(AuthSettings.load()).hash(PASSWORD)
+
+
+@pytest.fixture
+def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str) -> NewPerson:
+    """Return what makes an account that is ready to use, and logs in."""
+
+    async def make(email: str = "ada@example.com", **fields: object) -> Person:
+        now = clock.now()
+        async with app.state.database.transaction() as session:
+            user = User(email=email, password_hash=password_hash, verified_at=now, created_at=now)
+            for name, value in fields.items():
+                setattr(user, name, value)
+            session.add(user)
+            await session.flush()
+            subject = user.subject
+        form = {"username": email, "password": PASSWORD}
+        answer = await anonymous.post(f"{AUTH}/token", data=form)
+        return Person(email, subject, answer.json())
+
+    return make
+
+
+@pytest.fixture
+async def ada(new_person: NewPerson) -> Person:
+    """Return somebody with an account."""
+    return await new_person()
+
+
+@pytest.fixture
+async def admin(new_person: NewPerson) -> Person:
+    """Return an administrator."""
+    return await new_person("admin@example.com", is_admin=True)
+
+
+@pytest.fixture
+async def new_token(app: FastAPI, anonymous: AsyncClient) -> AsyncIterator[NewToken]:
+    """Return what makes personal access tokens; their uses are written before the test ends."""
+
+    async def make(person: Person, **fields: object) -> str:
+        body = {"name": "machine", "scope": "notes:read", **fields}
+        return (await anonymous.post(f"{AUTH}/tokens", json=body, headers=person.headers)).json()["token"]
+
+    yield make
+    await app.state.personal_tokens.usage.settle()

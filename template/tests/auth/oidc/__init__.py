@@ -1,0 +1,1 @@
+"""Tests of signing in with OpenID Connect, against a provider that serves on loopback."""

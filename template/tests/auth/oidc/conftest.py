@@ -1,0 +1,89 @@
+"""A provider on loopback, and an application that believes it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+
+from app.auth.oidc.settings import OidcSettings
+from app.auth.oidc.state import make_oidc
+from app.main import create_app
+from tests.auth.oidc.support import go_through
+from tests.support import calling
+
+if TYPE_CHECKING:
+    from tests.auth.oidc.provider import LoopbackProvider
+
+SignIn = Callable[..., Awaitable[Response]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the provider use what authlib advises against; we do not."""
+    for item in items:
+        if "tests/auth/oidc" in item.path.as_posix():
+            for ignored in (
+                "DeprecationWarning:(authlib|oidc_provider_mock)",
+                "authlib.deprecate.AuthlibDeprecationWarning",
+            ):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{ignored}"))
+
+
+@pytest.fixture(scope="session")
+async def loopback() -> "AsyncIterator[LoopbackProvider]":
+    """Return a provider that serves for all tests."""
+    from tests.auth.oidc.provider import LoopbackProvider
+
+    async with AsyncClient() as people:
+        provider = LoopbackProvider(people)
+        provider.start()
+        await people.get(f"{provider.url}/jwks")
+        yield provider
+        provider.stop()
+
+
+@pytest.fixture
+def provider(loopback: "LoopbackProvider") -> "Iterator[LoopbackProvider]":
+    """Return a provider that knows Ada, and has no fault yet."""
+    loopback.mend()
+    loopback.knows("ada-there", email="ada@example.com", email_verified=True)
+    yield loopback
+    loopback.mend()
+
+
+@pytest.fixture(scope="session")
+async def believing_app(environment: None, loopback: "LoopbackProvider") -> AsyncIterator[FastAPI]:
+    """Return an application that believes the provider."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTH_OIDC_ISSUER", loopback.url)
+        patch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
+        patch.setenv("AUTH_OIDC_CLIENT_SECRET", "a secret of the tests")
+        app = create_app()
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def oidc_app(app: FastAPI, believing_app: FastAPI, provider: "LoopbackProvider") -> FastAPI:
+    """Return an application that believes the provider, and remembers nothing of it yet; `app` empties its database."""
+    settings = OidcSettings(issuer=provider.url, client_id="harbour", client_secret="a secret of the tests")
+    believing_app.state.oidc = make_oidc(settings, believing_app.state.auth.settings)
+    return believing_app
+
+
+@pytest.fixture
+async def browser(oidc_app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Return a browser, which keeps cookies."""
+    async with calling(oidc_app) as client:
+        yield client
+
+
+@pytest.fixture
+def sign_in(browser: AsyncClient, provider: "LoopbackProvider") -> SignIn:
+    """Return what takes a browser to the provider and back; the answer is what the browser sees then."""
+
+    async def run(sub: str = "ada-there") -> Response:
+        return await go_through(browser, provider, sub)
+
+    return run

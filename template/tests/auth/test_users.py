@@ -1,0 +1,96 @@
+"""What administrators do with the accounts of others."""
+
+import pytest
+from httpx2 import AsyncClient
+
+from tests.auth.fixtures import AUTH, NewPerson, Person
+
+USERS = "/api/v1/users"
+
+
+async def user_id(client: AsyncClient, admin: Person, person: Person) -> str:
+    """Return the id of an account."""
+    answer = await client.get(USERS, params={"q": person.email}, headers=admin.headers)
+    return answer.json()["items"][0]["id"]
+
+
+async def test_others_administer_nothing(anonymous: AsyncClient, ada: Person) -> None:
+    """Without the scope there is nothing to see."""
+    assert (await anonymous.get(USERS)).status_code == 401
+    assert (await anonymous.get(USERS, headers=ada.headers)).status_code == 403
+    assert (await anonymous.patch(f"{USERS}/{'0' * 32}", json={}, headers=ada.headers)).status_code == 403
+
+
+async def test_list_and_search(anonymous: AsyncClient, admin: Person, new_person: NewPerson) -> None:
+    """Accounts come newest first, page by page, or by a part of their address."""
+    for name in ("a", "b", "c"):
+        await new_person(f"{name}@example.com")
+
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await anonymous.get(USERS, params=query, headers=admin.headers)).json()
+        seen += [user["email"] for user in page["items"]]
+        if (cursor := page["next"]) is None:
+            break
+
+    assert seen == ["c@example.com", "b@example.com", "a@example.com", admin.email]
+    found = (await anonymous.get(USERS, params={"q": "B@EX"}, headers=admin.headers)).json()
+    assert [user["email"] for user in found["items"]] == ["b@example.com"]
+    wild = (await anonymous.get(USERS, params={"q": "%"}, headers=admin.headers)).json()
+    assert wild["items"] == []
+
+
+async def test_closing_an_account(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+    """Who is closed out cannot refresh, and is noticed at once where the account itself matters."""
+    url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
+
+    closed = await anonymous.patch(url, json={"is_active": False}, headers=admin.headers)
+
+    assert closed.json()["is_active"] is False
+    refreshed = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    assert refreshed.status_code == 400
+    assert (await anonymous.get(f"{AUTH}/me", headers=ada.headers)).status_code == 401
+    opened = await anonymous.patch(url, json={"is_active": True}, headers=admin.headers)
+    assert opened.json()["is_active"] is True
+
+
+async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+    """A new administrator logs in to be one; a former one stops at once."""
+    url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
+    await anonymous.patch(url, json={"is_admin": True}, headers=admin.headers)
+    form = {"username": ada.email, "password": "correct horse battery staple"}
+    tokens = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+
+    assert (await anonymous.get(USERS, headers=ada.headers)).status_code == 403
+    assert (await anonymous.get(USERS, headers=headers)).status_code == 200
+    await anonymous.patch(url, json={"is_admin": False}, headers=admin.headers)
+    assert (await anonymous.get(USERS, headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_admin": False}])
+async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, change: dict[str, bool]) -> None:
+    """Nobody locks everybody out."""
+    url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
+
+    answer = await anonymous.patch(url, json=change, headers=admin.headers)
+
+    assert answer.status_code == 409
+    assert (await anonymous.get(url, headers=admin.headers)).json()["is_admin"] is True
+
+
+async def test_unknown_account(anonymous: AsyncClient, admin: Person) -> None:
+    """What is not there is not found."""
+    url = f"{USERS}/00000000-0000-0000-0000-000000000000"
+
+    assert (await anonymous.get(url, headers=admin.headers)).status_code == 404
+    assert (await anonymous.patch(url, json={}, headers=admin.headers)).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"is_active": None}, {"email": "x@example.com"}, {"password_hash": "x"}])
+async def test_what_cannot_be_changed(anonymous: AsyncClient, admin: Person, body: dict[str, object]) -> None:
+    """Administrators open and close accounts; they do not become other people."""
+    url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
+
+    assert (await anonymous.patch(url, json=body, headers=admin.headers)).status_code == 422
