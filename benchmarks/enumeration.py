@@ -98,7 +98,9 @@ def main() -> None:
             "AUTH_KEYS": secrets.token_urlsafe(32),
             "AUTH_ACCOUNT_RATE": "",
             "AUTH_ADDRESS_RATE": "",
+            "AUTH_PUBLIC_URL": "https://front.example.com",
             "MAIL_URL": url,
+            "MAIL_SENDER": "no-reply@example.com",
         }
         project = render(folder / "project", arguments.database, preset="api")
         migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.auth.models import User
 from app.auth.passwords import WeakPassword
-from app.auth.repository import UserRepository
+from app.auth.personal_tokens.repository import PersonalTokenRepository
+from app.auth.repository import SessionRepository, UserRepository
 from app.auth.schemas import Email
 from app.auth.state import Auth
 from app.core import clock
@@ -52,6 +53,9 @@ def create_admin(
             user.is_admin = user.is_active = True
             user.verified_at = user.verified_at or now
             await session.flush()
+            # Whoever could use the account before is not the administrator.
+            await SessionRepository(session).revoke_all(user.id, now)
+            await PersonalTokenRepository(session).delete_all(user.id)
             auth.audit.event("administered", subject=user.subject, by="operator", is_admin=True)
         typer.echo(f"{email} is an administrator.")
 

@@ -101,7 +101,8 @@ class LoginService:
         if not user.is_active:
             raise InvalidRefreshToken
         login.used_at = now
-        login.expires_at = now + timedelta(days=self._settings.session_days)
+        latest = login.created_at + timedelta(days=self._settings.session_max_days)
+        login.expires_at = min(now + timedelta(days=self._settings.session_days), latest)
         if ADMIN in login.scope.split() and not user.is_admin:
             login.scope = " ".join(name for name in login.scope.split() if name != ADMIN)
         return self._issue(login, user)
@@ -144,10 +145,14 @@ class LoginService:
 
     def _granted(self, user: User, scope: str) -> str:
         possible = [*self._scopes, *([ADMIN] if user.is_admin else [])]
-        wanted = scope.split()
-        if unknown := [name for name in wanted if name not in possible]:
+        wanted = list(dict.fromkeys(scope.split())) or possible
+        if unknown := [name for name in wanted if name not in {*self._scopes, ADMIN}]:
             raise InvalidScope(" ".join(unknown))
-        return " ".join(dict.fromkeys(wanted)) if wanted else " ".join(possible)
+        # Less than was asked for may be granted, and the answer says what it is (RFC 6749, 3.3).
+        granted = [name for name in wanted if name in possible]
+        if not granted:
+            raise InvalidScope(scope)
+        return " ".join(granted)
 
     def _issue(self, login: LoginSession, user: User) -> Token:
         refresh_token = new_token()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from app.core.settings import Rate, Settings, split_names
+from app.core.settings import LocalOnly, Rate, Settings, split_names
 
 MAX_PERSONAL_TOKEN_DAYS = 366
 
@@ -56,6 +56,9 @@ class AuthSettings(Settings):
     session_days: Annotated[float, Field(gt=0)] = 30
     """Days after its last use that a session ends."""
 
+    session_max_days: Annotated[float, Field(gt=0)] = 90
+    """Days after its beginning that a session ends, however much it is used."""
+
     personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
     """Days that a personal access token may be valid at most."""
 
@@ -65,7 +68,7 @@ class AuthSettings(Settings):
     registration: bool = True
     """Whether strangers may create accounts."""
 
-    public_url: HttpUrl = HttpUrl("http://localhost:8000")
+    public_url: Annotated[HttpUrl, LocalOnly] = HttpUrl("http://localhost:8000")
     """Where links in mails lead; their pages are yours."""
 
     verify_hours: Annotated[float, Field(gt=0)] = 24

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from email.message import EmailMessage
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from fastapi import FastAPI
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.core.database import Session
@@ -41,6 +41,12 @@ class MailSettings(Settings):
 
     timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds that sending a mail may take."""
+
+    @model_validator(mode="after")
+    def _name_a_sender(self) -> Self:
+        if self.deployed and self.url is not None and self.sender == type(self).model_fields["sender"].default:
+            raise ValueError(f"MAIL_SENDER: set it when ENVIRONMENT={self.environment.value} and MAIL_URL is set")
+        return self
 
 
 class Mail(BaseModel):

@@ -16,6 +16,8 @@ ENVIRONMENT = {
     "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
     # Nobody listens there: the mails of tests stay in `outbox`.
     "MAIL_URL": "smtp://127.0.0.1:1",
+    "MAIL_SENDER": "no-reply@example.com",
+    "AUTH_PUBLIC_URL": "https://front.example.com",
     # What is meant to take attackers long would take tests long.
     "AUTH_HASH_MEMORY": "8",
     "AUTH_HASH_TIME": "1",

@@ -39,12 +39,14 @@ async def test_create_admin(anonymous: AsyncClient) -> None:
 
 
 async def test_create_admin_from_an_account(anonymous: AsyncClient, ada: Person) -> None:
-    """An account that exists becomes an administrator's."""
+    """An account that exists becomes an administrator's, and whoever was logged in before is not any more."""
     result = await run_in_thread("create-admin", ada.email, typed=f"{PASSWORD}\n{PASSWORD}\n")
     answer = await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
 
     assert result.exit_code == 0
     assert "admin" in answer.json()["scope"].split()
+    old = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    assert old.status_code == 400
 
 
 @pytest.mark.parametrize(("email", "password"), [("nonsense", PASSWORD), ("root@example.com", "weak")])

@@ -88,6 +88,16 @@ async def test_no_server() -> None:
         await NoMailer().send(MAIL)
 
 
+def test_deployed_needs_a_sender(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mail from nobody would be refused, so nothing starts."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("MAIL_URL", "smtps://mail.example.com")
+    monkeypatch.delenv("MAIL_SENDER", raising=False)
+
+    with pytest.raises(SettingsError, match="MAIL_SENDER: set it"):
+        MailSettings.load()
+
+
 @pytest.mark.parametrize("url", ["localhost", "http://localhost", "smtp://"])
 def test_wrong_url(environment: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The message says what to write."""

@@ -20,7 +20,7 @@ async def begin(browser: AsyncClient, provider: "LoopbackProvider", sub: str = "
     begun = await browser.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})
     assert begun.status_code == 303, begun.text
     back = urlsplit(await provider.authorize(begun.headers["Location"], sub))
-    assert f"{back.scheme}://{back.netloc}{back.path}" == f"http://localhost:8000{OIDC}/callback"
+    assert f"{back.scheme}://{back.netloc}{back.path}" == f"https://front.example.com{OIDC}/callback"
     return f"{back.path}?{back.query}"
 
 

@@ -32,7 +32,7 @@ async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: Sig
     """Somebody new has an account at once: verified, without a password, without rights that others do not have."""
     answer = await sign_in()
 
-    assert answer.headers["Location"].startswith("http://localhost:8000/signed-in#code=")
+    assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
     tokens = (await exchange(browser, answer)).json()
     assert tokens["scope"] == "notes:read notes:write"
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
