@@ -11,7 +11,7 @@ from tests.machinery.combinations import Combination, cover, extremes
 from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import ROOT, render
-from tests.machinery.serving import Isolated, request
+from tests.machinery.serving import Isolated, request, sign_in
 from tests.test_questions import recorded
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def test_a_project_stands_alone(isolated: Isolated) -> None:
     isolated.must("run", "python", "-m", "app", "migrate")
     command = ("uvicorn", "app.main:app", "--host", "127.0.0.1", "--port", "{port}")
     with isolated.served(*command, ENVIRONMENT="local") as (address, server):
-        status, note = request(
-            "POST", f"{address}/api/v1/notes", {"title": "Ahoy", "body": "", "tags": ["sea"]}
-        )
+        caller = sign_in(isolated, address)
+        ahoy = {"title": "Ahoy", "body": "", "tags": ["sea"]}
+        status, note = request("POST", f"{address}/api/v1/notes", ahoy, caller)
         assert status == 201, note
-        status, page = request("GET", f"{address}/api/v1/notes")
+        status, page = request("GET", f"{address}/api/v1/notes", headers=caller)
         assert (status, [item["id"] for item in page["items"]]) == (200, [note["id"]])
         assert server.stop() in ENDED, server.log
         assert "Application shutdown complete" in server.log
@@ -75,7 +75,8 @@ def test_a_fresh_copy_runs_with_nothing_configured(bench: Bench, tmp_path: Path)
     isolated = Isolated(render(bench.template, tmp_path / "project", {}))
     isolated.must("sync", "--quiet")
     with isolated.served("fastapi", "dev", "--no-reload", "--port", "{port}") as (address, server):
-        status, note = request("POST", f"{address}/api/v1/notes", {"title": "Ahoy"})
+        caller = sign_in(isolated, address)
+        status, note = request("POST", f"{address}/api/v1/notes", {"title": "Ahoy"}, caller)
         assert status == 201, note
-        assert request("GET", f"{address}/api/v1/notes")[1]["items"] == [note]
+        assert request("GET", f"{address}/api/v1/notes", headers=caller)[1]["items"] == [note]
         assert server.stop() in ENDED, server.log

@@ -75,8 +75,7 @@ def add_beacon(repository: Path) -> None:
     insert_before(repository / "copier.yml", "ci:\n  type", _QUESTION)
     insert_before(repository / "copier.yml", "  - |\n    {% if ci is defined", _MANIFEST)
     features = template / "app" / "features.py.jinja"
-    replace(features, '["notes", database]', '["notes", database] + (["beacon"] if beacon else [])')
-    insert_before(features, "    notes,\n", "{% if beacon %}\n    beacon,\n{% endif %}\n")
+    replace(features, '"notes"]', '"beacon" if beacon, "notes"]')
     insert_before(template / "pyproject.toml.jinja", "    # Yours: `uv add` puts", _DEPENDENCY)
     insert_before(template / "compose.yaml.jinja", "  # Your own volumes go below this line.", _VOLUME)
     insert_before(template / "compose.yaml.jinja", "\n  # Your own services go below this line.", _SERVICE)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -113,12 +114,28 @@ class Server:
         return self.process.wait(_STOP_SECONDS)
 
 
-def request(method: str, url: str, body: object = None) -> tuple[int, Any]:
+def request(
+    method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
     """Send a request with a client that shares no code with the project; the status and the parsed answer."""
     data = None if body is None else json.dumps(body).encode()
-    message = urllib.request.Request(  # noqa: S310 - an address of ours
-        url, data, {"Content-Type": "application/json"}, method=method
-    )
+    return _send(method, url, data, {"Content-Type": "application/json", **(headers or {})})
+
+
+def sign_in(isolated: Isolated, address: str) -> dict[str, str]:
+    """The headers of somebody who may keep notes, got as a project's documentation says."""
+    if not (isolated.project / "app" / "auth").is_dir():
+        return {}
+    email, password = "owner@example.com", "correct horse battery staple"
+    isolated.must("run", "python", "-m", "app", "auth", "create-admin", email, "--password", password)
+    form = urllib.parse.urlencode({"username": email, "password": password}).encode()
+    status, token = _send("POST", f"{address}/api/v1/auth/token", form, {})
+    assert status == 200, token  # noqa: PLR2004 - HTTP
+    return {"Authorization": f"Bearer {token['access_token']}"}
+
+
+def _send(method: str, url: str, data: bytes | None, headers: Mapping[str, str]) -> tuple[int, Any]:
+    message = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310 - an address of ours
     try:
         with urllib.request.urlopen(message, timeout=10) as answer:  # noqa: S310 - an address of ours
             return answer.status, json.loads(answer.read() or "null")
