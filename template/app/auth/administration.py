@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from app.auth.audit import Audit
 from app.auth.models import User
 from app.auth.personal_tokens.repository import PersonalTokenRepository
-from app.auth.problems import LastAdmin, UserNotFound
+from app.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from app.auth.repository import SessionRepository, UserRepository
 from app.auth.schemas import UserQuery, UserUpdate
 from app.core import clock
@@ -23,11 +23,12 @@ _MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
 class AdministrationService:
     """What administrators do with the accounts of others."""
 
-    def __init__(self, session: Session, *, audit: Audit) -> None:
+    def __init__(self, session: Session, *, audit: Audit, scopes: Sequence[str]) -> None:
         self._users = UserRepository(session)
         self._logins = SessionRepository(session)
         self._personal_tokens = PersonalTokenRepository(session)
         self._audit = audit
+        self._scopes = scopes
 
     async def list(self, query: UserQuery) -> tuple[Sequence[User], str | None]:
         """Return accounts and the cursor of the next page.
@@ -55,20 +56,26 @@ class AdministrationService:
         return user
 
     async def update(self, user_id: UUID, data: UserUpdate, *, by: str) -> User:
-        """Close or open an account, make or unmake an administrator; who loses something is logged out.
+        """Close or open an account, say what it may do, make or unmake an administrator; who loses is logged out.
 
         Raises:
             UserNotFound: there is no such account.
+            InvalidScope: a scope does not exist, or is not given in this way.
             LastAdmin: nobody would be left to administer.
         """
         user = await self.get(user_id)
         changes = data.model_dump(exclude_unset=True)
         administered = user.is_admin and user.is_active
+        narrowed = changes.get("scopes") is not None
+        if narrowed:
+            if unknown := [name for name in changes["scopes"] if name not in self._scopes]:
+                raise InvalidScope(" ".join(unknown))
+            changes["scopes"] = " ".join(dict.fromkeys(changes["scopes"]))
         for field, value in changes.items():
             setattr(user, field, value)
         if administered and not (user.is_admin and user.is_active) and await self._users.count_admins() == 0:
             raise LastAdmin("There must be an administrator; make somebody else one first.")
-        if False in changes.values():
+        if narrowed or False in changes.values():
             await self._logins.revoke_all(user.id, clock.now())
             await self._personal_tokens.delete_all(user.id)
         self._audit.event("administered", subject=user.subject, by=by, **changes)

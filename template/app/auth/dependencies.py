@@ -147,13 +147,17 @@ async def get_logins(session: SessionDep, auth: AuthDep, request: Request) -> Lo
         tokens=auth.tokens,
         audit=auth.audit,
         limit=request.app.state.rate_limit,
-        scopes=[name for name in request.app.state.scopes if name != ADMIN],
+        scopes=_ordinary_scopes(request),
     )
 
 
-async def get_administration(session: SessionDep, auth: AuthDep) -> AdministrationService:
+async def get_administration(session: SessionDep, auth: AuthDep, request: Request) -> AdministrationService:
     """Return the rules of administration."""
-    return AdministrationService(session, audit=auth.audit)
+    return AdministrationService(session, audit=auth.audit, scopes=_ordinary_scopes(request))
+
+
+def _ordinary_scopes(request: Request) -> list[str]:
+    return [name for name in request.app.state.scopes if name != ADMIN]
 
 
 async def get_personal_tokens(session: SessionDep, auth: AuthDep, request: Request) -> PersonalTokenService:

@@ -103,8 +103,9 @@ class LoginService:
         login.used_at = now
         latest = login.created_at + timedelta(days=self._settings.session_max_days)
         login.expires_at = min(now + timedelta(days=self._settings.session_days), latest)
-        if ADMIN in login.scope.split() and not user.is_admin:
-            login.scope = " ".join(name for name in login.scope.split() if name != ADMIN)
+        # What was taken from the account since is taken from the login.
+        possible = self._possible(user)
+        login.scope = " ".join(name for name in login.scope.split() if name in possible)
         return self._issue(login, user)
 
     async def list(self, user: User) -> Sequence[LoginSession]:
@@ -143,8 +144,12 @@ class LoginService:
             await self._logins.revoke(login_id, clock.now())
             self._audit.event("refresh_token_reused", session=str(login_id))
 
+    def _possible(self, user: User) -> Sequence[str]:
+        limit = self._scopes if user.scopes is None else user.scopes.split()
+        return [*(name for name in self._scopes if name in limit), *([ADMIN] if user.is_admin else [])]
+
     def _granted(self, user: User, scope: str) -> str:
-        possible = [*self._scopes, *([ADMIN] if user.is_admin else [])]
+        possible = self._possible(user)
         wanted = list(dict.fromkeys(scope.split())) or possible
         if unknown := [name for name in wanted if name not in {*self._scopes, ADMIN}]:
             raise InvalidScope(" ".join(unknown))

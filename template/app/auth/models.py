@@ -21,6 +21,8 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(320), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
+    scopes: Mapped[str | None] = mapped_column(String(1000))
+    """What the account may do at most, separated by spaces; unless set, everything but to administer."""
     is_active: Mapped[bool] = mapped_column(Boolean, default=True)
     verified_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from app.core.text import NO_NUL, Text
 
@@ -115,6 +115,10 @@ class Accepted(BaseModel):
     detail: str = "If that is possible, a mail is on its way."
 
 
+def _split(value: object) -> object:
+    return value.split() if isinstance(value, str) else value
+
+
 class User(BaseModel):
     """An account."""
 
@@ -125,8 +129,15 @@ class User(BaseModel):
     email: str
     is_active: bool
     is_admin: bool
+    scopes: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
+        description="What the account may do at most; null for everything but to administer"
+    )
     verified_at: datetime | None
     created_at: datetime
+
+
+Scope = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!#-\[\]-~]+$")]
+"""The name of a scope (RFC 6749, 3.3)."""
 
 
 class UserUpdate(_Input):
@@ -134,6 +145,7 @@ class UserUpdate(_Input):
 
     is_active: bool | MISSING = MISSING
     is_admin: bool | MISSING = MISSING
+    scopes: Annotated[list[Scope], Field(max_length=50)] | MISSING | None = MISSING
 
 
 class UserQuery(_Input):

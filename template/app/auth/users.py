@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from app.auth.dependencies import RESPONSES, AdministrationDep, CurrentAdmin
-from app.auth.problems import LastAdmin, UserNotFound
+from app.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from app.auth.schemas import User, UserQuery, UserUpdate
 from app.core import errors
 from app.core.pagination import Page
@@ -29,7 +29,7 @@ async def read_user(user_id: UUID, _: CurrentAdmin, administration: Administrati
     return User.model_validate(await administration.get(user_id))
 
 
-@router.patch("/{user_id}", responses=errors.responses(UserNotFound, LastAdmin))
+@router.patch("/{user_id}", responses=errors.responses(UserNotFound, InvalidScope, LastAdmin))
 async def update_user(user_id: UUID, data: UserUpdate, admin: CurrentAdmin, administration: AdministrationDep) -> User:
-    """Close or open an account, make or unmake an administrator."""
+    """Close or open an account, say what it may do, make or unmake an administrator."""
     return User.model_validate(await administration.update(user_id, data, by=admin.subject))

@@ -69,6 +69,44 @@ async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ad
     assert (await anonymous.get(USERS, headers=headers)).status_code == 403
 
 
+async def test_limiting_what_an_account_may_do(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+    """Whose scopes are set is logged out, and gets no more than these from then on, until the limit is lifted."""
+    url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
+    form = {"username": ada.email, "password": "correct horse battery staple"}
+
+    limited = await anonymous.patch(url, json={"scopes": ["notes:read"]}, headers=admin.headers)
+    refreshed = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    tokens = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+    lifted = await anonymous.patch(url, json={"scopes": None}, headers=admin.headers)
+    later = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+
+    assert limited.json()["scopes"] == ["notes:read"]
+    assert refreshed.status_code == 400
+    assert tokens["scope"] == "notes:read"
+    assert lifted.json()["scopes"] is None
+    assert later["scope"] == "notes:read notes:write"
+
+
+async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+    """An empty list is a list: such an account gets no tokens."""
+    url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
+    await anonymous.patch(url, json={"scopes": []}, headers=admin.headers)
+    form = {"username": ada.email, "password": "correct horse battery staple"}
+
+    assert (await anonymous.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize("scopes", [["everything"], ["admin"], ["notes:read", ""], ["a b"], "notes:read"])
+async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, ada: Person, scopes: object) -> None:
+    """Scopes that do not exist are refused, and administrators are made by `is_admin` alone."""
+    url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
+
+    answer = await anonymous.patch(url, json={"scopes": scopes}, headers=admin.headers)
+
+    assert answer.status_code in {400, 422}
+    assert (await anonymous.get(url, headers=admin.headers)).json()["scopes"] is None
+
+
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_admin": False}])
 async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, change: dict[str, bool]) -> None:
     """Nobody locks everybody out."""
