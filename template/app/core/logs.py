@@ -58,7 +58,7 @@ def configure(settings: CoreSettings) -> None:
                 "alembic.runtime.plugins": {"level": "WARNING"},
                 # The development server's own log would be a change that it reports.
                 "watchfiles": {"level": "WARNING"},
-                # It would show what statements are given, password hashes among it.
+                # It would show what statements are given: people's data.
                 "aiosqlite": {"level": "INFO"},
                 "uvicorn": {"handlers": [], "propagate": True},
                 "uvicorn.error": {"handlers": [], "propagate": True},
