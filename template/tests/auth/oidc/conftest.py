@@ -1,7 +1,7 @@
 """A provider on loopback, and an application that believes it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
@@ -30,17 +30,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{ignored}"))
 
 
+def _checked_once(import_key: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Remember private keys: the provider reads its own for every token, and checking that it is sound takes 0.1 s."""
+    known: dict[str, Any] = {}
+
+    def remember(key: Any) -> Any:
+        if key["n"] not in known:
+            known[key["n"]] = import_key(key)
+        return known[key["n"]]
+
+    return remember
+
+
 @pytest.fixture(scope="session")
 async def loopback() -> "AsyncIterator[LoopbackProvider]":
     """Return a provider that serves for all tests."""
+    from joserfc._rfc7518.rsa_key import RSABinding
+
     from tests.auth.oidc.provider import LoopbackProvider
 
-    async with AsyncClient() as people:
-        provider = LoopbackProvider(people)
-        provider.start()
-        await people.get(f"{provider.url}/jwks")
-        yield provider
-        provider.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RSABinding, "import_private_key", staticmethod(_checked_once(RSABinding.import_private_key)))
+        async with AsyncClient() as people:
+            provider = LoopbackProvider(people)
+            provider.start()
+            await people.get(f"{provider.url}/jwks")
+            yield provider
+            provider.stop()
 
 
 @pytest.fixture
