@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import py_compile
+import threading
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -18,12 +19,13 @@ def share_bytecode(project: Path, store: Path) -> None:
     for path in project.rglob("*.py"):
         compiled = store / hashlib.sha256(path.read_bytes()).hexdigest()
         if not compiled.exists():
-            draft = f"{compiled}.{os.getpid()}"
+            draft = f"{compiled}.{os.getpid()}.{threading.get_ident()}"
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
             if py_compile.compile(str(path), draft, invalidation_mode=mode, quiet=2) is None:
                 continue
-            Path(draft).rename(compiled)
+            Path(draft).replace(compiled)
         target = Path(cache_from_source(str(path)))
         target.parent.mkdir(exist_ok=True)
         target.unlink(missing_ok=True)
-        target.hardlink_to(compiled)
+        # A copy rather than a link: the store is shared by workers that write to it at the same time.
+        target.write_bytes(compiled.read_bytes())
