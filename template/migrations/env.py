@@ -1,12 +1,15 @@
 """Alembic's environment: every model of the application, and the engine that its database package makes."""
 
 import asyncio
+import logging
 from typing import Any
 
 from alembic import context
+from alembic.operations import MigrationScript
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.leftovers import Leftovers
 from app.core.models import UtcDateTime, load_models
 
 metadata = load_models()
@@ -22,12 +25,12 @@ def migrator() -> AsyncEngine:
     return database.migrator()
 
 
-def include_object(_: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:  # noqa: FBT001
-    """Keep tables that no model describes: they may hold rows of a feature that was switched off."""
-    if type_ == "table" and reflected and compare_to is None:
-        print(f"Table {name} has no model; it stays. To drop it, write a migration by hand.")
-        return False
-    return True
+def leave_out_empty(scripts: list[MigrationScript]) -> None:
+    """Write no revision where autogenerate finds nothing to do, so that it can be run after every update."""
+    found = [operations for script in scripts for operations in script.upgrade_ops_list]
+    if getattr(context.config.cmd_opts, "autogenerate", False) and all(operations.is_empty() for operations in found):
+        scripts.clear()
+        print("The database has what the models describe: there is no migration to write.")
 
 
 def render_item(type_: str, item: Any, _: Any) -> str | bool:
@@ -37,7 +40,6 @@ def render_item(type_: str, item: Any, _: Any) -> str | bool:
 
 OPTIONS: dict[str, Any] = {
     "target_metadata": metadata,
-    "include_object": include_object,
     "render_item": render_item,
     "render_as_batch": True,
     # A migration that fails half-way leaves nothing behind, on SQLite too.
@@ -47,9 +49,19 @@ OPTIONS: dict[str, Any] = {
 
 def migrate(connection: Connection) -> None:
     """Run the migrations on a connection."""
-    context.configure(connection=connection, **OPTIONS)
+    named = context.get_x_argument(as_dictionary=True).get("drop", "")
+    leftovers = Leftovers(connection, metadata, [name for name in named.split(",") if name])
+
+    def finish(_: object, __: object, scripts: list[MigrationScript]) -> None:
+        leftovers.sort(scripts)
+        leave_out_empty(scripts)
+
+    context.configure(
+        connection=connection, include_object=leftovers.include, process_revision_directives=finish, **OPTIONS
+    )
     with context.begin_transaction():
         context.run_migrations()
+        leftovers.report()
 
 
 async def migrate_online() -> None:
@@ -64,7 +76,10 @@ async def migrate_online() -> None:
 
 def migrate_offline() -> None:
     """Print the migrations as SQL (`--sql`)."""
-    context.configure(dialect_name=migrator().dialect.name, literal_binds=True, **OPTIONS)
+    dialect_name = migrator().dialect.name
+    # The application logs to the standard output, which is for SQL alone here.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    context.configure(dialect_name=dialect_name, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
         context.run_migrations()
 

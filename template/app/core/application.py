@@ -9,7 +9,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from app import about
 from app.core import collector, documentation, errors, health, logs, mail
 from app.core.broadcast import InProcessBroadcast
+from app.core.cache_in_process import InProcessCache
 from app.core.compression import CompressionMiddleware
+from app.core.exports import Exports
 from app.core.jobs import InProcessJobs
 from app.core.middleware import (
     BodyLimitMiddleware,
@@ -19,8 +21,11 @@ from app.core.middleware import (
     SecurityHeadersMiddleware,
 )
 from app.core.openapi import Application
+from app.core.presence import InProcessPresence
+from app.core.propagation import Propagation
 from app.core.purges import Purges
 from app.core.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
+from app.core.readings import Readings
 from app.core.settings import CoreSettings
 from app.core.shutdown import Shutdown
 from app.core.subjects import Subjects
@@ -48,12 +53,19 @@ def new_app() -> FastAPI:
         exception_handlers=errors.HANDLERS,
         # A redirect would be neither an answer nor a problem document.
         redirect_slashes=False,
+        # One span for each request, if anybody takes it; our own lines tell of errors.
+        telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
         lifespan=_lifespan,
     )
     app.state.settings = settings
     app.state.broadcast = InProcessBroadcast()
-    app.state.jobs = InProcessJobs()
+    app.state.cache = InProcessCache()
+    app.state.exports = Exports()
+    app.state.propagation = Propagation()
+    app.state.jobs = InProcessJobs(lambda: app.state.database, app.state.propagation)
+    app.state.presence = InProcessPresence()
     app.state.purges = Purges()
+    app.state.readings = Readings()
     app.state.scopes = {}
     app.state.subjects = Subjects()
     app.state.rate_limit = RateLimit(settings.rate_limit)

@@ -8,13 +8,26 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, Self
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+
+from app.core import observing
+
+_PUBLISHED = observing.meter.create_counter(
+    "app.broadcast.messages", unit="{message}", description="Messages that this process has published, by kind of topic"
+)
+_ENDED = observing.meter.create_counter(
+    "app.broadcast.subscriptions.lost",
+    unit="{subscription}",
+    description="Subscriptions that ended since messages were lost, or came too fast",
+)
 
 _DIGITS = 20
 """More digits than any message number has, and few enough to read quickly."""
@@ -38,25 +51,88 @@ class HistoryLost(Exception):
 
 
 class Broadcast(Protocol):
-    """Where messages are published and heard."""
+    """Where messages are published and heard.
+
+    Messages of a topic come to everybody in the same order, each once. One that cannot be sent is not sent later: who
+    should have heard it gets `HistoryLost` as soon as that can be told.
+    """
+
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions of this process are open."""
+        ...
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Send a message to everybody who listens to a topic."""
+        """Send a message to everybody who listens to a topic. An outage is no error."""
 
     def subscribe(self, topic: str, *, after: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Listen to a topic from now on, or from the message that followed `after`.
 
         Raises:
-            HistoryLost: on entering, if `after` is unknown or too old.
+            HistoryLost: on entering, if `after` is unknown or too old; on iterating, if messages got lost meanwhile.
             SubscriberTooSlow: on iterating, if more messages are waiting than are kept for one subscriber.
         """
         ...
 
 
+class Backlog:
+    """The messages that wait for one subscriber, an asynchronous iterator over them."""
+
+    def __init__(self, size: int, waiting: Iterable[Message] = ()) -> None:
+        """Begin with some messages, and let `size` more wait."""
+        self._waiting = deque(waiting)
+        self._size = size + len(self._waiting)
+        self._error: Exception | None = None
+        self._news = asyncio.Event()
+
+    def put(self, message: Message) -> None:
+        """Add a message; if too many wait, the subscriber is told so instead of hearing any of them."""
+        if len(self._waiting) >= self._size:
+            self.fail(SubscriberTooSlow())
+        self._waiting.append(message)
+        self._news.set()
+
+    def fail(self, error: Exception) -> None:
+        """End the subscription with an error, the first one of several."""
+        if self._error is None:
+            _ENDED.add(1, {"error.type": type(error).__qualname__})
+        self._error = self._error or error
+        self._waiting.clear()
+        self._news.set()
+
+    def __aiter__(self) -> Self:
+        """Return the messages from here on."""
+        return self
+
+    async def __anext__(self) -> Message:
+        """Return the next message, once there is one."""
+        while True:
+            if self._error:
+                raise self._error
+            if self._waiting:
+                return self._waiting.popleft()
+            self._news.clear()
+            await self._news.wait()
+
+
+def publishing(topic: str) -> AbstractContextManager[None]:
+    """See that a message is published. Of the topic, only its kind is told: the rest may name a person."""
+    kind = topic.partition(":")[0]
+    _PUBLISHED.add(1, {"app.broadcast.topic": kind})
+    return observing.step(f"publish {kind}", kind=SpanKind.PRODUCER, attributes={"messaging.operation.type": "send"})
+
+
+def hearing(topic: str, context: Context) -> AbstractContextManager[None]:
+    """See that a message of another process is given to subscribers, in the trace in which it was published."""
+    kind = topic.partition(":")[0]
+    attributes = {"messaging.operation.type": "process"}
+    return observing.step(f"process {kind}", kind=SpanKind.CONSUMER, context=context, attributes=attributes)
+
+
 @dataclass(slots=True)
 class _Topic:
     history: deque[Message]
-    subscribers: set[asyncio.Queue[Message]] = field(default_factory=set)
+    subscribers: set[Backlog] = field(default_factory=set)
     last: int = 0
     used_at: float = 0.0
 
@@ -73,28 +149,32 @@ class InProcessBroadcast:
         self._epoch = secrets.token_hex(4)
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
 
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions of this process are open."""
+        return sum(len(topic.subscribers) for topic in list(self._topics.values()))
+
     async def publish(self, topic: str, event: str, data: str) -> None:
         """Send a message to everybody who listens to a topic."""
         channel = self._topic(topic)
         channel.last += 1
         message = Message(f"{self._epoch}-{channel.last}", event, data)
-        channel.history.append(message)
-        for queue in channel.subscribers:
-            if not queue.full():
-                queue.put_nowait(message)
+        with publishing(topic):
+            channel.history.append(message)
+            for backlog in channel.subscribers:
+                backlog.put(message)
 
     @asynccontextmanager
     async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
         """Listen to a topic; see `Broadcast.subscribe`."""
         channel = self._topic(topic)
         # No await between looking back and joining, so that nothing is missed or seen twice.
-        missed = self._missed(channel, after)
-        queue: asyncio.Queue[Message] = asyncio.Queue(self._backlog)
-        channel.subscribers.add(queue)
+        backlog = Backlog(self._backlog, self._missed(channel, after))
+        channel.subscribers.add(backlog)
         try:
-            yield _listen(missed, queue)
+            yield backlog
         finally:
-            channel.subscribers.discard(queue)
+            channel.subscribers.discard(backlog)
             channel.used_at = time.monotonic()
 
     def _missed(self, channel: _Topic, after: str | None) -> list[Message]:
@@ -128,16 +208,6 @@ class InProcessBroadcast:
                 self._topics.move_to_end(name)
             else:
                 del self._topics[name]
-
-
-async def _listen(missed: list[Message], queue: asyncio.Queue[Message]) -> AsyncIterator[Message]:
-    for message in missed:
-        yield message
-    while True:
-        # A full queue may have dropped what came next: whoever reads it must resume instead.
-        if queue.full():
-            raise SubscriberTooSlow
-        yield await queue.get()
 
 
 async def get_broadcast(connection: HTTPConnection) -> Broadcast:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import orjson
 import structlog
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -168,7 +168,7 @@ def _encodable(part: str | int) -> str | int:
     return part.encode(errors="replace").decode() if isinstance(part, str) else part
 
 
-async def _on_invalid_request(_: Request, error: RequestValidationError) -> Response:
+async def _on_invalid_request(_: Request, error: RequestValidationError | WebSocketRequestValidationError) -> Response:
     # What was sent is not repeated: it may be secret, and it may not even be encodable.
     errors = [
         {
@@ -190,5 +190,6 @@ HANDLERS: dict[Any, Any] = {
     AppError: _on_app_error,
     HTTPException: _on_http_exception,
     RequestValidationError: _on_invalid_request,
+    WebSocketRequestValidationError: _on_invalid_request,
 }
 """Which error is answered how. Errors that nobody foresaw are answered by the request middleware."""

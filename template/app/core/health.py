@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.core import errors
 
@@ -34,9 +34,11 @@ class CheckResult(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Every check passed."""
+    """The process can do its work: every check that it needs for that passed."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready", "degraded"] = Field(
+        default="ready", description="`degraded` if it does its work without something that is away."
+    )
     checks: dict[str, CheckResult]
 
 
@@ -46,10 +48,22 @@ class Checks:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._checks: dict[str, Check] = {}
+        self._optional: set[str] = set()
 
-    def add(self, name: str, check: Check) -> None:
-        """Register a check under a name that appears in the answer."""
+    def add(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Register a check under a name that appears in the answer.
+
+        If it is not required, its failure is told but keeps the process in service: what all processes can do without
+        must not take all of them away.
+        """
         self._checks[name] = check
+        self._optional.discard(name)
+        if not required:
+            self._optional.add(name)
+
+    def fatal(self, results: Mapping[str, CheckResult]) -> bool:
+        """Return whether one has failed that the process cannot do its work without."""
+        return any(result.status == "failed" for name, result in results.items() if name not in self._optional)
 
     async def run(self) -> dict[str, CheckResult]:
         """Run all checks at once, each with the timeout."""
@@ -82,9 +96,10 @@ async def readyz(request: Request) -> Readiness:
     members = {"checks": {name: result.model_dump() for name, result in results.items()}}
     if request.app.state.shutdown.begun:
         raise errors.Unavailable("The process is about to stop.", members=members)
-    if any(result.status == "failed" for result in results.values()):
+    if checks.fatal(results):
         raise errors.Unavailable("At least one check failed.", members=members)
-    return Readiness(checks=results)
+    degraded = any(result.status == "failed" for result in results.values())
+    return Readiness(status="degraded" if degraded else "ready", checks=results)
 
 
 def install(app: FastAPI, *, timeout: float) -> None:

@@ -6,24 +6,36 @@ feature may put a durable queue in its place; whoever enqueues need not know.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Annotated, Any, Protocol
+from uuid import uuid4
 
 import orjson
 import structlog
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from app.core.database import Session
+from app.core import clock
+from app.core.database import Database, Session
+from app.core.propagation import Attempt, Propagation
+from app.core.tasks import detached
 
-Handler = Callable[[Mapping[str, Any]], Awaitable[None]]
-"""Does a job; raises if it should be tried again."""
+Handler = Callable[[Session, Mapping[str, Any]], Awaitable[None]]
+"""Does a job within a transaction that is committed when it returns; raises if it should be tried again.
+
+A durable queue records in the same transaction that the job is done: what the job stores is stored once, however often
+it has to be begun.
+"""
 
 log = structlog.get_logger()
 
 
 class Jobs(Protocol):
     """Where jobs are registered and enqueued."""
+
+    handlers: MutableMapping[str, Handler]
+    """What does the jobs, by their names."""
 
     def register(self, name: str, handler: Handler) -> None:
         """Say what does the jobs of a name."""
@@ -44,40 +56,60 @@ class Jobs(Protocol):
 class InProcessJobs:
     """Jobs as tasks of this process, each tried a few times."""
 
-    def __init__(self, *, attempts: int = 3, pause: float = 1.0, grace: float = 10.0) -> None:
+    def __init__(
+        self,
+        database: Callable[[], Database],
+        propagation: Propagation,
+        *,
+        attempts: int = 3,
+        pause: float = 1.0,
+        grace: float = 10.0,
+    ) -> None:
         """Try `attempts` times, `pause` seconds apart (doubling), and wait `grace` seconds for jobs at shutdown."""
+        self._database = database
+        self._propagation = propagation
         self._attempts = attempts
         self._pause = pause
         self._grace = grace
-        self._handlers: dict[str, Handler] = {}
+        self.handlers: MutableMapping[str, Handler] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     def register(self, name: str, handler: Handler) -> None:
         """Say what does the jobs of a name."""
-        self._handlers[name] = handler
+        self.handlers[name] = handler
 
     async def enqueue(self, session: Session, name: str, payload: Mapping[str, Any]) -> None:
         """Do a job once the session's transaction is committed; see `Jobs.enqueue`."""
-        handler = self._handlers[name]
+        handler = self.handlers[name]
         # What cannot be sent elsewhere fails here and now, not on the day when a queue takes this place.
         carried = orjson.loads(orjson.dumps(payload))
+        first = Attempt(name, uuid4().hex, 1, last=False, asked_at=clock.now(), headers=self._propagation.headers())
 
         async def start() -> None:
-            task = asyncio.create_task(self._do(name, handler, carried))
+            task = detached(self._do(first, handler, carried))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
         session.after_commit(start)
 
-    async def _do(self, name: str, handler: Handler, payload: Mapping[str, Any]) -> None:
-        for attempt in range(1, self._attempts + 1):
+    async def _do(self, first: Attempt, handler: Handler, payload: Mapping[str, Any]) -> None:
+        for number in range(1, self._attempts + 1):
+            attempt = replace(first, number=number, last=number == self._attempts)
             try:
-                await handler(payload)
+                with self._propagation.attempting(attempt):
+                    await self._try(attempt, handler, payload)
             except Exception:  # noqa: BLE001 - whatever it is, the next job must not suffer
-                await log.aexception("job_failed", job=name, attempt=attempt)
-                await asyncio.sleep(self._pause * 2 ** (attempt - 1) if attempt < self._attempts else 0)
+                await asyncio.sleep(0 if attempt.last else self._pause * 2 ** (number - 1))
             else:
                 return
+
+    async def _try(self, attempt: Attempt, handler: Handler, payload: Mapping[str, Any]) -> None:
+        try:
+            async with self._database().transaction() as session:
+                await handler(session, payload)
+        except Exception:
+            await log.aexception("job_failed", job=attempt.name, attempt=attempt.number)
+            raise
 
     async def drain(self) -> None:
         """Wait for the jobs that are under way, and for those that they lead to."""

@@ -9,7 +9,16 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-from app.core.settings import CoreSettings, Environment
+from app.core.settings import CoreSettings
+
+PROCESSORS: list[Processor] = []
+"""What packages do with each line before it is written; an application that starts makes it take effect."""
+
+
+def is_of_no_socket(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is none of those for a socket that opens or closes: our middleware writes one."""
+    template = str(record.msg)
+    return not template.startswith(("connection open", "connection closed", "connection rejected", '%s - "WebSocket'))
 
 
 def configure(settings: CoreSettings) -> None:
@@ -18,6 +27,7 @@ def configure(settings: CoreSettings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *PROCESSORS,
     ]
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
@@ -29,7 +39,7 @@ def configure(settings: CoreSettings) -> None:
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         logger_factory=_bytes_logger if settings.json_logs else _text_logger,
-        cache_logger_on_first_use=settings.environment is not Environment.TEST,
+        cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(
         {
@@ -45,6 +55,7 @@ def configure(settings: CoreSettings) -> None:
                     ],
                 }
             },
+            "filters": {"no sockets": {"()": lambda: is_of_no_socket}},
             "handlers": {
                 "stdout": {
                     "class": "logging.StreamHandler",
@@ -61,7 +72,7 @@ def configure(settings: CoreSettings) -> None:
                 # It would show what statements are given: people's data.
                 "aiosqlite": {"level": "INFO"},
                 "uvicorn": {"handlers": [], "propagate": True},
-                "uvicorn.error": {"handlers": [], "propagate": True},
+                "uvicorn.error": {"handlers": [], "propagate": True, "filters": ["no sockets"]},
                 # One access line per request is written by our own middleware; without handlers uvicorn skips its own.
                 "uvicorn.access": {"handlers": [], "propagate": False},
             },

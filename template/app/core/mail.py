@@ -123,7 +123,7 @@ def install(app: FastAPI) -> None:
     else:
         app.state.mailer = NoMailer() if settings.deployed else ConsoleMailer()
 
-    async def send(payload: Mapping[str, Any]) -> None:
+    async def send(_: Session, payload: Mapping[str, Any]) -> None:
         await app.state.mailer.send(Mail.model_validate(payload))
 
     app.state.jobs.register(JOB, send)

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
+from starlette.types import ASGIApp
 
 from app.core.errors import COMMON, Problem
 
@@ -14,6 +15,14 @@ class Application(FastAPI):
     They are added here rather than as `responses=` of the application, which would make FastAPI build a validator for
     each status of each route whenever the application starts.
     """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return all middleware, as a method of the outermost.
+
+        For each request that is observed FastAPI follows `app` through the whole stack, looking for the middleware of
+        another library, which would be the outermost. A method leads it nowhere.
+        """
+        return super().build_middleware_stack().__call__
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, made on the first call."""

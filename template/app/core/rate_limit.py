@@ -1,21 +1,23 @@
-"""Rate limits, on the `limits` library: a sliding window for each caller, told in standard headers.
+"""Rate limits, in the notation of the `limits` library: a sliding window for each caller, told in standard headers.
 
 Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what is allowed, `RateLimit` what is left.
 """
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from limits import RateLimitItem, parse_many
-from limits.aio.storage import Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits import parse_many
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import TooManyRequests, from_app_error
-from app.core.rate_limit_storage import InProcessStorage
+from app.core import observing
+from app.core.errors import AppError, TooManyRequests, from_app_error
+from app.core.rate_limit_storage import InProcessStorage, Rate, RateLimitStorage
+
+_REFUSED = observing.meter.create_counter(
+    "app.rate_limit.refused", unit="{use}", description="Requests and other uses that a limit has refused"
+)
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
 """Probes are not callers: an orchestrator must never be told to slow down."""
@@ -32,30 +34,24 @@ class RateLimit:
     """
 
     def __init__(self, rates: str, *, name: str = "default") -> None:
-        self._items: list[RateLimitItem] = parse_many(rates) if rates else []
+        self._rates = _parse(rates)
         self._name = name
-        self._policy = ", ".join(f'"{name}";q={item.amount};w={item.get_expiry()}' for item in self._items).encode()
+        self._policy = ", ".join(f'"{name}";q={rate.amount};w={rate.seconds}' for rate in self._rates).encode()
         self.identify: Callable[[Scope], str] = client_address
-        self.use(InProcessStorage())
-
-    def use(self, storage: Storage) -> None:
-        """Count in another storage."""
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self.storage: RateLimitStorage = InProcessStorage()
 
     async def hit(self, scope: Scope) -> tuple[bool, list[tuple[bytes, bytes]], int]:
-        """Count a request; return whether it is allowed, headers to send, and seconds until more is allowed."""
-        key = self.identify(scope)
-        allowed, tightest = True, None
-        for item in self._items:
-            # A request that one rate refuses is not counted against the rest.
-            allowed = await self._limiter.hit(item, self._name, key)
-            stats = await self._limiter.get_window_stats(item, self._name, key)
-            if not allowed or tightest is None or stats.remaining < tightest.remaining:
-                tightest = stats
-            if not allowed:
-                break
-        assert tightest is not None, "middleware without rates is not installed"  # noqa: S101
-        seconds = max(1, math.ceil(tightest.reset_time - time.time()))
+        """Count a request; return whether it is allowed, headers to send, and seconds until more is allowed.
+
+        Raises:
+            Unavailable: requests can't be counted, and the project prefers none to uncounted ones.
+        """
+        windows = await self.storage.hit(f"{self._name}:{self.identify(scope)}", self._rates)
+        allowed = windows[-1].allowed
+        tightest = min(windows, key=lambda window: window.remaining) if allowed else windows[-1]
+        seconds = max(1, math.ceil(tightest.reset))
+        if not allowed:
+            _REFUSED.add(1, {"app.rate_limit.name": self._name})
         left = f'"{self._name}";r={tightest.remaining if allowed else 0};t={seconds}'.encode()
         return allowed, [(POLICY, self._policy), (RATE_LIMIT, left)], seconds
 
@@ -64,22 +60,25 @@ class RateLimit:
 
         Raises:
             TooManyRequests: a rate is used up; its `Retry-After` says for how long.
+            Unavailable: uses can't be counted, and the project prefers none to uncounted ones.
         """
-        for item in _rates(rates):
-            if not await self._limiter.hit(item, name, key):
-                stats = await self._limiter.get_window_stats(item, name, key)
-                seconds = max(1, math.ceil(stats.reset_time - time.time()))
-                raise TooManyRequests("Too many attempts; see `Retry-After`.", headers={"Retry-After": str(seconds)})
+        if not rates:
+            return
+        window = (await self.storage.hit(f"{name}:{key}", _parse(rates)))[-1]
+        if not window.allowed:
+            _REFUSED.add(1, {"app.rate_limit.name": name})
+            seconds = max(1, math.ceil(window.reset))
+            raise TooManyRequests("Too many attempts; see `Retry-After`.", headers={"Retry-After": str(seconds)})
 
     async def forgive(self, rates: str, name: str, key: str) -> None:
         """Forget what was counted, since it turned out well."""
-        for item in _rates(rates):
-            await self._limiter.clear(item, name, key)
+        if rates:
+            await self.storage.clear(f"{name}:{key}")
 
 
 @lru_cache(maxsize=64)
-def _rates(rates: str) -> list[RateLimitItem]:
-    return parse_many(rates) if rates else []
+def _parse(rates: str) -> tuple[Rate, ...]:
+    return tuple(Rate(item.amount, item.get_expiry()) for item in parse_many(rates)) if rates else ()
 
 
 class RateLimitMiddleware:
@@ -90,19 +89,24 @@ class RateLimitMiddleware:
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request and pass it on, or refuse it."""
-        if scope["type"] != "http" or scope["path"] in EXEMPT:
+        """Count the request, or the handshake of a socket, and pass it on, or refuse it."""
+        if scope["type"] == "lifespan" or scope["path"] in EXEMPT:
             await self.app(scope, receive, send)
             return
-        allowed, headers, seconds = await self.limit.hit(scope)
+        try:
+            allowed, headers, seconds = await self.limit.hit(scope)
+        except AppError as error:
+            await from_app_error(error)(scope, receive, send)
+            return
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 message["headers"] = [*message["headers"], *headers]
-            await send(message)
+            return send(message)
 
         if allowed:
-            await self.app(scope, receive, send_with_headers)
+            # Nothing of a socket passes through here once it is open: each message would pay for it.
+            await self.app(scope, receive, send if scope["type"] == "websocket" else send_with_headers)
             return
         error = TooManyRequests("Too many requests; see `Retry-After`.", headers={"Retry-After": str(seconds)})
         await from_app_error(error)(scope, receive, send_with_headers)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 
 class SettingsError(Exception):
@@ -43,6 +43,19 @@ class Settings(BaseSettings):
     )
 
     environment: Annotated[Environment, Field(validation_alias="ENVIRONMENT")] = Environment.LOCAL
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as pydantic calls it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask only what has something to say: each source takes as long as all the rest of reading a class."""
+        places = ((dotenv_settings, "env_file"), (file_secret_settings, "secrets_dir"))
+        return (init_settings, env_settings, *(source for source, place in places if getattr(source, place, None)))
 
     @classmethod
     def load(cls) -> Self:
@@ -93,7 +106,10 @@ def _split(value: Any) -> Any:
 
 def _rate(value: str) -> str:
     if value:
-        parse_many(value)
+        try:
+            parse_many(value)
+        except ValueError:
+            raise ValueError("write a rate such as 600/minute") from None
     return value
 
 

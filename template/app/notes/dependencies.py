@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Security
 
 from app.core.broadcast import BroadcastDep
+from app.core.cache import CacheDep
 from app.core.caller import Caller
 from app.core.database import ReadSessionDep, SessionDep
 from app.identity import current_caller
@@ -20,9 +21,9 @@ async def get_read_service(session: ReadSessionDep, caller: ReaderDep) -> NoteRe
     return NoteReadService(NoteReader(session), caller)
 
 
-async def get_service(session: SessionDep, caller: WriterDep, broadcast: BroadcastDep) -> NoteService:
+async def get_service(session: SessionDep, caller: WriterDep, broadcast: BroadcastDep, cache: CacheDep) -> NoteService:
     """Return what changes the caller's notes."""
-    return NoteService(session, caller, broadcast)
+    return NoteService(session, caller, broadcast, cache)
 
 
 NotesReadDep = Annotated[NoteReadService, Depends(get_read_service)]

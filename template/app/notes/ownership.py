@@ -1,18 +1,26 @@
 """What happens to notes when their owner goes or changes."""
 
+from functools import partial
+
 from sqlalchemy import delete, select, update
 
+from app.core.cache import Cache
 from app.core.database import Session
 from app.notes.models import Note, Tag, note_tags
+from app.notes.pages import tag_of_owner
 
 
 class NoteRows:
-    """Notes and tags, as they belong to subjects."""
+    """Notes and tags, as they belong to subjects, and what is kept of them."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
 
     async def delete(self, session: Session, subject: str) -> None:
         """Delete a subject's notes and tags."""
         await session.execute(delete(Note).where(Note.owner_id == subject))
         await session.execute(delete(Tag).where(Tag.owner_id == subject))
+        session.after_commit(partial(self._cache.invalidate, tag_of_owner(subject)))
 
     async def hand_over(self, session: Session, old: str, new: str) -> None:
         """Give a subject's notes and tags to another; a word that both use becomes one tag."""
@@ -25,3 +33,4 @@ class NoteRows:
             await session.execute(update(note_tags).where(note_tags.c.tag_id == tag.id).values(tag_id=theirs[tag.name]))
             await session.delete(tag)
         await session.flush()
+        session.after_commit(partial(self._cache.invalidate, tag_of_owner(old)))

@@ -29,6 +29,10 @@ class NoteReader:
         """Return a note of an owner."""
         return await self._session.first(statements.ONE, {"id": note_id, "owner": owner})
 
+    async def count(self, owner: str) -> int:
+        """Return how many notes an owner has."""
+        return await self._session.scalar(statements.COUNT, {"owner": owner})
+
     async def page(self, owner: str, query: NoteQuery, after: Cursor[Any] | None) -> Sequence[Row[Any]]:
         """Return the notes that a query asks for, and one more if there are any after them."""
         words = [_escaped(word) for word in fold(query.q or "").split()[:MAX_WORDS]]

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import HTMLResponse
 
 from app.core import errors
+from app.core.cache import CacheDep
 from app.core.etags import etag, matches
 from app.core.pagination import Page, link_header
 from app.core.text import Text
 from app.identity import RESPONSES
-from app.notes import rendering
 from app.notes.dependencies import NotesDep, NotesReadDep
 from app.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
 from app.notes.service import NoteChanged, NoteNotFound
@@ -81,7 +81,6 @@ async def delete_note(note_id: UUID, notes: NotesDep, if_match: IfMatch = None) 
 
 
 @router.get("/{note_id}/html", response_class=HTMLResponse, responses=NOT_FOUND)
-async def render_note(note_id: UUID, notes: NotesReadDep) -> HTMLResponse:
+async def render_note(note_id: UUID, notes: NotesReadDep, cache: CacheDep) -> HTMLResponse:
     """Read a note as a page, with its body's Markdown rendered."""
-    note = await notes.get(note_id)
-    return HTMLResponse(await rendering.page(note.title, note.body), headers={"Cache-Control": "private, no-cache"})
+    return HTMLResponse(await notes.page(note_id, cache), headers={"Cache-Control": "private, no-cache"})

@@ -22,7 +22,7 @@ async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
     dice = random.Random(0)  # noqa: S311
     for start in range(0, count, _BATCH):
         async with database.transaction() as session:
-            notes = NoteService(session, GUEST, app.state.broadcast)
+            notes = NoteService(session, GUEST, app.state.broadcast, app.state.cache)
             for _ in range(start, min(start + _BATCH, count)):
                 await notes.create(_note(dice))
                 yield

@@ -1,5 +1,6 @@
 """The rules of notes: whose they are, when a change is refused, who hears of it."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from pydantic import TypeAdapter
 
 from app.core import clock
 from app.core.broadcast import Broadcast
+from app.core.cache import Cache
 from app.core.caller import Caller
 from app.core.clock import Moment
 from app.core.database import Session
@@ -14,7 +16,7 @@ from app.core.errors import NotFound, PreconditionFailed
 from app.core.etags import matches
 from app.core.pagination import Cursor, Page, decode_cursor
 from app.core.text import Text
-from app.notes import models
+from app.notes import models, pages
 from app.notes.repository import NoteReader, NoteRepository
 from app.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
 
@@ -60,6 +62,14 @@ class NoteReadService:
             raise NoteNotFound("There is no such note.")
         return Note.model_validate(row)
 
+    async def page(self, note_id: UUID, cache: Cache) -> str:
+        """Return a note as an HTML document.
+
+        Raises:
+            NoteNotFound: the caller has no such note.
+        """
+        return await pages.page(await self.get(note_id), self._caller.subject, cache)
+
     async def list(self, query: NoteQuery) -> Page[Note]:
         """Return a page of notes.
 
@@ -79,11 +89,12 @@ class NoteReadService:
 class NoteService:
     """Changes a caller's notes and announces what has changed."""
 
-    def __init__(self, session: Session, caller: Caller, broadcast: Broadcast) -> None:
+    def __init__(self, session: Session, caller: Caller, broadcast: Broadcast, cache: Cache) -> None:
         self._session = session
         self._notes = NoteRepository(session)
         self._caller = caller
         self._broadcast = broadcast
+        self._cache = cache
 
     async def create(self, data: NoteCreate) -> Note:
         """Add a note."""
@@ -116,6 +127,7 @@ class NoteService:
         for field, value in changes.items():
             setattr(note, field, value)
         await self._notes.save()
+        self._forget(note)
         return self._announce("updated", note)
 
     async def delete(self, note_id: UUID, *, if_match: str | None) -> None:
@@ -127,6 +139,7 @@ class NoteService:
         """
         note = await self._find(note_id, if_match)
         await self._notes.delete(note)
+        self._forget(note)
         self._announce("deleted", note)
 
     async def _find(self, note_id: UUID, if_match: str | None) -> models.Note:
@@ -136,6 +149,10 @@ class NoteService:
         if if_match is not None and not matches(if_match, note.version):
             raise NoteChanged("The note has changed; read it again, then repeat your change.")
         return note
+
+    def _forget(self, note: models.Note) -> None:
+        """Keep nothing of what a note was, once it is something else for good."""
+        self._session.after_commit(partial(self._cache.invalidate, pages.tag_of_note(str(note.id))))
 
     def _announce(self, event: str, note: models.Note) -> Note:
         result = Note.model_validate(

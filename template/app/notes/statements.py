@@ -31,6 +31,8 @@ _columns = (
 
 ONE = select(*_columns).where(notes.c.id == bindparam("id"), notes.c.owner_id == bindparam("owner"))
 
+COUNT = select(func.count()).select_from(notes).where(notes.c.owner_id == bindparam("owner"))
+
 
 @lru_cache(maxsize=512)
 def page(

@@ -23,20 +23,22 @@ def open_database(settings: PostgresqlSettings) -> Database:
     arguments = {"timeout": settings.connect_timeout, "command_timeout": settings.statement_timeout}
     # No overflow: connections beyond the pool would be opened and closed all the time under load, which costs more
     # than waiting for one. Last in, first out: under little load few connections stay warm.
-    pool = {
+    options = {
         "pool_size": settings.pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.pool_timeout,
         "pool_use_lifo": True,
+        # Errors are logged, and what statements are given is personal.
+        "hide_parameters": True,
     }
-    writer = create_async_engine(url, connect_args=arguments, **pool)
+    writer = create_async_engine(url, connect_args=arguments, **options)
     _watch_connections(writer)
     reader = create_async_engine(
         read_url,
         connect_args={**arguments, "server_settings": {"default_transaction_read_only": "on"}},
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
-        **pool,
+        **options,
     )
     _watch_connections(reader)
 
@@ -47,6 +49,8 @@ def open_database(settings: PostgresqlSettings) -> Database:
         @event.listens_for(engine.sync_engine, "begin")
         def take_turns(connection: Connection) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            # Only now: waiting for another migration may take as long as that takes.
+            connection.execute(text(f"SET LOCAL lock_timeout = {round(settings.lock_timeout * 1000)}"))
 
         return engine
 

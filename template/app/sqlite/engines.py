@@ -9,16 +9,20 @@ from sqlalchemy import Connection, NullPool, PoolResetState, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.database import Database
+from app.sqlite.driver import Connection as DriverConnection
 from app.sqlite.settings import SqliteSettings
 
 
 def open_database(settings: SqliteSettings) -> Database:
     """Return the database; nothing is opened before it is used."""
     # Without this, the driver would begin and commit transactions as it sees fit (PEP 249).
-    arguments = {"isolation_level": None, "timeout": settings.busy_timeout}
-    pool = {"max_overflow": 0, "pool_timeout": settings.busy_timeout}
+    arguments = {"isolation_level": None, "timeout": settings.busy_timeout, "async_creator_fn": DriverConnection}
+    # Errors are logged, and what statements are given is personal.
+    options = {"max_overflow": 0, "pool_timeout": settings.busy_timeout, "hide_parameters": True}
     # Only one connection can write at a time: waiting for it in a queue is fairer than trying again and again.
-    writer = create_async_engine(settings.url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **pool)
+    writer = create_async_engine(
+        settings.url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **options
+    )
     _on_connect(writer, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
     _begin_immediately(writer)
     _end_refused_transactions(writer)
@@ -26,10 +30,11 @@ def open_database(settings: SqliteSettings) -> Database:
         settings.url,
         connect_args=arguments,
         pool_size=settings.readers,
-        # There is no transaction to roll back, so a connection goes back to the pool without a round trip.
+        # There is no transaction to roll back, so a connection goes back to the pool without a trip to its thread.
         isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         pool_reset_on_return=None,
-        **pool,
+        **options,
     )
     _on_connect(reader, "query_only=ON")
 

@@ -43,6 +43,13 @@ async def test_rollback_when_the_block_raises(database: Database) -> None:
     assert await database.read.scalar(COUNT) == 0
 
 
+async def test_errors_do_not_tell_what_statements_were_given(database: Database) -> None:
+    """They end up in logs."""
+    with pytest.raises(DBAPIError, match="parameters hidden"):
+        async with database.transaction() as session:
+            session.add_all([tag("a"), tag("a")])
+
+
 async def test_after_commit_is_called_once_it_is_true(database: Database) -> None:
     """A callback sees what was committed; after a rollback there is none."""
     seen: list[Any] = []

@@ -1,20 +1,23 @@
 """Work after the request."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import structlog
 
-from app.core.database import Database
+from app.core.database import Database, Session
 from app.core.jobs import InProcessJobs
+from app.core.propagation import Attempt, Propagation
 
 
 async def test_job_is_done_after_the_commit(database: Database) -> None:
     """Once the transaction is committed, and with what was enqueued."""
-    jobs, done = InProcessJobs(), list[Mapping[str, Any]]()
+    jobs, done = InProcessJobs(lambda: database, Propagation()), list[Mapping[str, Any]]()
 
-    async def handle(payload: Mapping[str, Any]) -> None:
+    async def handle(_: Session, payload: Mapping[str, Any]) -> None:
         done.append(payload)
 
     jobs.register("job", handle)
@@ -29,9 +32,9 @@ async def test_job_is_done_after_the_commit(database: Database) -> None:
 
 async def test_job_of_a_failed_transaction_is_not_done(database: Database) -> None:
     """What did not happen has no consequences."""
-    jobs, done = InProcessJobs(), []
+    jobs, done = InProcessJobs(lambda: database, Propagation()), []
 
-    async def handle(_: Mapping[str, Any]) -> None:
+    async def handle(_: Session, __: Mapping[str, Any]) -> None:
         done.append(True)
 
     jobs.register("job", handle)
@@ -46,9 +49,9 @@ async def test_job_of_a_failed_transaction_is_not_done(database: Database) -> No
 
 async def test_failing_job_is_tried_again(database: Database) -> None:
     """A few times, and then given up."""
-    jobs, tries = InProcessJobs(attempts=3, pause=0), []
+    jobs, tries = InProcessJobs(lambda: database, Propagation(), attempts=3, pause=0), []
 
-    async def handle(_: Mapping[str, Any]) -> None:
+    async def handle(_: Session, __: Mapping[str, Any]) -> None:
         tries.append(True)
         raise ConnectionError
 
@@ -60,10 +63,49 @@ async def test_failing_job_is_tried_again(database: Database) -> None:
     assert len(tries) == 3
 
 
+async def test_what_goes_along(database: Database) -> None:
+    """The job's log lines carry the id of the request that asked for it, and of no other; it can be watched."""
+    propagation = Propagation()
+    watched: list[tuple[Attempt, bool]] = []
+
+    class Watcher:
+        def inject(self, headers: MutableMapping[str, str]) -> None:
+            headers["mark"] = "x"
+
+        @contextmanager
+        def attempting(self, attempt: Attempt) -> Generator[None]:
+            try:
+                yield
+            except ConnectionError:
+                watched.append((attempt, False))
+                raise
+            watched.append((attempt, True))
+
+    propagation.register(Watcher())
+    jobs, bound = InProcessJobs(lambda: database, propagation, attempts=2, pause=0), []
+
+    async def handle(_: Session, payload: Mapping[str, Any]) -> None:
+        bound.append(dict(structlog.contextvars.get_contextvars()))
+        if len(bound) == 1:
+            raise ConnectionError
+
+    jobs.register("job", handle)
+    with structlog.contextvars.bound_contextvars(request_id="r", other="o"):
+        async with database.transaction() as session:
+            await jobs.enqueue(session, "job", {})
+    await jobs.drain()
+
+    assert bound == [{"request_id": "r"}] * 2
+    assert [(attempt.number, attempt.last, done) for attempt, done in watched] == [(1, False, False), (2, True, True)]
+    assert {(attempt.name, *attempt.headers.items()) for attempt, _ in watched} == {
+        ("job", ("request_id", "r"), ("mark", "x"))
+    }
+
+
 async def test_payload_must_be_json(database: Database) -> None:
     """What a queue could not carry is refused here already."""
-    jobs = InProcessJobs()
-    jobs.register("job", lambda _: asyncio.sleep(0))
+    jobs = InProcessJobs(lambda: database, Propagation())
+    jobs.register("job", lambda *_: asyncio.sleep(0))
     async with database.transaction() as session:
         with pytest.raises(TypeError):
             await jobs.enqueue(session, "job", {"it": object()})

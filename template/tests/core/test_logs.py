@@ -2,19 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from app.core import logs
 from app.core.settings import CoreSettings
-
-
-@pytest.fixture(autouse=True)
-def restored(environment: None) -> Iterator[None]:
-    """Leave logging as the other tests have it."""
-    yield
-    logs.configure(CoreSettings.load())
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

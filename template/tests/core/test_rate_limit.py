@@ -1,12 +1,16 @@
 """Rate limits: who is counted as whom, and what callers are told."""
 
+from collections.abc import Sequence
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
 from app.core.application import new_app
+from app.core.errors import Unavailable
 from app.core.rate_limit import client_address
-from app.core.rate_limit_storage import InProcessStorage
+from app.core.rate_limit_storage import InProcessStorage, Rate, Window
+from tests.core.rate_limit_contract import RateLimitContract
 from tests.support import running
 
 
@@ -85,33 +89,59 @@ def test_key_of_an_address() -> None:
     assert client_address({"client": None}) == "unknown"
 
 
+class TestInProcessStorage(RateLimitContract):
+    """The contract, kept by the default."""
+
+    @pytest.fixture
+    def storage(self) -> InProcessStorage:
+        """Return a storage."""
+        return InProcessStorage()
+
+
 async def test_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
     """The window before counts as far as it still overlaps the last minute."""
     clock = [600.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
-    storage = InProcessStorage()
+    storage, rates = InProcessStorage(), [Rate(10, 60)]
 
     async def allowed() -> int:
-        return sum([await storage.acquire_sliding_window_entry("key", 10, 60) for _ in range(20)])
+        return sum([(await storage.hit("key", rates))[0].allowed for _ in range(20)])
 
     assert await allowed() == 10
     clock[0] = 660.0
     assert await allowed() == 0
     clock[0] = 690.0
     assert await allowed() == 5
-    assert await storage.get_sliding_window("key", 60) == (10, 30.0, 5, 90.0)
+    assert await storage.hit("key", rates) == [Window(allowed=False, remaining=0, reset=0.0)]
+    clock[0] = 691.0
+    (window,) = await storage.hit("key", rates)
+    assert (window.allowed, window.remaining, round(window.reset, 6)) == (False, 1, 5.0)
     clock[0] = 900.0
     assert await allowed() == 10
 
 
 async def test_memory_is_bounded() -> None:
     """However many callers come, only the last ones are remembered."""
-    storage = InProcessStorage(max_keys=3)
-    for key in "abcd":
-        await storage.incr(key, 60)
+    storage, rates = InProcessStorage(max_keys=3), [Rate(2, 60)]
+    for key in "abcbd":
+        await storage.hit(key, rates)
 
-    assert [await storage.get(key) for key in "abcd"] == [0, 1, 1, 1]
-    await storage.clear("d")
-    await storage.clear_sliding_window("c", 60)
-    assert await storage.reset() == 1
-    assert await storage.check()
+    assert len(storage) == 3
+    assert [(await storage.hit(key, rates))[0].remaining for key in "bd"] == [0, 0]
+    assert (await storage.hit("a", rates))[0].remaining == 1
+
+
+async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> None:
+    """A storage that allows nothing uncounted is heard: 503, as a problem with a time to come back."""
+
+    class Away(InProcessStorage):
+        async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
+            raise Unavailable(f"{len(rates)} rates of {key} cannot be counted.")
+
+    limited.state.rate_limit.storage = Away()
+    async with running(limited) as client:
+        answer = await client.get("/nowhere")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["title"] == "Service Unavailable"

@@ -1,5 +1,6 @@
 """Settings: where they come from, and what is refused."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -30,6 +31,21 @@ def test_prefix_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Example.load().size == 7
     assert Example.variable("size") == "EXAMPLE_SIZE"
     assert Example.variable("environment") == "ENVIRONMENT"
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values come from `.env` as well, and from a folder of secrets where there is one; the environment goes first."""
+
+    class WithFiles(Example):
+        model_config = SettingsConfigDict(env_file=tmp_path / ".env", secrets_dir=tmp_path)
+
+    (tmp_path / ".env").write_text("EXAMPLE_SIZE=7\nLOG_LEVEL=DEBUG\n", encoding="utf-8")
+    (tmp_path / "EXAMPLE_KEY").write_text("our own", encoding="utf-8")
+
+    assert (WithFiles.load().size, WithFiles.load().key.get_secret_value()) == (7, "our own")
+    assert Example(_env_file=tmp_path / ".env").size == 7
+    monkeypatch.setenv("EXAMPLE_SIZE", "8")
+    assert WithFiles.load().size == 8
 
 
 @pytest.mark.parametrize("value", ["a.example, b.example", '["a.example", "b.example"]', "a.example,b.example,"])

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from app.core.broadcast import Broadcast, Message, get_broadcast
 from app.main import create_app
 from tests.fixtures.server import Server
 from tests.identity import sign_in
@@ -37,11 +38,29 @@ async def events(answer: Response) -> AsyncIterator[dict[str, str]]:
             fields = {}
 
 
+class Hesitating:
+    """A broadcast to which it takes a while to subscribe."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self.listeners = 0
+
+    async def publish(self, topic: str, event: str, data: str) -> None:
+        """Send a message."""
+        await self._broadcast.publish(topic, event, data)
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
+        """Listen, after a while."""
+        await asyncio.sleep(0.05)
+        async with self._broadcast.subscribe(topic, after=after) as messages:
+            yield messages
+
+
 async def wait_for_listeners(server: Server, count: int) -> None:
     """Wait until so many listen: the server learns a moment later who has come and who has left."""
-    topics = server.app.state.broadcast._topics
     async with asyncio.timeout(5):
-        while sum(len(topic.subscribers) for topic in list(topics.values())) != count:
+        while server.app.state.broadcast.listeners != count:
             await asyncio.sleep(0.005)
 
 
@@ -60,6 +79,16 @@ async def test_changes_are_heard_in_order(server: Server) -> None:
     assert [event["event"] for event in (created, updated, deleted)] == ["created", "updated", "deleted"]
     assert json.loads(created["data"]) == note
     assert json.loads(updated["data"])["title"] == "New"
+
+
+async def test_nothing_is_missed_once_the_answer_has_begun(server: Server) -> None:
+    """Whoever has the headers of the answer hears what happens from then on, however long subscribing took."""
+    hesitating = Hesitating(server.app.state.broadcast)
+    server.app.dependency_overrides[get_broadcast] = lambda: hesitating
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        note = await create(client)
+
+        assert json.loads((await anext(events(answer)))["data"]) == note
 
 
 async def test_refused_changes_are_not_heard(server: Server) -> None:

@@ -16,7 +16,10 @@ from sqlalchemy import URL, make_url
 from app.core import migrations
 from app.postgresql.engines import open_database
 from app.postgresql.settings import PostgresqlSettings
+from tests.postgresql.server import breakable
 from tests.support import RunScript
+
+BREAKABLE = breakable
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +41,7 @@ def server_url() -> Iterator[URL]:
 
 
 @pytest.fixture(scope="session")
-async def database_url(server_url: URL, anyio_backend: str) -> AsyncIterator[str]:
+async def database_url(server_url: URL, anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; it is dropped in the end."""
     name = f"test_{os.getpid()}"
     url = server_url.set(drivername="postgresql+asyncpg", database=name).render_as_string(hide_password=False)

@@ -13,7 +13,7 @@ from tests.support import RunScript
 
 
 @pytest.fixture(scope="session")
-async def database_url(anyio_backend: str) -> AsyncIterator[str]:
+async def database_url(anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; it is removed in the end."""
     with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as directory:
         url = f"sqlite+aiosqlite:///{directory}/test.db"
