@@ -138,26 +138,32 @@ async def get_accounts(session: SessionDep, request: Request) -> AccountService:
     return make_accounts(request.app, session)
 
 
-async def get_logins(session: SessionDep, auth: AuthDep, request: Request) -> LoginService:
-    """Return the rules of logins."""
+def make_logins(app: FastAPI, session: Session) -> LoginService:
+    """Return the rules of logins, within a transaction."""
+    auth: Auth = app.state.auth
     return LoginService(
         session,
         settings=auth.settings,
         passwords=auth.passwords,
         tokens=auth.tokens,
         audit=auth.audit,
-        limit=request.app.state.rate_limit,
-        scopes=_ordinary_scopes(request),
+        limit=app.state.rate_limit,
+        scopes=_ordinary_scopes(app),
     )
+
+
+async def get_logins(session: SessionDep, request: Request) -> LoginService:
+    """Return the rules of logins."""
+    return make_logins(request.app, session)
 
 
 async def get_administration(session: SessionDep, auth: AuthDep, request: Request) -> AdministrationService:
     """Return the rules of administration."""
-    return AdministrationService(session, audit=auth.audit, scopes=_ordinary_scopes(request))
+    return AdministrationService(session, audit=auth.audit, scopes=_ordinary_scopes(request.app))
 
 
-def _ordinary_scopes(request: Request) -> list[str]:
-    return [name for name in request.app.state.scopes if name != ADMIN]
+def _ordinary_scopes(app: FastAPI) -> list[str]:
+    return [name for name in app.state.scopes if name != ADMIN]
 
 
 async def get_personal_tokens(session: SessionDep, auth: AuthDep, request: Request) -> PersonalTokenService:

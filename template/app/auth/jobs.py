@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.auth.dependencies import make_accounts
-from app.core.database import Database
+from app.core.database import Session
 
 FORGET_PASSWORD = "auth.forget_password"  # noqa: S105 - a name
 REQUEST_VERIFICATION = "auth.request_verification"
@@ -14,15 +14,12 @@ REQUEST_VERIFICATION = "auth.request_verification"
 
 def register_jobs(app: FastAPI) -> None:
     """Say what does the jobs of auth."""
-    database: Database = app.state.database
 
-    async def forget_password(payload: Mapping[str, Any]) -> None:
-        async with database.transaction() as session:
-            await make_accounts(app, session).forget_password(payload["email"])
+    async def forget_password(session: Session, payload: Mapping[str, Any]) -> None:
+        await make_accounts(app, session).forget_password(payload["email"])
 
-    async def request_verification(payload: Mapping[str, Any]) -> None:
-        async with database.transaction() as session:
-            await make_accounts(app, session).request_verification(payload["email"])
+    async def request_verification(session: Session, payload: Mapping[str, Any]) -> None:
+        await make_accounts(app, session).request_verification(payload["email"])
 
     app.state.jobs.register(FORGET_PASSWORD, forget_password)
     app.state.jobs.register(REQUEST_VERIFICATION, request_verification)

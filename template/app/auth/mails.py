@@ -17,6 +17,7 @@ SUBJECTS = {
     "reset": "Choose a new password",
     "changed": "Your password was changed",
     "token": "A personal access token was made",
+    "linked": "Another way to sign in to your account",
 }
 
 

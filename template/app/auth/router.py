@@ -82,7 +82,7 @@ async def token(
     if data.grant_type == "refresh_token":
         return await logins.refresh(data.refresh_token.get_secret_value())
     password = data.password.get_secret_value()
-    return await logins.log_in(data.username.strip().lower(), password, data.scope, user_agent=user_agent)
+    return await logins.log_in(data.username, password, data.scope, user_agent=user_agent)
 
 
 @router.post("/refresh", responses=errors.responses(OAuthError))

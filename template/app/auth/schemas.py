@@ -26,6 +26,13 @@ Email = Annotated[
     Field(max_length=254, pattern=NO_NUL, json_schema_extra={"format": "email"}),
     AfterValidator(_address),
 ]
+LoginName = Annotated[
+    str,
+    Field(max_length=320, pattern=NO_NUL),
+    AfterValidator(lambda value: value.strip().lower()),
+]
+"""What somebody who logs in calls their address: it is looked up, not checked."""
+
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
 MailedTokenText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
@@ -83,7 +90,7 @@ class TokenRequest(BaseModel):
     """A request for tokens, as a form (RFC 6749, 4.3 and 6)."""
 
     grant_type: Literal["password", "refresh_token"] = "password"
-    username: Annotated[str, Field(max_length=320)] = ""
+    username: LoginName = ""
     password: Annotated[SecretStr, Field(max_length=MAX_PASSWORD)] = SecretStr("")
     refresh_token: Annotated[SecretStr, Field(max_length=200)] = SecretStr("")
     scope: Annotated[Text, Field(max_length=1000)] = ""
@@ -94,7 +101,7 @@ class TokenRequest(BaseModel):
 class BrowserLogin(_Input):
     """A login of a browser."""
 
-    email: Annotated[str, Field(max_length=320), AfterValidator(lambda value: value.strip().lower())]
+    email: LoginName
     password: Password
     scope: Annotated[Text, Field(max_length=1000)] = ""
 

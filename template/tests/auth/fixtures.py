@@ -1,15 +1,17 @@
 """Accounts, and the mails that would have been sent."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.auth.dependencies import make_logins
 from app.auth.models import User
 from app.auth.passwords import Passwords
 from app.auth.settings import AuthSettings
+from app.auth.state import make_auth
 from app.core import clock
 
 ENVIRONMENT = {
@@ -49,17 +51,18 @@ class Person:
 
 NewPerson = Callable[..., Awaitable[Person]]
 NewToken = Callable[..., Awaitable[str]]
+Configure = Callable[..., FastAPI]
 
 
 @pytest.fixture(scope="session")
-async def password_hash(environment: None, anyio_backend: str) -> str:
+async def password_hash(environment: None, anyio_backend: object) -> str:
     """Return the hash of the password that everybody in these tests has."""
     return await Passwords(AuthSettings.load()).hash(PASSWORD)
 
 
 @pytest.fixture
-def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str) -> NewPerson:
-    """Return what makes an account that is ready to use, and logs in."""
+def new_person(app: FastAPI, password_hash: str) -> NewPerson:
+    """Return what makes an account, and a login if it may have one: as a password would open it, which takes longer."""
 
     async def make(email: str = "ada@example.com", **fields: object) -> Person:
         now = clock.now()
@@ -69,12 +72,26 @@ def new_person(app: FastAPI, anonymous: AsyncClient, password_hash: str) -> NewP
                 setattr(user, name, value)
             session.add(user)
             await session.flush()
-            subject = user.subject
-        form = {"username": email, "password": PASSWORD}
-        answer = await anonymous.post(f"{AUTH}/token", data=form)
-        return Person(email, subject, answer.json())
+            may_log_in = user.is_active and user.verified_at is not None
+            login = await make_logins(app, session).open(user, "", user_agent="") if may_log_in else None
+        return Person(email, user.subject, login.model_dump() if login else {})
 
     return make
+
+
+@pytest.fixture
+def configure(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Return what gives the running application other settings of auth, for one test."""
+
+    def run(**variables: str) -> FastAPI:
+        for name, value in variables.items():
+            monkeypatch.setenv(f"AUTH_{name}", value)
+        app.state.auth = make_auth(AuthSettings.load())
+        return app
+
+    auth = app.state.auth
+    yield run
+    app.state.auth = auth
 
 
 @pytest.fixture

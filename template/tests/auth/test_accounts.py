@@ -5,13 +5,13 @@ import re
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from app.core import logs
 from app.core.mail import Mail
-from app.main import create_app
-from tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Person
-from tests.support import Outbox, running
+from app.core.settings import CoreSettings
+from tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
+from tests.support import Outbox
 
 EMAIL = "ada@example.com"
 OTHER_PASSWORD = "seven purple walruses dancing"
@@ -88,16 +88,11 @@ async def test_newer_mail_replaces_the_older_one(anonymous: AsyncClient, outbox:
     assert (await anonymous.post(f"{AUTH}/verify", json={"token": newer})).status_code == 204
 
 
-async def test_mailed_token_expires(
-    environment: None, anonymous: AsyncClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, configure: Configure) -> None:
     """A link in an old mail leads nowhere."""
-    monkeypatch.setenv("AUTH_VERIFY_HOURS", "0.0000001")
-    app = create_app()
-    async with running(app, signed_in=False) as client:
-        app.state.mailer = outbox
-        await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
-        token = token_in(await mailed(outbox))
+    configure(VERIFY_HOURS="0.0000001")
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    token = token_in(await mailed(outbox))
 
     assert (await anonymous.post(f"{AUTH}/verify", json={"token": token})).status_code == 400
 
@@ -213,12 +208,11 @@ async def test_mass_assignment(anonymous: AsyncClient) -> None:
         assert answer.status_code == 422
 
 
-async def test_closed_registration(environment: None, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closed_registration(anonymous: AsyncClient, configure: Configure) -> None:
     """A setting closes the door."""
-    monkeypatch.setenv("AUTH_REGISTRATION", "false")
-    closed = create_app()
-    async with running(closed, signed_in=False) as client:
-        answer = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    configure(REGISTRATION="false")
+
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
 
     assert answer.status_code == 403
     assert answer.json()["type"] == "urn:problem:registration-closed"
@@ -280,13 +274,12 @@ async def test_addresses_are_not_logged(
 ) -> None:
     """Audit events say what happened to which account, without address, password or token."""
     monkeypatch.setenv("LOG_LEVEL", "INFO")
-    app = create_app()
+    logs.configure(CoreSettings.load())
     await new_person()
-    async with running(app, signed_in=False) as client:
-        await log_in(client, "wrong password")
-        tokens = (await log_in(client)).json()
-        await client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
-        await client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+    await log_in(anonymous, "wrong password")
+    tokens = (await log_in(anonymous)).json()
+    await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+    await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
 
     logged = capsys.readouterr().out
     for action in ("login_failed", "login", "refresh_token_reused"):

@@ -9,7 +9,7 @@ from tests.fuzzing import KINDS, fuzz
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
-def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, anyio_backend: str) -> None:
+def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
     """Who has not signed in is told so, and nothing else."""
     fuzz(request, server.url, {}, kind)
 
@@ -17,7 +17,7 @@ def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, any
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_administrator(
-    server: Server, admin: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: str
+    server: Server, admin: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: object
 ) -> None:
     """Who may do everything finds nothing that breaks."""
     fuzz(request, server.url, admin.headers, kind)

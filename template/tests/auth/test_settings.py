@@ -2,9 +2,10 @@
 
 import pytest
 
+from app import auth
 from app.auth.settings import LOCAL_KEY, AuthSettings
+from app.core.application import new_app
 from app.core.settings import SettingsError
-from app.main import create_app
 
 GOOD = "YSBrZXkgb2YgdGhpcnR5LXR3byBvciBtb3JlIGJ5dGVzIGZvciB0ZXN0cw"
 
@@ -51,4 +52,4 @@ def test_deployed_needs_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAIL_URL")
 
     with pytest.raises(SettingsError, match="MAIL_URL: set it"):
-        create_app()
+        auth.install(new_app())

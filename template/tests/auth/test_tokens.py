@@ -19,7 +19,7 @@ from app.auth.settings import AuthSettings
 from app.auth.state import Auth, make_auth
 from app.auth.tokens import InvalidToken
 from app.main import create_app
-from tests.auth.fixtures import AUTH, Person
+from tests.auth.fixtures import AUTH, Configure, Person
 from tests.support import running
 
 NOTES = "/api/v1/notes"
@@ -204,12 +204,11 @@ def test_rotation_logs_nobody_out(algorithm: str, monkeypatch: pytest.MonkeyPatc
         new.tokens.verify(token)
 
 
-async def test_key_set(algorithm: str, app: FastAPI) -> None:
+async def test_key_set(algorithm: str, anonymous: AsyncClient, configure: Configure) -> None:
     """Others verify tokens by public keys; a shared secret is never published."""
-    signed = create_app()
-    async with running(signed, signed_in=False) as client:
-        published = (await client.get("/.well-known/jwks.json")).json()
-        token = Auth.of(signed).tokens.make("ada", "notes:read", uuid4())
+    app = configure()
+    published = (await anonymous.get("/.well-known/jwks.json")).json()
+    token = Auth.of(app).tokens.make("ada", "notes:read", uuid4())
 
     assert '"d"' not in json.dumps(published)
     assert '"k"' not in json.dumps(published)
@@ -219,18 +218,15 @@ async def test_key_set(algorithm: str, app: FastAPI) -> None:
         assert jwt.decode(token, KeySet.import_key_set(published), ["Ed25519"]).claims["sub"] == "ada"
 
 
-async def test_public_key_is_no_shared_secret(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_public_key_is_no_shared_secret(anonymous: AsyncClient, configure: Configure) -> None:
     """With Ed25519, a token that is signed by HMAC with the published key is worth nothing (algorithm confusion)."""
-    monkeypatch.setenv("AUTH_ALGORITHM", "Ed25519")
-    confused = create_app()
-    (key,) = Auth.of(confused).ring.keys
+    (key,) = Auth.of(configure(ALGORITHM="Ed25519")).ring.keys
     assert isinstance(key, OKPKey)
     raw = urlsafe_b64decode(str(key.as_dict(private=False)["x"]) + "==")
     content = f"{encoded({'alg': 'HS256', 'kid': key.kid, 'typ': 'at+jwt'})}.{encoded(claims())}"
-    async with running(confused, signed_in=False) as client:
-        for secret in (raw, key.as_pem(private=False), json.dumps(key.as_dict(private=False)).encode()):
-            signature = urlsafe_b64encode(hmac.digest(secret, content.encode(), "sha256")).decode().rstrip("=")
-            assert await status(client, f"{content}.{signature}") == 401
+    for secret in (raw, key.as_pem(private=False), json.dumps(key.as_dict(private=False)).encode()):
+        signature = urlsafe_b64encode(hmac.digest(secret, content.encode(), "sha256")).decode().rstrip("=")
+        assert await status(anonymous, f"{content}.{signature}") == 401
 
 
 def test_ring_names_keys_by_thumbprint() -> None:

@@ -84,7 +84,9 @@ async def test_limiting_what_an_account_may_do(anonymous: AsyncClient, admin: Pe
     assert refreshed.status_code == 400
     assert tokens["scope"] == "notes:read"
     assert lifted.json()["scopes"] is None
-    assert later["scope"] == "notes:read notes:write"
+    granted = set(later["scope"].split())
+    assert {"notes:read", "notes:write"} <= granted
+    assert "admin" not in granted
 
 
 async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
@@ -96,14 +98,14 @@ async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person
     assert (await anonymous.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_scope"
 
 
-@pytest.mark.parametrize("scopes", [["everything"], ["admin"], ["notes:read", ""], ["a b"], "notes:read"])
-async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, ada: Person, scopes: object) -> None:
+async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
     """Scopes that do not exist are refused, and administrators are made by `is_admin` alone."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
 
-    answer = await anonymous.patch(url, json={"scopes": scopes}, headers=admin.headers)
+    for scopes in (["everything"], ["admin"], ["notes:read", ""], ["a b"], "notes:read"):
+        answer = await anonymous.patch(url, json={"scopes": scopes}, headers=admin.headers)
+        assert answer.status_code in {400, 422}, scopes
 
-    assert answer.status_code in {400, 422}
     assert (await anonymous.get(url, headers=admin.headers)).json()["scopes"] is None
 
 
@@ -126,9 +128,9 @@ async def test_unknown_account(anonymous: AsyncClient, admin: Person) -> None:
     assert (await anonymous.patch(url, json={}, headers=admin.headers)).status_code == 404
 
 
-@pytest.mark.parametrize("body", [{"is_active": None}, {"email": "x@example.com"}, {"password_hash": "x"}])
-async def test_what_cannot_be_changed(anonymous: AsyncClient, admin: Person, body: dict[str, object]) -> None:
+async def test_what_cannot_be_changed(anonymous: AsyncClient, admin: Person) -> None:
     """Administrators open and close accounts; they do not become other people."""
     url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
 
-    assert (await anonymous.patch(url, json=body, headers=admin.headers)).status_code == 422
+    for body in ({"is_active": None}, {"email": "x@example.com"}, {"password_hash": "x"}):
+        assert (await anonymous.patch(url, json=body, headers=admin.headers)).status_code == 422, body

@@ -43,12 +43,28 @@ class Calls:
             client_id=self._settings.client_id,
             client_secret=self._settings.client_secret.get_secret_value() or None,
             token_endpoint_auth_method=auth_method,
-            scope=self._settings.scopes,
             redirect_uri=self._redirect_url,
-            code_challenge_method="S256",
             verify=tls,
             timeout=self._settings.timeout,
             follow_redirects=False,
+        )
+
+    def authorization_url(self, endpoint: str, *, state: str, nonce: str, verifier: str) -> str:
+        """Return where a browser asks for a code (OpenID Connect Core 1.0, 3.1.2.1) that the verifier belongs to."""
+        # No client: one would be opened and closed for each person without a single call.
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+        return prepare_grant_uri(
+            endpoint,
+            client_id=self._settings.client_id,
+            response_type="code",
+            redirect_uri=self._redirect_url,
+            scope=self._settings.scopes,
+            state=state,
+            nonce=nonce,
+            code_challenge=create_s256_code_challenge(verifier),
+            code_challenge_method="S256",
         )
 
     async def get(self, what: str, url: str, token: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
-from app.auth.dependencies import AuthDep, LoginsDep
+from app.auth.dependencies import make_logins
 from app.auth.oidc.service import SignInService
 from app.auth.oidc.state import Oidc
-from app.core.database import SessionDep
+from app.auth.state import Auth
+from app.core.database import Session, SessionDep
 
 
 async def get_oidc(request: Request) -> Oidc:
@@ -15,9 +16,16 @@ async def get_oidc(request: Request) -> Oidc:
     return request.app.state.oidc
 
 
-async def get_sign_ins(session: SessionDep, auth: AuthDep, logins: LoginsDep) -> SignInService:
+def make_sign_ins(app: FastAPI, session: Session) -> SignInService:
+    """Return the rules of signing in, within a transaction."""
+    auth: Auth = app.state.auth
+    logins = make_logins(app, session)
+    return SignInService(session, settings=auth.settings, audit=auth.audit, jobs=app.state.jobs, logins=logins)
+
+
+async def get_sign_ins(session: SessionDep, request: Request) -> SignInService:
     """Return the rules of signing in."""
-    return SignInService(session, settings=auth.settings, audit=auth.audit, logins=logins)
+    return make_sign_ins(request.app, session)
 
 
 OidcDep = Annotated[Oidc, Depends(get_oidc)]

@@ -45,14 +45,9 @@ class Provider:
             ProviderFault: it does not make sense.
         """
         metadata = await self._metadata.get()
-        async with await self._calls.client() as client:
-            url, _ = client.create_authorization_url(
-                metadata.authorization_endpoint,
-                state=attempt.state,
-                code_verifier=attempt.verifier,
-                nonce=attempt.nonce,
-            )
-        return url
+        return self._calls.authorization_url(
+            metadata.authorization_endpoint, state=attempt.state, nonce=attempt.nonce, verifier=attempt.verifier
+        )
 
     async def identify(self, code: str, attempt: Attempt, answering: str | None) -> Person:
         """Exchange a code for who somebody is; `answering` is the issuer that the answer names (RFC 9207).

@@ -5,6 +5,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 
+from app.auth import mails
 from app.auth.audit import Audit
 from app.auth.digests import digest, new_token
 from app.auth.logins import LoginService
@@ -16,8 +17,9 @@ from app.auth.problems import RegistrationClosed
 from app.auth.repository import UserRepository
 from app.auth.schemas import Token
 from app.auth.settings import AuthSettings
-from app.core import clock
+from app.core import clock, mail
 from app.core.database import Session
+from app.core.jobs import Jobs
 
 CODE_LIFETIME = timedelta(seconds=60)
 
@@ -25,12 +27,16 @@ CODE_LIFETIME = timedelta(seconds=60)
 class SignInService:
     """Finds or makes accounts of people whom the provider knows."""
 
-    def __init__(self, session: Session, *, settings: AuthSettings, audit: Audit, logins: LoginService) -> None:
+    def __init__(
+        self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs, logins: LoginService
+    ) -> None:
+        self._session = session
         self._users = UserRepository(session)
         self._identities = IdentityRepository(session)
         self._codes = SignInCodeRepository(session)
         self._settings = settings
         self._audit = audit
+        self._jobs = jobs
         self._logins = logins
 
     async def admit(self, person: Person, challenge: str) -> str:
@@ -76,7 +82,8 @@ class SignInService:
         if person.email is None:
             # Whether there is such an account makes no difference, so that nobody learns it.
             raise AddressNotVouchedFor("The provider does not confirm an e-mail address of yours.")
-        user = await self._users.by_email(person.email) or await self._create(person.email)
+        known = await self._users.by_email(person.email)
+        user = known or await self._create(person.email)
         if user.verified_at is None:
             # Whoever registered it with a password would share it from now on, and may not be who this is.
             self._audit.attempt("oidc_refused", person.email, reason="not confirmed")
@@ -91,6 +98,10 @@ class SignInService:
             return user
         if await self._identities.add(identity):
             self._audit.event("oidc_linked", subject=user.subject, issuer=person.issuer)
+            if known:
+                # A new way into somebody's account is told to its owner (NIST SP 800-63B-4, 4.6).
+                told = mails.compose("linked", user.email, public_url=str(self._settings.public_url))
+                await mail.enqueue(self._jobs, self._session, told)
             return user
         # The same person came twice at the same moment, and the other request was first.
         return await self._identities.owner(person.issuer, person.subject) or user

@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
-from app.auth.oidc.settings import OidcSettings
-from app.auth.oidc.state import make_oidc
 from app.main import create_app
-from tests.auth.oidc.support import go_through
-from tests.support import calling
+from tests.auth.oidc.support import CHALLENGE, CLIENT_SECRET, believe, go_through
+from tests.support import Outbox, calling
 
 if TYPE_CHECKING:
     from tests.auth.oidc.provider import LoopbackProvider
@@ -51,7 +50,8 @@ async def loopback() -> "AsyncIterator[LoopbackProvider]":
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RSABinding, "import_private_key", staticmethod(_checked_once(RSABinding.import_private_key)))
-        async with AsyncClient() as people:
+        # It speaks plain HTTP: loading certificates would take longer than most tests.
+        async with AsyncClient(verify=False) as people:
             provider = LoopbackProvider(people)
             provider.start()
             await people.get(f"{provider.url}/jwks")
@@ -70,22 +70,36 @@ def provider(loopback: "LoopbackProvider") -> "Iterator[LoopbackProvider]":
 
 @pytest.fixture(scope="session")
 async def believing_app(environment: None, loopback: "LoopbackProvider") -> AsyncIterator[FastAPI]:
-    """Return an application that believes the provider."""
+    """Return an application that believes the provider, and has seen what it publishes while it was without fault."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTH_OIDC_ISSUER", loopback.url)
         patch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
-        patch.setenv("AUTH_OIDC_CLIENT_SECRET", "a secret of the tests")
+        patch.setenv("AUTH_OIDC_CLIENT_SECRET", CLIENT_SECRET)
         app = create_app()
     async with app.router.lifespan_context(app):
+        oidc = app.state.oidc
+        attempt = oidc.attempts.begin(CHALLENGE)
+        back = await loopback.authorize(await oidc.provider.authorization_url(attempt), "ada-there")
+        await oidc.provider.identify(parse_qs(urlsplit(back).query)["code"][0], attempt, None)
         yield app
 
 
 @pytest.fixture
-def oidc_app(app: FastAPI, believing_app: FastAPI, provider: "LoopbackProvider") -> FastAPI:
-    """Return an application that believes the provider, and remembers nothing of it yet; `app` empties its database."""
-    settings = OidcSettings(issuer=provider.url, client_id="harbour", client_secret="a secret of the tests")
-    believing_app.state.oidc = make_oidc(settings, believing_app.state.auth.settings)
-    return believing_app
+async def oidc_app(
+    app: FastAPI, believing_app: FastAPI, provider: "LoopbackProvider", outbox: Outbox
+) -> AsyncIterator[FastAPI]:
+    """Return that application, for one test; `app` empties its database."""
+    oidc = believing_app.state.oidc
+    believing_app.state.mailer = outbox
+    yield believing_app
+    await believing_app.state.jobs.drain()
+    believing_app.state.oidc = oidc
+
+
+@pytest.fixture
+def nothing_known(oidc_app: FastAPI, provider: "LoopbackProvider") -> None:
+    """Let the application ask again for what the provider publishes: for tests in which that is another."""
+    believe(oidc_app, provider.url, client_secret=CLIENT_SECRET)
 
 
 @pytest.fixture

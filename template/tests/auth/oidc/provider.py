@@ -6,7 +6,6 @@ answers, and making ID tokens of its key that it would never make.
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
@@ -23,7 +22,7 @@ from werkzeug.test import run_wsgi_app
 from app.auth.oidc.service import s256
 
 Change = Callable[[Any], Any]
-"""Turns the JSON that the provider would answer into another answer."""
+"""Turns the JSON that the provider would answer into other JSON."""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -40,14 +39,19 @@ class LoopbackProvider:
         self._app.before_request(self._hold_storage)
         self._storage: Any = None
         self._server = make_server("localhost", 0, self._serve, threaded=True, request_handler=_Quiet)
+        self._mended = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://localhost:{self._server.server_port}"
         self._challenges: dict[str, str] = {}
+        self._keys: list[Any] = []
         self.changes: dict[str, Change] = {}
         """By path: what to make of an answer."""
+        self.answers: dict[str, object] = {}
+        """By path: what is answered whatever was asked for: bytes, an error's status, or something to write as JSON."""
         self.calls: list[str] = []
         """The paths that were asked for."""
-        self.delay = 0.0
+        self.delay = self.pause = 0.0
+        """Seconds before an answer, and between two bytes of one that is in `answers`."""
         self.authenticated = ""
         """How the last client proved who it is."""
 
@@ -64,16 +68,24 @@ class LoopbackProvider:
     def mend(self) -> None:
         """Be without fault again."""
         self.changes.clear()
+        self.answers.clear()
         self.calls.clear()
-        self.delay = 0.0
+        self.delay = self.pause = 0.0
+        # Whoever is kept waiting is no longer.
+        self._mended.set()
+        self._mended = threading.Event()
+        if self._keys:
+            self._storage.jwk = self._keys[0]
 
     def knows(self, sub: str, **claims: object) -> None:
         """Know somebody."""
         self._storage.store_user(User(sub=sub, claims=claims))
 
     def rotate(self) -> None:
-        """Sign with a new key, and publish that one alone."""
-        self._storage.jwk = type(self._storage.jwk).generate_key(is_private=True)
+        """Sign with another key, and publish that one alone: there are two, which take turns."""
+        if not self._keys:
+            self._keys = [self._storage.jwk, type(self._storage.jwk).generate_key(is_private=True)]
+        self._storage.jwk = self._keys[self._storage.jwk is self._keys[0]]
 
     @property
     def key(self) -> jwk.RSAKey:
@@ -102,33 +114,41 @@ class LoopbackProvider:
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
+        sent = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(sent)
         self.calls.append(path)
-        time.sleep(self.delay)
-        if path == "/oauth2/token" and not self._proven(environ):
-            body: bytes = json.dumps({"error": "invalid_grant", "error_description": "wrong verifier"}).encode()
-            start_response("400 Bad Request", [("Content-Type", "application/json")])
-            return [body]
+        self._mended.wait(self.delay)
+        if path in self.answers:
+            return self._answer(self.answers[path], start_response)
+        if path == "/oauth2/token" and not self._proven(environ, sent):
+            refusal = {"error": "invalid_grant", "error_description": "wrong verifier"}
+            return self._answer(refusal, start_response, HTTPStatus.BAD_REQUEST)
         answer, status, headers = run_wsgi_app(self._app, environ)
         body = b"".join(answer)
         if path == "/oauth2/authorize" and "Location" in headers:
             code = parse_qs(urlsplit(headers["Location"]).query).get("code", [""])[0]
             self._challenges[code] = parse_qs(environ["QUERY_STRING"])["code_challenge"][0]
         if change := self.changes.get(path):
-            changed = change(json.loads(body))
-            if isinstance(changed, HTTPStatus):
-                status = f"{int(changed)} {changed.phrase}"
-                headers["Location"] = f"{self.url}/elsewhere"
-                body = b'{"error": "temporarily_unavailable"}'
-            else:
-                body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+            body = json.dumps(change(json.loads(body))).encode()
             headers["Content-Length"] = str(len(body))
         start_response(status, list(headers.items()))
         return [body]
 
-    def _proven(self, environ: dict[str, Any]) -> bool:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = BytesIO(body)
-        form = parse_qs(body.decode())
+    def _answer(self, answer: object, start_response: Any, status: HTTPStatus = HTTPStatus.OK) -> Iterable[bytes]:
+        if isinstance(answer, HTTPStatus):
+            answer, status = {"error": "temporarily_unavailable"}, answer
+        headers = [("Content-Type", "application/json"), ("Location", f"{self.url}/elsewhere")]
+        start_response(f"{int(status)} {status.phrase}", headers)
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return self._drip(body) if self.pause else [body]
+
+    def _drip(self, body: bytes) -> Iterable[bytes]:
+        for byte in body:
+            yield bytes([byte])
+            self._mended.wait(self.pause)
+
+    def _proven(self, environ: dict[str, Any], sent: bytes) -> bool:
+        form = parse_qs(sent.decode())
         basic = "client_secret_basic" if environ.get("HTTP_AUTHORIZATION", "").startswith("Basic ") else "none"
         self.authenticated = "client_secret_post" if "client_secret" in form else basic
         challenge = self._challenges.get(form["code"][0])

@@ -1,5 +1,6 @@
 """What comes back from the provider by way of a browser: believed from the browser that asked for it, once."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -7,19 +8,34 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from app.auth.models import SignInCode, User
 from app.auth.oidc import attempts
-from app.auth.oidc.settings import OidcSettings
-from app.auth.oidc.state import make_oidc
 from app.core import clock
 from tests.auth.oidc.conftest import SignIn
-from tests.auth.oidc.support import CHALLENGE, OIDC, VERIFIER, begin, code_of, exchange
+from tests.auth.oidc.support import (
+    CHALLENGE,
+    OIDC,
+    TOKEN,
+    VERIFIER,
+    admit,
+    begin,
+    code_of,
+    count,
+    exchange,
+    log_in,
+    state_of,
+)
 from tests.support import calling
 
 if TYPE_CHECKING:
     from tests.auth.oidc.provider import LoopbackProvider
+
+
+async def answer_of(browser: AsyncClient) -> str:
+    """Begin to sign in, and return an answer that fits: for tests in which nobody gets to ask whether its code does."""
+    return f"{OIDC}/callback?code=made-up&state={state_of((await log_in(browser)).headers['Location'])}"
 
 
 async def assert_failed(browser: AsyncClient, url: str) -> None:
@@ -33,7 +49,7 @@ async def assert_failed(browser: AsyncClient, url: str) -> None:
 
 async def test_request_to_the_provider(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Authorization code flow, with everything that protects it, and nothing secret in the address."""
-    begun = await browser.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})
+    begun = await log_in(browser)
 
     location = urlsplit(begun.headers["Location"])
     asked = {name: values[0] for name, values in parse_qs(location.query).items()}
@@ -45,33 +61,32 @@ async def test_request_to_the_provider(browser: AsyncClient, provider: "Loopback
     assert asked["code_challenge"] != CHALLENGE
     assert min(len(asked[name]) for name in ("state", "nonce", "code_challenge")) >= 43
     assert begun.headers["Cache-Control"] == "no-store"
-    again = await browser.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})
+    again = await log_in(browser)
     other = parse_qs(urlsplit(again.headers["Location"]).query)
     assert all(other[name][0] != asked[name] for name in ("state", "nonce", "code_challenge"))
 
 
 async def test_cookie(browser: AsyncClient) -> None:
     """No script reads the attempt, no other site sends it, and nobody reads what is in it."""
-    begun = await browser.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})
+    begun = await log_in(browser)
 
     cookie = begun.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Max-Age=600" in cookie
-    state = parse_qs(urlsplit(begun.headers["Location"]).query)["state"][0]
+    state = state_of(begun.headers["Location"])
     assert state not in cookie
     assert CHALLENGE not in cookie
 
 
 async def test_deployed_cookie(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Elsewhere than on a developer's machine it travels by https alone, and no subdomain can plant one."""
-    oidc = oidc_app.state.oidc
-    oidc_app.state.oidc = type(oidc)(provider=oidc.provider, attempts=oidc.attempts, secure=True)
+    oidc_app.state.oidc = replace(oidc_app.state.oidc, secure=True)
     async with calling(oidc_app) as client:
         client.base_url = "https://test"
         back = await begin(client, provider)
         name = next(iter(client.cookies))
-        cookie = (await client.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})).headers["Set-Cookie"]
+        cookie = (await log_in(client)).headers["Set-Cookie"]
         assert name == "__Host-oidc"
         assert "Secure" in cookie
         assert "Path=/;" in cookie
@@ -89,9 +104,10 @@ async def assert_failed_with(client: AsyncClient, back: str) -> None:
 @pytest.mark.parametrize("state", ["", "another", "x" * 43])
 async def test_wrong_state(browser: AsyncClient, provider: "LoopbackProvider", state: str) -> None:
     """An answer with another state belongs to somebody else's attempt."""
-    code = parse_qs(urlsplit(await begin(browser, provider)).query)["code"][0]
+    await log_in(browser)
 
-    await assert_failed(browser, f"{OIDC}/callback?code={code}&state={state}")
+    await assert_failed(browser, f"{OIDC}/callback?code=made-up&state={state}")
+    assert TOKEN not in provider.calls
 
 
 async def test_another_browser(
@@ -102,45 +118,43 @@ async def test_another_browser(
 
     async with calling(oidc_app) as victim:
         await assert_failed(victim, back)
-        await begin(victim, provider)
+        await log_in(victim)
         await assert_failed(victim, back)
+    assert TOKEN not in provider.calls
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c.d.e", "\u00e9"])
 async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider", cookie: str) -> None:
     """What we have not sealed says nothing."""
-    back = await begin(browser, provider)
+    back = await answer_of(browser)
     browser.cookies.clear()
 
     answer = await browser.get(back, headers={b"Cookie": f"oidc={cookie}".encode()})
 
     assert answer.status_code == 400
+    assert TOKEN not in provider.calls
 
 
 async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Keys may rotate while somebody signs in; with all keys replaced, the attempt is over."""
-    back = await begin(browser, provider)
+    back = await answer_of(browser)
     old = oidc_app.state.auth.settings.keys[0].get_secret_value()
     new = "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCBubyBzZWNyZXQgZWl0aGVy"
     sealed = browser.cookies["oidc"]
-    state = parse_qs(urlsplit(back).query)["state"][0]
+    state = state_of(back)
 
     assert attempts.Attempts([new, old]).open(sealed, state).state == state
-    oidc_app.state.oidc = make_oidc_with(oidc_app, provider.url, attempts.Attempts([new]))
+    oidc_app.state.oidc = replace(oidc_app.state.oidc, attempts=attempts.Attempts([new]))
     await assert_failed(browser, back)
-
-
-def make_oidc_with(app: FastAPI, issuer: str, kept: attempts.Attempts) -> object:
-    """Return what an application keeps, with other attempts."""
-    made = make_oidc(OidcSettings(issuer=issuer, client_id="harbour"), app.state.auth.settings)
-    return type(made)(provider=made.provider, attempts=kept, secure=False)
+    assert TOKEN not in provider.calls
 
 
 async def test_late_answer(browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt ends after ten minutes, whatever the browser does with its cookie."""
     monkeypatch.setattr(attempts, "LIFETIME", -1)
 
-    await assert_failed(browser, await begin(browser, provider))
+    await assert_failed(browser, await answer_of(browser))
+    assert TOKEN not in provider.calls
 
 
 async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
@@ -158,16 +172,16 @@ async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider
 
 async def test_made_up_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """A code that the provider did not make opens nothing."""
-    state = parse_qs(urlsplit(await begin(browser, provider)).query)["state"][0]
+    await assert_failed(browser, await answer_of(browser))
 
-    await assert_failed(browser, f"{OIDC}/callback?code=made-up&state={state}")
+    assert TOKEN in provider.calls
 
 
 async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """A code stolen from another browser is worth nothing in one's own: the verifier does not fit (PKCE)."""
     stolen = parse_qs(urlsplit(await begin(browser, provider)).query)["code"][0]
     async with calling(oidc_app) as thief:
-        state = parse_qs(urlsplit(await begin(thief, provider)).query)["state"][0]
+        state = state_of((await log_in(thief)).headers["Location"])
 
         await assert_failed(thief, f"{OIDC}/callback?code={stolen}&state={state}")
 
@@ -175,20 +189,22 @@ async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: 
 @pytest.mark.parametrize("query", ["error=access_denied", "error=x&code=y", "", "code="])
 async def test_refusal(browser: AsyncClient, provider: "LoopbackProvider", query: str) -> None:
     """Who declines at the provider is not signed in."""
-    state = parse_qs(urlsplit(await begin(browser, provider)).query)["state"][0]
+    state = state_of((await log_in(browser)).headers["Location"])
 
     await assert_failed(browser, f"{OIDC}/callback?state={state}&{query}")
+    assert TOKEN not in provider.calls
 
 
 async def test_another_issuer_answers(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """An answer that names another provider was mixed up with ours (RFC 9207); our own name is right."""
-    ours = await begin(browser, provider)
-    answer = await browser.get(f"{ours}&iss=https://evil.example")
+    answer = await browser.get(f"{await answer_of(browser)}&iss=https://evil.example")
     assert answer.status_code == 502
+    assert TOKEN not in provider.calls
 
     assert (await browser.get(f"{await begin(browser, provider)}&iss={provider.url}")).status_code == 303
 
 
+@pytest.mark.usefixtures("nothing_known")
 async def test_issuer_that_is_promised(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Where the provider says that it names itself, an answer without a name is not its."""
     provider.changes["/.well-known/openid-configuration"] = lambda said: {
@@ -196,7 +212,8 @@ async def test_issuer_that_is_promised(browser: AsyncClient, provider: "Loopback
         "authorization_response_iss_parameter_supported": True,
     }
 
-    assert (await browser.get(await begin(browser, provider))).status_code == 502
+    assert (await browser.get(await answer_of(browser))).status_code == 502
+    assert TOKEN not in provider.calls
     assert (await browser.get(f"{await begin(browser, provider)}&iss={provider.url}")).status_code == 303
 
 
@@ -234,32 +251,32 @@ async def test_challenge_is_needed(browser: AsyncClient, challenge: str | None) 
     assert (await browser.get(f"{OIDC}/login", params=params)).status_code == 422
 
 
-async def test_code_is_good_once(browser: AsyncClient, sign_in: SignIn) -> None:
+async def test_code_is_good_once(oidc_app: FastAPI, browser: AsyncClient) -> None:
     """A code becomes tokens once."""
-    answer = await sign_in()
+    code = await admit(oidc_app)
 
-    assert (await exchange(browser, answer)).headers["Cache-Control"] == "no-store"
-    again = await exchange(browser, answer)
+    assert (await exchange(browser, code)).headers["Cache-Control"] == "no-store"
+    again = await exchange(browser, code)
     assert again.status_code == 400
     assert again.json()["error"] == "invalid_grant"
 
 
-async def test_stolen_code(browser: AsyncClient, sign_in: SignIn) -> None:
+async def test_stolen_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
     """Without the verifier a code is worth nothing, and after a wrong one nothing at all."""
-    answer = await sign_in()
+    code = await admit(oidc_app)
 
-    stolen = await exchange(browser, answer, code_verifier="x" * 43)
+    stolen = await exchange(browser, code, code_verifier="x" * 43)
     assert stolen.json()["type"] == "urn:problem:invalid-sign-in-code"
-    assert (await exchange(browser, answer, code_verifier=VERIFIER)).status_code == 400
+    assert (await exchange(browser, code, code_verifier=VERIFIER)).status_code == 400
 
 
-async def test_old_code(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn) -> None:
+async def test_old_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
     """A code is good for a minute; what nobody exchanged is purged."""
-    answer = await sign_in()
+    code = await admit(oidc_app)
     async with oidc_app.state.database.transaction() as session:
         await session.execute(update(SignInCode).values(expires_at=clock.now() - timedelta(seconds=1)))
 
-    assert (await exchange(browser, answer)).status_code == 400
+    assert (await exchange(browser, code)).status_code == 400
     assert (await oidc_app.state.purges.run(oidc_app.state.database))["auth sign-in codes"] == 1
 
 
@@ -269,14 +286,14 @@ async def test_code_is_stored_hashed(oidc_app: FastAPI, sign_in: SignIn) -> None
 
     async with oidc_app.state.database.transaction() as session:
         stored = (await session.scalars(select(SignInCode))).one()
-        assert (await session.scalars(select(func.count()).select_from(User))).one() == 1
+    assert await count(oidc_app, User) == 1
     assert code.encode() not in stored.digest
     assert stored.challenge == CHALLENGE
 
 
-async def test_refresh_token_in_a_cookie(browser: AsyncClient, sign_in: SignIn) -> None:
+async def test_refresh_token_in_a_cookie(oidc_app: FastAPI, browser: AsyncClient) -> None:
     """A page may have the refresh token where no script reads it; other sites' pages may not."""
-    body = {"code": code_of(await sign_in()), "code_verifier": VERIFIER}
+    body = {"code": await admit(oidc_app), "code_verifier": VERIFIER}
     headers = {"X-Requested-With": "test", "Origin": "https://evil.example"}
     refused = await browser.post("/api/v1/auth/browser/oidc", json=body, headers=headers)
     answer = await browser.post("/api/v1/auth/browser/oidc", json=body, headers={"X-Requested-With": "test"})
