@@ -1,0 +1,100 @@
+"""The URLs that say where Redis is.
+
+    redis://user:password@host:6379/0                   one server
+    unix:///run/redis.sock?db=0                         one server on this machine
+    redis+sentinel://user:password@a:26379,b:26379/service/0?sentinel_password=...
+    redis+cluster://user:password@a:6379,b:6379
+
+With `rediss` instead of `redis`, connections use TLS; `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` in the query name
+files. Characters such as @ and / in a password are percent-encoded.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+EXAMPLE = "redis://user:password@host:6379/0"
+Kind = Literal["single", "unix", "sentinel", "cluster"]
+_FORMS: dict[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
+_PORTS = {"single": 6379, "cluster": 6379, "sentinel": 26379}
+_OPTIONS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db", "sentinel_username", "sentinel_password"}
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where Redis is; nothing of it belongs into a log but `str()`."""
+
+    kind: Kind
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    service: str = ""
+    db: int = 0
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    options: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "Place":
+        """Read a URL.
+
+        Raises:
+            ValueError: it is not one of the forms above; the message repeats nothing of it, since it may be secret.
+        """
+        parts = urlsplit(url)
+        scheme, _, kind = parts.scheme.partition("+")
+        options = dict(parse_qsl(parts.query))
+        if unknown := options.keys() - _OPTIONS:
+            raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
+        login, _, hosts = parts.netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        who, secret = unquote(username) or None, unquote(password) or None
+        if scheme == "unix" and not kind and parts.path:
+            return cls("unix", path=parts.path, db=_number(options.get("db")), username=who, password=secret)
+        form = _FORMS.get(kind)
+        if scheme not in {"redis", "rediss"} or form is None or not hosts:
+            raise ValueError(f"this is no URL of a Redis; write {EXAMPLE}")
+        service, db = "", parts.path.strip("/")
+        if form == "sentinel":
+            service, _, db = db.partition("/")
+            if not service:
+                raise ValueError("name the service that the sentinels watch: redis+sentinel://host:26379/service")
+        number = _number(db or options.get("db"))
+        if form == "cluster" and number:
+            raise ValueError("a cluster has no databases; leave the number out")
+        addresses = tuple(_address(host, _PORTS[form]) for host in hosts.split(","))
+        if form == "single" and len(addresses) > 1:
+            raise ValueError("several hosts need +sentinel or +cluster after the scheme")
+        tls = scheme == "rediss"
+        return cls(form, addresses, "", service, number, tls, who, secret, options)
+
+    @property
+    def local(self) -> bool:
+        """Whether nothing leaves this machine."""
+        return all(host in _LOCAL for host, _ in self.hosts)
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the server learns who we are."""
+        return bool(self.password or "ssl_certfile" in self.options)
+
+    def __str__(self) -> str:
+        """Return the place without anything secret."""
+        hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
+        return f"{self.kind} {hosts or self.path} {self.service}".rstrip()
+
+
+def _number(text: str | None) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("the database is a number, such as /0 at the end")
+    return int(text)
+
+
+def _address(text: str, default: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(f"a host has no name; write {EXAMPLE}")
+    return parts.hostname, parts.port or default
