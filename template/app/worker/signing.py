@@ -1,0 +1,41 @@
+"""Messages that only who has the key can write: JSON with an HMAC (RFC 2104) in front."""
+
+import hmac
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from kombu.serialization import dumps, registry
+
+NAME = "signed-json"
+CONTENT_TYPE = "application/x-signed-json"
+
+
+class NotSigned(Exception):
+    """The message was not signed with a key of ours."""
+
+
+def register(keys: Sequence[str]) -> None:
+    """Let messages be signed with the first key, and verified with any."""
+    secrets = [key.encode() for key in keys]
+
+    def encode(body: Any) -> str:
+        _, _, text = dumps(body, serializer="json")
+        return f"{_sign(secrets[0], text)}.{text}"
+
+    def decode(message: Any) -> Any:
+        signature, _, text = _text(message).partition(".")
+        # Each key, and all of each signature: the time it takes tells nothing.
+        if not any([hmac.compare_digest(signature, _sign(secret, text)) for secret in secrets]):  # noqa: C419
+            raise NotSigned
+        return json.loads(text)
+
+    registry.register(NAME, encode, decode, content_type=CONTENT_TYPE, content_encoding="utf-8")
+
+
+def _sign(secret: bytes, text: str) -> str:
+    return hmac.digest(secret, text.encode(), "sha256").hex()
+
+
+def _text(message: Any) -> str:
+    return message if isinstance(message, str) else bytes(message).decode()
