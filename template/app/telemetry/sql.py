@@ -1,0 +1,57 @@
+"""Statements of the database as spans and durations.
+
+OpenTelemetry's own instrumentation takes no SQLAlchemy of this age, and puts the text of errors, with people's data in
+it, into spans.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.observing import Call, Operation
+
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+\"?(\w+)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)
+def described(system: str, statement: str) -> Operation:
+    """Return what calls of a statement have in common; its span is named like `SELECT notes`."""
+    words = statement.split(None, 1)
+    operation = words[0].upper() if words else "EXECUTE"
+    table = _TABLE.search(statement)
+    name = f"{operation} {table[1]}" if table else operation
+    return Operation(system, operation, name=name, query=statement)
+
+
+def watch(engine: AsyncEngine) -> None:
+    """See each statement and commit of an engine.
+
+    Its dialect is asked to do them. SQLAlchemy's events would cost more, and none tells when a commit has ended, which is
+    what waits for the disk.
+    """
+    dialect = engine.sync_engine.dialect
+    system = dialect.name
+
+    def seen(execute: Callable[..., None]) -> Callable[..., None]:
+        def timed(cursor: Any, statement: str, *arguments: Any) -> None:
+            call = Call(described(system, statement))
+            try:
+                execute(cursor, statement, *arguments)
+            except BaseException as error:
+                call.end(error)
+                raise
+            call.end()
+
+        return timed
+
+    def commit(connection: Any, do: Callable[[Any], None] = dialect.do_commit) -> None:
+        with Call(committing):
+            do(connection)
+
+    committing = Operation(system, "COMMIT")
+    dialect.do_commit = commit  # ty: ignore[invalid-assignment]
+    for name in ("do_execute", "do_executemany", "do_execute_no_params"):
+        setattr(dialect, name, seen(getattr(dialect, name)))

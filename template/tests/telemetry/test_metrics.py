@@ -1,0 +1,154 @@
+"""Metrics, as a collector gets them."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from opentelemetry.metrics import NoOpMeter
+
+from app.core.readings import Gauge, Readings
+from app.telemetry import readings as telemetry
+from app.telemetry.providers import providers
+from app.telemetry.readings import resident
+from app.telemetry.settings import TelemetrySettings
+from tests.telemetry.receiver import Receiver, attributes, points
+from tests.telemetry.support import Trace, flushed
+
+NOTES = "/api/v1/notes"
+IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|@|/api/v1/\S*[0-9]{2}")
+"""What is different for each row, person or request."""
+
+
+async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Receiver) -> None:
+    """Rate, errors and duration of each route, however many notes there are; the trace of one of them is an example."""
+    trace = Trace()
+    for _ in range(3):
+        note = (await client.post(NOTES, json={"title": "Ahoy"})).json()
+        await client.get(f"{NOTES}/{note['id']}", headers=trace.headers)
+    metric = (await flushed(receiver)).metrics()["http.server.request.duration"]
+
+    (point,) = [
+        point
+        for point in points(metric)
+        if attributes(point.attributes).get("http.route") == f"{NOTES}/{{note_id}}"
+        and attributes(point.attributes)["http.response.status_code"] == 200
+        and attributes(point.attributes)["http.request.method"] == "GET"
+    ]
+    assert metric.unit == "s"
+    assert point.count >= 3
+    assert trace.id in {example.trace_id.hex() for example in point.exemplars}
+
+
+async def test_statements_are_measured(client: AsyncClient, receiver: Receiver) -> None:
+    """How long the database takes, by operation."""
+    await client.post(NOTES, json={"title": "Ahoy"})
+    metric = (await flushed(receiver)).metrics()["db.client.operation.duration"]
+
+    seen = {attributes(point.attributes)["db.operation.name"] for point in points(metric)}
+    assert {"INSERT", "COMMIT"} <= seen
+
+
+async def test_what_fills_up_is_measured(app: FastAPI, receiver: Receiver) -> None:
+    """Pools with their limits, the cache, subscriptions, the process."""
+    metrics = (await flushed(receiver)).metrics()
+    limits = {
+        attributes(point.attributes)["db.client.connection.pool.name"]: point.as_int
+        for point in points(metrics["db.client.connection.max"])
+    }
+    states = {
+        attributes(point.attributes)["db.client.connection.state"]
+        for point in points(metrics["db.client.connection.count"])
+    }
+
+    assert limits["reader"] >= 1
+    assert states == {"used", "idle"}
+    assert {"app.cache.requests", "app.cache.invalidations", "app.broadcast.listeners"} <= metrics.keys()
+    assert points(metrics["process.memory.usage"])[0].as_int > 10_000_000
+    assert sum(point.as_double for point in points(metrics["process.cpu.time"])) > 0.1
+
+
+async def test_a_late_event_loop_is_seen(app: FastAPI, receiver: Receiver, monkeypatch: object) -> None:
+    """Whatever blocks it shows."""
+    readings = providers(TelemetrySettings.load()).readings
+    assert readings is not None
+    watching = asyncio.create_task(readings._watch_loop())
+    try:
+        async with asyncio.timeout(5):
+            while "app.event_loop.delay" not in (await flushed(receiver)).metrics():
+                await asyncio.sleep(0.1)
+    finally:
+        watching.cancel()
+
+
+async def test_packages_are_asked(app: FastAPI, receiver: Receiver) -> None:
+    """What they let be read is a gauge; what fails once is asked again the next time."""
+    readings = providers(TelemetrySettings.load()).readings
+    assert readings is not None
+    answers: list[float | Exception] = [ConnectionError("away"), 7.0]
+
+    async def read() -> list[float]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer]
+
+    other = FastAPI()
+    other.state.readings = Readings()
+    other.state.readings.register([Gauge("test.tide.level", "m", "How high the water stands")], read)
+    await readings.ask(other)
+    await readings.ask(other)
+
+    (point,) = points((await flushed(receiver)).metrics()["test.tide.level"])
+    assert point.as_double == 7.0
+
+
+async def test_what_is_being_read_is_read_to_its_end() -> None:
+    """A shutdown cuts nothing off: a connection would be left behind."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def read() -> list[float]:
+        begun.set()
+        await asyncio.sleep(0.02)
+        ended.set()
+        return []
+
+    app = FastAPI()
+    app.state.readings = Readings()
+    app.state.readings.register([], read)
+    async with telemetry.Readings(NoOpMeter("test"), seconds=0.001).of(app):
+        await begun.wait()
+
+    assert ended.is_set()
+
+
+async def test_what_packages_let_be_read_can_be_read(app: FastAPI) -> None:
+    """Each gauge has a value, a name that others could have, and a unit."""
+    for gauges, read in app.state.readings.reads:
+        assert len(await read()) == len(gauges)
+        for gauge in gauges:
+            assert re.fullmatch(r"[a-z]+(\.[a-z_]+)+", gauge.name)
+            assert gauge.unit
+
+
+async def test_nothing_is_measured_by_person_or_row(client: AsyncClient, receiver: Receiver) -> None:
+    """The number of series is bounded by the code, not by what callers send."""
+    for path in ("/nowhere/11111111-2222", f"{NOTES}/not-an-id", f"{NOTES}?search=ada@example.com"):
+        await client.get(path)
+    await client.request("BREW", NOTES)
+    metrics = (await flushed(receiver)).metrics()
+
+    values = {
+        str(value)
+        for metric in metrics.values()
+        for point in points(metric)
+        for value in attributes(point.attributes).values()
+    }
+    assert [value for value in values if IDENTIFIER.search(value)] == []
+    assert "BREW" not in values
+
+
+def test_memory_where_the_system_does_not_tell(tmp_path: Path) -> None:
+    """The most that was ever held."""
+    assert resident(tmp_path / "none") > 10_000_000

@@ -1,0 +1,76 @@
+"""What goes from one place to another goes on in the same trace, whoever carries it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from app.core.database import Database, Session
+from app.core.observing import step
+from tests.telemetry.receiver import Receiver, attributes
+from tests.telemetry.support import Trace, flushed
+
+tracer = trace.get_tracer("tests")
+
+
+async def test_a_job_belongs_to_whoever_asked(app: FastAPI, database: Database) -> None:
+    """Also if it is stored, and done later by another process."""
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def job(_: Session, __: Mapping[str, Any]) -> None:
+        seen.append(trace.get_current_span().get_span_context().trace_id)
+        done.set()
+
+    app.state.jobs.register("trace", job)
+    asked = Trace()
+    try:
+        with tracer.start_as_current_span("ask", context=asked.context):
+            async with database.transaction() as session:
+                await app.state.jobs.enqueue(session, "trace", {})
+        async with asyncio.timeout(5):
+            await done.wait()
+            await app.state.jobs.drain()
+    finally:
+        del app.state.jobs.handlers["trace"]
+
+    assert [trace.format_trace_id(found) for found in seen] == [asked.id]
+
+
+async def test_publishing_is_a_span(app: FastAPI, receiver: Receiver) -> None:
+    """It says which kind of topic, and not whose."""
+    published = Trace()
+    async with app.state.broadcast.subscribe("secrets:ada") as messages:
+        with tracer.start_as_current_span("change", context=published.context):
+            await app.state.broadcast.publish("secrets:ada", "changed", "{}")
+        async with asyncio.timeout(5):
+            assert (await anext(messages)).data == "{}"
+    spans = (await flushed(receiver)).spans(published.id)
+
+    (publish,) = [span for span in spans if span.name == "publish secrets"]
+    assert publish.kind == Span.SPAN_KIND_PRODUCER
+    assert "ada" not in str(spans)
+
+
+async def test_a_step_that_fails(app: FastAPI, receiver: Receiver) -> None:
+    """It is marked with the kind of error, whose text stays here."""
+    failed = Trace()
+    with pytest.raises(LookupError), step("look", context=failed.context):
+        raise LookupError("ada@example.com")
+    (span,) = (await flushed(receiver)).spans(failed.id)
+
+    assert attributes(span.attributes)["error.type"] == "LookupError"
+    assert "ada@" not in str(span)
+
+
+async def test_steps_of_no_trace_are_none(app: FastAPI, receiver: Receiver) -> None:
+    """What a timer does every second would be most of all traces."""
+    before = len((await flushed(receiver)).spans())
+    with step("tick"):
+        await app.state.broadcast.publish("ticks", "tick", "{}")
+
+    assert len((await flushed(receiver)).spans()) == before
