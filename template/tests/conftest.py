@@ -2,6 +2,8 @@
 
 import gc
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # Neither a developer's `.env` nor their database has a part in tests.
@@ -10,6 +12,10 @@ os.environ["ENVIRONMENT"] = "test"
 
 # Loading leaves no garbage, and looking for it again and again takes longer than many tests.
 gc.disable()
+
+# The client asks for it at each request; that it is not installed takes as long to find out as all the rest of a request.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # ty: ignore[invalid-assignment]
 
 _here = Path(__file__).parent
 

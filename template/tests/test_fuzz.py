@@ -18,7 +18,7 @@ async def signed_in(server: Server) -> dict[str, str]:
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_somebody(
-    server: Server, signed_in: dict[str, str], kind: str, request: pytest.FixtureRequest, anyio_backend: str
+    server: Server, signed_in: dict[str, str], kind: str, request: pytest.FixtureRequest, anyio_backend: object
 ) -> None:
     """Requests that follow the document are understood, those that break it are refused as it says."""
     fuzz(request, server.url, signed_in, kind)
