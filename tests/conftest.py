@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import selection
-from tests.machinery.combinations import extremes
-from tests.machinery.environment import shared_environment
-from tests.machinery.examination import Bench, Report
-from tests.machinery.learning import learn_modules
-from tests.machinery.matrix import Matrix, reproduce
-from tests.machinery.memoising import memoise_compiling
+from tests.machinery import distribution, preparing, selection
+from tests.machinery.beacon import add_beacon
+from tests.machinery.checkout import checkout, release
+from tests.machinery.deployment import deployments
+from tests.machinery.examination import examine
+from tests.machinery.ground import Ground
+from tests.machinery.memoising import memoise_copying
 from tests.machinery.postgres import postgresql
+from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
 from tests.machinery.warm import WarmProcess
@@ -22,12 +23,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+    from xdist.workermanage import WorkerController
+
+    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.examination import Report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the template's own options."""
     selection.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have Copier remember, and say how far the combinations are."""
+    memoise_copying()
+    if not hasattr(config, "workerinput"):
+        chosen = selection.combinations(config, Questions.load(ROOT / "copier.yml"))
+        config.pluginmanager.register(Progress(config, len(chosen)))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started for all processes."""
+    preparing.clear_up(config)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """So many processes."""
+    return distribution.processes(config)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distribution.Scheduler:
+    """What is handed out to them."""
+    return distribution.Scheduler(config, log)
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """What each of them begins with."""
+    preparing.hand_over(node)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,14 +72,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Combinations go last: the workers examine them while the other tests run."""
-    selection.arrange(config, items)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what the combinations cost, and repeat how to reproduce the failed ones."""
-    for line in config.stash.get(selection.SUMMARY, []):
-        terminalreporter.write_line(line)
+    """With `--combination`, nothing else; what takes longest goes first."""
+    items[:] = distribution.arrange(selection.select(config, items))
 
 
 @pytest.fixture(scope="session")
@@ -55,27 +83,49 @@ def questions() -> Questions:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The template as it is in the working tree when the run begins."""
-    memoise_compiling()
-    return snapshot(tmp_path_factory.mktemp("template"))
+    given = preparing.handed(request.config)
+    return given.template if given else snapshot(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def deployed(
+    questions: Questions,
+    template: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[Path]:
+    """How the combinations of this run are deployed: a directory for each result that is unlike the others."""
+    chosen = selection.combinations(request.config, questions)
+    return deployments(questions, template, chosen, tmp_path_factory.mktemp("deployed"))
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of the run's PostgreSQL server."""
+    given = preparing.handed(request.config)
+    if given and given.server:
+        yield given.server
+        return
     with postgresql() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def bench(
-    questions: Questions, template: Path, server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Bench:
-    """What every worker needs."""
-    scratch = tmp_path_factory.mktemp("results")
-    python = shared_environment(questions, template, tmp_path_factory.mktemp("declarations"))
-    return learn_modules(Bench(template, python, scratch, server), extremes(questions)[1::2])
+    questions: Questions,
+    template: Path,
+    server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Bench]:
+    """What is needed to run projects."""
+    if given := preparing.handed(request.config):
+        yield given
+        return
+    with preparing.prepared(questions, template, server, tmp_path_factory.mktemp("bench")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -86,24 +136,29 @@ def warm(bench: Bench) -> Iterator[WarmProcess]:
 
 
 @pytest.fixture(scope="session")
-def matrix(bench: Bench, request: pytest.FixtureRequest) -> Iterator[Matrix]:
-    """The selected combinations, under examination."""
-    chosen = selection.selected(request.session.items)
-    with Matrix(bench, chosen, selection.speaker(request.config)) as running:
-        yield running
-        request.config.stash[selection.SUMMARY] = running.summary()
+def ground(
+    template: Path, bench: Bench, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    """The template, released: where projects are copied from and updated."""
+    place = tmp_path_factory.mktemp("ground")
+    with Ground(checkout(template, place / "keel"), bench, warm, place) as ground:
+        yield ground
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _start_matrix(request: pytest.FixtureRequest) -> None:
-    """Begin with the combinations before the first test."""
-    if selection.selected(request.session.items):
-        request.getfixturevalue("matrix")
+@pytest.fixture(scope="session")
+def ground_with_beacon(
+    template: Path, bench: Bench, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    """The template with a made-up feature besides its own, released."""
+    place = tmp_path_factory.mktemp("beacon")
+    repository = checkout(template, place / "keel", tag="v0.9.0")
+    add_beacon(repository)
+    release(repository, "v1.0.0")
+    with Ground(repository, bench, warm, place) as ground:
+        yield ground
 
 
-@pytest.fixture
-def report(matrix: Matrix, combination: Combination) -> Report:
+@pytest.fixture(scope="session")
+def report(bench: Bench, warm: WarmProcess, combination: Combination) -> Report:
     """The report on one combination."""
-    result = matrix.report(combination)
-    result.reproduce = reproduce(combination.answers)
-    return result
+    return examine(combination, bench, warm)

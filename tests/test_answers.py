@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from tests.machinery import texts
-from tests.machinery.examination import Bench, Report, check_python, program, run_suite
+from tests.machinery.examination import Report, check_python, program, run_suite
 from tests.machinery.rendering import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.machinery.bench import Bench
     from tests.machinery.warm import WarmProcess
 
 ODD = {

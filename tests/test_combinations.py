@@ -6,18 +6,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.machinery.progress import PROPERTY, reproduce
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.machinery.combinations import Combination
     from tests.machinery.examination import Report
 
 
-def test_checks(report: Report) -> None:
+@pytest.fixture(autouse=True)
+def command(report: Report, combination: Combination, record_property: Callable[[str, object], None]) -> str:
+    """How to repeat it; told to the summary, too."""
+    command = reproduce(combination.answers)
+    told = {"id": report.id, "cpu": report.cpu, "same_as": report.same_as, "reproduce": command}
+    record_property(PROPERTY, told)
+    return command
+
+
+def test_checks(report: Report, command: str) -> None:
     """The result reads as if written by hand for these answers, and is sound."""
     if report.problems:
         found = "\n\n".join(f"--- {check}:\n{text}" for check, text in report.problems.items())
-        pytest.fail(f"{report.id}\n{report.reproduce}\n\n{found}", pytrace=False)
+        pytest.fail(f"{report.id}\n{command}\n\n{found}", pytrace=False)
 
 
-def test_own_tests(report: Report) -> None:
+def test_own_tests(report: Report, command: str) -> None:
     """The result's own tests pass."""
     if not report.passed:
-        pytest.fail(f"{report.id}\n{report.reproduce}\n\n{report.suite}", pytrace=False)
+        pytest.fail(f"{report.id}\n{command}\n\n{report.suite}", pytrace=False)

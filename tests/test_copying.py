@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from copier import run_copy, run_update
+from copier import run_update
 
 from tests.machinery.checkout import begin, checkout, commit, release
-from tests.machinery.combinations import Combination, combine
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import NAMED, ROOT, git, render
 from tests.test_questions import recorded, tree
@@ -22,8 +18,6 @@ if TYPE_CHECKING:
 
     from pytest_copie.plugin import Copie
 
-    from tests.machinery.examination import Bench
-    from tests.machinery.warm import WarmProcess
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 
@@ -90,65 +84,6 @@ def test_an_update_leaves_the_owners_files(template: Path, tmp_path: Path) -> No
     assert (project / "README.md").read_text(encoding="utf-8") == "# Mine\n"
     assert (project / ".env").read_text(encoding="utf-8") == "MINE=1\n"
     assert [path for path in first if path.exists()] == []
-
-
-def _messages() -> list[Combination]:
-    return [combine(QUESTIONS, {DATABASE: database}) for database in QUESTIONS.databases.values]
-
-
-@pytest.mark.parametrize("combination_of_message", _messages(), ids=lambda item: item.id)
-def test_messages_name_commands_that_exist(
-    bench: Bench,
-    warm: WarmProcess,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    combination_of_message: Combination,
-) -> None:
-    """After a copy and after an update, every command that is suggested is there to be run."""
-    repository = checkout(bench.template, tmp_path / "keel")
-    project = tmp_path / "project"
-    run_copy(str(repository), project, data={**NAMED, **combination_of_message.answers}, defaults=True)
-    after_copy = capfd.readouterr().err
-    begin(project)
-    (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
-    release(repository, "v1.1.0")
-    run_update(project, defaults=True, overwrite=True)
-    after_update = capfd.readouterr().err
-    for message in (after_copy, after_update):
-        commands = _commands(message)
-        assert commands
-        for command in commands:
-            problem = _unknown(command, project, bench, warm)
-            assert problem == "", f"{shlex.join(command)}: {problem}"
-    assert str(project) in after_copy
-
-
-def _commands(message: str) -> list[list[str]]:
-    """The indented lines of a message up to their explanation, split at `&&`."""
-    lines = re.findall(r"^ {2,}(\S.*)$", message, re.MULTILINE)
-    chains = (re.split(r"\s{2,}", line)[0] for line in lines)
-    return [shlex.split(command) for chain in chains for command in chain.split("&&")]
-
-
-def _unknown(command: list[str], project: Path, bench: Bench, warm: WarmProcess) -> str:
-    """Why a command can't be run in the project, or nothing."""
-    if command[0] in {"cd", "git"}:
-        return ""
-    if command[:3] == ["docker", "compose", "up"]:
-        services = yaml.safe_load((project / "compose.yaml").read_text(encoding="utf-8"))["services"]
-        return ", ".join({word for word in command[3:] if not word.startswith("-")} - set(services))
-    if command[:2] == ["uv", "sync"]:
-        return ""
-    if command[:4] == ["uv", "run", "python", "-m"]:
-        positional = [word for word in command[5:] if not word.startswith("-")][:2]
-        words = positional if positional[:1] == ["migrations"] else positional[:1]
-        outcome = warm.run(command[4], *words, "--help", directory=project)
-        return outcome.tail() if outcome.status else ""
-    if command[:2] == ["uv", "run"]:
-        program = [bench.python.parent / command[2], "--help"]
-        known = subprocess.run(program, cwd=project, capture_output=True, check=False)
-        return known.stderr.decode() if known.returncode else ""
-    return "nobody knows this command"
 
 
 def test_the_answers_are_asked_without_trust(template: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
-    from tests.machinery.examination import Bench
+    from tests.machinery.bench import Bench
     from tests.machinery.warm import WarmProcess
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
@@ -97,7 +98,13 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         "    for field in kind.model_fields:\n"
         "        print(kind.variable(field), getattr(loaded, field) == kind.model_fields[field].default)\n"
     )
-    without_default = {"DATABASE_MIGRATE_AT_START", "DATABASE_READ_URL", "MAIL_STARTTLS", "MAIL_URL"}
+    without_default = {
+        "DATABASE_MIGRATE_AT_START",
+        "DATABASE_READ_URL",
+        "MAIL_STARTTLS",
+        "MAIL_URL",
+        "OTEL_SERVICE_NAME",
+    }
     for id_, place in results.items():
         example = (place / ".env.example").read_text(encoding="utf-8")
         variables = [name for name, _ in _VARIABLE.findall(example)]
@@ -165,6 +172,20 @@ def test_the_site_builds_without_the_network(tmp_path: Path) -> None:
     navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
     assert [page for page in pages if f'"{page}"' not in navigation] == []
+
+
+def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
+    """Each note has a version of the changelog, or `next`; it names settings as they are called now, and were."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
+    known = {name for example in examples for name, _ in _VARIABLE.findall(example)}
+    files = sorted((ROOT / "template" / "app").glob("*/upgrades.toml"))
+    assert files
+    for path in files:
+        for change in tomllib.loads(path.read_text(encoding="utf-8")).get("changes", []):
+            version = change["version"]
+            assert version == "next" or f"\n## {version.removeprefix('v')}" in changelog, path
+            assert {*change.get("renamed", {}), *change.get("removed", ())} & known == set(), path
 
 
 def test_every_feature_has_a_page(results: dict[str, Path]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.examination import Bench
+    from tests.machinery.bench import Bench
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 SMALLEST, *_, LARGEST = extremes(QUESTIONS)

@@ -2,87 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.machinery import owner
-from tests.machinery.beacon import NAME, add_beacon
-from tests.machinery.checkout import checkout, release
-from tests.machinery.databases import empty_database, query
-from tests.machinery.enabling import (
-    conflicts,
-    differences,
-    follow_up,
-    fresh_with_edits,
-    lived_in,
-    update,
-)
-from tests.machinery.questions import DATABASE, Questions
-from tests.machinery.rendering import ROOT, render
-from tests.machinery.schemas import schema
-from tests.machinery.serving import Isolated
+from tests.machinery import promises, selection
+from tests.machinery.beacon import NAME
+from tests.machinery.questions import DATABASE, PRESET, Questions
+from tests.machinery.rendering import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.examination import Bench
+    import pytest
 
-DATABASES = Questions.load(ROOT / "copier.yml").databases.values
+    from tests.machinery.ground import Ground
+    from tests.machinery.promises import Case
 
-
-@pytest.fixture(scope="module")
-def repository(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template with one more feature, released."""
-    place = checkout(template, tmp_path_factory.mktemp("template-with-beacon") / "keel", tag="v0.9.0")
-    add_beacon(place)
-    release(place, "v1.0.0")
-    return place
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+DATABASES = QUESTIONS.databases.values
+SMALLEST = next(iter(promises.presets(QUESTIONS)))
+#: How many features are switched on one after another.
+CHAIN = 4
 
 
-@pytest.fixture
-def urls(bench: Bench, tmp_path: Path, database: str) -> Iterator[tuple[str, str]]:
-    """Two empty databases: the project's, and one for a fresh copy."""
-    with (
-        empty_database(database, bench.server, tmp_path) as first,
-        empty_database(database, bench.server, tmp_path) as second,
-    ):
-        yield first, second
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A sample of the cases; with `--full`, all."""
+    full = selection.is_full(metafunc.config)
+    if "case" in metafunc.fixturenames:
+        chosen = promises.cases(QUESTIONS) if full else promises.sample(QUESTIONS)
+        metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
+    if "chain" in metafunc.fixturenames:
+        chains = [QUESTIONS.toggles[:CHAIN], *([QUESTIONS.toggles[::-1]] if full else [])]
+        metafunc.parametrize("chain", chains, ids=["+".join(chain) for chain in chains])
+        metafunc.parametrize("database", DATABASES if full else DATABASES[-1:])
+    if "isolated" in metafunc.fixturenames:
+        kinds = {"alone": True, "warm": False} if full else {"alone": True}
+        metafunc.parametrize("isolated", list(kinds.values()), ids=list(kinds))
 
 
-@pytest.mark.parametrize("database", DATABASES)
-def test_a_feature_is_switched_on_late(
-    bench: Bench,
-    repository: Path,
-    tmp_path: Path,
-    urls: tuple[str, str],
-    database: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_feature_is_switched_on_late(ground: Ground, tmp_path: Path, case: Case) -> None:
     """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
-    if database == "postgresql" and bench.server:
-        monkeypatch.setenv("TEST_DATABASE_URL", bench.server)
-    without, with_it = {DATABASE: database, NAME: False}, {DATABASE: database, NAME: True}
-    isolated = lived_in(repository, tmp_path / "project", without, urls[0])
-    before = query(urls[0], "SELECT count(*) FROM notes")
-    assert before != [(0,)]
-
-    update(isolated, {NAME: True})
-
-    assert conflicts(isolated.project) == []
-    assert owner.survived(isolated.project) == []
-    fresh = fresh_with_edits(repository, tmp_path / "fresh" / "project", with_it)
-    assert differences(isolated.project, fresh) == []
-    follow_up(isolated)
-    assert query(urls[0], "SELECT count(*) FROM notes") == before
-    assert owner.survived(isolated.project) == []
-    first = render(repository, tmp_path / "first", with_it)
-    assert schema(urls[0]) == schema_of_first_migration(first, isolated, urls[1])
+    with ground.project(tmp_path, case.answers(on=False)) as project:
+        commands = project.update({case.toggle: True})
+        project.holds(case.answers(on=True), commands)
 
 
-def schema_of_first_migration(project: Path, isolated: Isolated, url: str) -> list[tuple[Any, ...]]:
-    """The schema that a fresh copy begins with."""
-    environment = {"DATABASE_URL": url, "UV_PROJECT_ENVIRONMENT": str(isolated.project / ".venv")}
-    Isolated(project, environment).must("run", "--no-sync", "python", "-m", "app", "migrate")
-    return schema(url)
+def test_a_new_feature_is_switched_on_late(
+    ground_with_beacon: Ground, tmp_path: Path, *, isolated: bool
+) -> None:
+    """The layout holds for a feature that was added as CONTRIBUTING says; once, in an environment of its own."""
+    ground = replace(ground_with_beacon, isolated=isolated)
+    answers = {PRESET: SMALLEST, DATABASE: DATABASES[0 if isolated else -1]}
+    with ground.project(tmp_path, answers) as project:
+        commands = project.update({NAME: True})
+        project.holds({**answers, NAME: True}, commands)
+
+
+def test_features_are_switched_on_one_after_another(
+    ground: Ground, tmp_path: Path, chain: tuple[str, ...], database: str
+) -> None:
+    """One update each, no conflict in any; then one is switched off again, and its tables stay."""
+    answers = {PRESET: SMALLEST, DATABASE: database}
+    with ground.project(tmp_path, answers) as project:
+        for toggle in chain:
+            project.briefly(project.update({toggle: True}))
+            answers[toggle] = True
+        assert project.leftovers(answers) == set()
+        without = {**answers, chain[0]: False}
+        leftovers = project.leftovers(without)
+        commands = project.update({chain[0]: False})
+        project.holds(without, commands, leftovers)

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.machinery.examination import TYPES, Bench, program
+from tests.machinery.examination import TYPES, program
 from tests.machinery.rendering import ROOT, git, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tests.machinery.bench import Bench
 
 _BIN = Path(sys.executable).parent
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import combinations, product
 from typing import Any
 
@@ -10,8 +13,18 @@ import yaml
 
 from tests.machinery.combinations import combine, cover, default_set, exhaustive, full_set, parse
 from tests.machinery.questions import Axis, Questions
+from tests.machinery.rendering import ROOT
 
 NAMES = ("auth", "redis", "websockets", "celery", "otel", "llm", "analytics", "kafka", "grpc")
+
+
+CHOSEN = """
+from tests.machinery.combinations import cover
+from tests.machinery.questions import Questions
+from tests.machinery.rendering import ROOT
+
+print(*(combination.id for combination in cover(Questions.load(ROOT / "copier.yml"), 3)))
+"""
 
 
 def nine() -> Questions:
@@ -79,8 +92,20 @@ def test_every_triple_is_covered() -> None:
 
 
 def test_the_cover_repeats_itself() -> None:
-    """The same combinations are chosen on every machine."""
-    assert cover(nine(), 3) == cover(nine(), 3)
+    """The same combinations are chosen in every process, however it hashes texts."""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", CHOSEN],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in "012"
+    }
+    assert len(printed) == 1
+    assert len(printed.pop().split()) > len(NAMES)
 
 
 def test_the_extremes_are_part() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from typing import TYPE_CHECKING
 
 from tests.machinery.checkout import insert_before, replace
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "beacon"
+#: What it needs and no other feature does; the shared environment has it, too.
+DEPENDENCY = "humanize>=4.9"
 
 _QUESTION = """\
 beacon:
@@ -28,11 +30,11 @@ _MANIFEST = """\
     /docs/features/beacon.md
     {% endif %}
 """
-_DEPENDENCY = """\
-{% if beacon %}
+_DEPENDENCY = f"""\
+{{% if beacon %}}
     # Beacon
-    "humanize>=4.9",
-{% endif %}
+    "{DEPENDENCY}",
+{{% endif %}}
 """
 _VOLUME = """\
 {% if beacon %}
@@ -61,6 +63,7 @@ _TABLE = """\
     op.create_index("ix_beacons_owner_id", "beacons", ["owner_id"])
 {% endif %}
 """
+_EXAMPLE = "{% if beacon %}\n\n# Beacon\n# BEACON_COLOUR=white\n{% endif %}\n"
 _DROP = """\
 {% if beacon %}
     op.drop_table("beacons")
@@ -68,24 +71,66 @@ _DROP = """\
 """
 
 
-def add_beacon(repository: Path) -> None:
-    """Add the question, the manifest, the package, and the entries in the seams."""
-    template = repository / "template"
-    shutil.copytree(ROOT / "tests" / "data" / NAME, template, dirs_exist_ok=True)
-    insert_before(repository / "copier.yml", "ci:\n  type", _QUESTION)
-    insert_before(repository / "copier.yml", "  - |\n    {% if ci is defined", _MANIFEST)
-    features = template / "app" / "features.py.jinja"
-    replace(features, '"notes"]', '"beacon" if beacon, "notes"]')
-    insert_before(template / "pyproject.toml.jinja", "    # Yours: `uv add` puts", _DEPENDENCY)
-    insert_before(template / "compose.yaml.jinja", "  # Your own volumes go below this line.", _VOLUME)
-    insert_before(template / "compose.yaml.jinja", "\n  # Your own services go below this line.", _SERVICE)
-    example = template / ".env.example.jinja"
-    example.write_text(
-        example.read_text(encoding="utf-8")
-        + "{% if beacon %}\n\n# Beacon\n# BEACON_COLOUR=white\n{% endif %}\n",
-        encoding="utf-8",
-    )
+def add_beacon(repository: Path, name: str = NAME, *, always: bool = False) -> None:
+    """Add the question, the manifest, the package, and the entries in the seams.
+
+    With `always` there is no question: every project has the package.
+    """
+    copy_package(repository / "template", name)
+    if not always:
+        _ask(repository, name, _QUESTION)
+    for path, before, text in _places(repository / "template", name):
+        insert_before(path, before, _unconditional(text) if always else text)
+
+
+def make_toggle(repository: Path, name: str = NAME) -> None:
+    """Make a toggle of what every project had.
+
+    Every preset suggests it: nobody is asked by `copier update --defaults`, and nobody may lose what they have. A
+    question can't know whether it is asked for a new project; `_copier_operation` is there for `_exclude` alone.
+    """
+    suggested = "preset == 'everything'"
+    _ask(repository, name, _QUESTION.replace(suggested, "preset is defined"))
+    for path, before, text in _places(repository / "template", name):
+        replace(path, _unconditional(text) + before, text + before)
+
+
+def _ask(repository: Path, name: str, question: str) -> None:
+    insert_before(repository / "copier.yml", "ci:\n  type", _named(question, name))
+    insert_before(repository / "copier.yml", "  - |\n    {% if ci is defined", _named(_MANIFEST, name))
+
+
+def _places(template: Path, name: str) -> list[tuple[Path, str, str]]:
+    """Which file gets what, before which text."""
     (first,) = (template / "migrations" / "versions").glob("0001_*")
     revision = first if first.suffix == ".jinja" else first.rename(f"{first}.jinja")
-    insert_before(revision, "\n\ndef downgrade() -> None:", _TABLE)
-    insert_before(revision, '    op.drop_table("note_tags")', _DROP)
+    places = [
+        (template / "app" / "features.py.jinja", '"notes"\n]', '"beacon" if beacon, '),
+        (template / "pyproject.toml.jinja", "    # Yours: `uv add` puts", _DEPENDENCY),
+        (template / "compose.yaml.jinja", "  # Your own volumes go below this line.", _VOLUME),
+        (template / "compose.yaml.jinja", "\n  # Your own services go below this line.", _SERVICE),
+        (template / ".env.example.jinja", "{% if database == 'sqlite' %}", _EXAMPLE),
+        (revision, "\n\ndef downgrade() -> None:", _TABLE),
+        (revision, '    op.drop_table("note_tags")', _DROP),
+    ]
+    return [(path, before, _named(text, name)) for path, before, text in places]
+
+
+def _unconditional(text: str) -> str:
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("{%")]
+    return re.sub(r" if \w+,", ",", "".join(lines))
+
+
+def copy_package(template: Path, name: str) -> None:
+    """Copy the package, its tests and its page, under a name."""
+    source = ROOT / "tests" / "data" / NAME
+    for path in (path for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        target = template / _named(path.relative_to(source).as_posix(), name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_named(path.read_text(encoding="utf-8"), name), encoding="utf-8")
+
+
+def _named(text: str, name: str) -> str:
+    for form in (str.lower, str.capitalize, str.upper):
+        text = text.replace(form(NAME), form(name))
+    return text

@@ -10,13 +10,19 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 
-def share_bytecode(project: Path, store: Path) -> None:
+def share_bytecode(project: Path, store: Path, known: dict[Path, int] | None = None) -> None:
     """Give a project's files their bytecode, from a store that the workers share.
 
-    Only a file that can be compiled gets any; the others fail later, where their error is reported.
+    Only a file that can be compiled gets any; the others fail later, where their error is reported. With `known`,
+    files are left out that have not changed since the last time.
     """
     store.mkdir(parents=True, exist_ok=True)
+    known = {} if known is None else known
     for path in project.rglob("*.py"):
+        changed = path.stat().st_mtime_ns
+        if known.get(path) == changed:
+            continue
+        known[path] = changed
         compiled = store / hashlib.sha256(path.read_bytes()).hexdigest()
         if not compiled.exists():
             draft = f"{compiled}.{os.getpid()}.{threading.get_ident()}"

@@ -104,7 +104,7 @@ def cover(questions: Questions, strength: int) -> list[Combination]:
     chance = random.Random(0)  # noqa: S311 - it must repeat itself
     chosen = []
     while missing:
-        wanted = dict(min(missing, key=repr))
+        wanted = dict(min(missing, key=_order))
         rows = islice(_rows(axes, wanted, chance), _CANDIDATES)
         best = max(rows, key=lambda row: sum(group <= row.items() for group in missing))
         missing = {group for group in missing if not group <= best.items()}
@@ -121,6 +121,11 @@ def _tuples(axes: Sequence[Axis], strength: int) -> Iterator[frozenset[tuple[str
     for group in combinations(axes, min(strength, len(axes))):
         for values in product(*(axis.values for axis in group)):
             yield frozenset((axis.name, value) for axis, value in zip(group, values, strict=True))
+
+
+def _order(group: frozenset[tuple[str, Any]]) -> list[str]:
+    """A set has no order of its own: it differs from process to process."""
+    return sorted(map(repr, group))
 
 
 def _rows(axes: Sequence[Axis], wanted: dict[str, Any], chance: random.Random) -> Iterator[dict[str, Any]]:

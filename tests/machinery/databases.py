@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sqlite3
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 _numbers = count()
 
@@ -29,8 +30,28 @@ def empty_database(kind: str, server: str | None, directory: Path) -> Generator[
         return
     if server is None:
         raise RuntimeError("This combination needs the run's PostgreSQL, which was not started")
+    with _created(server, "") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def copied_database(url: str, server: str | None, directory: Path) -> Generator[str]:
+    """The URL of a copy of a database, which nobody may be connected to."""
+    if server is not None and not url.startswith("sqlite"):
+        with _created(server, f'TEMPLATE "{url.rpartition("/")[2]}"') as copy:
+            yield copy
+        return
+    with empty_database("sqlite", None, directory) as copy:
+        source, target = Path(url.partition("///")[2]), copy.partition("///")[2]
+        for path in source.parent.glob(f"{source.name}*"):  # with its journal, where it has one
+            shutil.copyfile(path, target + path.name.removeprefix(source.name))
+        yield copy
+
+
+@contextlib.contextmanager
+def _created(server: str, options: str) -> Generator[str]:
     name = f"keel_check_{os.getpid()}_{next(_numbers)}"
-    asyncio.run(_execute(server, f'CREATE DATABASE "{name}"'))
+    asyncio.run(_execute(server, f'CREATE DATABASE "{name}" {options}'))
     try:
         yield f"{server.rpartition('/')[0]}/{name}"
     finally:

@@ -1,64 +1,117 @@
-"""Switch a feature on in a project that has lived: what every test of the update promise shares."""
+"""Change an answer or the version in a project that has lived: what every test of the update promise shares."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from copier import run_update
 
 from tests.machinery import owner
-from tests.machinery.checkout import begin, commit
+from tests.machinery.checkout import begin
+from tests.machinery.databases import query
 from tests.machinery.rendering import git, render
-from tests.machinery.serving import Isolated
+from tests.machinery.shell import lines, without_docker
+from tests.machinery.tools import tools
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from tests.machinery.serving import Isolated
+
+    #: How to use a rendered project: with an environment of its own, or in a warm process.
+    Use = Callable[[Path], Isolated]
 
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 #: Not compared with a fresh copy: made by tools, or the owner's after the first copy.
 _NOT_COMPARED = re.compile(
-    r"(\.git|\.venv|\.\w+_cache|__pycache__|migrations/versions|uv\.lock|\.env$|app\.db)"
+    r"(\.git/|\.venv|\.\w+_cache|(.*/)?__pycache__|migrations/versions|uv\.lock|\.env$|app\.db|\.hypothesis|\.coverage)"
 )
+#: What the project's own pipeline runs, whatever the message says. The first look at the migrations, too.
+REVISIONS = (
+    ("alembic", "check"),
+    ("ruff", "check", "--no-cache"),
+    ("ruff", "format", "--check", "--no-cache"),
+)
+PIPELINE = (
+    *REVISIONS,
+    ("ty", "check", "--no-progress", "--output-format", "concise"),
+    ("lint-imports", "--no-cache"),
+)
+#: The tests that look at the migrations.
+_TESTS_OF_REVISIONS = "tests/core/test_migrations.py"
 
 
-def lived_in(repository: Path, destination: Path, answers: Mapping[str, Any], database_url: str) -> Isolated:
-    """Copy a project, use it, change it as owners do, and commit. Its database holds rows."""
-    project = begin(render(repository, destination, answers))
-    isolated = Isolated(project, {"DATABASE_URL": database_url})
+def lived_in(
+    repository: Path,
+    destination: Path,
+    answers: Mapping[str, Any],
+    use: Use,
+    url: str,
+    ref: str | None = None,
+) -> Isolated:
+    """Copy a project, change it as owners do, and use it: its database holds rows."""
+    isolated = use(begin(render(repository, destination, answers, ref=ref)))
     owner.edit(isolated)
-    isolated.must("sync", "--quiet")
-    isolated.must("run", "python", "-m", "app", "migrate")
-    isolated.must("run", "python", "-m", "app", "seed", "--count", "3")
-    commit(project, "Everything that is ours")
+    owner.configure(isolated, url)
+    owner.migrate(isolated)
     return isolated
 
 
-def update(isolated: Isolated, answers: Mapping[str, Any], ref: str | None = None) -> None:
-    """Run `copier update --data name=value`, as documented."""
-    run_update(isolated.project, data=dict(answers), vcs_ref=ref, defaults=True, overwrite=True, quiet=True)
+def update(isolated: Isolated, answers: Mapping[str, Any], ref: str | None = None) -> list[list[str]]:
+    """Run `copier update --data name=value`, as documented. The commands that its message says come next."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        run_update(isolated.project, data=dict(answers), vcs_ref=ref, defaults=True, overwrite=True)
+    commands = without_docker(lines(said.getvalue()))
+    assert commands, f"Nothing is said to come next:\n{said.getvalue()}"
+    return [shlex.split(command) for line in commands for command in line.split(" && ")]
+
+
+def follow(isolated: Isolated, commands: list[list[str]], *, passed: bool = False) -> str:
+    """Do literally what a message says comes next, then what the project's own pipeline runs; what was printed.
+
+    Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these.
+    """
+    printed = []
+    for program, *arguments in commands:
+        if program == "uv":
+            less = (_TESTS_OF_REVISIONS,) if passed and arguments == ["run", "pytest"] else ()
+            printed.append(isolated.must(*arguments, *less))
+        else:
+            assert program == "git", f"The message says to run {program}"
+            git(isolated.project, "--no-pager", *arguments)
+    printed += [isolated.must("run", *command) for command in (REVISIONS if passed else PIPELINE)]
+    return "\n".join(printed)
+
+
+def hurry(isolated: Isolated, commands: list[list[str]]) -> None:
+    """Do of what a message says what changes anything, and leave out what only tells."""
+    for program, *arguments in commands:
+        if program == "git" and arguments[0] != "diff":
+            git(isolated.project, *arguments)
+        elif {"sync", "migrate", "revision"} & set(arguments):
+            isolated.must(*arguments)
+
+
+def removal(isolated: Isolated, *feature: str) -> tuple[int, str]:
+    """What the project's command says would go, and its status; it finds the Copier that is installed here."""
+    programs = tools(isolated.project.with_name("tools"))
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    result = isolated.run("run", "python", "-m", "app", "removal", *feature, PATH=path)
+    return result.returncode, result.stdout + result.stderr
 
 
 def conflicts(project: Path) -> list[str]:
     """Files with conflict markers, and rejected patches."""
     names = git(project, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
     paths = [project / name for name in names if name and (project / name).is_file()]
-    found = [path for path in paths if path.suffix == ".rej" or _CONFLICT.search(_text(path))]
+    found = [path for path in paths if path.suffix in {".rej", ".orig"} or _CONFLICT.search(_text(path))]
     return [path.relative_to(project).as_posix() for path in found]
-
-
-def follow_up(isolated: Isolated) -> None:
-    """What the message after an update says, then everything that the project's own pipeline runs."""
-    isolated.must("sync", "--quiet")
-    isolated.must("run", "alembic", "revision", "--autogenerate", "--message", "update")
-    isolated.must("run", "python", "-m", "app", "migrate")
-    isolated.must("run", "alembic", "check")
-    isolated.must("run", "ruff", "check")
-    isolated.must("run", "ruff", "format", "--check")
-    isolated.must("run", "ty", "check")
-    isolated.must("run", "lint-imports", "--no-cache")
-    isolated.must("run", "pytest", "-q")
 
 
 def differences(project: Path, fresh: Path) -> list[str]:
@@ -67,11 +120,9 @@ def differences(project: Path, fresh: Path) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def fresh_with_edits(repository: Path, destination: Path, answers: Mapping[str, Any]) -> Path:
-    """A copy that had the feature from the beginning, with the owner's edits."""
-    project = begin(render(repository, destination, answers))
-    owner.edit(Isolated(project))
-    return project
+def rows(url: str) -> dict[str, int]:
+    """How many rows each table has that the owner filled."""
+    return {table: query(url, f"SELECT count(*) FROM {table}")[0][0] for table in owner.TABLES}  # noqa: S608
 
 
 def _comparable(project: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""One environment with everything that any combination declares, built once and shared by all of them.
+"""One environment with everything that any combination or made-up feature declares, built once and shared by all.
 
 That each project declares what it needs is proven elsewhere: by a check on its imports and by isolated installs.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.machinery.beacon import DEPENDENCY
 from tests.machinery.combinations import combine, exhaustive, extremes
 from tests.machinery.rendering import ROOT, render
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 CACHE = ROOT / ".cache"
+DECLARATIONS = "template/pyproject.toml.jinja"
+#: For programs of this environment that are started again and again: their bytecode is kept, whatever the shell says.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
 _KEEP_SECONDS = 7 * 24 * 3600
 
 
@@ -49,11 +53,14 @@ def declared(pyproject: Path, *groups: str) -> set[str]:
 
 def shared_environment(questions: Questions, template: Path, scratch: Path) -> Path:
     """The interpreter of the shared environment, built unless one for these declarations is there."""
-    projects = [
-        _declarations(questions, template, scratch / "everything", answers) for answers in _widest(questions)
-    ]
+    # Copier looks at each file of a template for each copy: it gets one that has no other.
+    bare = scratch / "template"
+    for name in ("copier.yml", DECLARATIONS):
+        (bare / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(template / name, bare / name)
+    projects = [_declarations(questions, bare, scratch / "everything", item) for item in _widest(questions)]
     texts = sorted({_dependency_tables(path) for path in projects})
-    key = hashlib.sha256(json.dumps([sys.version, texts]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([sys.version, texts, DEPENDENCY]).encode()).hexdigest()[:16]
     place = CACHE / f"shared-{key}"
     python = place / "bin" / "python"
     if not (place / "complete").exists():
@@ -61,7 +68,7 @@ def shared_environment(questions: Questions, template: Path, scratch: Path) -> P
         shutil.rmtree(place, ignore_errors=True)
         _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(place))
         wanted = [item for path in projects for item in ("-r", str(path), "--group", f"{path}:dev")]
-        _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *wanted)
+        _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *wanted, DEPENDENCY)
         _prune(place)
     (place / "complete").touch()
     return python
@@ -86,7 +93,7 @@ def _widest(questions: Questions) -> list[dict[str, object]]:
 
 def _declarations(questions: Questions, template: Path, scratch: Path, answers: dict[str, object]) -> Path:
     place = scratch / combine(questions, answers).id
-    return render(template, place, answers, only=("pyproject.toml",)) / "pyproject.toml"
+    return render(template, place, answers) / "pyproject.toml"
 
 
 def _dependency_tables(pyproject: Path) -> str:

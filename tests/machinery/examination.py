@@ -6,40 +6,30 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.machinery import imports, modules, texts
 from tests.machinery.bytecode import share_bytecode
 from tests.machinery.databases import empty_database
-from tests.machinery.memoising import memoise_compiling
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import render
 from tests.machinery.reuse import Reuse
-from tests.machinery.warm import Outcome, WarmProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
+    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.warm import Outcome, WarmProcess
 
 TYPES = ("--output-format", "concise", "--no-progress", "--python")
 _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
-#: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination.
-SUITE = (*_QUIET, "--assert=plain")
+#: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
+#: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
+SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
 #: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
 EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a worker needs: template, shared interpreter, directory for results, server, list of modules to load."""
-
-    template: Path
-    python: Path
-    scratch: Path
-    server: str | None = None
-    warm_modules: Path = Path("nothing")
 
 
 @dataclass
@@ -52,7 +42,6 @@ class Report:
     passed: bool = False
     cpu: float = 0.0
     same_as: str = ""
-    reproduce: str = ""
 
     def note(self, check: str, found: Iterable[str]) -> None:
         """Keep what a check found, if anything."""
@@ -131,8 +120,11 @@ def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, da
 
 
 def suite_environment(bench: Bench, database: str) -> dict[str, str]:
-    """What a project's tests are told: the server, where the project uses one."""
-    return {"TEST_DATABASE_URL": bench.server} if bench.server and database == "postgresql" else {}
+    """What a project's tests are told: the servers. They tell themselves apart there: by databases, by prefixes."""
+    servers = {"TEST_REDIS_URL": bench.redis} if bench.redis else {}
+    if bench.server and database == "postgresql":
+        servers["TEST_DATABASE_URL"] = bench.server
+    return servers
 
 
 def program(project: Path, bench: Bench, name: str, *arguments: str) -> list[str]:
@@ -145,25 +137,3 @@ def program(project: Path, bench: Bench, name: str, *arguments: str) -> list[str
 def failed(outcome: Outcome) -> list[str]:
     """What a warm job said if it failed."""
     return [f"status {outcome.status}\n{outcome.tail()}"] if outcome.status else []
-
-
-class Worker:
-    """The state of one worker process of the pool."""
-
-    bench: Bench
-    warm: WarmProcess
-
-    @classmethod
-    def start(cls, bench: Bench) -> None:
-        """Begin: called once in each worker process."""
-        memoise_compiling()
-        cls.bench = bench
-        cls.warm = WarmProcess(bench.python, bench.warm_modules).__enter__()
-
-    @classmethod
-    def examine(cls, combination: Combination) -> Report:
-        """Examine one combination with this process's state."""
-        try:
-            return examine(combination, cls.bench, cls.warm)
-        except Exception as error:  # noqa: BLE001 - one broken combination must not end the others
-            return Report(combination.id, {"examination": f"{type(error).__name__}: {error}"})

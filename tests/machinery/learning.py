@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.machinery import imports
-from tests.machinery.examination import SUITE, Bench, suite_environment
+from tests.machinery.examination import SUITE, suite_environment
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import render
 from tests.machinery.warm import WarmProcess
@@ -16,6 +16,7 @@ from tests.machinery.warm import WarmProcess
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
 
 

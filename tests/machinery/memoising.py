@@ -1,22 +1,32 @@
-"""Compile each Jinja source once per process instead of once per copy. For the tests only.
+"""Do once per process what Copier does once per copy or per file, with the same result each time. For the tests only.
 
-Copier compiles every part of every path anew for each copy. Code objects don't depend on the environment that made
-them, only on its syntax, which is one and the same throughout a template. It halves the time of a copy.
+- Copier compiles every part of every path anew for each copy. Code objects don't depend on the environment that made
+  them, only on its syntax, which is one and the same throughout a template. It halves the time of a copy.
+- For each file it starts git, to ask whether the repository it copies into leaves modes alone. Only where one does,
+  as on Windows, is there anything more to do.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from copier._main import Worker
 from jinja2 import Environment
 
-_original = Environment.compile
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_compile = Environment.compile
 _compiled: dict[tuple[Any, ...], Any] = {}
+_sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - what is called for each file
 
 
-def memoise_compiling() -> None:
-    """Replace Jinja's compiler in this process by one that remembers."""
+def memoise_copying() -> None:
+    """Replace both in this process by what remembers."""
     setattr(Environment, "compile", _compile_once)  # noqa: B010 - a method is replaced on purpose
+    setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010
 
 
 def _compile_once(
@@ -28,9 +38,21 @@ def _compile_once(
     defer_init: bool = False,  # noqa: FBT001, FBT002 - Jinja's signature
 ) -> Any:  # noqa: ANN401 - text when `raw`, else code
     if raw or defer_init or not isinstance(source, str):
-        return _original(self, source, name, filename, raw, defer_init)
+        return _compile(self, source, name, filename, raw, defer_init)
     syntax = (self.block_start_string, self.trim_blocks, self.lstrip_blocks, self.keep_trailing_newline)
     key = (source, name, filename, *syntax, *self.extensions)
     if key not in _compiled:
-        _compiled[key] = _original(self, source, name, filename)
+        _compiled[key] = _compile(self, source, name, filename)
     return _compiled[key]
+
+
+def _sync_if_needed(self: Worker, dst_relpath: Path, src_mode: int) -> None:
+    root = self.subproject.local_abspath
+    if _modes_are_left_alone(root, is_repository=(root / ".git").exists()):
+        _sync(self, dst_relpath, src_mode)
+
+
+@cache
+def _modes_are_left_alone(directory: Path, *, is_repository: bool) -> bool:  # noqa: ARG001 - a part of the key
+    command = ["git", "-C", str(directory), "config", "--type=bool", "--get", "core.fileMode"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "false"

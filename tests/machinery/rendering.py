@@ -40,10 +40,11 @@ def render(
     answers: Mapping[str, Any],
     *,
     only: Collection[str] = (),
+    without: Collection[str] = (),
     ref: str | None = None,
 ) -> Path:
-    """Render a project. With `only`, nothing but the paths that match these patterns."""
-    exclude = ["*", *(f"!{pattern}" for pattern in only)] if only else []
+    """Render a project. With `only`, nothing but what matches, whatever the answers; with `without`, less of it."""
+    exclude = ["*", *(f"!{pattern}" for pattern in only)] if only else list(without)
     run_copy(
         str(template),
         destination,

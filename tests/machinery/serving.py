@@ -59,9 +59,11 @@ class Isolated:
         return output
 
     @contextlib.contextmanager
-    def served(self, *command: str, **variables: str) -> Generator[tuple[str, Server]]:
+    def served(
+        self, *command: str, port: int | None = None, **variables: str
+    ) -> Generator[tuple[str, Server]]:
         """Run a server command, with `{port}` filled in; yields its address once it answers."""
-        port = free_port()
+        port = port or free_port()
         arguments = [uv(), "run", *(word.format(port=port) for word in command)]
         log = self.project.parent / f"{self.project.name}-server.log"
         with log.open("w") as output:

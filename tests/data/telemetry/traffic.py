@@ -1,0 +1,85 @@
+"""Callers of a project with every feature: `traffic.py FIRST SECOND PASSWORD SECONDS`; prints what can be looked for."""
+
+import asyncio
+import json
+import secrets
+import sys
+import time
+
+from httpx2 import AsyncClient
+from websockets.asyncio.client import connect
+
+NOTES = "/api/v1/notes"
+
+
+class Trace:
+    def __init__(self) -> None:
+        self.id = secrets.token_hex(16)
+        self.headers = {"traceparent": f"00-{self.id}-{secrets.token_hex(8)}-01"}
+
+
+async def main(first: str, second: str, password: str, seconds: float) -> None:
+    async with AsyncClient(base_url=first) as one, AsyncClient(base_url=second) as two:
+        form = {"username": "owner@example.com", "password": password}
+        token = (await one.post("/api/v1/auth/token", data=form)).json()["access_token"]
+        for client in (one, two):
+            client.headers["Authorization"] = f"Bearer {token}"
+        listening = asyncio.create_task(listen(two))
+        await asyncio.sleep(0.5)
+        note, export, said = Trace(), Trace(), Trace()
+        answer = await one.post(NOTES, json={"title": "Ahoy"}, headers=note.headers)
+        assert answer.status_code == 201, answer.text
+        answer = await one.post("/api/v1/tasks/exports", json={"format": "csv"}, headers=export.headers)
+        assert answer.status_code == 202, answer.text
+        room = (await one.post("/api/v1/chat/rooms", json={"name": "Pier"})).json()["id"]
+        await chat(first, second, room, token, said)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await calls(one, two)
+            await chat(second, first, room, token, Trace())
+            await one.post("/api/v1/tasks/exports", json={"format": "jsonl"})
+            await asyncio.sleep(0.5)
+        async with AsyncClient(base_url=first) as stranger:
+            answers = [await stranger.get(NOTES) for _ in range(320)]
+        listening.cancel()
+        ids = {"note": note.id, "export": export.id, "said": said.id}
+        print(json.dumps({**ids, "statuses": sorted({answer.status_code for answer in answers})}))
+
+
+async def calls(one: AsyncClient, two: AsyncClient) -> None:
+    body = {"title": "Log", "body": "- fair wind\n" * 300, "tags": ["sea"]}
+    note = (await one.post(NOTES, json=body)).json()["id"]
+    for client in (one, two):
+        for path in (f"{NOTES}/{note}", f"{NOTES}?search=wind", f"{NOTES}/{note}/page", f"{NOTES}/none"):
+            await client.get(path)
+        await client.get("/harbour/cached")
+        assert (await client.get("/harbour/broken/1")).status_code >= 500
+    await one.get("/harbour/overrun")
+
+
+async def chat(here: str, there: str, room: str, token: str, trace: Trace) -> None:
+    def door(address: str, headers: dict[str, str]):
+        return connect(
+            f"{address.replace('http', 'ws', 1)}/api/v1/chat/rooms/{room}/ws",
+            subprotocols=["keel.chat.v1", "bearer", token],
+            additional_headers=headers,
+            compression=None,
+            proxy=None,
+        )
+
+    async with door(here, trace.headers) as speaker, door(there, {}) as listener:
+        name = secrets.token_hex(8)
+        await speaker.send(json.dumps({"type": "message", "client_id": name, "body": "Hello"}))
+        async with asyncio.timeout(10):
+            while json.loads(await listener.recv()).get("client_id") != name:
+                pass
+
+
+async def listen(client: AsyncClient) -> None:
+    async with client.stream("GET", f"{NOTES}/events", timeout=None) as answer:
+        async for _ in answer.aiter_lines():
+            pass
+
+
+first, second, password, seconds = sys.argv[1:]
+asyncio.run(main(first, second, password, float(seconds)))

@@ -1,0 +1,80 @@
+"""How a run is spread over processes: what shares something dear stays together, and what takes longest goes first.
+
+Suites wait for sockets and servers as much as they compute, so there are more processes than processors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.machinery import selection
+from tests.machinery.questions import Questions
+from tests.machinery.rendering import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+
+#: Their tests share copies that have lived, one for each database; each takes half a minute.
+_PROMISES = ("test_late_enabling", "test_switching_off")
+#: Their tests share what the combinations are deployed with.
+_DEPLOYED = ("test_cluster", "test_deploy", "test_pipeline")
+#: Their tests share nothing.
+_ALONE = ("test_isolated", "test_thorough")
+#: Files whose tests take long, the longest first.
+_LONG = (*_PROMISES, "test_upgrading", "test_telemetry", *_ALONE, "test_walkthroughs", "test_messages")
+
+
+class Scheduler(LoadScopeScheduling):
+    """Hands out units of tests, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
+
+
+def processes(config: pytest.Config) -> int:
+    """How many processes a run is worth; none but this one if it was asked for certain tests."""
+    if config.getoption("file_or_dir") or config.getoption("keyword") or config.getoption("markexpr"):
+        return 0
+    named = len(config.getoption("combination") or ())
+    most = 2 * (os.cpu_count() or 1)
+    return most if not named else min(named, most) if named > 1 else 0
+
+
+def unit(nodeid: str) -> str:
+    """What is run in one process, one after another: by default, a file."""
+    path, _, test = nodeid.partition("::")
+    stem, case = PurePosixPath(path).stem, test.partition("[")[2].rstrip("]")
+    if stem == "test_combinations":
+        # Combinations that share their Python side are examined once, and nobody has to wait for it.
+        return "+".join(word for word in case.split("+") if word in _python_words())
+    if stem in _PROMISES:
+        return next(
+            (f"lived in {kind}" for kind in QUESTIONS.databases.values if case.endswith(kind)), nodeid
+        )
+    if stem in _DEPLOYED:
+        return "deployed"
+    return nodeid if stem in _ALONE else path
+
+
+def arrange(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests in the order in which they are begun: files that take long, combinations, and all else."""
+    return sorted(items, key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    combination = selection.combination_of(item)
+    if combination is not None:
+        return len(_LONG), -sum(value is True for value in combination.answers.values())
+    return (_LONG.index(item.path.stem), 0) if item.path.stem in _LONG else (len(_LONG) + 1, 0)
+
+
+def _python_words() -> set[str]:
+    return {*map(str, QUESTIONS.databases.values), *QUESTIONS.toggles}

@@ -1,0 +1,158 @@
+"""Where projects live through updates: their databases, how their commands run, fresh copies to compare with."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.machinery import imports, owner
+from tests.machinery.checkout import commit
+from tests.machinery.commanding import Warm
+from tests.machinery.databases import copied_database, empty_database
+from tests.machinery.enabling import conflicts, differences, follow, hurry, lived_in, rows, update
+from tests.machinery.filling import tables
+from tests.machinery.promises import deviating
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.schemas import schema
+from tests.machinery.serving import Isolated
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Mapping
+    from pathlib import Path
+
+    from tests.machinery.bench import Bench
+    from tests.machinery.warm import WarmProcess
+
+
+@dataclass
+class Copy:
+    """A copy with the owner's edits and rows: what updates are begun from, in a clone, and compared with."""
+
+    isolated: Isolated
+    url: str
+    schema: list[Any]
+    #: Whether the owner has replaced the migrations by one.
+    squashed: bool = False
+    #: Whether all its tests have passed, in a project that is the same but for the migrations.
+    passed: bool = False
+
+
+@dataclass
+class Ground:
+    """A clone of the template with its releases, and the projects that are made from it. A context manager."""
+
+    repository: Path
+    bench: Bench
+    warm: WarmProcess
+    scratch: Path
+    #: Whether projects get environments of their own: for dependencies that the shared environment lacks.
+    isolated: bool = False
+    _copies: dict[str, Copy] = field(default_factory=dict)
+    _databases: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> Self:
+        """Begin; nothing is made before it is asked for."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Drop the databases of the copies."""
+        self._databases.close()
+
+    @contextlib.contextmanager
+    def project(
+        self, directory: Path, answers: Mapping[str, Any], ref: str | None = None
+    ) -> Generator[Lived]:
+        """A project that its owners have changed and filled with rows; its migrations are squashed into one."""
+        copy = self.copy(answers, ref)
+        if not copy.squashed:
+            self._squash(copy, str(answers[DATABASE]))
+        path = directory / "project"
+        shutil.copytree(copy.isolated.project, path, ignore=shutil.ignore_patterns("__pycache__"))
+        with copied_database(copy.url, self.bench.server, directory) as url:
+            isolated = self.use(path, str(answers[DATABASE]))
+            owner.configure(isolated, url)
+            yield Lived(self, isolated, url, rows(url))
+
+    def use(self, project: Path, database: str = "sqlite") -> Isolated:
+        """A project, with this ground's way to run its commands."""
+        server = self.bench.server
+        environment = {"TEST_DATABASE_URL": server} if database == "postgresql" and server else {}
+        if self.isolated:
+            return Isolated(project, environment | self.bench.one_environment)
+        return Warm(project, self.bench, self.warm, environment)
+
+    def copy(self, answers: Mapping[str, Any], ref: str | None = None) -> Copy:
+        """A copy with the owner's edits, rows, and the schema that its migrations lead to; made once."""
+        questions = Questions.load(self.repository / "copier.yml")
+        key = repr((sorted(deviating(questions, answers).items()), ref))
+        if key not in self._copies:
+            kind = str(answers[DATABASE])
+            place = self.scratch / f"copy-{len(self._copies)}"
+            place.mkdir(parents=True)
+            url = self._databases.enter_context(empty_database(kind, self.bench.server, place))
+            use = partial(self.use, database=kind)
+            isolated = lived_in(self.repository, place / "project", answers, use, url, ref)
+            self._copies[key] = Copy(isolated, url, schema(url))
+        return self._copies[key]
+
+    def _squash(self, copy: Copy, kind: str) -> None:
+        project = copy.isolated.project
+        with empty_database(kind, self.bench.server, project.parent) as empty:
+            owner.squash(copy.isolated, empty)
+        commit(project, "Everything that is ours")
+        copy.squashed = True
+
+
+@dataclass
+class Lived:
+    """A project that has lived, and what may not be lost of it."""
+
+    ground: Ground
+    isolated: Isolated
+    url: str
+    rows: dict[str, int]
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.isolated.project
+
+    def commit(self, message: str) -> None:
+        """Commit everything: Copier updates nothing else."""
+        commit(self.path, message)
+
+    def update(self, answers: Mapping[str, Any], ref: str | None = None) -> list[list[str]]:
+        """Update, and see that nothing conflicts and every edit is there; the commands that come next."""
+        commands = update(self.isolated, answers, ref)
+        assert conflicts(self.path) == []
+        assert owner.survived(self.path) == []
+        return commands
+
+    def briefly(self, commands: list[list[str]]) -> None:
+        """Follow a message up to the commit, where another update comes next."""
+        hurry(self.isolated, commands)
+
+    def leftovers(self, answers: Mapping[str, Any]) -> set[str]:
+        """The tables that a fresh copy would not have."""
+        return tables(self.url) - {str(row[0]) for row in self.ground.copy(answers).schema}
+
+    def holds(
+        self, answers: Mapping[str, Any], commands: list[list[str]], leftovers: Collection[str] = ()
+    ) -> str:
+        """See that it is what a fresh copy with the edits would be, and works when its message is followed.
+
+        `leftovers` are tables that the database has besides. What the commands printed is returned.
+        """
+        fresh = self.ground.copy(answers)
+        assert differences(self.path, fresh.isolated.project) == []
+        printed = follow(self.isolated, commands, passed=fresh.passed)
+        fresh.passed = fresh.passed or any("pytest" in command for command in commands)
+        assert rows(self.url) == self.rows
+        assert [row for row in schema(self.url) if row[0] not in leftovers] == fresh.schema
+        assert owner.survived(self.path) == []
+        if not self.ground.isolated:
+            assert list(imports.undeclared(self.path, self.ground.bench.python)) == []
+        return printed

@@ -1,0 +1,154 @@
+"""A project with every feature, in several processes that report to a collector, while callers use it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.machinery.rendering import ROOT
+from tests.machinery.serving import free_port, request
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - for a minute
+DATA = ROOT / "tests" / "data" / "telemetry"
+SECONDS = 8
+_START_SECONDS = 60
+
+
+def receiver() -> Any:  # noqa: ANN401 - a module of the template
+    """The collector that rendered projects test with, as a module."""
+    path = ROOT / "template" / "tests" / "telemetry" / "receiver.py"
+    spec = importlib.util.spec_from_file_location("receiver", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the collector got, and the traces that callers began."""
+
+    collector: Any
+    traces: Mapping[str, str]
+    statuses: list[int]
+
+    def spans(self, name: str) -> list[Any]:
+        """The spans of a caller's trace."""
+        return self.collector.spans(self.traces[name])
+
+    def processes(self, name: str) -> set[str]:
+        """The processes that have a part in a caller's trace."""
+        return {str(instance) for instance in self.collector.processes(self.traces[name])}
+
+
+def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
+    """Run two servers, a worker and beat; call them for some seconds; stop them as an orchestrator does."""
+    _add_harbour(project)
+    with receiver().Receiver() as collector:
+        environment = {
+            "PATH": f"{python.parent}{os.pathsep}{os.defpath}",
+            "ENV_FILE": "",
+            "ENVIRONMENT": "test",
+            "DATABASE_URL": f"sqlite+aiosqlite:///{place}/app.db",
+            "REDIS_URL": redis,
+            "REDIS_PREFIX": f"observed-{os.getpid()}:",
+            "WORKER_BROKER_URL": redis,
+            "WORKER_QUEUE": f"observed-{os.getpid()}",
+            "WORKER_CONCURRENCY": "1",
+            "WORKER_EXPORTS": "1000",
+            "RATE_LIMIT": "300/minute; 100000/hour",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+            # Longer than the run: what arrives was sent when the process ended.
+            "OTEL_BSP_SCHEDULE_DELAY": "600000",
+            "OTEL_BLRP_SCHEDULE_DELAY": "600000",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100000",
+        }
+        app = [str(python), "-m", "app"]
+        _run([*app, "migrate"], project, environment)
+        admin = ["auth", "create-admin", "owner@example.com", "--password", PASSWORD]
+        _run([*app, *admin], project, environment)
+        with _processes(project, python, environment, place) as addresses:
+            traffic = [str(python), str(DATA / "traffic.py"), *addresses, PASSWORD, str(SECONDS)]
+            printed = _run(traffic, project, environment)
+            time.sleep(2.5)
+        told = json.loads(printed.splitlines()[-1])
+        return Observed(collector, told, told["statuses"])
+
+
+def _add_harbour(project: Path) -> None:
+    """Add an owner's package, as main.py says."""
+    package = project / "app" / "harbour"
+    package.mkdir()
+    (package / "__init__.py").write_bytes((DATA / "harbour.py").read_bytes())
+    main = project / "app" / "main.py"
+    text = main.read_text(encoding="utf-8").replace("(*FEATURES,)", "(*FEATURES, harbour)")
+    main.write_text(text.replace("\nfrom app.core.", "\nfrom app import harbour\nfrom app.core.", 1))
+
+
+@contextlib.contextmanager
+def _processes(project: Path, python: Path, environment: dict[str, str], place: Path) -> Generator[list[str]]:
+    """Two servers, a worker and beat; the servers' addresses once they answer."""
+    ports = [free_port(), free_port()]
+    server = [str(python), "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port"]
+    worker = [str(python), "-m", "app", "worker"]
+    commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"]]
+    running: list[subprocess.Popen[bytes]] = []
+    log = place / "log"
+    try:
+        with log.open("wb") as output:
+            running += [
+                subprocess.Popen(
+                    command,
+                    cwd=project,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+                for command in commands
+            ]
+        addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        deadline = time.monotonic() + _START_SECONDS
+        for address in addresses:
+            while not _ready(address):
+                assert time.monotonic() < deadline, log.read_text(errors="replace")[-4000:]
+                time.sleep(0.1)
+        yield addresses
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.wait(30)
+    finally:
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _ready(address: str) -> bool:
+    try:
+        return request("GET", f"{address}/readyz")[0] == 200  # noqa: PLR2004 - HTTP
+    except OSError:
+        return False
+
+
+def _run(command: list[str], project: Path, environment: dict[str, str]) -> str:
+    result = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=180
+    )
+    assert result.returncode == 0, f"{result.stdout[-3000:]}{result.stderr[-3000:]}"
+    return result.stdout

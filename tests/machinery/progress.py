@@ -1,0 +1,89 @@
+"""How far a run is with the combinations, and what it has to say about them in the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.machinery.rendering import NAMED, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+#: What a test of a combination tells of its report.
+PROPERTY = "combination"
+#: Seconds between two lines of progress.
+_PACE = 15.0
+
+
+class Progress:
+    """A plugin of the process that the developer sees."""
+
+    def __init__(self, config: pytest.Config, count: int) -> None:
+        """Expect so many combinations."""
+        self._config = config
+        self._count = count
+        self._found: dict[str, dict[str, Any]] = {}
+        self._failed: dict[str, str] = {}
+        self._started = self._spoke = time.monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Say at once what failed, remember what was found out, and say how far everything is."""
+        if report.failed:
+            self._say(f"FAILED {report.nodeid}\n{_tail(report.longreprtext)}")
+        told = dict(report.user_properties).get(PROPERTY)
+        if report.when != "call" or not isinstance(told, dict):
+            return
+        self._found[told["id"]] = told
+        if report.failed:
+            self._failed[told["id"]] = told["reproduce"]
+        now = time.monotonic()
+        if now - self._spoke >= _PACE:
+            self._spoke = now
+            self._say(
+                f"{len(self._found)} of {self._count} combinations, {len(self._failed)} failed, "
+                f"{now - self._started:.0f} s"
+            )
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what the combinations cost, and repeat how to reproduce the failed ones."""
+        own = [told for told in self._found.values() if not told["same_as"]]
+        if not own:
+            return
+        dearest = max(own, key=lambda told: told["cpu"])
+        seconds = time.monotonic() - self._started
+        terminalreporter.write_line(
+            f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python"
+        )
+        terminalreporter.write_line(f"dearest suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
+        for name, command in self._failed.items():
+            terminalreporter.write_line(f"FAILED {name}: {command}")
+
+    def _say(self, text: str) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(text)
+
+
+def _tail(text: str, lines: int = 40) -> str:
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def reproduce(answers: Mapping[str, object], destination: str = "/tmp/keel-result") -> str:  # noqa: S108 - shown
+    """One line of shell that copies this combination and runs its tests."""
+    everything = {**NAMED, **answers}
+    data = " ".join(f"--data {name}={_shell(value)}" for name, value in everything.items())
+    return (
+        f"rm -rf {destination} && uvx copier copy --vcs-ref=HEAD --defaults {data} {ROOT} {destination} "
+        f"&& cd {destination} && uv run pytest"
+    )
+
+
+def _shell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return f"'{text}'" if " " in text else text

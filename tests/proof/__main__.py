@@ -1,0 +1,214 @@
+"""The command: `uv run python -m tests.proof --help`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import quantiles
+
+import asyncpg
+
+from tests.machinery.environment import shared_environment
+from tests.machinery.questions import Questions
+from tests.machinery.rendering import ROOT, render, snapshot
+from tests.proof import chat, faults, notes, verdict
+from tests.proof.front import Front
+from tests.proof.notes import Account
+from tests.proof.servers import Group, RabbitMQ
+from tests.proof.system import ACCOUNTS, PASSWORD, System
+
+ROOMS, TALKERS, WRITERS = 2, 4, 2
+"""Rooms, people in each, and writers for each account."""
+
+SETTLE_SECONDS = 150
+"""A task whose message was lost is announced again after 30 seconds, then 60 later."""
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long faults go on (default: 3)")
+    parser.add_argument("--pause", type=float, default=4.0, help="seconds between two faults (default: 4)")
+    parser.add_argument("--short", action="store_true", help="some of the faults, once each")
+    parser.add_argument(
+        "--broker",
+        choices=["rabbitmq", "redis"],
+        default="rabbitmq" if RabbitMQ.program() else "redis",
+        help="what carries tasks (default: RabbitMQ where it is installed)",
+    )
+    return parser.parse_args()
+
+
+async def sign_in(front: Front, name: str) -> Account:
+    """Log in, with a token that is valid for as long as this takes."""
+    answer = await front.send("POST", "/api/v1/auth/token", data={"username": name, "password": PASSWORD})
+    answer.raise_for_status()
+    return Account(name.partition("@")[0], {"Authorization": f"Bearer {answer.json()['access_token']}"})
+
+
+async def watch(system: System, found: verdict.Memory) -> None:
+    """Write down what each role has in memory, once a second."""
+    while True:
+        for role, size in (await asyncio.to_thread(system.memory)).items():
+            if size:
+                found.setdefault(role, []).append(size)
+        await asyncio.sleep(1)
+
+
+async def settle(talkers: list[chat.Talker], database: asyncpg.Connection) -> None:
+    """Wait until everybody has heard everything, and every task is finished; not for ever."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < end:
+        newest = {
+            str(row["id"]): row["last_message_id"]
+            for row in await database.fetch("SELECT id, last_message_id FROM chat_rooms")
+        }
+        waiting = await database.fetchval(
+            "SELECT count(*) FROM worker_tasks WHERE state IN ('pending', 'running')"
+        )
+        if not waiting and all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in talkers):
+            return
+        await asyncio.sleep(0.2)
+
+
+async def prove(system: System, options: argparse.Namespace) -> list[str]:
+    """Use the system, do things to it, and return what was not as promised."""
+    await system.start()
+    front = Front(system.apis)
+    accounts = [await sign_in(front, name) for name in ACCOUNTS]
+    rooms = []
+    for number in range(ROOMS):
+        answer = await front.send(
+            "POST", chat.ROOMS, json={"name": f"Room {number}"}, headers=accounts[0].headers
+        )
+        rooms.append(str(answer.json()["id"]))
+    talkers = [
+        chat.Talker(
+            front,
+            f"{room}-{place}",
+            where,
+            accounts[place % 3].headers["Authorization"].removeprefix("Bearer "),
+        )
+        for room, where in enumerate(rooms)
+        for place in range(TALKERS)
+    ]
+    over, memory = asyncio.Event(), verdict.Memory()
+    begun = time.monotonic()
+    listening = [asyncio.create_task(notes.listen(front, account, over)) for account in accounts]
+    talking = [asyncio.create_task(talker.run()) for talker in talkers]
+    watching = asyncio.create_task(watch(system, memory))
+    await asyncio.sleep(1)
+    working = [
+        asyncio.create_task(work)
+        for account in accounts
+        for work in (
+            notes.export(front, account, over),
+            *(notes.write(front, account, f"{account.name}-{number}", over) for number in range(WRITERS)),
+        )
+    ]
+    chosen = tuple(each for each in faults.FAULTS if not options.short or each.name in faults.SHORT)
+    windows = await faults.inflict(
+        system, chosen, 0 if options.short else options.minutes * 60, options.pause, say
+    )
+    for talker in talkers:
+        talker.talkative = False
+    over.set()
+    await asyncio.gather(*working)
+    used = time.monotonic() - begun
+    database = await asyncpg.connect(system.postgresql.url)
+    await settle(talkers, database)
+    for task in (*listening, *talking, watching):
+        task.cancel()
+    ended = await asyncio.gather(*listening, *talking, watching, return_exceptions=True)
+    wrong = [f"a client failed: {each!r}" for each in ended if isinstance(each, Exception)]
+    seen, explained = verdict.troubles(front, windows)
+    grown, sizes = verdict.memory(memory)
+    wrong += seen + grown
+    wrong += await verdict.notes(database, accounts) + verdict.events(accounts)
+    wrong += await verdict.chat(database, talkers) + await verdict.tasks(database, front, accounts)
+    await database.close()
+    for task in re.findall(r"task ([0-9a-f-]{36})", " ".join(wrong))[:5]:
+        for role in system.roles:
+            for line in role.log.read_text(encoding="utf-8", errors="replace").splitlines():
+                if task in line and '"GET"' not in line:
+                    say(f"{role.name}: {line[:300]}")
+    report(options, front, accounts, talkers, windows, explained, sizes, used)
+    return wrong
+
+
+def report(
+    options: argparse.Namespace,
+    front: Front,
+    accounts: list[Account],
+    talkers: list[chat.Talker],
+    windows: list[faults.Window],
+    explained: dict[str, int],
+    sizes: list[str],
+    used: float,
+) -> None:
+    """Say what was done and counted."""
+    centiles = quantiles(front.seconds, n=100)
+    answers = {kind: front.counts[kind] for kind in ("2xx", "3xx", "4xx", "5xx")}
+    say(f"{used:.0f} s, {len(windows)} faults, broker {options.broker}")
+    say(f"answers {answers}")
+    say(
+        f"p50 {centiles[49] * 1e3:.0f} ms, p99 {centiles[98] * 1e3:.0f} ms, longest {max(front.seconds):.1f} s"
+    )
+    say(f"clients {dict(front.counts)}")
+    sums = {
+        "notes acknowledged": sum(len(each.created) for each in accounts),
+        "without an answer": sum(len(each.maybe) for each in accounts),
+        "heard of": sum(len(each.heard) for each in accounts),
+        "resets": sum(len(each.resets) for each in accounts),
+        "messages said": sum(len(each.said) for each in talkers),
+        "messages heard": sum(len(each.ids) for each in talkers),
+        "exports": sum(len(each.exports) for each in accounts),
+    }
+    say(", ".join(f"{name}: {count}" for name, count in sums.items()))
+    for name in dict.fromkeys(window.fault.name for window in windows):
+        lasted = [each.ended - each.begun for each in windows if each.fault.name == name]
+        trouble = {kind: explained.get(f"{name}: {kind}", 0) for kind in ("5xx", "broken")}
+        say(f"{name}: {len(lasted)} times, {max(lasted):.1f} s until all worked again, {trouble}")
+    for line in sizes:
+        say(line)
+
+
+def say(text: str) -> None:
+    """Write a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run(options: argparse.Namespace, template: Path, python: Path, place: Path) -> list[str]:
+    """Render everything, and prove it; return what was not as promised."""
+    answers = {"preset": "everything", "database": "postgresql"}
+    place.chmod(0o755)
+    project = render(template, place / "project", answers)
+    with Group() as group:
+        return asyncio.run(prove(System(project, python, group, options.broker), options))
+
+
+def main() -> None:
+    """Make what is needed, run, and fail if something was not as promised."""
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # everything that was started is ended then, too
+    with tempfile.TemporaryDirectory(prefix="keel-proof-") as folder:
+        place = Path(folder)
+        (place / "template").mkdir()
+        template = snapshot(place / "template")
+        python = shared_environment(Questions.load(ROOT / "copier.yml"), template, place / "declarations")
+        wrong = run(options, template, python, place)
+        for text in wrong[:40]:
+            say(f"WRONG: {text}")
+        say(f"{len(wrong)} things were not as promised")
+        sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

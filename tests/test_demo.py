@@ -1,0 +1,241 @@
+"""The demonstration page in a real browser: two tabs, a restart of the server, a phone, the keyboard."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.machinery.rendering import render
+from tests.machinery.serving import Isolated, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.machinery.bench import Bench
+
+#: Long enough for a busy machine: nobody waits for it where all is well.
+SECONDS = 60
+PHONE = (390, 780)
+EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
+
+#: Run in the project while nobody serves: what clients missed meanwhile comes to them in one frame.
+STORE = """
+import asyncio
+from app.chat.repository import ChatReader
+from app.chat.service import Draft, Journal
+from app.main import create_app
+
+async def main():
+    app = create_app()
+    async with app.router.lifespan_context(app):
+        (room,) = await ChatReader(app.state.database.read).rooms(1, None)
+        await Journal(app.state.database).store(room.id, [Draft("guest", str(n), f"Missed {n}") for n in range(3)])
+
+asyncio.run(main())
+"""
+
+
+class Browser:
+    """A browser with two tabs on one page; `tab` says which of them is used."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        """Take a browser that has just been started."""
+        self.driver = driver
+
+    def open(self, address: str) -> None:
+        """Open the page in two tabs."""
+        self.driver.get(address)
+        self.driver.switch_to.new_window("tab")
+        self.driver.get(address)
+
+    def tab(self, number: int) -> None:
+        """Go on in one of the tabs."""
+        self.driver.switch_to.window(self.driver.window_handles[number])
+
+    def size(self, width: int, height: int) -> None:
+        """Show the page on a screen of this size; a window would not become as small as a phone."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def text(self, selector: str) -> str:
+        """What stands in an element; nothing if it is not there."""
+        return str(self.script("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+
+    def script(self, code: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the script returns
+        """What a script returns in the page."""
+        return self.driver.execute_script(code, *arguments)
+
+    def write(self, selector: str, *words: str) -> None:
+        """Type into a field, and press Enter."""
+        field = self.driver.find_element(By.CSS_SELECTOR, selector)
+        field.send_keys(*words, Keys.ENTER)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def focused(self) -> str:
+        """The id or the text of what has the focus."""
+        return str(self.script("return document.activeElement.id || document.activeElement.innerText"))
+
+    def sees(self, selector: str, text: str) -> None:
+        """Wait until an element says something."""
+        self.until(lambda: text in self.text(selector), f"{selector} never said {text!r}")
+
+    def until(self, holds: Callable[[], object], otherwise: str = "") -> None:
+        """Wait until something holds."""
+        WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: holds(), otherwise)
+
+    def complaints(self) -> list[str]:
+        """What the browser logged, such as violations of the page's policy, but for a server that was away."""
+        found = [entry["message"] for entry in self.driver.get_log("browser")]
+        return [text for text in found if "ERR_CONNECTION_REFUSED" not in text and "favicon" not in text]
+
+    def fits(self, selector: str) -> bool:
+        """Whether an element can be seen whole, and nothing is wider than the screen."""
+        return bool(
+            self.script(
+                """
+                const { left, right, top, bottom } = document.querySelector(arguments[0]).getBoundingClientRect();
+                return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight
+                    && document.documentElement.scrollWidth <= innerWidth;
+                """,
+                selector,
+            )
+        )
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    """A headless Chromium; without one, or its driver, these tests are skipped."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    steering = shutil.which("chromedriver")
+    if not (program and steering):
+        pytest.skip("Chromium and chromedriver are not installed (apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    quiet = ("disable-background-networking", "disable-component-update", "disable-sync", "no-first-run")
+    for word in (
+        "headless=new",
+        "no-sandbox",
+        "disable-dev-shm-usage",
+        f"user-data-dir={tmp_path}/profile",
+        *quiet,
+    ):
+        options.add_argument(f"--{word}")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(steering))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+def serving(bench: Bench, place: Path, **answers: bool) -> Isolated:
+    """A project with chat, ready to serve."""
+    project = render(bench.template, place, {"preset": "minimal", "websockets": True, **answers})
+    # What the project depends on is examined elsewhere.
+    shared = {"UV_PROJECT_ENVIRONMENT": str(Path(bench.python).parents[1]), "UV_NO_SYNC": "1"}
+    isolated = Isolated(project, {"ENVIRONMENT": "local", **shared})
+    isolated.must("run", "python", "-m", "app", "migrate")
+    return isolated
+
+
+def test_two_tabs(bench: Bench, browser: Browser, tmp_path: Path) -> None:
+    """Both hear what is said and which notes change; what is said while the server is away comes once it is back."""
+    isolated, port = serving(bench, tmp_path / "project"), free_port()
+    command = ("uvicorn", "app.main:app", "--port", "{port}", "--timeout-graceful-shutdown", "5")
+    with isolated.served(*command, port=port) as (address, server):
+        browser.open(f"{address}/demo")
+        browser.until(lambda: browser.focused() == "room-name")
+        browser.press("Harbour", Keys.ENTER)
+        browser.sees("#status", "Connected")
+        browser.until(lambda: browser.focused() == "say")
+        browser.press("Ahoy! Is the crane free?", Keys.ENTER)
+        browser.sees("#messages .mine:not(.waiting)", "Ahoy!")
+        browser.tab(0)
+        browser.driver.refresh()
+        browser.sees("#messages", "Ahoy!")
+        browser.write("#say", "From two o'clock on, <b>yes</b>.")
+        browser.write("#note-title", "Grease the crane")
+        browser.sees("#notes", "created Grease the crane")
+        browser.tab(1)
+        browser.sees("#messages li:last-child:not(.mine)", "<b>yes</b>.")
+        browser.sees("#notes", "created Grease the crane")
+        browser.sees("#presence", "Here: you")
+        assert server.stop() in {0, 143}, server.log
+
+    browser.sees("#status", "Connection lost")
+    browser.write("#say", "Are you there?")
+    browser.sees("#messages .waiting", "Are you there?")
+    isolated.must("run", "python", "-c", STORE)
+    with isolated.served(*command, port=port):
+        browser.sees("#messages .mine:last-child:not(.waiting)", "Are you there?")
+        browser.tab(0)
+        browser.sees("#messages li:last-child", "Are you there?")
+        bodies = browser.text("#messages")
+        said = ("Ahoy!", "yes", "Missed 0", "Missed 1", "Missed 2", "there?")
+        assert [bodies.count(body) for body in said] == [1] * len(said)
+        assert sorted(said, key=bodies.index) == list(said)
+        browser.write("#note-title", "Paint the shed")
+        for number in (0, 1):
+            browser.tab(number)
+            browser.sees("#notes", "Paint the shed")
+            assert browser.complaints() == []
+        phone(browser)
+
+
+def phone(browser: Browser) -> None:
+    """Everything is in reach on a phone, and of the keyboard."""
+    browser.size(*PHONE)
+    for selector in ("#say", "#composer button", "#note-title", "#room-name"):
+        assert browser.fits(selector), selector
+    buttons = "return [...document.querySelectorAll('button:not([hidden])')].map(b => b.offsetHeight).filter(h => h)"
+    assert min(browser.script(buttons)) >= 44, "a finger needs more"
+    browser.script("document.activeElement.blur(); document.body.focus()")
+    browser.driver.refresh()
+    browser.sees("#messages", "Are you there?")
+    browser.script("document.activeElement.blur()")
+    browser.press(Keys.TAB)
+    assert browser.focused() == "Skip to the message field"
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.focused() == "say")
+    browser.press("By keyboard", Keys.ENTER)
+    browser.sees("#messages .mine:last-child", "By keyboard")
+    at_end = (
+        "const m = document.querySelector('#messages');"
+        "return m.scrollHeight - m.scrollTop - m.clientHeight < 2"
+    )
+    # It gets there smoothly.
+    browser.until(lambda: browser.script(at_end), "the newest is out of sight")
+
+
+def test_signing_in(bench: Bench, browser: Browser, tmp_path: Path) -> None:
+    """Where callers sign in, the page asks who they are, says what is wrong, and talks in their name."""
+    isolated = serving(bench, tmp_path / "project", auth=True)
+    isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
+    with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):
+        browser.driver.get(f"{address}/demo")
+        browser.until(lambda: browser.focused() == "" or "E-mail" in browser.text("#sign-in"))
+        browser.write("[name=username]", EMAIL, Keys.TAB, "something else")
+        browser.until(lambda: browser.text("#sign-in-error"))
+        browser.write("[name=password]", PASSWORD)
+        browser.until(lambda: browser.focused() == "room-name")
+        browser.press("Harbour", Keys.ENTER)
+        browser.sees("#status", "Connected")
+        browser.press("Ahoy", Keys.ENTER)
+        browser.sees("#messages .mine:not(.waiting)", "Ahoy")
+        # The stream of notes carries the token too, and no address does.
+        browser.write("#note-title", "Grease the crane")
+        browser.sees("#notes", "created Grease the crane")
+        asked = browser.script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert not [url for url in asked if "token=" in url]
+        browser.driver.find_element(By.ID, "sign-out").click()
+        browser.sees("#status", "Sign in to talk")

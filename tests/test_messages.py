@@ -1,0 +1,98 @@
+"""What is said after a copy and after an update is what comes next, literally, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.machinery.checkout import checkout, release
+from tests.machinery.combinations import combine
+from tests.machinery.databases import empty_database
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.rendering import NAMED, ROOT, git
+from tests.machinery.serving import request
+from tests.machinery.shell import Shell, lines, without_docker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.machinery.bench import Bench
+    from tests.machinery.combinations import Combination
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+#: They differ in what a message says. That larger projects can be used as well is shown elsewhere.
+PROJECTS = [combine(QUESTIONS, {DATABASE: database}) for database in QUESTIONS.databases.values]
+#: That all of them pass is shown elsewhere, for more combinations.
+ONE_TEST = {"PYTEST_ADDOPTS": "tests/core/test_settings.py"}
+
+
+@pytest.fixture(scope="module")
+def repository(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template, released."""
+    return checkout(template, tmp_path_factory.mktemp("messages") / "keel")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A terminal."""
+    return Shell(tmp_path, tmp_path / "tools")
+
+
+def _copy(
+    repository: Path,
+    shell: Shell,
+    answers: dict[str, object],
+    place: str = "'my project'",
+    copier: str = "copier",
+) -> str:
+    data = " ".join(f"--data {name}='{value}'" for name, value in {**NAMED, **answers}.items())
+    return shell.must(f"{copier} copy --defaults {data} {repository} {place}")
+
+
+@pytest.mark.parametrize("item", PROJECTS, ids=lambda item: item.id)
+def test_messages_are_followed_literally(bench: Bench, tmp_path: Path, item: Combination) -> None:
+    """From the copy to the first answer, and from an update to its commit: each command is run as it was printed."""
+    repository = checkout(bench.template, tmp_path / "keel")
+    database = str(item.answers[DATABASE])
+    with empty_database(database, bench.server, tmp_path) as url:
+        server = {"DATABASE_URL": url, "TEST_DATABASE_URL": bench.server or ""}
+        given = {**ONE_TEST, **bench.one_environment, **(server if database == "postgresql" else {})}
+        shell = Shell(tmp_path, tmp_path / "tools", given)
+        copier = f"{sys.executable} -m copier"
+        *commands, serve = lines(_copy(repository, shell, item.answers, copier=copier))
+        for command in without_docker(commands):
+            shell.must(command)
+        assert shell.directory == tmp_path / "my project"
+        with shell.served(serve) as address:
+            assert request("GET", f"{address}/healthz")[0] == 200
+        (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
+        release(repository, "v1.1.0")
+
+        message = shell.must(f"{copier} update --defaults")
+        for command in without_docker(lines(message)):
+            shell.must(command)
+
+    project = shell.directory
+    assert (project / "NEWS.md").is_file()
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "log", "--format=%s").split("\n")[:2] == ["Update from Keel", "Start from Keel"]
+
+
+@pytest.mark.parametrize("database", QUESTIONS.databases.values)
+def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: Path, database: str) -> None:
+    """Each of its lines is a command. A service is started before the project needs it, if the project has it."""
+    message = _copy(repository, shell, {DATABASE: database}, "project")
+    docker = [command for command in lines(message) if command.startswith("docker ")]
+    services = yaml.safe_load((tmp_path / "project" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    assert [command.split()[-1] for command in docker] == [name for name in services if name == database]
+    said = message.partition("is ready. Next:")[2].strip("\n").splitlines()
+    assert [line for line in said if line and not line.startswith("    ")] == []
+    assert len(lines(message)) == len(said)
+
+
+def test_a_copy_into_the_current_folder_needs_no_cd(repository: Path, shell: Shell) -> None:
+    """Nobody is told to go where they are."""
+    assert lines(_copy(repository, shell, {}, "."))[0] == "uv sync"

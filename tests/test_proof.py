@@ -1,0 +1,36 @@
+"""The proof of the whole, in short: `uv run python -m tests.proof` does all of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machinery import selection
+from tests.machinery.rendering import ROOT
+
+if TYPE_CHECKING:
+    from tests.machinery.bench import Bench
+
+
+def test_every_promise_is_kept(request: pytest.FixtureRequest, bench: Bench) -> None:
+    """Everything on, under load, while processes and servers are killed: nothing acknowledged is lost or doubled."""
+    if not selection.is_full(request.config):
+        pytest.skip("runs with --full: it keeps two processors busy for a minute or two")
+    assert bench.python.exists()  # the proof uses the same environment
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.proof",
+        "--short",
+        "--pause",
+        "2",
+        "--broker",
+        "redis",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]

@@ -1,0 +1,95 @@
+"""The worked example of docs/schema-changes.md in a project: its migrations, on a real PostgreSQL with rows in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machinery.databases import empty_database, query
+from tests.machinery.questions import DATABASE, PRESET
+from tests.machinery.rendering import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.machinery.bench import Bench
+
+_FENCE = re.compile(r"^```(python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_REVISION = '''"""Step {number}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{number:04}"
+down_revision = "{before:04}"
+branch_labels = None
+depends_on = None
+
+
+{text}'''
+_NOTE = """INSERT INTO notes (id, owner_id, title, body, folded, version, created_at, updated_at)
+    VALUES (gen_random_uuid(), 'guest', 'Old', 'what it says', '', 1, now(), now())"""
+
+
+@pytest.fixture(scope="module")
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose migrations are those of the page."""
+    place = tmp_path_factory.mktemp("schema") / "harbour-log"
+    render(template, place, {PRESET: "minimal", DATABASE: "postgresql"})
+    page = (place / "docs" / "schema-changes.md").read_text(encoding="utf-8")
+    steps = [text for language, text in _FENCE.findall(page) if language == "python"]
+    for number, text in enumerate(steps, 2):
+        revision = _REVISION.format(number=number, before=number - 1, text=text)
+        (place / "migrations" / "versions" / f"{number:04}_step.py").write_text(revision, encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def database(server: str, tmp_path: Path) -> Iterator[str]:
+    """An empty database."""
+    with empty_database("postgresql", server, tmp_path) as url:
+        yield url
+
+
+def run(bench: Bench, project: Path, url: str, *arguments: str) -> str:
+    """Run a module of the project's; what it printed."""
+    environment = {
+        "DATABASE_URL": url,
+        "TEST_DATABASE_URL": url,
+        "PATH": str(bench.python.parent),
+        "ENV_FILE": "",
+    }
+    command = [bench.python, "-m", *arguments]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{arguments}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def test_the_example_blocks_nobody(bench: Bench, project: Path, database: str) -> None:
+    """The project's own linter finds nothing in the migrations of the page."""
+    assert len(list((project / "migrations" / "versions").glob("*.py"))) == 7
+    said = run(bench, project, database, "pytest", "-q", "tests/postgresql/test_locks.py")
+    assert "failed" not in said
+
+
+def test_the_example_works(bench: Bench, project: Path, database: str) -> None:
+    """What rows hold is in the new column and nowhere else at last, and every step can be taken back."""
+    page = (project / "docs" / "schema-changes.md").read_text(encoding="utf-8")
+    (backfill,) = [text for language, text in _FENCE.findall(page) if language == "sql"]
+    run(bench, project, database, "app", "migrate", "0001")
+    query(database, _NOTE)
+    run(bench, project, database, "app", "migrate", "0002")
+    query(database, backfill)
+    run(bench, project, database, "app", "migrate")
+
+    assert query(database, "SELECT text FROM notes") == [("what it says",)]
+    columns = "SELECT column_name, is_nullable FROM information_schema.columns WHERE table_name = 'notes'"
+    assert ("text", "NO") in query(database, columns)
+    assert "body" not in dict(query(database, columns))
+
+    run(bench, project, database, "alembic", "downgrade", "0001")
+    assert query(database, "SELECT body FROM notes") == [("what it says",)]

@@ -1,0 +1,126 @@
+"""A feature is switched off again: what goes, what stays, and what its owner is told before anything is lost.
+
+- Keel's files of the feature go, the owner's changes in them included. Copier says nothing of it, so the command
+  `removal` does; git keeps them.
+- Files that the owner added stay, those beside the feature's too, and so do migrations, tables and rows.
+- No migration drops a table unless it is named.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from copier.errors import UserMessageError
+
+from tests.machinery import filling, promises, selection
+from tests.machinery.enabling import removal, update
+from tests.machinery.questions import DATABASE, PRESET, Questions
+from tests.machinery.rendering import ROOT, git
+
+if TYPE_CHECKING:
+    from tests.machinery.ground import Ground, Lived
+    from tests.machinery.promises import Case
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+DATABASES = sorted(QUESTIONS.databases.values)
+SMALLEST, *_, LARGEST = promises.presets(QUESTIONS)
+OWN = '"""A file of the owner\'s, in a folder of Keel\'s."""\n'
+LOOKOUT = '"""The owner\'s code relies on a feature."""\n\nfrom app import {package}\n\nUSED = {package}\n'
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each toggle alone, on one of the databases; with `--full`, on both, and among all others, too."""
+    if "case" in metafunc.fixturenames:
+        full = selection.is_full(metafunc.config)
+        found = promises.cases(QUESTIONS) if full else promises.sample(QUESTIONS)
+        chosen = [case for case in found if case.preset in ({SMALLEST, LARGEST} if full else {SMALLEST})]
+        metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
+
+
+def package_of(toggle: str) -> str:
+    """The package that a toggle adds, by its manifest."""
+    patterns = [
+        pattern
+        for manifest in QUESTIONS.manifests
+        if manifest.question == toggle
+        for pattern in manifest.patterns
+    ]
+    return next(Path(pattern).name for pattern in patterns if pattern.startswith("/app/"))
+
+
+def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -> None:
+    """The owner is told; then no conflict, edits and rows stay, all tests pass, and no table is dropped."""
+    without = case.answers(on=False)
+    with ground.project(tmp_path, case.answers(on=True)) as project:
+        leftovers = project.leftovers(without)
+        held = filling.fill(project.url, leftovers)
+        changed, own, lookout = use(project, package_of(case.toggle))
+
+        status, told = removal(project.isolated, case.toggle)
+
+        assert status == 1
+        said = {line.strip() for line in told.splitlines()}
+        assert said >= {changed, own, f"{lookout}:3: app.{package_of(case.toggle)}", *leftovers}
+
+        commands = project.update({case.toggle: False})
+
+        assert not (project.path / changed).exists()
+        assert "Mind the rocks" in git(project.path, "show", f"HEAD:{changed}")
+        assert (project.path / own).read_text(encoding="utf-8") == OWN
+        (project.path / own).unlink()  # what the command told them to see to
+        (project.path / lookout).unlink()
+        printed = project.holds(without, commands, leftovers)
+        for table in leftovers:
+            assert f"{table} holds rows" in " ".join(printed.split())
+        assert filling.count(project.url, leftovers) == held
+        drop(project, leftovers)
+        project.holds(without, [])
+
+
+def use(project: Lived, package: str) -> tuple[str, str, str]:
+    """Change a file of the feature, add one beside it, rely on it elsewhere, and commit."""
+    changed, own, lookout = f"app/{package}/__init__.py", f"app/{package}/harbour.py", "app/lookout.py"
+    text = (project.path / changed).read_text(encoding="utf-8")
+    (project.path / changed).write_text(f"{text}\n# Mind the rocks\n", encoding="utf-8")
+    (project.path / own).write_text(OWN, encoding="utf-8")
+    (project.path / lookout).write_text(LOOKOUT.format(package=package), encoding="utf-8")
+    project.commit("We rely on it")
+    return changed, own, lookout
+
+
+def drop(project: Lived, leftovers: set[str]) -> None:
+    """Drop the tables as the project says that they can be."""
+    if not leftovers:
+        return
+    names = ",".join(sorted(leftovers))
+    new = ("revision", "--autogenerate", "--message", "drop old tables")
+    said = project.isolated.must("run", "alembic", "-x", f"drop={names}", *new)
+    assert "DROPS" in said
+    project.isolated.must("run", "python", "-m", "app", "migrate")
+    assert not filling.tables(project.url) & leftovers
+
+
+def test_switched_off_and_on_again(ground: Ground, tmp_path: Path) -> None:
+    """What was left comes back to life, with its rows. What is not committed keeps Copier from beginning at all."""
+    toggle = QUESTIONS.toggles[0]
+    answers = {PRESET: SMALLEST, DATABASE: DATABASES[-1], toggle: True}
+    with ground.project(tmp_path, answers) as project:
+        assert removal(project.isolated, toggle)[0] == 0, "nothing of the owner's is concerned"
+        leftovers = project.leftovers({**answers, toggle: False})
+        held = filling.fill(project.url, leftovers)
+        main = project.path / "app/main.py"
+        text = main.read_text(encoding="utf-8")
+        main.write_text(f"{text}\n# Not committed\n", encoding="utf-8")
+        with pytest.raises(UserMessageError, match="commit or stash"):
+            update(project.isolated, {toggle: False})
+        assert "# Not committed" in main.read_text(encoding="utf-8")
+        main.write_text(text, encoding="utf-8")
+        project.briefly(project.update({toggle: False}))
+        project.briefly(project.update({toggle: True}))
+        assert project.leftovers(answers) == set()
+        assert filling.count(project.url, leftovers) == held
+        assert [path.name for path in (project.path / "migrations/versions").glob("*.py")] == [
+            next(path.name for path in (project.path / "migrations/versions").glob("*squashed.py"))
+        ]

@@ -1,0 +1,49 @@
+"""What a project's own pipeline runs and a combination does not: coverage, fuzzing, kills of real servers."""
+
+from __future__ import annotations
+
+import subprocess
+from itertools import product
+from typing import TYPE_CHECKING
+
+from tests.machinery import selection
+from tests.machinery.combinations import Combination, extremes
+from tests.machinery.examination import suite_environment
+from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.rendering import ROOT, render
+from tests.machinery.warm import base_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.machinery.bench import Bench
+
+#: What the README of a project says to run, and what its pipeline runs.
+RUNS = {"coverage": ("--cov",), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
+_NO_TESTS = 5
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The coverage of the smallest project; with `--full`, all of it for the smallest and the largest ones."""
+    chosen = extremes(Questions.load(ROOT / "copier.yml"))
+    cases = list(product(chosen, RUNS)) if selection.is_full(metafunc.config) else [(chosen[0], "coverage")]
+    names = [f"{combination.id}-{run}" for combination, run in cases]
+    metafunc.parametrize(("chosen", "run"), cases, ids=names)
+
+
+def test_the_thorough_runs_pass(bench: Bench, tmp_path: Path, chosen: Combination, run: str) -> None:
+    """At least 95 % of branches are covered, no answer breaks the contract, and what is killed comes back."""
+    project = render(bench.template, tmp_path / "project", chosen.answers)
+    servers = suite_environment(bench, str(chosen.answers[DATABASE]))
+    result = subprocess.run(
+        [str(bench.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *RUNS[run]],
+        cwd=project,
+        env={**base_environment(bench.python), **servers},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    nothing_to_kill = run == "faults" and result.returncode == _NO_TESTS
+    assert result.returncode == 0 or nothing_to_kill, (result.stdout + result.stderr)[-8000:]
