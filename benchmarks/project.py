@@ -31,7 +31,7 @@ class Project:
         )
 
 
-def render(path: Path, database: str, *, preset: str = "minimal") -> Project:
+def render(path: Path, database: str, *, preset: str = "minimal", **toggles: bool) -> Project:
     """Render the working tree, uncommitted changes included, and install what production needs."""
     with tempfile.TemporaryDirectory() as plain:
         # A plain copy, for Copier would take the latest tag of a repository.
@@ -39,7 +39,7 @@ def render(path: Path, database: str, *, preset: str = "minimal") -> Project:
             ROOT / "template", Path(plain, "template"), ignore=shutil.ignore_patterns("__pycache__")
         )
         shutil.copy(ROOT / "copier.yml", plain)
-        answers = {"project_name": "Benchmark", "database": database, "preset": preset}
+        answers = {"project_name": "Benchmark", "database": database, "preset": preset, **toggles}
         copier.run_copy(plain, path, data=answers, defaults=True, quiet=True)
     command = ["uv", "sync", "--quiet", "--no-dev", "--compile-bytecode"]
     subprocess.run(command, cwd=path, env=clean_environment(), check=True)
@@ -49,5 +49,17 @@ def render(path: Path, database: str, *, preset: str = "minimal") -> Project:
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without what would make one machine's results differ from another's."""
-    ours = ("PYTHON", "VIRTUAL_ENV", "DATABASE_", "ENVIRONMENT", "LOG_", "RATE_LIMIT", "AUTH_", "MAIL_")
+    ours = (
+        "PYTHON",
+        "VIRTUAL_ENV",
+        "DATABASE_",
+        "ENVIRONMENT",
+        "LOG_",
+        "RATE_LIMIT",
+        "AUTH_",
+        "MAIL_",
+        "CHAT_",
+        "REDIS_",
+        "OTEL_",
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

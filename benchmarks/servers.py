@@ -58,11 +58,11 @@ def pinned(cpu: int, command: list[str]) -> list[str]:
 
 
 @contextmanager
-def serving(contender: Contender, project: Project, log: Path) -> Generator[Server]:
+def serving(contender: Contender, project: Project, log: Path, *options: str) -> Generator[Server]:
     """Run a contender in the project's environment until the block ends; its output goes to a file."""
-    port = _free_port()
+    port = free_port()
     command = [str(project.python), "-m", "uvicorn", contender.target, "--port", str(port), "--no-access-log"]
-    command += ["--loop", "uvloop", "--http", "httptools"]
+    command += ["--loop", "uvloop", "--http", "httptools", *options]
     env = clean_environment() | contender.env
     with log.open("wb") as output:
         started = time.perf_counter()
@@ -116,6 +116,7 @@ def _wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path) 
         time.sleep(0.005)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
