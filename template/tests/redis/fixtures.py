@@ -19,6 +19,9 @@ from tests.redis.server import Server, breakable
 
 PREFIX = f"{os.environ.get('TEST_REDIS_PREFIX', 'test')}-{os.getpid()}:"
 
+OWN = f"{PREFIX}own:"
+"""Where the application that runs for all tests writes nothing; under its own prefix it reports every few seconds."""
+
 ENVIRONMENT = {
     "REDIS_URL": lambda request: request.getfixturevalue("redis_url"),
     "REDIS_PREFIX": PREFIX,

@@ -11,7 +11,7 @@ from app.core.tasks import stop
 from app.redis.broadcast import RedisBroadcast
 from app.redis.link import Link
 from tests.core.broadcast_contract import BroadcastContract, MakeBroadcast, published
-from tests.redis.fixtures import PREFIX
+from tests.redis.fixtures import OWN
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def make_broadcast(link: Link) -> AsyncIterator[Callable[..., RedisBroadca
     tasks = []
 
     def make(**options: int) -> RedisBroadcast:
-        broadcast = RedisBroadcast(link, prefix=PREFIX, **options)
+        broadcast = RedisBroadcast(link, prefix=OWN, **options)
         tasks.append(asyncio.create_task(broadcast.reader.run()))
         return broadcast
 
@@ -88,7 +88,7 @@ async def test_lost_data_is_told(make_broadcast: MakeBroadcast, redis: Redis) ->
     assert isinstance(broadcast, RedisBroadcast)
     (message,) = await published(broadcast, "1")
     async with broadcast.subscribe("a", after=message.id) as listener:
-        redis.unlink(f"{PREFIX}topic:a")
+        redis.unlink(f"{OWN}topic:a")
         await broadcast.catch_up()
 
         with pytest.raises(HistoryLost):
@@ -104,7 +104,7 @@ async def test_history_expires(make_broadcast: MakeBroadcast, redis: Redis) -> N
     assert isinstance(broadcast, RedisBroadcast)
     await published(broadcast, "1")
     async with broadcast.subscribe("a"):
-        redis.pexpire(f"{PREFIX}topic:a", 50_000)
+        redis.pexpire(f"{OWN}topic:a", 50_000)
         await broadcast.catch_up()
 
-        assert 90 < redis.ttl(f"{PREFIX}topic:a") <= 100
+        assert 90 < redis.ttl(f"{OWN}topic:a") <= 100

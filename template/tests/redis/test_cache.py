@@ -8,19 +8,19 @@ from redis import Redis
 from app.redis.cache import RedisCache
 from app.redis.link import Link
 from tests.core.cache_contract import CacheContract, Compute
-from tests.redis.fixtures import PREFIX
+from tests.redis.fixtures import OWN
 
 
 @pytest.fixture
 def cache(link: Link) -> RedisCache:
     """Return a cache."""
-    return RedisCache(link, prefix=PREFIX)
+    return RedisCache(link, prefix=OWN)
 
 
 @pytest.fixture
 def other(link: Link) -> RedisCache:
     """Return the cache of another process; for one that computes it waits 0.1 seconds."""
-    return RedisCache(link, prefix=PREFIX, lock_seconds=0.1)
+    return RedisCache(link, prefix=OWN, lock_seconds=0.1)
 
 
 class TestRedisCache(CacheContract):
@@ -83,7 +83,7 @@ async def test_evicted_version(cache: RedisCache, redis: Redis) -> None:
     """A full server may evict anything: a tag that is gone takes its values with it."""
     compute = Compute(1)
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
-    redis.unlink(f"{PREFIX}cache:tag:t")
+    redis.unlink(f"{OWN}cache:tag:t")
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
 
     assert compute.count == 2
@@ -97,7 +97,7 @@ async def test_large_values_are_not_kept(cache: RedisCache, redis: Redis, monkey
         await cache.get_or_compute("a", str, compute, ttl=60)
 
     assert compute.count == 2
-    assert list(redis.scan_iter(f"{PREFIX}cache:lock:*")) == []
+    assert list(redis.scan_iter(f"{OWN}cache:lock:*")) == []
 
 
 async def test_counters_of_all_processes(cache: RedisCache, other: RedisCache) -> None:
@@ -118,5 +118,5 @@ async def test_everything_expires(cache: RedisCache, redis: Redis) -> None:
     await cache.get_or_compute("a", int, Compute(1), ttl=60, tags=["t"])
 
     # -1 is never. What has gone since it was found (-2) has not stayed either.
-    staying = {key.decode() for key in redis.scan_iter(f"{PREFIX}cache:*") if redis.pttl(key) == -1}
-    assert staying <= {f"{PREFIX}cache:counters"}
+    staying = {key.decode() for key in redis.scan_iter(f"{OWN}cache:*") if redis.pttl(key) == -1}
+    assert staying <= {f"{OWN}cache:counters"}

@@ -5,19 +5,19 @@ from redis import Redis
 
 from app.redis.link import Link
 from app.redis.presence import RedisPresence
-from tests.redis.fixtures import PREFIX
+from tests.redis.fixtures import OWN
 
 
 @pytest.fixture
 def presence(link: Link) -> RedisPresence:
     """Return presence."""
-    return RedisPresence(link, prefix=PREFIX)
+    return RedisPresence(link, prefix=OWN)
 
 
 @pytest.fixture
 def other(link: Link) -> RedisPresence:
     """Return presence in another process."""
-    return RedisPresence(link, prefix=PREFIX)
+    return RedisPresence(link, prefix=OWN)
 
 
 async def test_everybody_is_seen_everywhere(presence: RedisPresence, other: RedisPresence) -> None:
@@ -35,7 +35,7 @@ async def test_everybody_is_seen_everywhere(presence: RedisPresence, other: Redi
 async def test_members_of_a_killed_process_lapse(presence: RedisPresence, other: RedisPresence, redis: Redis) -> None:
     """Who is not renewed is gone after a while; who is renewed stays."""
     async with presence.join("a", "alive"), other.join("a", "killed"):
-        key = f"{PREFIX}presence:a"
+        key = f"{OWN}presence:a"
         for entry in redis.zrange(key, 0, -1):
             redis.execute_command("ZINCRBY", key, -60, entry)
         await presence.beat()
@@ -48,7 +48,7 @@ async def test_members_of_a_killed_process_lapse(presence: RedisPresence, other:
 async def test_lost_data_comes_back(presence: RedisPresence, other: RedisPresence, redis: Redis) -> None:
     """After a restart that forgot everything, the next beat tells who is there."""
     async with presence.join("a", "mary"):
-        redis.unlink(f"{PREFIX}presence:a")
+        redis.unlink(f"{OWN}presence:a")
         assert await other.members("a") == []
         await presence.beat()
 

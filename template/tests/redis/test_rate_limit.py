@@ -8,13 +8,13 @@ from app.core.rate_limit_storage import Rate, Window
 from app.redis.link import Link
 from app.redis.rate_limit_storage import RedisStorage
 from tests.core.rate_limit_contract import RateLimitContract
-from tests.redis.fixtures import PREFIX
+from tests.redis.fixtures import OWN
 
 
 @pytest.fixture
 def storage(link: Link) -> RedisStorage:
     """Return a storage."""
-    return RedisStorage(link, prefix=PREFIX, fallback="local")
+    return RedisStorage(link, prefix=OWN, fallback="local")
 
 
 class TestRedisStorage(RateLimitContract):
@@ -23,7 +23,7 @@ class TestRedisStorage(RateLimitContract):
 
 async def test_processes_count_together(storage: RedisStorage, link: Link) -> None:
     """What was spent in one process is spent in all."""
-    other = RedisStorage(link, prefix=PREFIX, fallback="local")
+    other = RedisStorage(link, prefix=OWN, fallback="local")
     rates = [Rate(2, 3600)]
 
     assert [(await process.hit("a", rates))[0].allowed for process in (storage, other, storage)] == [True, True, False]
@@ -33,7 +33,7 @@ async def test_window_slides(storage: RedisStorage, redis: Redis) -> None:
     """The window before counts as far as it still overlaps the last hour."""
     rate = Rate(100, 3600)
     await storage.hit("a", [rate])
-    key = f"{PREFIX}limit:a"
+    key = f"{OWN}limit:a"
     seconds, micros = redis.time()
     left = 1 - (seconds + micros / 1e6) / 3600 % 1
     number = int(redis.hget(key, "100/3600:n") or 0)
@@ -48,7 +48,7 @@ async def test_fallbacks(link: Link) -> None:
     """While Redis is away, the project's choice holds: count here, count nothing, or refuse."""
     await link.close()
     rates = [Rate(1, 3600)]
-    local, nobody, everybody = (RedisStorage(link, prefix=PREFIX, fallback=f) for f in ("local", "open", "closed"))
+    local, nobody, everybody = (RedisStorage(link, prefix=OWN, fallback=f) for f in ("local", "open", "closed"))
 
     assert [(await local.hit("a", rates))[0].allowed for _ in range(2)] == [True, False]
     await local.clear("a")
