@@ -22,6 +22,7 @@ from app.core.errors import AppError, Unavailable
 T = TypeVar("T")
 Parameters = Mapping[str, Any]
 AfterCommit = Callable[[], Awaitable[None]]
+Turns = Callable[[AsyncSession, str], Awaitable[object]]
 
 log = structlog.get_logger()
 
@@ -36,6 +37,13 @@ class Session(AsyncSession):
         request still succeeds: what it asked for is already stored.
         """
         self.info.setdefault("after_commit", []).append(callback)
+
+    async def take_turns(self, name: str) -> None:
+        """Go on only when no other transaction is under way that has taken its turn by this name.
+
+        The others wait until this one ends, so what it reads and decides upon still holds when it commits.
+        """
+        await self.info["turns"](self, name)
 
 
 class ReadSession:
@@ -91,13 +99,18 @@ class ReadSession:
 class Database:
     """The engines, and what requests get from them."""
 
-    def __init__(self, writer: AsyncEngine, reader: AsyncEngine, migrator: Callable[[], AsyncEngine]) -> None:
+    def __init__(
+        self, writer: AsyncEngine, reader: AsyncEngine, migrator: Callable[[], AsyncEngine], turns: Turns
+    ) -> None:
+        """Take the engines, what makes one for migrations, and how transactions take turns; see `Session.take_turns`."""
         self.writer = writer
         self.reader = reader
         self.migrator = migrator
         self.read = ReadSession(reader)
         # `close_resets_only=False`: a session that was closed must not quietly open again and keep a connection.
-        self._sessions = async_sessionmaker(writer, class_=Session, expire_on_commit=False, close_resets_only=False)
+        self._sessions = async_sessionmaker(
+            writer, class_=Session, expire_on_commit=False, close_resets_only=False, info={"turns": turns}
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:

@@ -5,9 +5,9 @@ A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a
 
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, event, text
+from sqlalchemy import Connection, NullPool, event, func, select, text
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from app.core.database import Database
 from app.postgresql.settings import PostgresqlSettings
@@ -54,7 +54,11 @@ def open_database(settings: PostgresqlSettings) -> Database:
 
         return engine
 
-    return Database(writer, reader, migrator)
+    return Database(writer, reader, migrator, _take_turns)
+
+
+async def _take_turns(session: AsyncSession, name: str) -> None:
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def _watch_connections(engine: AsyncEngine) -> None:

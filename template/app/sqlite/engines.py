@@ -6,7 +6,7 @@ SQLite's own default begins a transaction at the first write and then loses upda
 from typing import Any
 
 from sqlalchemy import Connection, NullPool, PoolResetState, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from app.core.database import Database
 from app.sqlite.driver import Connection as DriverConnection
@@ -44,7 +44,11 @@ def open_database(settings: SqliteSettings) -> Database:
         _begin_immediately(engine)
         return engine
 
-    return Database(writer, reader, migrator)
+    return Database(writer, reader, migrator, _take_turns)
+
+
+async def _take_turns(_: AsyncSession, __: str) -> None:
+    """Do nothing: whoever writes has the database to itself until it commits."""
 
 
 def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:

@@ -65,18 +65,16 @@ class DurableJobs:
             raise KeyError(name)
         await self.add(session, new_task(name, payload))
 
-    async def add(self, session: Session, task: Task) -> bool:
-        """Store a task, and announce it after the commit; return False if there is one with its key already."""
+    async def add(self, session: Session, task: Task) -> None:
+        """Store a task, and announce it after the commit."""
         task.headers = self._propagation.headers()
-        if not await TaskRepository(session).add(task):
-            return False
+        await TaskRepository(session).add(task)
         task_id = task.id
 
         async def announce() -> None:
             self.announcer.announce(task_id)
 
         session.after_commit(announce)
-        return True
 
     async def drain(self) -> None:
         """Wait for what this process has begun."""

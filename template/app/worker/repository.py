@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, bindparam, delete, func, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 
 from app.core.database import ReadSession, Session
 from app.core.pagination import Cursor
@@ -90,18 +89,10 @@ class TaskRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def add(self, task: Task) -> bool:
-        """Store a new task; return False if there is one with its key already."""
-        if task.key is None:
-            self._session.add(task)
-            await self._session.flush()
-            return True
-        try:
-            async with self._session.begin_nested():
-                self._session.add(task)
-        except IntegrityError:
-            return False
-        return True
+    async def add(self, task: Task) -> None:
+        """Store a new task."""
+        self._session.add(task)
+        await self._session.flush()
 
     async def by_key(self, key: str) -> Task | None:
         """Return the task that a key stands for."""

@@ -1,7 +1,7 @@
 """The rules of tasks: whose they are, how many there may be, when they can be cancelled."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from uuid import UUID
 
@@ -153,22 +153,17 @@ class TaskService:
             raise ExportNotAllowed(f"This needs the scope {exporter.scope}.")
         digest = hashlib.sha256(f"{self._caller.subject}\n{key}".encode()).hexdigest() if key is not None else None
         payload = {"kind": request.kind, "format": request.format}
-        if digest is not None and (known := await self._known(digest, payload)):
-            return known
+        # Otherwise requests that come at the same moment would not see each other's tasks.
+        await self._session.take_turns(f"{EXPORT}:{self._caller.subject}")
+        if digest is not None and (known := await self._tasks.by_key(digest)):
+            if known.payload != payload:
+                raise KeyReused("You have used this Idempotency-Key for another request.")
+            return Task.model_validate(known)
         if await self._tasks.unfinished(self._caller.subject, EXPORT) >= self._settings.exports:
             raise TooManyExports("Wait until one of your exports is finished.", headers={"Retry-After": "10"})
         task = new_task(EXPORT, payload, owner=self._caller.subject, key=digest)
-        stored = await self._jobs.add(self._session, task)
-        if not stored and digest is not None and (known := await self._known(digest, payload)):
-            # The same request was being answered at the same time.
-            return known
+        await self._jobs.add(self._session, task)
         return Task.model_validate(task)
-
-    async def _known(self, digest: str, payload: Mapping[str, str]) -> Task | None:
-        task = await self._tasks.by_key(digest)
-        if task is not None and task.payload != payload:
-            raise KeyReused("You have used this Idempotency-Key for another request.")
-        return Task.model_validate(task) if task is not None else None
 
     async def cancel(self, task_id: UUID) -> Task:
         """Cancel a task: it is not begun, or it stops at its next checkpoint.

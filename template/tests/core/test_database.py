@@ -68,6 +68,21 @@ async def test_after_commit_is_called_once_it_is_true(database: Database) -> Non
     assert seen == [1]
 
 
+async def test_transactions_take_turns(database: Database) -> None:
+    """Ten transactions that look before they write see what each other has written."""
+
+    async def add_one_more() -> None:
+        async with database.transaction() as session:
+            await session.take_turns("tags")
+            count = (await session.scalars(select(func.count()).select_from(Tag))).one()
+            session.add(tag(str(count)))
+
+    await asyncio.gather(*(add_one_more() for _ in range(10)))
+
+    names = await database.read.all(select(Tag.name))
+    assert {name for (name,) in names} == set(map(str, range(10)))
+
+
 async def test_after_commit_that_fails(database: Database) -> None:
     """What is stored stays stored, and further callbacks are called."""
     called = []

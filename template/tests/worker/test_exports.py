@@ -1,5 +1,6 @@
 """Exports: asked for, made elsewhere, fetched."""
 
+import asyncio
 import csv
 import json
 from io import StringIO
@@ -12,7 +13,6 @@ from httpx2 import AsyncClient
 from app.core.caller import Caller
 from app.identity import current_caller
 from app.worker import exports
-from app.worker.repository import TaskRepository
 from app.worker.state import Worker
 from tests.notes.api import create
 from tests.worker.support import TASKS, Silence, export, finished
@@ -87,21 +87,12 @@ async def test_key_of_another_request(client: AsyncClient, silence: Silence) -> 
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:problem:idempotency-key-reused")
 
 
-async def test_same_request_at_the_same_time(
-    client: AsyncClient, silence: Silence, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of two that do not see each other's task yet, one stores it, and both are answered with it."""
-    key = {"Idempotency-Key": "a"}
-    first = await client.post(f"{TASKS}/exports", json={}, headers=key)
-    look, looks = TaskRepository.by_key, [None]
+async def test_same_request_at_the_same_time(client: AsyncClient, silence: Silence) -> None:
+    """Of many that come at one moment, one stores a task, and all are answered with it."""
+    requests = (client.post(f"{TASKS}/exports", json={}, headers={"Idempotency-Key": "a"}) for _ in range(10))
+    answers = await asyncio.gather(*requests)
 
-    async def unseen(tasks: TaskRepository, digest: str) -> Any:
-        return looks.pop() if looks else await look(tasks, digest)
-
-    monkeypatch.setattr(TaskRepository, "by_key", unseen)
-    second = await client.post(f"{TASKS}/exports", json={}, headers=key)
-
-    assert (second.status_code, second.json()) == (202, first.json())
+    assert {(answer.status_code, answer.json()["id"]) for answer in answers} == {(202, answers[0].json()["id"])}
     assert len(silence.announced) == 1
 
 
@@ -115,6 +106,14 @@ async def test_not_too_many_at_a_time(client: AsyncClient, app: FastAPI, silence
     assert refused.status_code == 429
     assert refused.json()["type"] == "urn:problem:too-many-exports"
     await export(client)
+
+
+async def test_not_too_many_at_the_same_time(client: AsyncClient, silence: Silence) -> None:
+    """Requests that come at one moment see each other's tasks."""
+    answers = await asyncio.gather(*(client.post(f"{TASKS}/exports", json={}) for _ in range(10)))
+
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 7
+    assert len(silence.announced) == 3
 
 
 async def test_unknown_kind(client: AsyncClient) -> None:
