@@ -1,5 +1,6 @@
 """What fixtures and tests use to call an application."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,10 @@ from sqlalchemy import QueuePool
 from app.core.database import Database
 from app.core.mail import Mail
 from tests.identity import sign_in
+
+PATIENCE = 60
+"""Seconds after which a test gives up on what must come. None waits for so long, however busy the machine is, unless it
+never comes: what must be soon is shown by what comes before it, and not by a clock."""
 
 RunScript = Callable[[str], Awaitable[None]]
 """Runs several SQL statements at once."""
@@ -48,3 +53,10 @@ class Outbox:
     async def send(self, mail: Mail) -> None:
         """Keep a mail."""
         self.mails.append(mail)
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds; the test fails where it never does."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.005)

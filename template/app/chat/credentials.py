@@ -50,10 +50,16 @@ class Credentials:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        self._identifying = asyncio.create_task(self.identify(self._token))
+        self._identifying = asyncio.create_task(self._identify(self._token))
 
     async def identify(self, token: str | None) -> None:
-        """Identify the client anew: by a token that it has sent, or by the old one, which may have been revoked."""
+        """Identify the client anew by a token that it has sent; what becomes of the old one does not matter any more."""
+        for task in self.forget():
+            task.cancel()
+        await self._identify(token)
+
+    async def _identify(self, token: str | None) -> None:
+        """Identify the client anew: by another token, or by the old one, which may have been revoked."""
         try:
             identity = await identify(self._app, token, [READ])
         except AppError as error:

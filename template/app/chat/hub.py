@@ -220,13 +220,15 @@ class Hub:
             await asyncio.wait([task])
 
     def _ensure(self, name: str, work: Work) -> None:
-        """Run some work unless it runs already."""
-        if name not in self._tasks:
+        """Run some work unless it runs already. What has ended may not be told yet, and sees nothing new."""
+        running = self._tasks.get(name)
+        if running is None or running.done():
             task = self._tasks[name] = detached(work())
             task.add_done_callback(lambda _: self._done(name, task))
 
     def _done(self, name: str, task: asyncio.Task[None]) -> None:
-        del self._tasks[name]
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
         if not task.cancelled() and (error := task.exception()):
             log.warning("chat_work_failed", work=name, room=str(self.room_id), error=repr(error))
         if name == "store" and self._drafts:

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.fixtures.server import Server
 from tests.identity import sign_in
+from tests.support import PATIENCE
 
 ROOMS = "/api/v1/chat/rooms"
 ONE_BY_ONE, TOGETHER = "keel.chat.v1", "keel.chat.v2"
@@ -49,6 +50,11 @@ def messages_in(frame: dict[str, Any]) -> list[dict[str, Any]]:
     return frame["messages"] if frame["type"] == "messages" else [frame]
 
 
+def dialled(server: Server, room: str, after: int | None = None, **options: Any) -> connect:
+    """Return a connection to a room, for an `async with` block."""
+    return connect(address(server, room, after), compression=None, proxy=None, open_timeout=PATIENCE, **options)
+
+
 class Talker:
     """Somebody in a room."""
 
@@ -67,7 +73,7 @@ class Talker:
 
     async def next(self, kind: str = "message") -> dict[str, Any]:
         """Return the next frame of a kind, which may have come in one with others; other kinds are passed over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 while self._heard:
                     if (frame := self._heard.popleft())["type"] == kind:
@@ -80,7 +86,7 @@ class Talker:
 
     async def closed(self) -> int | None:
         """Return the code with which the server closes the connection."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE):
             try:
                 while True:
                     await self.socket.recv()
@@ -94,7 +100,7 @@ async def entered(
 ) -> AsyncGenerator[Talker]:
     """Be in a room, ready to talk, while the block runs."""
     options = {"subprotocols": protocols(await token_of(server, name), *versions), **options}
-    async with connect(address(server, room, after), compression=None, proxy=None, **options) as socket:
+    async with dialled(server, room, after, **options) as socket:
         talker = Talker(socket)
         await talker.next("ready")
         yield talker

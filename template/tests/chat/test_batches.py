@@ -15,6 +15,7 @@ from app.chat.service import Draft, Journal
 from app.chat.timeline import AHEAD, Timeline
 from tests.chat.api import ONE_BY_ONE, TOGETHER, entered
 from tests.fixtures.server import Server
+from tests.support import PATIENCE, eventually
 
 
 def message(number: int, body: str = "") -> str:
@@ -57,7 +58,7 @@ async def test_messages_share_a_frame(server: Server, app: FastAPI, room: str, v
 
 async def frame(talker: Any) -> dict[str, Any]:
     """Return the next frame that holds messages, as it came."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while "message" not in (found := json.loads(await talker.socket.recv()))["type"]:
             pass
     return found
@@ -153,26 +154,52 @@ class Ear:
         """Keep something else."""
 
 
-async def test_an_announcement_is_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that store in turns announce out of turn: nobody asks the database unless something stays away."""
-    monkeypatch.setattr("app.chat.hub.GAP_SECONDS", 0.02)
-    asked = asyncio.Event()
+class Reader:
+    """A database that knows nothing, and whether it was asked."""
 
-    class Reader:
-        async def following(self, *_: object) -> list[Any]:
-            asked.set()
-            return []
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
 
+    async def following(self, *_: object) -> list[Any]:
+        """Find nothing."""
+        self.asked.set()
+        return []
+
+
+def overtaken() -> tuple[Hub, Ear, Reader]:
+    """Return a hub that has heard the second message, then the first; what listens to it, and what it asks."""
     reader: Any = Reader()
     nothing: Any = None
     hub = Hub(uuid4(), reader=reader, journal=nothing, broadcast=nothing, attendance=nothing)
     hub.listeners.add(ear := Ear())
     hub.hear(2, ["2"])
     hub.hear(1, ["1"])
-    await asyncio.sleep(0.05)
-    assert (ear.heard, asked.is_set()) == (["1", "2"], False)
+    return hub, ear, reader
+
+
+async def test_an_announcement_is_overtaken() -> None:
+    """Processes that store in turns announce out of turn: nobody asks the database unless something stays away."""
+    hub, ear, reader = overtaken()
+    await eventually(lambda: not hub._tasks)
+    assert (ear.heard, reader.asked.is_set()) == (["1", "2"], False)
 
     hub.hear(4, ["4"])
-    async with asyncio.timeout(5):
-        await asked.wait()
+    async with asyncio.timeout(PATIENCE):
+        await reader.asked.wait()
     assert ear.heard == ["1", "2"]
+
+
+async def test_a_gap_just_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is asked for, also if that shows as soon as nothing else is waited for."""
+    monkeypatch.setattr("app.chat.hub.GAP_SECONDS", 0)
+    hub, _, reader = overtaken()
+    waiting = hub._tasks["wait"]
+    # It begins, and it ends; what is called when it has ended comes next.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert waiting.done()
+    assert hub._tasks
+
+    hub.hear(4, ["4"])
+    async with asyncio.timeout(PATIENCE):
+        await reader.asked.wait()

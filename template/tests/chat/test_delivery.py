@@ -20,6 +20,7 @@ from app.core.database import Database
 from app.core.errors import Unavailable
 from tests.chat.api import ONE_BY_ONE, ROOMS, TOGETHER, Talker, crowd, entered
 from tests.fixtures.server import Server
+from tests.support import PATIENCE
 
 
 async def test_everybody_hears_what_is_said(server: Server, client: AsyncClient, room: str) -> None:
@@ -220,7 +221,7 @@ async def test_a_slow_client_slows_nobody(
         with server.small_buffers():
             eve = await stack.enter_async_context(entered(server, room, "eve", version))
         eve.socket.transport.pause_reading()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             sent = 0
             while len(hubs.connections) == 2:
                 sent += 1

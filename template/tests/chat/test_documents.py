@@ -16,6 +16,7 @@ from app.chat.commands import commands
 from app.chat.frames import SERVER, Close, Pong
 from tests.chat.api import entered, token_of
 from tests.fixtures.server import Server
+from tests.support import PATIENCE
 
 
 async def test_asyncapi_document(client: AsyncClient) -> None:
@@ -91,7 +92,7 @@ async def test_client_of_the_documentation(
         assert await ada.hear(1) == ["Ahoy"]
         await ada.say("Good morning")
         await ada.hear(1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             heard = capsys.readouterr().out
             while "Good morning" not in heard:
                 await asyncio.sleep(0.005)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -10,14 +11,16 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from app.chat.credentials import Credentials
+from app.chat.frames import Close
 from app.core.caller import Caller, Identity
 from app.core.errors import AppError, Forbidden
 from app.main import create_app
-from tests.chat.api import Talker, address, entered, open_room, protocols, token_of
+from tests.chat.api import Talker, dialled, entered, open_room, protocols, token_of
 from tests.fixtures.server import Server
+from tests.support import eventually
 
 ALL = frozenset({"chat:read", "chat:write"})
 
@@ -34,14 +37,19 @@ class People:
     def __init__(self) -> None:
         self.ends: dict[str, float] = {}
         self.scopes = ALL
+        self.seconds: float | None = None
+        """How long a connection may rely on what it was told; then it asks again."""
+        self.asked: Counter[str | None] = Counter()
 
     async def identify(self, _: FastAPI, token: str | None, scopes: Any = ()) -> Identity:
         """Return whose token it is."""
+        self.asked[token] += 1
         if token is None or self.ends.get(token, time.time() + 60) <= time.time():
             raise SignInFirst("Sign in first.")
         if not set(scopes) <= self.scopes:
             raise Forbidden("This token does not allow that.")
-        return Identity(Caller(token.partition(".")[0], self.scopes), self.ends.get(token))
+        expires_at = None if self.seconds is None else time.time() + self.seconds
+        return Identity(Caller(token.partition(".")[0], self.scopes), expires_at)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ async def refused(server: Server, room: str, **options: Any) -> tuple[int, dict[
     """Return how a handshake is refused."""
     options = {"subprotocols": protocols(await token_of(server, "ada")), **options}
     with pytest.raises(InvalidStatus) as answer:
-        async with connect(address(server, room), compression=None, proxy=None, **options):
+        async with dialled(server, room, **options):
             pass
     response = answer.value.response
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -97,7 +105,7 @@ async def test_subprotocols(server: Server, room: str) -> None:
 
 async def test_token_in_the_first_frame(server: Server, room: str, people: People) -> None:
     """A client whose handshake holds no token says in its first frame who it is."""
-    async with connect(address(server, room), compression=None, proxy=None) as socket:
+    async with dialled(server, room) as socket:
         ada = Talker(socket)
         await ada.send(type="authenticate", token="ada")
         assert (await ada.next("ready"))["you"] == "ada"
@@ -107,10 +115,13 @@ async def test_token_in_the_first_frame(server: Server, room: str, people: Peopl
 
 @pytest.mark.parametrize("frame", [None, '{"type": "ping"}', "nonsense", b"binary"])
 async def test_who_says_nothing_of_themselves_is_sent_away(
-    server: Server, room: str, people: People, frame: str | bytes | None
+    server: Server, room: str, people: People, monkeypatch: pytest.MonkeyPatch, frame: str | bytes | None
 ) -> None:
     """Without a token, in time and before all else, there is nothing to hear."""
-    async with connect(address(server, room), compression=None, proxy=None) as socket:
+    if frame is None:
+        hubs = server.app.state.chat
+        monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"authenticate_seconds": 0.05}))
+    async with dialled(server, room) as socket:
         if frame is not None:
             await socket.send(frame)
         assert await Talker(socket).closed() == 4401
@@ -118,7 +129,7 @@ async def test_who_says_nothing_of_themselves_is_sent_away(
 
 async def test_first_frame_for_a_room_that_is_not_there(server: Server, room: str, people: People) -> None:
     """Only who has signed in learns that there is no such room."""
-    async with connect(address(server, str(uuid4())), compression=None, proxy=None) as socket:
+    async with dialled(server, str(uuid4())) as socket:
         ada = Talker(socket)
         await ada.send(type="authenticate", token="ada")
         assert await ada.closed() == 4404
@@ -134,23 +145,49 @@ async def test_a_wrong_token_is_refused(server: Server, room: str, people: Peopl
 
 async def test_a_token_runs_out(server: Server, room: str, people: People) -> None:
     """A connection ends with its token."""
-    people.ends["ada"] = time.time() + 0.2
+    people.seconds = 0.02
     async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
         await ada.say("in time")
         assert await ada.hear(1) == ["in time"]
+        people.ends["ada"] = time.time()
         assert await ada.closed() == 4401
 
 
 async def test_a_fresh_token(server: Server, room: str, people: People) -> None:
     """A new token keeps the connection open; somebody else's ends it."""
-    people.ends["ada"] = time.time() + 0.2
+    people.seconds = 0.02
     async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
         await ada.send(type="authenticate", token="ada.fresh")
-        await asyncio.sleep(0.3)
+        await eventually(lambda: people.asked["ada.fresh"] > 1)
+        people.ends["ada"] = time.time()
+        asked = people.asked.copy()
+        await eventually(lambda: people.asked["ada.fresh"] > asked["ada.fresh"] + 1)
+        assert people.asked["ada"] == asked["ada"]
         await ada.say("still here")
         assert await ada.hear(1) == ["still here"]
         await ada.send(type="authenticate", token="eve")
         assert await ada.closed() == 4403
+
+
+async def test_a_fresh_token_just_in_time(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts, also if the old one is being looked at, and found to have ended, when it comes."""
+    looking, ended, closed = asyncio.Event(), asyncio.Event(), list[Close]()
+
+    async def identify(_: FastAPI, token: str | None, __: Any = ()) -> Identity:
+        if token == "old":
+            looking.set()
+            await ended.wait()
+            raise SignInFirst("Sign in first.")
+        return Identity(Caller("ada", ALL))
+
+    monkeypatch.setattr("app.chat.credentials.identify", identify)
+    credentials = Credentials(app, Identity(Caller("ada", ALL), time.time()), "old", closed.append)
+    await looking.wait()
+    await credentials.identify("fresh")
+    ended.set()
+    await asyncio.wait(credentials.forget())
+
+    assert closed == []
 
 
 async def test_listening_only(server: Server, room: str, people: People) -> None:
@@ -249,9 +286,7 @@ async def test_nothing_is_left_of_an_empty_room(server: Server, room: str) -> No
     hubs = server.app.state.chat
     async with entered(server, room):
         assert len(hubs._hubs) == 1
-    async with asyncio.timeout(5):
-        while hubs._hubs or hubs.connections or hubs._callers or hubs._settling:
-            await asyncio.sleep(0.005)
+    await eventually(lambda: not (hubs._hubs or hubs.connections or hubs._callers or hubs._settling))
 
 
 async def test_shutdown(app: FastAPI, client: AsyncClient) -> None:
