@@ -59,7 +59,7 @@ class Link:
     def __init__(self, client: Client, *, timeout: float, pauses: tuple[float, float] = (0.05, 2.0)) -> None:
         """Wait `timeout` seconds for a command; while Redis is away, look after pauses from the first to the second."""
         self.client = client
-        self._timeout = timeout
+        self.timeout = timeout
         self._pauses = ExponentialWithJitterBackoff(base=pauses[0], cap=pauses[1])
         self._retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), 2, (RedisConnectionError, TryAgainError))
         self._probe: asyncio.Task[None] | None = None
@@ -108,7 +108,7 @@ class Link:
 
     async def _now(self, work: Work[T], *, repeat: bool) -> T:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 if repeat:
                     return await self._retry.call_with_retry(lambda: work(self.client), _ignore)
                 return await work(self.client)

@@ -23,14 +23,8 @@ log = structlog.get_logger()
 class Reader:
     """Listens to the channels that somebody wants, and comes back by itself when the connection is lost."""
 
-    def __init__(
-        self, link: Link, heard: Heard, reconnected: Callable[[], Awaitable[None]], *, patience: float = 0.5
-    ) -> None:
-        """Pass on what is heard; call `reconnected` when something may have been missed.
-
-        Whoever joins waits for `patience` seconds at most.
-        """
-        self._patience = patience
+    def __init__(self, link: Link, heard: Heard, reconnected: Callable[[], Awaitable[None]]) -> None:
+        """Pass on what is heard; call `reconnected` when something may have been missed."""
         self._link = link
         self._heard = heard
         self._reconnected = reconnected
@@ -42,6 +36,8 @@ class Reader:
     async def join(self, channel: str) -> None:
         """Listen to a channel; return once nothing that is published there is missed.
 
+        That is waited for as long as for any command; not at all while Redis is known to be away.
+
         Raises:
             RedisAway: nobody listens yet; as soon as somebody can, `reconnected` is called.
         """
@@ -52,8 +48,10 @@ class Reader:
                 # Somebody left a moment ago, and the server has not been told yet.
                 ready.set()
             self._changed.set()
+        if self._link.away:
+            raise RedisAway
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._link.timeout):
                 await ready.wait()
         except TimeoutError as error:
             raise RedisAway from error

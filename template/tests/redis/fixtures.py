@@ -16,6 +16,7 @@ from app.redis.client import connect
 from app.redis.link import Link
 from app.redis.settings import RedisSettings
 from tests.redis.server import Server, breakable
+from tests.support import PATIENCE
 
 PREFIX = f"{os.environ.get('TEST_REDIS_PREFIX', 'test')}-{os.getpid()}:"
 
@@ -26,9 +27,9 @@ ENVIRONMENT = {
     "REDIS_URL": lambda request: request.getfixturevalue("redis_url"),
     "REDIS_PREFIX": PREFIX,
     # A busy machine is no outage; tests of outages set what they need.
-    "REDIS_TIMEOUT": "10",
-    "REDIS_POOL_TIMEOUT": "10",
-    "REDIS_CONNECT_TIMEOUT": "10",
+    "REDIS_TIMEOUT": str(PATIENCE),
+    "REDIS_POOL_TIMEOUT": str(PATIENCE),
+    "REDIS_CONNECT_TIMEOUT": str(PATIENCE),
 }
 
 BREAKABLE = breakable

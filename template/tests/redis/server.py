@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncGenerator
@@ -15,8 +14,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.fixtures.breakable import Breakable
-
-START_SECONDS = 20
+from tests.ports import Port
+from tests.support import PATIENCE
 
 # The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
@@ -27,8 +26,8 @@ class Server:
 
     def __init__(self, directory: Path, *options: str, sentinel: bool = False) -> None:
         """Keep files in a directory; without further options nothing is written there."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self._options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
         if sentinel:
             file = directory / "sentinel.conf"
@@ -45,7 +44,7 @@ class Server:
 
     def client(self) -> Redis:
         """Return a client for tests; it waits for its answers."""
-        return Redis(port=self.port, socket_timeout=10)
+        return Redis(port=self.port, socket_timeout=PATIENCE)
 
     def start(self) -> None:
         """Start, and wait until commands are answered."""
@@ -56,7 +55,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         with self.client() as client:
             while True:
                 try:
@@ -99,6 +98,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
+        self._port.close()
 
 
 @asynccontextmanager

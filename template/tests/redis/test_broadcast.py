@@ -12,6 +12,7 @@ from app.redis.broadcast import RedisBroadcast
 from app.redis.link import Link
 from tests.core.broadcast_contract import BroadcastContract, MakeBroadcast, published
 from tests.redis.fixtures import OWN
+from tests.support import PATIENCE
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ async def test_lost_connection_is_replaced(make_broadcast: MakeBroadcast, redis:
         redis.client_kill_filter(_type="pubsub")
         await broadcast.publish("a", "event", "2")
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert (await anext(listener)).data == "2"
 
 
@@ -107,4 +108,4 @@ async def test_history_expires(make_broadcast: MakeBroadcast, redis: Redis) -> N
         redis.pexpire(f"{OWN}topic:a", 50_000)
         await broadcast.catch_up()
 
-        assert 90 < redis.ttl(f"{OWN}topic:a") <= 100
+        assert 50 < redis.ttl(f"{OWN}topic:a") <= 100

@@ -1,6 +1,7 @@
 """The cache of all processes; each `RedisCache` here is what one process has."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -9,18 +10,32 @@ from app.redis.cache import RedisCache
 from app.redis.link import Link
 from tests.core.cache_contract import CacheContract, Compute
 from tests.redis.fixtures import OWN
+from tests.support import PATIENCE, eventually
 
 
 @pytest.fixture
 def cache(link: Link) -> RedisCache:
     """Return a cache."""
-    return RedisCache(link, prefix=OWN)
+    return RedisCache(link, prefix=OWN, lock_seconds=PATIENCE)
 
 
 @pytest.fixture
 def other(link: Link) -> RedisCache:
-    """Return the cache of another process; for one that computes it waits 0.1 seconds."""
-    return RedisCache(link, prefix=OWN, lock_seconds=0.1)
+    """Return the cache of another process."""
+    return RedisCache(link, prefix=OWN, lock_seconds=PATIENCE)
+
+
+@pytest.fixture
+def waiting(other: RedisCache, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what is set when the other process waits for one that computes."""
+    waiting, wait = asyncio.Event(), other._wait
+
+    async def seen(*arguments: Any) -> bytes | None:
+        waiting.set()
+        return await wait(*arguments)
+
+    monkeypatch.setattr(other, "_wait", seen)
+    return waiting
 
 
 class TestRedisCache(CacheContract):
@@ -38,22 +53,23 @@ async def test_processes_share(cache: RedisCache, other: RedisCache) -> None:
     assert compute.count == 2
 
 
-async def test_stampede_of_processes(cache: RedisCache, other: RedisCache) -> None:
+async def test_stampede_of_processes(cache: RedisCache, other: RedisCache, waiting: asyncio.Event) -> None:
     """One process computes; the others wait for it."""
     compute = Compute(1)
     compute.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, compute, ttl=60))
     await compute.begun.wait()
     second = asyncio.create_task(other.get_or_compute("a", int, compute, ttl=60))
-    await asyncio.sleep(0.03)
+    await eventually(waiting.is_set)
     compute.go_on.set()
 
     assert await asyncio.gather(first, second) == [1, 1]
     assert compute.count == 1
 
 
-async def test_other_process_takes_too_long(cache: RedisCache, other: RedisCache) -> None:
+async def test_other_process_takes_too_long(cache: RedisCache, link: Link) -> None:
     """Who waits in vain computes it alone."""
+    other = RedisCache(link, prefix=OWN, lock_seconds=0.1)
     slow, quick = Compute(1), Compute(2)
     slow.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, slow, ttl=60))
@@ -64,14 +80,14 @@ async def test_other_process_takes_too_long(cache: RedisCache, other: RedisCache
     await first
 
 
-async def test_other_process_fails(cache: RedisCache, other: RedisCache) -> None:
+async def test_other_process_fails(cache: RedisCache, other: RedisCache, waiting: asyncio.Event) -> None:
     """Nobody waits for a computation that has failed."""
     failing, good = Compute(LookupError()), Compute(2)
     failing.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, failing, ttl=60))
     await failing.begun.wait()
     second = asyncio.create_task(other.get_or_compute("a", int, good, ttl=60))
-    await asyncio.sleep(0.02)
+    await eventually(waiting.is_set)
     failing.go_on.set()
 
     with pytest.raises(LookupError):

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 from redis.asyncio import SSLConnection
@@ -17,14 +18,17 @@ from app.redis.presence import RedisPresence
 from app.redis.rate_limit_storage import RedisStorage
 from app.redis.settings import RedisSettings
 from tests.core.broadcast_contract import published
+from tests.ports import Port
 from tests.redis.server import Server
+from tests.support import eventually
 
 Use = Callable[[str], Awaitable[None]]
 
 
 async def use_everything(url: str) -> None:
     """Do a little of everything that the package does."""
-    link = Link(connect(RedisSettings.model_validate({"url": url})), timeout=2)
+    settings = RedisSettings.model_validate({"url": url})
+    link = Link(connect(settings), timeout=settings.timeout)
     link.open()
     broadcast = RedisBroadcast(link, prefix="p:")
     reading = asyncio.create_task(broadcast.reader.run())
@@ -68,11 +72,11 @@ async def test_socket_file(tmp_path: Path) -> None:
 
 async def test_cluster(tmp_path: Path) -> None:
     """Keys find their node by themselves."""
-    with Server(tmp_path, "--cluster-enabled", "yes") as server:
+    bus = Port()
+    with closing(bus), Server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(bus.number)) as server:
         with server.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-            while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")))
         await use_everything(server.url.replace("redis://", "redis+cluster://").removesuffix("/0"))
 
 

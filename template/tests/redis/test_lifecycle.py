@@ -1,6 +1,8 @@
 """The application with Redis: what it does when that is away, and what operators can see and do."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import pytest
 from fastapi import FastAPI
@@ -19,15 +21,25 @@ from tests.core.cache_contract import Compute
 from tests.notes.api import NOTES, create, titles
 from tests.redis.fixtures import OWN
 from tests.redis.server import Server
-from tests.support import running
+from tests.support import PATIENCE, eventually, running
 
 
 @pytest.fixture
 def on_own_server(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """Return an application on a server that may be paused and killed."""
     monkeypatch.setenv("REDIS_URL", own_server.url)
-    monkeypatch.setenv("REDIS_TIMEOUT", "0.1")
     return create_app()
+
+
+@contextmanager
+def unanswered(app: FastAPI, server: Server) -> Generator[None]:
+    """Let the server answer nothing while the block runs, and the application not wait for long."""
+    link = app.state.redis
+    server.pause()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link, "timeout", 0.1)
+        yield
+    server.resume()
 
 
 async def readiness(client: AsyncClient) -> tuple[int, str, str]:
@@ -39,9 +51,7 @@ async def readiness(client: AsyncClient) -> tuple[int, str, str]:
 
 async def back(app: FastAPI) -> None:
     """Wait until Redis is used again."""
-    async with asyncio.timeout(10):
-        while app.state.redis.away:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not app.state.redis.away)
 
 
 async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
@@ -66,7 +76,7 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
                 # What could not be sent is not passed over in silence.
                 for waiting in (listener, early):
                     with pytest.raises(HistoryLost):
-                        await asyncio.wait_for(anext(waiting), 5)
+                        await asyncio.wait_for(anext(waiting), PATIENCE)
             await presence.beat()
             assert await presence.members("room") == ["mary"]
         assert await readiness(client) == (200, "ready", "ok")
@@ -83,11 +93,10 @@ async def test_invalidation_during_an_outage(on_own_server: FastAPI, own_server:
     async with running(app):
         cache = app.state.cache
         await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"])
-        own_server.pause()
         compute.value = "new"
-        await cache.invalidate("t")
-        assert await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"]) == "new"
-        own_server.resume()
+        with unanswered(app, own_server):
+            await cache.invalidate("t")
+            assert await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"]) == "new"
         await back(app)
 
         assert await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"]) == "new"
@@ -103,9 +112,8 @@ async def test_too_much_to_remember(
     async with running(app):
         cache = app.state.cache
         await cache.get_or_compute("a", int, compute, ttl=60)
-        own_server.pause()
-        await cache.invalidate("x", "y", "z")
-        own_server.resume()
+        with unanswered(app, own_server):
+            await cache.invalidate("x", "y", "z")
         await back(app)
         await cache.get_or_compute("a", int, compute, ttl=60)
 
@@ -171,9 +179,7 @@ async def test_beats_go_on() -> None:
         beats.append("never")
 
     task = asyncio.create_task(keep_beating([broken, away, never], seconds=0.001))
-    async with asyncio.timeout(5):
-        while len(beats) < 4:
-            await asyncio.sleep(0.001)
+    await eventually(lambda: len(beats) >= 4)
     task.cancel()
 
     assert beats[:4] == ["broken", "away"] * 2
