@@ -19,6 +19,9 @@ from typing import Self
 import pytest
 from httpx2 import AsyncClient
 
+from tests.ports import Port
+from tests.support import PATIENCE
+
 pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parents[1]
 
@@ -27,8 +30,8 @@ class Gunicorn:
     """A server of two workers in processes of its own."""
 
     def __init__(self, log: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self._log = log
         environment = {
             **os.environ,
@@ -57,6 +60,7 @@ class Gunicorn:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._port.close()
 
     def said(self, text: str) -> list[str]:
         """Return the lines of the log that contain a text."""
@@ -64,7 +68,7 @@ class Gunicorn:
 
     def wait_for(self, text: str, times: int) -> None:
         """Return once the log has a text so many times."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while len(self.said(text)) < times:
             assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, self._log.read_text(encoding="utf-8")
@@ -108,7 +112,7 @@ class Load:
             thread.join()
 
     def _write(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         headers = {
             **self.headers,
             "Content-Type": "application/json",
@@ -171,7 +175,7 @@ async def test_whoever_waits_is_let_in(gunicorn: Gunicorn, client: AsyncClient) 
     """SIGTERM finds connections that no worker has accepted yet: their requests are answered, too."""
     for worker in gunicorn.workers:
         os.kill(worker, signal.SIGSTOP)
-    connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20) for _ in range(50)]
+    connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE) for _ in range(50)]
     for connection in connections:
         connection.sendall(post(client))
     gunicorn.process.send_signal(signal.SIGTERM)
@@ -181,7 +185,7 @@ async def test_whoever_waits_is_let_in(gunicorn: Gunicorn, client: AsyncClient) 
 
     for connection in connections:
         assert everything(connection).startswith(b"HTTP/1.1 201")
-    assert gunicorn.process.wait(timeout=20) == 0
+    assert gunicorn.process.wait(timeout=PATIENCE) == 0
     assert len(await stored(client)) == 50
 
 
@@ -202,7 +206,7 @@ async def test_a_killed_worker_is_replaced(gunicorn: Gunicorn, client: AsyncClie
 async def test_what_was_begun_is_finished(gunicorn: Gunicorn, client: AsyncClient) -> None:
     """SIGTERM ends streams properly, answers every request that has arrived, whole, and ends with success."""
     stream = listen(gunicorn, client)
-    connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20) for _ in range(20)]
+    connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE) for _ in range(20)]
     for connection in connections[:10]:
         connection.sendall(post(client))
     await asyncio.sleep(0.2)
@@ -218,7 +222,7 @@ async def test_what_was_begun_is_finished(gunicorn: Gunicorn, client: AsyncClien
         assert status.startswith(b"HTTP/1.1 201"), answer
         assert json.loads(content)["title"] == "Last words"
     assert everything(stream).endswith(b"0\r\n\r\n")
-    assert gunicorn.process.wait(timeout=20) == 0
+    assert gunicorn.process.wait(timeout=PATIENCE) == 0
     assert len(await stored(client)) == 20
 
 
@@ -237,7 +241,7 @@ def post(client: AsyncClient) -> bytes:
 
 def listen(gunicorn: Gunicorn, client: AsyncClient) -> socket.socket:
     """Return a connection on which a stream of events has begun."""
-    stream = socket.create_connection(("127.0.0.1", gunicorn.port), timeout=20)
+    stream = socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE)
     stream.sendall(head(client, "GET /api/v1/notes/events"))
     assert stream.recv(65536).startswith(b"HTTP/1.1 200")
     return stream

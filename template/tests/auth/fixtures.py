@@ -19,6 +19,8 @@ ENVIRONMENT = {
     # Nobody listens there: the mails of tests stay in `outbox`.
     "MAIL_URL": "smtp://127.0.0.1:1",
     "MAIL_SENDER": "no-reply@example.com",
+    # A provider on a busy machine is not away; this is as long as it may be waited for.
+    "AUTH_OIDC_TIMEOUT": "30",
     "AUTH_PUBLIC_URL": "https://front.example.com",
     # What is meant to take attackers long would take tests long.
     "AUTH_HASH_MEMORY": "8",

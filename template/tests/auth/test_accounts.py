@@ -11,7 +11,7 @@ from app.core import logs
 from app.core.mail import Mail
 from app.core.settings import CoreSettings
 from tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
-from tests.support import Outbox
+from tests.support import Outbox, eventually
 
 EMAIL = "ada@example.com"
 OTHER_PASSWORD = "seven purple walruses dancing"
@@ -19,9 +19,7 @@ OTHER_PASSWORD = "seven purple walruses dancing"
 
 async def mailed(outbox: Outbox) -> Mail:
     """Return the only mail that was sent, once it is."""
-    async with asyncio.timeout(2):
-        while not outbox.mails:
-            await asyncio.sleep(0)
+    await eventually(lambda: outbox.mails)
     (mail,) = outbox.mails
     outbox.mails.clear()
     return mail

@@ -21,7 +21,7 @@ from app.core.database import Database
 from app.main import create_app
 from tests.auth.fixtures import AUTH, NewToken, Person
 from tests.auth.personal import NOTES, TOKENS, bearer, create, status
-from tests.support import running
+from tests.support import PATIENCE, running
 
 ISSUED = PersonalToken.__table__
 
@@ -123,7 +123,8 @@ class Touches:
 
 @pytest.fixture
 def touches(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Touches:
-    """Watch what is written about uses."""
+    """Watch what is written about uses, which is done when a test asks for it."""
+    monkeypatch.setattr("app.auth.personal_tokens.usage.DELAY", PATIENCE)
     return Touches(app.state.personal_tokens.usage, monkeypatch)
 
 
@@ -159,7 +160,7 @@ async def test_uses_are_written_by_themselves(
     monkeypatch.setattr("app.auth.personal_tokens.usage.DELAY", 0.01)
     await status(anonymous, await new_token(ada))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await last_used(anonymous, ada) is None:
             await asyncio.sleep(0.01)
 
@@ -182,7 +183,7 @@ async def test_use_waits_for_the_writer_and_no_request_waits_for_it(
     token, usage = await new_token(ada), app.state.personal_tokens.usage
     async with app.state.database.transaction() as session:
         await session.execute(update(User).values(is_admin=False))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             assert await status(anonymous, token) == 200
             writing = asyncio.create_task(usage.settle())
             assert [await status(anonymous, token) for _ in range(3)] == [200] * 3

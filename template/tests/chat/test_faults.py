@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from app.main import create_app
 from tests.chat.api import ONE_BY_ONE, ROOMS, TOGETHER, messages_in, open_room, protocols
 from tests.fixtures.breakable import Breakable
 from tests.identity import sign_in
+from tests.ports import Port
 from tests.support import running
 
 pytestmark = pytest.mark.faults
@@ -34,8 +34,8 @@ class Worker:
     """A process of this project, which shares with the others what the project's settings say."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self._log = folder / f"{self.port}.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -64,6 +64,11 @@ class Worker:
             self._process.send_signal(number)
             await self._process.wait()
 
+    async def close(self) -> None:
+        """End for good."""
+        await self.end(signal.SIGKILL)
+        self._port.close()
+
 
 @asynccontextmanager
 async def working(folder: Path, count: int) -> AsyncGenerator[list[Worker]]:
@@ -73,7 +78,7 @@ async def working(folder: Path, count: int) -> AsyncGenerator[list[Worker]]:
         await asyncio.gather(*(worker.start() for worker in workers))
         yield workers
     finally:
-        await asyncio.gather(*(worker.end(signal.SIGKILL) for worker in workers))
+        await asyncio.gather(*(worker.close() for worker in workers))
 
 
 class Client:

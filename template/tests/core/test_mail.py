@@ -1,12 +1,12 @@
 """Mail, handed over to a real server on this machine."""
 
-import socket
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app.core.mail import ConsoleMailer, Mail, MailSettings, NoMailer, SmtpMailer
@@ -32,15 +32,13 @@ class Post:
 
 
 @pytest.fixture
-def post() -> Iterator[tuple[Post, str]]:
+async def post() -> AsyncIterator[tuple[Post, str]]:
     """Return a mail server and its URL."""
     post = Post()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(post, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield post, f"smtp://127.0.0.1:{port}"
-    controller.stop()
+    server = await asyncio.get_running_loop().create_server(partial(SMTP, post), "127.0.0.1", 0)
+    yield post, f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    await server.wait_closed()
 
 
 async def test_smtp(post: tuple[Post, str], environment: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from app.core.application import new_app
 from app.core.shutdown import Shutdown
 from tests.fixtures.server import Server
+from tests.support import PATIENCE
 
 
 async def test_signal_reaches_the_shutdown_and_then_the_server() -> None:
@@ -24,7 +25,7 @@ async def test_signal_reaches_the_shutdown_and_then_the_server() -> None:
         async with shutdown.listening():
             assert not shutdown.begun
             signal.raise_signal(signal.SIGTERM)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(PATIENCE):
                 await shutdown.wait()
         after = signal.getsignal(signal.SIGTERM)
     finally:
@@ -84,7 +85,7 @@ async def test_requests_under_way_are_finished(environment: None) -> None:
     with server:
         async with server.client() as client:
             request = asyncio.create_task(client.get("/slow"))
-            await asyncio.to_thread(begun.wait, 5)
+            await asyncio.to_thread(begun.wait, PATIENCE)
             await asyncio.to_thread(server.stop)
 
             assert (await request).json() == "finished"

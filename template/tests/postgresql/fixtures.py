@@ -17,7 +17,15 @@ from app.core import migrations
 from app.postgresql.engines import open_database
 from app.postgresql.settings import PostgresqlSettings
 from tests.postgresql.server import breakable
-from tests.support import RunScript
+from tests.support import PATIENCE, RunScript
+
+ENVIRONMENT = {
+    # A busy machine is no outage; tests of outages set what they need.
+    "DATABASE_POOL_TIMEOUT": str(PATIENCE),
+    "DATABASE_CONNECT_TIMEOUT": str(PATIENCE),
+    "DATABASE_STATEMENT_TIMEOUT": str(PATIENCE),
+    "DATABASE_LOCK_TIMEOUT": str(PATIENCE),
+}
 
 BREAKABLE = breakable
 

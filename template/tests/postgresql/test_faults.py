@@ -13,7 +13,7 @@ from app.core.database import Database, SessionDep
 from app.main import create_app
 from tests.notes.api import NOTES, create, titles
 from tests.postgresql.fixtures import dsn
-from tests.support import running
+from tests.support import PATIENCE, running
 
 
 class Proxy:
@@ -110,7 +110,7 @@ async def test_restart_between_two_requests_is_not_noticed(
     admin = await asyncpg.connect(dsn(server_url))
     ours = "FROM pg_stat_activity WHERE datname = $1 AND application_name = ''"
     await admin.execute(f"SELECT pg_terminate_backend(pid) {ours}", database.writer.url.database)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         # Asking the server to wait takes longer: it looks ten times a second, for one connection after the other.
         while await admin.fetchval(f"SELECT count(*) {ours}", database.writer.url.database):
             await asyncio.sleep(0.01)
@@ -162,5 +162,5 @@ async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.M
     async def slow(session: SessionDep) -> None:
         await session.execute(text("SELECT pg_sleep(5)"))
 
-    async with running(other) as client:
+    async with running(other, signed_in=False) as client:
         assert (await client.post("/slow")).status_code == 503

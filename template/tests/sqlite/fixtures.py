@@ -9,7 +9,10 @@ import pytest
 from app.core import migrations
 from app.sqlite.engines import open_database
 from app.sqlite.settings import SqliteSettings
-from tests.support import RunScript
+from tests.support import PATIENCE, RunScript
+
+# A busy machine is no outage; tests of outages set what they need.
+ENVIRONMENT = {"DATABASE_BUSY_TIMEOUT": str(PATIENCE)}
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,9 @@ class Receiver:
         self.status = status
         self.received: list[tuple[str, bytes]] = []
         self.headers: Mapping[str, str] = {}
+        self.answering = threading.Event()
+        """While it is not set, requests are taken and not answered."""
+        self.answering.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -115,6 +118,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
                 body = gzip.decompress(body)
             receiver.headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append((self.path, body))
+            receiver.answering.wait()
             self.send_response(receiver.status)
             self.send_header("Content-Length", "0")
             self.end_headers()

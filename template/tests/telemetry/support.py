@@ -4,6 +4,7 @@ import asyncio
 import secrets
 
 from app.core.observing import carried
+from tests.support import PATIENCE
 from tests.telemetry.receiver import Receiver
 
 
@@ -22,5 +23,5 @@ async def flushed(receiver: Receiver) -> Receiver:
     from app.telemetry.providers import providers
     from app.telemetry.settings import TelemetrySettings
 
-    assert await asyncio.to_thread(providers(TelemetrySettings.load()).flush, 10)
+    assert await asyncio.to_thread(providers(TelemetrySettings.load()).flush, PATIENCE)
     return receiver

@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from opentelemetry.metrics import NoOpMeter
@@ -13,6 +14,7 @@ from app.telemetry import readings as telemetry
 from app.telemetry.providers import providers
 from app.telemetry.readings import resident
 from app.telemetry.settings import TelemetrySettings
+from tests.support import PATIENCE
 from tests.telemetry.receiver import Receiver, attributes, points
 from tests.telemetry.support import Trace, flushed
 
@@ -75,7 +77,7 @@ async def test_a_late_event_loop_is_seen(app: FastAPI, receiver: Receiver, monke
     assert readings is not None
     watching = asyncio.create_task(readings._watch_loop())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while "app.event_loop.delay" not in (await flushed(receiver)).metrics():
                 await asyncio.sleep(0.1)
     finally:
@@ -104,8 +106,9 @@ async def test_packages_are_asked(app: FastAPI, receiver: Receiver) -> None:
     assert point.as_double == 7.0
 
 
-async def test_what_is_being_read_is_read_to_its_end() -> None:
+async def test_what_is_being_read_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shutdown cuts nothing off: a connection would be left behind."""
+    monkeypatch.setattr(telemetry, "PATIENCE", PATIENCE)
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def read() -> list[float]:

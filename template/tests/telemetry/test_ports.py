@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from app.core.database import Database, Session
 from app.core.observing import step
+from tests.support import PATIENCE
 from tests.telemetry.receiver import Receiver, attributes
 from tests.telemetry.support import Trace, flushed
 
@@ -32,7 +33,7 @@ async def test_a_job_belongs_to_whoever_asked(app: FastAPI, database: Database) 
         with tracer.start_as_current_span("ask", context=asked.context):
             async with database.transaction() as session:
                 await app.state.jobs.enqueue(session, "trace", {})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await done.wait()
             await app.state.jobs.drain()
     finally:
@@ -47,7 +48,7 @@ async def test_publishing_is_a_span(app: FastAPI, receiver: Receiver) -> None:
     async with app.state.broadcast.subscribe("secrets:ada") as messages:
         with tracer.start_as_current_span("change", context=published.context):
             await app.state.broadcast.publish("secrets:ada", "changed", "{}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert (await anext(messages)).data == "{}"
     spans = (await flushed(receiver)).spans(published.id)
 
@@ -69,8 +70,7 @@ async def test_a_step_that_fails(app: FastAPI, receiver: Receiver) -> None:
 
 async def test_steps_of_no_trace_are_none(app: FastAPI, receiver: Receiver) -> None:
     """What a timer does every second would be most of all traces."""
-    before = len((await flushed(receiver)).spans())
     with step("tick"):
         await app.state.broadcast.publish("ticks", "tick", "{}")
 
-    assert len((await flushed(receiver)).spans()) == before
+    assert {span.name for span in (await flushed(receiver)).spans()}.isdisjoint({"tick", "publish ticks"})

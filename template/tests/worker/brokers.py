@@ -12,6 +12,8 @@ from typing import ClassVar, Self
 
 import pytest
 
+from tests.ports import Port
+
 START_SECONDS = 60
 
 # The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
@@ -25,8 +27,8 @@ class Broker:
 
     def __init__(self, directory: Path) -> None:
         """Keep files in a directory."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,6 +85,7 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         """End."""
         self.kill()
+        self._port.close()
 
 
 class Valkey(Broker):

@@ -1,6 +1,12 @@
 """Tasks in tests: done by the process itself, and tried again at once."""
 
-ENVIRONMENT = {"WORKER_BACKOFF": "0", "WORKER_LEASE": "1"}
+from tests.support import PATIENCE
+
+ENVIRONMENT = {
+    "WORKER_BACKOFF": "0",
+    # A process on a busy machine is not dead.
+    "WORKER_LEASE": str(PATIENCE),
+}
 
 UNGUESSABLE = r"/tasks/exports$"
 """Only what packages have registered can be exported; see `tests.fuzzing`."""

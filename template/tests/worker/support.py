@@ -14,6 +14,7 @@ from app.core.jobs import Handler
 from app.worker.jobs import new_task
 from app.worker.models import Task
 from app.worker.state import Worker
+from tests.support import PATIENCE
 
 TASKS = "/api/v1/tasks"
 
@@ -44,7 +45,7 @@ async def export(client: AsyncClient, **body: Any) -> dict[str, Any]:
     return answer.json()
 
 
-async def finished(client: AsyncClient, task_id: str, patience: float = 10) -> dict[str, Any]:
+async def finished(client: AsyncClient, task_id: str, patience: float = PATIENCE) -> dict[str, Any]:
     """Return a task once it is finished."""
     async with asyncio.timeout(patience):
         while True:

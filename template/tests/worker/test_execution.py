@@ -15,7 +15,7 @@ from app.worker import execution
 from app.worker.relay import Relay
 from app.worker.state import Worker
 from app.worker.states import State
-from tests.support import running
+from tests.support import PATIENCE, running
 from tests.worker.support import Silence, add_note, given, notes_of_jobs, stored
 
 
@@ -141,8 +141,10 @@ async def test_task_that_kills_every_process(app: FastAPI) -> None:
     assert (task.state, task.reason) == (State.FAILED, execution.TRIED_IN_VAIN)
 
 
-async def test_task_that_is_taken_away(app: FastAPI) -> None:
+async def test_task_that_is_taken_away(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if it never looks, it is interrupted with the next sign of life."""
+    executor = Worker.of(app).executor
+    monkeypatch.setattr(executor, "_settings", executor._settings.model_copy(update={"lease": 0.1}))
     began = asyncio.Event()
 
     async def endless(_: Session, __: Mapping[str, Any]) -> None:
@@ -150,19 +152,18 @@ async def test_task_that_is_taken_away(app: FastAPI) -> None:
         await asyncio.Event().wait()
 
     task_id = await given(app, endless, owner_id="somebody")
-    executing = asyncio.create_task(Worker.of(app).executor.run(task_id))
+    executing = asyncio.create_task(executor.run(task_id))
     await began.wait()
     async with app.state.database.transaction() as session:
         await app.state.subjects.delete(session, "somebody")
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         assert await executing is None
 
 
 async def test_task_that_takes_too_long(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is interrupted, and that attempt has failed."""
     monkeypatch.setenv("WORKER_SOFT_LIMIT", "0.01")
-    monkeypatch.setenv("WORKER_LEASE", "60")
     other = create_app()
     other.state.database = app.state.database
 

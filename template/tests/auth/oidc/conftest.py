@@ -10,7 +10,7 @@ from httpx2 import AsyncClient, Response
 
 from app.main import create_app
 from tests.auth.oidc.support import CHALLENGE, CLIENT_SECRET, believe, go_through
-from tests.support import Outbox, calling
+from tests.support import PATIENCE, Outbox, calling
 
 if TYPE_CHECKING:
     from tests.auth.oidc.provider import LoopbackProvider
@@ -51,7 +51,7 @@ async def loopback() -> "AsyncIterator[LoopbackProvider]":
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RSABinding, "import_private_key", staticmethod(_checked_once(RSABinding.import_private_key)))
         # It speaks plain HTTP: loading certificates would take longer than most tests.
-        async with AsyncClient(verify=False) as people:
+        async with AsyncClient(verify=False, timeout=PATIENCE) as people:
             provider = LoopbackProvider(people)
             provider.start()
             await people.get(f"{provider.url}/jwks")

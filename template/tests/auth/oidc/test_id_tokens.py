@@ -32,6 +32,11 @@ RIGHT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
 @cache
 def provider_key() -> jwk.ECKey:
     """Return the key that the provider publishes, by the name `published`."""
