@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Long enough for a busy machine: nobody waits for it where all is well.
 SECONDS = 60
+#: What the browser says of a server that stops, depending on the moment; and of one that has no icon.
+AWAY = ("ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", " 503", "favicon")
 PHONE = (390, 780)
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 
@@ -94,9 +96,9 @@ class Browser:
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: holds(), otherwise)
 
     def complaints(self) -> list[str]:
-        """What the browser logged, such as violations of the page's policy, but for a server that was away."""
+        """What the browser logged, such as violations of the page's policy, but for a server that stopped."""
         found = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [text for text in found if "ERR_CONNECTION_REFUSED" not in text and "favicon" not in text]
+        return [text for text in found if not any(word in text for word in AWAY)]
 
     def fits(self, selector: str) -> bool:
         """Whether an element can be seen whole, and nothing is wider than the screen."""

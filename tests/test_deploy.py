@@ -18,6 +18,7 @@ import pytest
 
 from tests.machinery.deployment import distinct, documents, lint, load
 from tests.machinery.rendering import ROOT, render
+from tests.machinery.serving import PATIENCE, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,8 +124,7 @@ def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:
 def test_gunicorn_serves_and_stops(bench: Bench, tmp_path: Path) -> None:
     """The server starts from its settings, and on SIGTERM ends open streams and leaves with success."""
     project = render(bench.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/app.db",
         "ENVIRONMENT": "local",
@@ -140,13 +140,13 @@ def test_gunicorn_serves_and_stops(bench: Bench, tmp_path: Path) -> None:
     ):
         try:
             wait_until_ready(server, port)
-            with socket.create_connection(("127.0.0.1", port), timeout=15) as stream:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as stream:
                 stream.sendall(b"GET /api/v1/notes/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert stream.recv(65536).startswith(b"HTTP/1.1 200")
                 server.send_signal(signal.SIGTERM)
                 while stream.recv(65536):
                     pass
-            assert server.wait(timeout=15) == 0, log.read_text()
+            assert server.wait(timeout=PATIENCE) == 0, log.read_text()
         finally:
             server.kill()
 
@@ -183,7 +183,7 @@ def test_workers_follow_the_quota(
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:
     """Return when the server answers that it is ready."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:

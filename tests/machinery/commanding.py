@@ -43,7 +43,7 @@ class Warm(Isolated):
         self._given = dict(environment or {})
         self._compiled: dict[Path, int] = {}
 
-    def run(self, *command: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `uv` with these arguments, or what `uv run` would run."""
         if command[0] == "sync":
             command = ("lock", *command[1:])  # that what is declared goes together

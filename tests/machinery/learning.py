@@ -40,7 +40,7 @@ def learn_modules(bench: Bench, largest: Iterable[Combination]) -> Bench:
         with WarmProcess(bench.python, bench.warm_modules) as cold:
             environment = suite_environment(bench, str(answers[name][DATABASE]))
             options = {"directory": project, "environment": environment, "record": str(record)}
-            outcome = cold.run("pytest", *SUITE, timeout=300, **options)
+            outcome = cold.run("pytest", *SUITE, timeout=600, **options)
         if outcome.status != 0:
             return bench  # its own test will say why; the others run without a head start
         names |= dict.fromkeys(json.loads(record.read_text(encoding="utf-8")))

@@ -9,11 +9,12 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.machinery.rendering import ROOT
-from tests.machinery.serving import free_port, request
+from tests.machinery.serving import PATIENCE, free_port, request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"  # noqa: S105 - for a minute
 DATA = ROOT / "tests" / "data" / "telemetry"
 SECONDS = 8
-_START_SECONDS = 60
+#: That report: two servers, the process of the worker that does tasks, and beat.
+PROCESSES = 4
 
 
 def receiver() -> Any:  # noqa: ANN401 - a module of the template
@@ -84,9 +86,29 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
         with _processes(project, python, environment, place) as addresses:
             traffic = [str(python), str(DATA / "traffic.py"), *addresses, PASSWORD, str(SECONDS)]
             printed = _run(traffic, project, environment)
-            time.sleep(2.5)
+            _hear_more(collector)
         told = json.loads(printed.splitlines()[-1])
         return Observed(collector, told, told["statuses"])
+
+
+def _hear_more(collector: Any) -> None:  # noqa: ANN401 - a module of the template
+    """Wait until each process that lives has reported its metrics twice more."""
+    before, deadline = _reports(collector), time.monotonic() + PATIENCE
+    while True:
+        now = _reports(collector)
+        if sum(now[each] >= before[each] + 2 for each in now) >= PROCESSES:
+            return
+        assert time.monotonic() < deadline, (before, now)
+        time.sleep(0.2)
+
+
+def _reports(collector: Any) -> Counter[str]:  # noqa: ANN401 - a module of the template
+    """How often each process has reported its metrics."""
+    return Counter(
+        about["service.instance.id"]
+        for about, metric in collector.reports()
+        if metric.name == "process.cpu.time"
+    )
 
 
 def _add_harbour(project: Path) -> None:
@@ -122,7 +144,7 @@ def _processes(project: Path, python: Path, environment: dict[str, str], place: 
                 for command in commands
             ]
         addresses = [f"http://127.0.0.1:{port}" for port in ports]
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         for address in addresses:
             while not _ready(address):
                 assert time.monotonic() < deadline, log.read_text(errors="replace")[-4000:]
@@ -131,7 +153,7 @@ def _processes(project: Path, python: Path, environment: dict[str, str], place: 
         for process in running:
             process.send_signal(signal.SIGTERM)
         for process in running:
-            process.wait(30)
+            process.wait(PATIENCE)
     finally:
         for process in running:
             with contextlib.suppress(ProcessLookupError):
@@ -148,7 +170,7 @@ def _ready(address: str) -> bool:
 
 def _run(command: list[str], project: Path, environment: dict[str, str]) -> str:
     result = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=180
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert result.returncode == 0, f"{result.stdout[-3000:]}{result.stderr[-3000:]}"
     return result.stdout

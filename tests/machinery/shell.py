@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FENCE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_TIMEOUT = 300
+_TIMEOUT = 900
 
 
 def blocks(page: str) -> list[str]:

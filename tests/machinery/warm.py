@@ -66,7 +66,7 @@ class WarmProcess:
         *arguments: str,
         directory: Path,
         environment: Mapping[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 600,
         **options: Any,  # noqa: ANN401 - JSON
     ) -> Outcome:
         """Run `python -m module` (or a function, `module:name`) in this directory."""

@@ -23,6 +23,9 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
+#: Seconds that a job which takes too long gets to say where it is.
+GRACE = 30
+
 
 def main() -> None:
     """Load what the file named on the command line lists, then serve until standard input ends."""
@@ -59,8 +62,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     try:
         status, usage = os.wait4(child, 0)[1:]
     except TimeoutError:
-        os.killpg(child, signal.SIGKILL)
-        status, usage = os.wait4(child, 0)[1:]
+        status, usage = _end(child, job.get("grace", GRACE))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     with contextlib.suppress(ProcessLookupError):
@@ -70,6 +72,16 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         "cpu": usage.ru_utime + usage.ru_stime,
         "wall": time.perf_counter() - started,
     }
+
+
+def _end(child: int, grace: float) -> tuple[int, Any]:
+    """End a child that takes too long: it says where it is, and if it does not even do that, it is killed."""
+    with contextlib.suppress(TimeoutError):
+        os.kill(child, signal.SIGUSR2)
+        signal.setitimer(signal.ITIMER_REAL, grace)
+        return os.wait4(child, 0)[1:]
+    os.killpg(child, signal.SIGKILL)
+    return os.wait4(child, 0)[1:]
 
 
 def _time_is_up(*_: object) -> NoReturn:
@@ -88,7 +100,7 @@ def _become(job: dict[str, Any]) -> NoReturn:
         os.dup2(output, 1)
         os.dup2(output, 2)
         # To this file itself: pytest puts another one in the place of standard error.
-        faulthandler.dump_traceback_later(max(job["timeout"] - 2, 1), file=output)
+        faulthandler.register(signal.SIGUSR2, file=output, chain=True)  # and then it ends, as by default
         os.environ.clear()
         os.environ.update(job["environment"])
         sys.path[0] = job["directory"]

@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from app.core.broadcast import BroadcastDep, SubscriberTooSlow
 from app.core.cache import CacheDep
+from app.telemetry import lifecycle
 
 router = APIRouter(prefix="/harbour")
 
@@ -46,4 +47,6 @@ async def cached(cache: CacheDep) -> str:
 
 def install(app: FastAPI) -> None:
     """Add the routes."""
+    # All that is told in the end is told at once, by every process at the same time.
+    lifecycle.FLUSH_SECONDS = 60
     app.include_router(router)
