@@ -9,9 +9,12 @@ from redis import Redis
 from app.core.broadcast import HistoryLost
 from app.core.tasks import stop
 from app.redis.broadcast import RedisBroadcast
+from app.redis.client import connect
 from app.redis.link import Link
+from app.redis.settings import RedisSettings
 from tests.core.broadcast_contract import BroadcastContract, MakeBroadcast, published
 from tests.redis.fixtures import OWN
+from tests.redis.server import Server
 from tests.support import PATIENCE
 
 
@@ -70,17 +73,24 @@ async def _ignore(channel: str, payload: str) -> None:
     """Hear nothing."""
 
 
-async def test_lost_connection_is_replaced(make_broadcast: MakeBroadcast, redis: Redis) -> None:
+async def test_lost_connection_is_replaced(own_server: Server) -> None:
     """A listener notices nothing of a broken connection, not even of what was published meanwhile."""
-    broadcast = make_broadcast()
+    link = Link(connect(RedisSettings.model_validate({"url": own_server.url})), timeout=PATIENCE)
+    link.open()
+    broadcast = RedisBroadcast(link, prefix=OWN)
+    reading = asyncio.create_task(broadcast.reader.run())
     async with broadcast.subscribe("a") as listener:
         await broadcast.publish("a", "event", "1")
         assert (await anext(listener)).data == "1"
-        redis.client_kill_filter(_type="pubsub")
+        with own_server.client() as client:
+            # On a server of our own, since it is everybody's connection that breaks.
+            assert client.client_kill_filter(_type="pubsub") == 1
         await broadcast.publish("a", "event", "2")
 
         async with asyncio.timeout(PATIENCE):
             assert (await anext(listener)).data == "2"
+    await stop(reading)
+    await link.close()
 
 
 async def test_lost_data_is_told(make_broadcast: MakeBroadcast, redis: Redis) -> None:
