@@ -16,6 +16,9 @@ class Application(FastAPI):
     each status of each route whenever the application starts.
     """
 
+    _completed: dict[str, Any] | None = None
+    """The document that problems were added to."""
+
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, as a method of the outermost.
 
@@ -25,9 +28,9 @@ class Application(FastAPI):
         return super().build_middleware_stack().__call__
 
     def openapi(self) -> dict[str, Any]:
-        """Return the document, made on the first call."""
-        if self.openapi_schema is None:
-            document = super().openapi()
+        """Return the document, made on the first call, and anew when routes have come or gone since."""
+        document = super().openapi()
+        if document is not self._completed:
             _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problem["$defs"])
@@ -36,7 +39,8 @@ class Application(FastAPI):
             for path in document["paths"].values():
                 for operation in path.values():
                     _add_problems(operation["responses"])
-        return super().openapi()
+            self._completed = document
+        return document
 
 
 def _add_problems(responses: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.core.application import new_app
 from app.core.errors import MEDIA_TYPE
 
 
@@ -37,6 +38,21 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert "HTTPValidationError" not in name
         assert schema["title"]
+
+
+def test_routes_that_come_later(environment: None) -> None:
+    """They are in the document, which is as complete as it was."""
+    app = new_app()
+    before = app.openapi()
+
+    @app.get("/later")
+    async def later(number: int) -> None:
+        """Do nothing."""
+
+    after = app.openapi()
+    assert before["paths"].keys() ^ after["paths"].keys() == {"/later"}
+    assert set(after["paths"]["/later"]["get"]["responses"]["422"]["content"]) == {MEDIA_TYPE}
+    assert before["components"]["schemas"].keys() == after["components"]["schemas"].keys()
 
 
 async def test_document_is_served(client: AsyncClient, document: dict[str, Any]) -> None:
