@@ -50,7 +50,7 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis(redis_url: str) -> Iterator[Redis]:
     """Return a client of the tests' own, which waits for its answers."""
-    client = Redis.from_url(redis_url)
+    client = Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     yield client
     client.close()
 

@@ -44,7 +44,7 @@ class Server:
 
     def client(self) -> Redis:
         """Return a client for tests; it waits for its answers."""
-        return Redis(port=self.port, socket_timeout=PATIENCE)
+        return Redis(port=self.port, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
 
     def start(self) -> None:
         """Start, and wait until commands are answered."""

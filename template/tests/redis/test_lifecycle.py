@@ -11,12 +11,14 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from app.core import cli
+from app.core.application import new_app
 from app.core.broadcast import HistoryLost
 from app.features import FEATURES
 from app.main import create_app
 from app.redis.cache import RedisCache
-from app.redis.lifecycle import keep_beating
+from app.redis.lifecycle import install_shared, keep_beating
 from app.redis.link import Link, RedisAway
+from app.redis.settings import RedisSettings
 from tests.core.cache_contract import Compute
 from tests.notes.api import NOTES, create, titles
 from tests.redis.fixtures import OWN
@@ -144,17 +146,15 @@ async def test_limits_hold_for_all_processes(app: FastAPI, monkeypatch: pytest.M
 
 
 async def test_plain_connections_are_reported(
-    app: FastAPI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A deployed process that talks to a remote server without TLS says so when it starts."""
-    from app.redis import lifecycle, settings
-
     monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("ALLOWED_HOSTS", "test")
     monkeypatch.setenv("REDIS_URL", "redis://:secret@192.0.2.1")
     monkeypatch.setenv("REDIS_TIMEOUT", "0.01")
-    other = FastAPI()
-    other.state = app.state.__class__(dict(app.state._state))
-    lifecycle.install_shared(other, settings.RedisSettings.load())
+    other = new_app()
+    install_shared(other, RedisSettings.load())
     async with other.router.lifespan_context(other):
         pass
 
