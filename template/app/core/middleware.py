@@ -51,7 +51,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = id_of(scope)
         started = time.perf_counter()
         status = 0
 
@@ -72,7 +72,7 @@ class RequestMiddleware:
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a socket on; its one line says how the handshake was answered (101: accepted) and why it closed."""
-        request_id = _request_id(scope)
+        request_id = id_of(scope)
         started = time.perf_counter()
         opened = False
         status, code = 403, 1006  # What a server answers and reports if the application does neither.
@@ -111,7 +111,7 @@ class RequestMiddleware:
             self.log.info("websocket", path=scope["path"], status=status, **closed, duration_ms=duration)
 
 
-def _request_id(scope: Scope) -> bytes:
+def id_of(scope: Scope) -> bytes:
     """Return the id that a proxy gave the request if it looks like one, else a new one."""
     for name, value in scope["headers"]:
         if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):

@@ -1,0 +1,101 @@
+"""The server: what it serves, how it listens, how it stops."""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from fastapi import FastAPI
+
+from app.core.feature import Feature, submodule
+from app.rpc.calls import CallInterceptor
+from app.rpc.credentials import server_credentials
+from app.rpc.health import Health
+from app.rpc.settings import RpcSettings
+
+log = structlog.get_logger()
+
+
+class CannotListen(Exception):
+    """Somebody else listens there, or there is no such address."""
+
+
+async def serve(app: FastAPI, features: Iterable[Feature]) -> None:
+    """Serve what the features offer until the process is told to stop.
+
+    Raises:
+        CannotListen: the address of the settings is not free.
+        SettingsError: a certificate or key is not usable.
+    """
+    async with serving(app, features):
+        await app.state.shutdown.wait()
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[int]:
+    """Serve within the block, and give it the port. At its end, calls that are under way are finished.
+
+    Raises:
+        CannotListen: the address of the settings is not free.
+        SettingsError: a certificate or key is not usable.
+    """
+    settings: RpcSettings = app.state.rpc_settings
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(app)],
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.concurrent_calls,
+    )
+    names = [name for feature in features for name in _add_services(app, feature, server)]
+    health = Health(app.state.checks, names)
+    names.append(health.add_to(server))
+    if settings.tells:
+        from grpc_reflection.v1alpha import reflection
+
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    port = _listen(server, settings)
+    async with health.kept(settings.health_seconds):
+        await server.start()
+        await log.ainfo("rpc_serving", host=settings.host, port=port, tls=settings.tls_certificate is not None)
+        try:
+            yield port
+        finally:
+            # Who waits for news of our health hears of this, and streams end by the same sign.
+            app.state.shutdown.begin()
+            await health.end()
+            await server.stop(settings.grace_seconds)
+            await log.ainfo("rpc_stopped")
+
+
+def _add_services(app: FastAPI, feature: Feature, server: grpc.aio.Server) -> Sequence[str]:
+    module = submodule(feature, "rpc")
+    return module.add_services(app, server) if module else ()
+
+
+def _listen(server: grpc.aio.Server, settings: RpcSettings) -> int:
+    credentials = server_credentials(settings)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(settings.address)
+        return server.add_secure_port(settings.address, credentials)
+    except RuntimeError as error:
+        raise CannotListen(f"Cannot listen on {settings.address}: RPC_HOST and RPC_PORT say where.") from error
+
+
+def _options(settings: RpcSettings) -> list[tuple[str, Any]]:
+    """Return channel arguments; grpc/impl/channel_arg_names.h in gRPC's sources says what they mean."""
+    keepalive = round(settings.keepalive_seconds * 1000)
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_size),
+        # What we send is ours to bound.
+        ("grpc.max_send_message_length", -1),
+        ("grpc.keepalive_time_ms", keepalive),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        # Clients may try their connections as often as we do, also while nothing is under way.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", min(keepalive, 10_000)),
+        ("grpc.max_connection_age_ms", round(settings.connection_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(settings.grace_seconds * 1000)),
+        # A second process on the same port would take a part of the calls, and nobody would notice.
+        ("grpc.so_reuseport", 0),
+    ]
