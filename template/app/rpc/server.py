@@ -53,7 +53,11 @@ async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[i
         from grpc_reflection.v1alpha import reflection
 
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
-    port = _listen(server, settings)
+    try:
+        port = _listen(server, settings)
+    except Exception:
+        await server.stop(None)
+        raise
     async with health.kept(settings.health_seconds):
         await server.start()
         await log.ainfo("rpc_serving", host=settings.host, port=port, tls=settings.tls_certificate is not None)

@@ -1,0 +1,41 @@
+"""The gRPC server of the running application, and a client of it."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.main import PACKAGES
+from app.rpc.server import serving
+from tests.rpc import probe
+from tests.rpc.support import Notes, connected
+
+ENVIRONMENT = {"RPC_PORT": "0"}
+
+
+@pytest.fixture(scope="session")
+async def rpc_port(running_app: FastAPI) -> AsyncIterator[int]:
+    """Serve the application that runs for all tests, and what only tests have; return the port."""
+    async with serving(running_app, (*PACKAGES, probe)) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+async def rpc_channel(rpc_port: int) -> AsyncIterator[grpc.aio.Channel]:
+    """Return a connection to the server."""
+    async with connected(rpc_port) as channel:
+        yield channel
+
+
+@pytest.fixture
+def channel(app: FastAPI, rpc_channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    """Return a connection to the server, whose database is empty."""
+    return rpc_channel
+
+
+@pytest.fixture
+def notes(channel: grpc.aio.Channel, client: AsyncClient) -> Notes:
+    """Return a client that calls as the same somebody as `client`, which speaks HTTP."""
+    return Notes(channel, client.headers.get("Authorization"))
