@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.machinery.deployment import distinct, documents, lint, load
+from tests.machinery.deployment import containers, distinct, documents, lint, load, pod
 from tests.machinery.rendering import ROOT, render
 from tests.machinery.serving import PATIENCE, free_port
 
@@ -106,6 +106,21 @@ def test_whoever_stops_the_server_waits_for_it(deployed: list[Path]) -> None:
     spec = deployment["spec"]["template"]["spec"]
     pause = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pause + graceful < spec["terminationGracePeriodSeconds"]
+
+
+def test_whoever_stops_the_rpc_server_waits_for_it(deployed: list[Path]) -> None:
+    """The same holds of RPC_GRACE_SECONDS, in a pod of its own or beside the HTTP server."""
+    for project in deployed:
+        example = (project / ".env.example").read_text(encoding="utf-8")
+        if not (found := re.search(r"^# RPC_GRACE_SECONDS=([\d.]+)$", example, re.MULTILINE)):
+            continue
+        compose = load(project / "compose.yaml")
+        assert float(found[1]) < int(compose["services"]["rpc"]["stop_grace_period"].removesuffix("s"))
+        for manifest in documents((project / "deploy/k8s/base").glob("*.yaml")):
+            for container in containers(manifest):
+                if container["name"] == "rpc":
+                    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+                    assert pause + float(found[1]) < pod(manifest)["terminationGracePeriodSeconds"]
 
 
 def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:

@@ -8,13 +8,16 @@ import typer
 from fastapi import FastAPI
 
 from app.core.feature import Feature
+from app.rpc.settings import RpcSettings
 
-commands = typer.Typer(help="gRPC: serve it.")
+commands = typer.Typer(help="gRPC: the server by itself; whether it is healthy.")
 
 
 @commands.callback(invoke_without_command=True)
 def rpc(context: typer.Context) -> None:
     """Serve gRPC, until told to stop; calls that are under way are finished first."""
+    if context.invoked_subcommand is not None:
+        return
     # Several processes start at once: migrating is for the HTTP server, or for the command.
     os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -33,3 +36,12 @@ def rpc(context: typer.Context) -> None:
             raise typer.Exit(1) from error
 
     context.obj.run(work)
+
+
+@commands.command()
+def healthy() -> None:
+    """Succeed if the server on this machine is ready, as a probe in its container asks."""
+    from app.rpc.health import is_healthy
+
+    if not is_healthy(RpcSettings.load().port):
+        raise typer.Exit(1)

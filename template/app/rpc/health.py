@@ -1,8 +1,10 @@
 """The standard health service (grpc.health.v1), fed by the checks that `/readyz` runs."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,6 +15,21 @@ from app.rpc.scopes import Context
 
 LIVENESS = "liveness"
 """The name of a service that is healthy as long as the process runs; restart it if this does not answer."""
+
+def probes(port: int) -> str:
+    """Return where on this machine a server that listens on a port tells of its health."""
+    return f"unix:{Path(tempfile.gettempdir()) / f'rpc-{port}.sock'}"
+
+
+def is_healthy(port: int, seconds: float = 5.0) -> bool:
+    """Whether the server on this machine that listens on a port is ready."""
+    with grpc.insecure_channel(probes(port)) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
+        except grpc.RpcError:
+            return False
+    return answer.status == Response.SERVING
+
 
 Response = health_pb2.HealthCheckResponse
 

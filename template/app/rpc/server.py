@@ -1,5 +1,7 @@
 """The server: what it serves, how it listens, how it stops."""
 
+import asyncio
+import socket
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +13,7 @@ from fastapi import FastAPI
 from app.core.feature import Feature, submodule
 from app.rpc.calls import CallInterceptor
 from app.rpc.credentials import server_credentials
-from app.rpc.health import Health
+from app.rpc.health import Health, probes
 from app.rpc.settings import RpcSettings
 
 log = structlog.get_logger()
@@ -53,13 +55,16 @@ async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[i
         from grpc_reflection.v1alpha import reflection
 
         reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    probed = grpc.aio.server()
+    health.add_to(probed)
     try:
         port = _listen(server, settings)
+        _listen_for_probes(probed, port)
     except Exception:
-        await server.stop(None)
+        await asyncio.gather(server.stop(None), probed.stop(None))
         raise
     async with health.kept(settings.health_seconds):
-        await server.start()
+        await asyncio.gather(server.start(), probed.start())
         await log.ainfo("rpc_serving", host=settings.host, port=port, tls=settings.tls_certificate is not None)
         try:
             yield port
@@ -68,6 +73,7 @@ async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[i
             app.state.shutdown.begin()
             await health.end()
             await server.stop(settings.grace_seconds)
+            await probed.stop(None)
             await log.ainfo("rpc_stopped")
 
 
@@ -84,6 +90,12 @@ def _listen(server: grpc.aio.Server, settings: RpcSettings) -> int:
         return server.add_secure_port(settings.address, credentials)
     except RuntimeError as error:
         raise CannotListen(f"Cannot listen on {settings.address}: RPC_HOST and RPC_PORT say where.") from error
+
+
+def _listen_for_probes(server: grpc.aio.Server, port: int) -> None:
+    """Tell of our health on this machine without TLS, whatever certificates strangers need."""
+    if hasattr(socket, "AF_UNIX"):
+        server.add_insecure_port(probes(port))
 
 
 def _options(settings: RpcSettings) -> list[tuple[str, Any]]:
