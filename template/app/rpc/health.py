@@ -16,6 +16,7 @@ from app.rpc.scopes import Context
 LIVENESS = "liveness"
 """The name of a service that is healthy as long as the process runs; restart it if this does not answer."""
 
+
 def probes(port: int) -> str:
     """Return where on this machine a server that listens on a port tells of its health."""
     return f"unix:{Path(tempfile.gettempdir()) / f'rpc-{port}.sock'}"

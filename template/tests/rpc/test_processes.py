@@ -79,6 +79,18 @@ def test_the_role(app: FastAPI, port: int, signals_as_they_were: None, monkeypat
     assert migrates == "false"
 
 
+async def test_healthy(app: FastAPI, rpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe in the same container asks the port that the settings name, and fails where nobody answers."""
+
+    async def status(port: int) -> int:
+        monkeypatch.setenv("RPC_PORT", str(port))
+        command_line = cli.build(create_app, PACKAGES)
+        return (await asyncio.to_thread(CliRunner().invoke, command_line, ["rpc", "healthy"])).exit_code
+
+    assert await status(rpc_port) == 0
+    assert await status(1) == 1
+
+
 def test_the_place_is_taken(app: FastAPI, port: int, signals_as_they_were: None) -> None:
     """The reason is one line, and the status says that it failed."""
     with socket.create_server(("127.0.0.1", port)):
@@ -166,3 +178,12 @@ async def test_a_process_that_is_killed(role: Role, port: int, client: AsyncClie
 
         assert (await refused(watching.read())).code is grpc.StatusCode.UNAVAILABLE
         assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "kept"
+
+
+@pytest.mark.faults
+def test_http_loads_nothing_of_it(environment: None) -> None:
+    """The process that serves HTTP starts as quickly as without the feature."""
+    program = "import sys, app.main; print([name for name in sys.modules if name.startswith(('grpc', 'google'))])"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert result.stdout.strip() == "[]", result.stdout
