@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.machinery.bench import Bench
+    from tests.machinery.questions import Questions
 
 _BIN = Path(sys.executable).parent
 
@@ -38,11 +39,12 @@ def test_the_tests_are_clean(command: Sequence[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def in_place(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """template/ as it is, with the rendered settings of the tools added."""
+def in_place(bench: Bench, questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """template/ as it is, with the settings of the tools added that a project with everything has."""
     place = tmp_path_factory.mktemp("in-place") / "template"
     shutil.copytree(bench.template / "template", place)
-    return render(bench.template, place, {}, only=("pyproject.toml",))
+    everything = dict.fromkeys(questions.toggles, True)
+    return render(bench.template, place, everything, only=("pyproject.toml",))
 
 
 @pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
