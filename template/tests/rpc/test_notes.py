@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 from google.protobuf.timestamp_pb2 import Timestamp
 from httpx2 import AsyncClient
-from sqlalchemy import event
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from app.notes.rpc import servicer
 from app.rpc.stubs.keel.notes.v1 import notes_pb2
@@ -158,13 +159,14 @@ async def test_token_of_another_order(notes: Notes) -> None:
 async def test_stored_before_the_answer(app: FastAPI, notes: Notes, client: AsyncClient) -> None:
     """A commit that fails is the answer, and nothing is stored or announced."""
 
-    def refuse(_: object) -> None:
-        raise OSError("the disk is full")
+    def refuse(connection: Connection) -> None:
+        connection.invalidate()
+        raise OperationalError("COMMIT", {}, Exception("connection lost"))
 
     watching = await notes.watch()
     event.listen(app.state.database.writer.sync_engine, "commit", refuse)
     try:
-        assert (await refused(notes.create("lost"))).code is grpc.StatusCode.INTERNAL
+        assert (await refused(notes.create("lost"))).code is grpc.StatusCode.UNAVAILABLE
     finally:
         event.remove(app.state.database.writer.sync_engine, "commit", refuse)
     await notes.create("kept")
