@@ -106,6 +106,16 @@ def test_a_socket_is_a_trace(observed: Observed) -> None:
     assert len(observed.processes("said")) == 2
 
 
+def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
+    """Over gRPC too: from the caller to the statements, and on to the processes that hear of it."""
+    spans = observed.spans("called")
+    (call, refused) = [span for span in spans if span.kind == SERVER]
+    assert call.name == "keel.notes.v1.NotesService/CreateNote"
+    assert refused.name == "keel.notes.v1.NotesService/GetNote"
+    assert {"INSERT notes", "COMMIT", "publish notes"} <= {span.name for span in spans}
+    assert len(observed.processes("called")) > 1
+
+
 def test_lines_have_their_trace(observed: Observed) -> None:
     """What a worker says of a task is found by the trace of the request that asked for it."""
     lines = {

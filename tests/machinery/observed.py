@@ -56,7 +56,7 @@ class Observed:
 
 
 def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
-    """Run two servers, a worker and beat; call them for some seconds; stop them as an orchestrator does."""
+    """Run servers, a worker and beat; call them for some seconds; stop them as an orchestrator does."""
     _add_harbour(project)
     with receiver().Receiver() as collector:
         environment = {
@@ -70,6 +70,7 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
             "WORKER_QUEUE": f"observed-{os.getpid()}",
             "WORKER_CONCURRENCY": "1",
             "WORKER_EXPORTS": "1000",
+            "RPC_PORT": str(free_port()),
             "RATE_LIMIT": "300/minute; 100000/hour",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -84,7 +85,8 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
         admin = ["auth", "create-admin", "owner@example.com", "--password", PASSWORD]
         _run([*app, *admin], project, environment)
         with _processes(project, python, environment, place) as addresses:
-            traffic = [str(python), str(DATA / "traffic.py"), *addresses, PASSWORD, str(SECONDS)]
+            rpc = f"127.0.0.1:{environment['RPC_PORT']}"
+            traffic = [str(python), str(DATA / "traffic.py"), *addresses, rpc, PASSWORD, str(SECONDS)]
             printed = _run(traffic, project, environment)
             _hear_more(collector)
         told = json.loads(printed.splitlines()[-1])
@@ -123,11 +125,11 @@ def _add_harbour(project: Path) -> None:
 
 @contextlib.contextmanager
 def _processes(project: Path, python: Path, environment: dict[str, str], place: Path) -> Generator[list[str]]:
-    """Two servers, a worker and beat; the servers' addresses once they answer."""
+    """Two servers, one of gRPC, a worker and beat; the addresses of the first two once they answer."""
     ports = [free_port(), free_port()]
     server = [str(python), "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port"]
     worker = [str(python), "-m", "app", "worker"]
-    commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"]]
+    commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"], [*worker[:-1], "rpc"]]
     running: list[subprocess.Popen[bytes]] = []
     log = place / "log"
     try:

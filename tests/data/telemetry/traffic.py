@@ -1,4 +1,7 @@
-"""Callers of a project with every feature: `traffic.py FIRST SECOND PASSWORD SECONDS`; prints what can be looked for."""
+"""Callers of a project with every feature: `traffic.py FIRST SECOND RPC PASSWORD SECONDS`; prints what can be looked for.
+
+To be started where the project is: it has the code by which gRPC is called.
+"""
 
 import asyncio
 import json
@@ -6,8 +9,12 @@ import secrets
 import sys
 import time
 
+import grpc
 from httpx2 import AsyncClient
 from websockets.asyncio.client import connect
+
+sys.path.insert(0, ".")
+from app.rpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc  # noqa: E402
 
 NOTES = "/api/v1/notes"
 
@@ -18,7 +25,7 @@ class Trace:
         self.headers = {"traceparent": f"00-{self.id}-{secrets.token_hex(8)}-01"}
 
 
-async def main(first: str, second: str, password: str, seconds: float) -> None:
+async def main(first: str, second: str, rpc: str, password: str, seconds: float) -> None:
     async with AsyncClient(base_url=first, timeout=60) as one, AsyncClient(base_url=second, timeout=60) as two:
         form = {"username": "owner@example.com", "password": password}
         token = (await one.post("/api/v1/auth/token", data=form)).json()["access_token"]
@@ -27,7 +34,7 @@ async def main(first: str, second: str, password: str, seconds: float) -> None:
         begun = asyncio.Event()
         listening = asyncio.create_task(listen(two, begun))
         await begun.wait()
-        note, export, said = Trace(), Trace(), Trace()
+        note, export, said, called = Trace(), Trace(), Trace(), Trace()
         answer = await one.post(NOTES, json={"title": "Ahoy"}, headers=note.headers)
         assert answer.status_code == 201, answer.text
         answer = await one.post("/api/v1/tasks/exports", json={"format": "csv"}, headers=export.headers)
@@ -35,10 +42,12 @@ async def main(first: str, second: str, password: str, seconds: float) -> None:
         task = answer.headers["Location"]
         room = (await one.post("/api/v1/chat/rooms", json={"name": "Pier"})).json()["id"]
         await chat(first, second, room, token, said)
+        await call(rpc, token, called)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await calls(one, two)
             await chat(second, first, room, token, Trace())
+            await call(rpc, token, Trace())
             await one.post("/api/v1/tasks/exports", json={"format": "jsonl"})
             await asyncio.sleep(0.5)
         async with AsyncClient(base_url=first, timeout=60) as stranger:
@@ -49,7 +58,7 @@ async def main(first: str, second: str, password: str, seconds: float) -> None:
         while (await one.get(task)).json()["state"] != "succeeded":
             await asyncio.sleep(0.5)
         listening.cancel()
-        ids = {"note": note.id, "export": export.id, "said": said.id}
+        ids = {"note": note.id, "export": export.id, "said": said.id, "called": called.id}
         print(json.dumps({**ids, "statuses": sorted(statuses)}))
 
 
@@ -83,6 +92,17 @@ async def chat(here: str, there: str, room: str, token: str, trace: Trace) -> No
                 pass
 
 
+async def call(address: str, token: str, trace: Trace) -> None:
+    metadata = (("authorization", f"Bearer {token}"), *trace.headers.items())
+    async with grpc.aio.insecure_channel(address) as channel:
+        notes = notes_pb2_grpc.NotesServiceStub(channel)
+        await notes.CreateNote(notes_pb2.CreateNoteRequest(note={"title": "Ahoy"}), metadata=metadata, wait_for_ready=True)
+        try:
+            await notes.GetNote(notes_pb2.GetNoteRequest(id="none"), metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def listen(client: AsyncClient, begun: asyncio.Event) -> None:
     async with client.stream("GET", f"{NOTES}/events", timeout=None) as answer:
         begun.set()
@@ -90,5 +110,5 @@ async def listen(client: AsyncClient, begun: asyncio.Event) -> None:
             pass
 
 
-first, second, password, seconds = sys.argv[1:]
-asyncio.run(main(first, second, password, float(seconds)))
+first, second, rpc, password, seconds = sys.argv[1:]
+asyncio.run(main(first, second, rpc, password, float(seconds)))
