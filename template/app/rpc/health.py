@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from app.core.health import Checks
-from app.core.tasks import stop
+from app.core.tasks import detached, stop
 from app.rpc.scopes import Context
 
 LIVENESS = "liveness"
@@ -59,7 +59,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def kept(self, seconds: float) -> AsyncGenerator[None]:
         """Run the checks now, and again after each pause, until the block ends."""
         await self.look()
-        looking = asyncio.create_task(self._keep(seconds))
+        looking = detached(self._keep(seconds))
         try:
             yield
         finally:
