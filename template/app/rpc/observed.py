@@ -29,6 +29,9 @@ _ACTIVE = observing.meter.create_up_down_counter(
     "app.rpc.active_calls", unit="{call}", description="Calls and streams that are under way"
 )
 
+SLACK = 0.1
+"""Seconds by which a client's clock may be ahead: its deadline began when it called, ours when the call arrived."""
+
 _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 
 log = structlog.get_logger()
@@ -91,6 +94,6 @@ class Observed:
         """Return the code of a call that no error of ours has ended."""
         if isinstance(error, asyncio.CancelledError):
             left: Any = self._context.time_remaining()  # None without a deadline, whatever its type says
-            return StatusCode.CANCELLED if left is None or left > 0 else StatusCode.DEADLINE_EXCEEDED
+            return StatusCode.CANCELLED if left is None or left > SLACK else StatusCode.DEADLINE_EXCEEDED
         said: Any = self._context.code()
         return said if isinstance(said, StatusCode) else _BY_NUMBER.get(said or 0, StatusCode.UNKNOWN)
