@@ -1,6 +1,7 @@
 """Live changes to notes, as server-sent events."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
@@ -35,8 +36,9 @@ async def note_events(
     An event `reset` says that changes were missed for good: read the list again. A connection may end at any time;
     browsers come back by themselves and resume after the last event that they saw.
     """
-    async for message in changes.until(shutdown.wait()):
-        if message is None:
-            yield ServerSentEvent(event="reset", data={})
-        else:
-            yield ServerSentEvent(id=message.id, event=message.event, raw_data=message.data)
+    async with aclosing(changes.until(shutdown.wait())) as messages:
+        async for message in messages:
+            if message is None:
+                yield ServerSentEvent(event="reset", data={})
+            else:
+                yield ServerSentEvent(id=message.id, event=message.event, raw_data=message.data)
