@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.core.feature import Feature
 from app.rpc.settings import RpcSettings
 
-commands = typer.Typer(help="gRPC: the server by itself; whether it is healthy.")
+commands = typer.Typer(help="gRPC: the server by itself; in its container, whether it is healthy.")
 
 
 @commands.callback(invoke_without_command=True)
