@@ -70,6 +70,11 @@ class Broker:
             process, self._process = self._process, None
             process.communicate()
 
+    def close(self) -> None:
+        """End for good."""
+        self.kill()
+        self._port.close()
+
     def _accepts(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -84,8 +89,7 @@ class Broker:
 
     def __exit__(self, *_: object) -> None:
         """End."""
-        self.kill()
-        self._port.close()
+        self.close()
 
 
 class Valkey(Broker):

@@ -59,7 +59,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type
 
     yield get
     for broker in running.values():
-        broker.kill()
+        broker.close()
 
 
 @pytest.fixture
@@ -189,12 +189,18 @@ async def test_killed(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> N
     await enqueue(app, *names(8))
     await until(lambda: len(crew.said("begun")) >= 2, crew)
     os.kill(int(crew.said("begun")[0][0]), signal.SIGKILL)
-    await until(lambda: len({process for process, _ in crew.said("begun")}) >= 3, crew)
+    titles = names(8)
+    # There is something to do for the process that takes its place, however long that takes to come.
+    async with asyncio.timeout(PATIENCE):
+        while len({process for process, _ in crew.said("begun")}) < 3:
+            titles = names(len(titles) + 1)
+            await enqueue(app, titles[-1])
+            await asyncio.sleep(0.1)
     crew.kill(first)
     await crew.start()
 
-    assert await effects(app, crew) == names(8)
-    assert len(crew.said("begun")) > 8
+    assert await effects(app, crew) == sorted(titles)
+    assert len(crew.said("begun")) > len(titles)
 
 
 @BOTH
