@@ -188,8 +188,13 @@ class RedisBroadcast:
     async def _mend(self) -> None:
         """Tell those who listen, or resume, that messages are missing here."""
         for stream in list(self._broken):
-            await self._link.now(lambda client, key=stream: PUBLISH(client, key, "", "", *self._limits, "", BREAK))
-            del self._broken[stream]
+            # First: what is lost while this is told, is told of next time.
+            self._broken.pop(stream, None)
+            try:
+                await self._link.now(lambda client, key=stream: PUBLISH(client, key, "", "", *self._limits, "", BREAK))
+            except BaseException:
+                self._broken[stream] = None
+                raise
 
 
 def _is_id(text: str) -> bool:

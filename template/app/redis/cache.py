@@ -221,7 +221,10 @@ class RedisCache:
 
     async def _make_up(self) -> None:
         """Forget what changed while Redis was away, before anybody reads it."""
-        owed = tuple(self._owed)
-        if owed:
-            await self._link.now(lambda client: self._forget(client, owed))
-            self._owed.difference_update(owed)
+        owed, self._owed = self._owed, set()
+        try:
+            if owed:
+                await self._link.now(lambda client: self._forget(client, tuple(owed)))
+        except BaseException:
+            self._owed |= owed
+            raise

@@ -62,17 +62,21 @@ class Link:
         self.timeout = timeout
         self._pauses = ExponentialWithJitterBackoff(base=pauses[0], cap=pauses[1])
         self._retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), 2, (RedisConnectionError, TryAgainError))
-        self._probe: asyncio.Task[None] | None = None
+        self._lost = False
+        self._probes: set[asyncio.Task[None]] = set()
         self._closed = True
         self._on_return: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def away(self) -> bool:
         """Whether commands fail at once."""
-        return self._closed or self._probe is not None
+        return self._closed or self._lost
 
     def on_return(self, callback: Callable[[], Awaitable[None]]) -> None:
-        """Do something when Redis is back, before anybody else uses it; it may use `now`."""
+        """Do something when Redis is back, before anybody else uses it, and again right after that; it may use `now`.
+
+        The second time is for what others were refused during the first.
+        """
         self._on_return.append(callback)
 
     async def run(self, work: Work[T], *, repeat: bool = True) -> T:
@@ -133,17 +137,19 @@ class Link:
     async def close(self) -> None:
         """Close every connection."""
         self._closed = True
-        if self._probe:
-            await stop(self._probe)
-            self._probe = None
+        await stop(*self._probes)
+        self._lost = False
         with suppress(*OUTAGES):
             await disconnect(self.client)
 
     def _lose(self, error: BaseException) -> None:
         if not self.away:
             log.warning("redis_away", error=f"{type(error).__name__}: {error}")
+            self._lost = True
             # In a context of its own: it is no part of the request that noticed first.
-            self._probe = asyncio.create_task(self._find(), context=Context())
+            probe = asyncio.create_task(self._find(), context=Context())
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
 
     async def _find(self) -> None:
         """Ask until Redis answers, let those who wait for that catch up, then close the circuit."""
@@ -153,13 +159,20 @@ class Link:
             await asyncio.sleep(self._pauses.compute(failures))
             try:
                 await self.now(_ping)
-                for callback in self._on_return:
-                    await callback()
+                await self._catch_up()
             except RedisAway:
                 continue
             break
-        self._probe = None
+        self._lost = False
         await log.awarning("redis_back")
+        try:
+            await self._catch_up()
+        except RedisAway as error:
+            self._lose(error)
+
+    async def _catch_up(self) -> None:
+        for callback in self._on_return:
+            await callback()
 
 
 async def _ping(client: Client) -> None:

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.core.broadcast import HistoryLost
 from app.core.tasks import stop
-from app.redis.broadcast import RedisBroadcast
-from app.redis.client import connect
+from app.redis.broadcast import BREAK, PUBLISH, RedisBroadcast
+from app.redis.client import Client, connect
 from app.redis.link import Link
 from app.redis.settings import RedisSettings
 from tests.core.broadcast_contract import BroadcastContract, MakeBroadcast, published
 from tests.redis.fixtures import OWN
 from tests.redis.server import Server
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -107,6 +109,31 @@ async def test_lost_data_is_told(make_broadcast: MakeBroadcast, redis: Redis) ->
     with pytest.raises(HistoryLost):
         async with broadcast.subscribe("a", after=message.id):
             pass
+
+
+async def test_what_is_lost_while_losses_are_told(
+    make_broadcast: MakeBroadcast, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listeners are told of a message that could not be sent, also if they were just being told of others."""
+    broadcast = make_broadcast()
+    late = ["late"]
+
+    async def publish(client: Client, *arguments: Any) -> object:
+        if "first" in arguments:
+            raise RedisConnectionError
+        answer = await PUBLISH(client, *arguments)
+        if arguments[-1] == BREAK and late:
+            await broadcast.publish("a", "event", late.pop())
+        return answer
+
+    def told() -> int:
+        entries: Any = redis.xrange(f"{OWN}topic:a")
+        return sum(fields[b"before"] == BREAK.encode() for _, fields in entries)
+
+    monkeypatch.setattr("app.redis.broadcast.PUBLISH", publish)
+    await broadcast.publish("a", "event", "first")
+
+    await eventually(lambda: told() == 2)
 
 
 async def test_history_expires(make_broadcast: MakeBroadcast, redis: Redis) -> None:

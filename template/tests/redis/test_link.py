@@ -57,12 +57,11 @@ async def test_server_that_does_not_answer(own_server: Server) -> None:
 
 async def test_server_that_is_killed(link: Link, own_server: Server) -> None:
     """A crash is noticed at once and the return too; nothing has to be restarted."""
-    returned = asyncio.Event()
+    away = []
 
     async def catch_up() -> None:
-        assert link.away
+        away.append(link.away)
         await link.now(lambda client: client.set("caught", "up"))
-        returned.set()
 
     link.on_return(catch_up)
     await link.ping()
@@ -73,8 +72,31 @@ async def test_server_that_is_killed(link: Link, own_server: Server) -> None:
     own_server.start()
     await back(link)
 
-    assert returned.is_set()
+    assert away[0]
     assert await link.run(lambda client: client.get("caught")) == b"up"
+
+
+async def test_what_is_refused_while_others_catch_up(link: Link) -> None:
+    """It is made up for as well: who comes in this moment is refused, and nobody would think of it until the next outage."""
+    owed, made_up = ["first"], []
+
+    async def breaking(_: Client) -> None:
+        raise RedisConnectionError
+
+    async def catch_up() -> None:
+        while owed:
+            made_up.append(owed.pop())
+            await link.now(lambda client: client.ping())
+        if link.away:
+            with pytest.raises(RedisAway):
+                await link.ping()
+            owed.append("last")
+
+    link.on_return(catch_up)
+    with pytest.raises(RedisAway):
+        await link.run(breaking)
+
+    await eventually(lambda: "last" in made_up and not owed)
 
 
 async def test_restart_between_two_commands_is_not_noticed(link: Link, own_server: Server) -> None:
