@@ -2,8 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -43,8 +43,12 @@ class Health(health_pb2_grpc.HealthServicer):
         self._checks = checks
         self._services = frozenset({"", *services})
         self._ready = False
+        self._leaving = False
         self._ended = False
         self._news = asyncio.Event()
+        self._watchers = 0
+        self._unwatched = asyncio.Event()
+        self._unwatched.set()
 
     def add_to(self, server: grpc.aio.Server) -> str:
         """Serve; return the service's full name."""
@@ -65,9 +69,20 @@ class Health(health_pb2_grpc.HealthServicer):
         finally:
             await stop(looking)
 
-    async def end(self) -> None:
-        """Say for good that nothing more should be sent here, and let those who watch go."""
-        self._ended = True
+    async def leave(self, seconds: float) -> None:
+        """Say for good that nothing more should be sent here; return after so long, or as soon as nobody watches."""
+        self._leaving = True
+        self._tell(ready=False)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._unwatched.wait()
+        except TimeoutError:
+            # They have heard of it. Whether they have acted on it, nobody can know.
+            return
+
+    def end(self) -> None:
+        """Say so, and let those who watch go."""
+        self._leaving = self._ended = True
         self._tell(ready=False)
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> Response:  # noqa: N802 - the protocol's name
@@ -84,15 +99,27 @@ class Health(health_pb2_grpc.HealthServicer):
     ) -> AsyncGenerator[Response]:
         """Tell how a service is, at once and whenever that changes."""
         told = None
-        while True:
-            # All at one moment, since telling takes a while.
-            news, ended, status = self._news, self._ended, self._status(request.service)
-            if status != told:
-                told = status
-                yield Response(status=status)
-            if ended:
-                return
-            await news.wait()
+        with self._counted():
+            while True:
+                # All at one moment, since telling takes a while.
+                news, ended, status = self._news, self._ended, self._status(request.service)
+                if status != told:
+                    told = status
+                    yield Response(status=status)
+                if ended:
+                    return
+                await news.wait()
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        self._watchers += 1
+        self._unwatched.clear()
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+            if not self._watchers:
+                self._unwatched.set()
 
     def _status(self, service: str) -> Response.ServingStatus:
         if service == LIVENESS:
@@ -102,7 +129,7 @@ class Health(health_pb2_grpc.HealthServicer):
         return Response.SERVING if self._ready else Response.NOT_SERVING
 
     def _tell(self, *, ready: bool) -> None:
-        self._ready = ready and not self._ended
+        self._ready = ready and not self._leaving
         self._news.set()
         self._news = asyncio.Event()
 

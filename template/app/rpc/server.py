@@ -38,6 +38,8 @@ async def serve(app: FastAPI, features: Iterable[Feature]) -> None:
 async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[int]:
     """Serve within the block, and give it the port. At its end, calls that are under way are finished.
 
+    Before that, clients that watch its health get the time to call elsewhere.
+
     Raises:
         CannotListen: the address of the settings is not free.
         SettingsError: a certificate or key is not usable.
@@ -69,9 +71,11 @@ async def serving(app: FastAPI, features: Iterable[Feature]) -> AsyncGenerator[i
         try:
             yield port
         finally:
-            # Who waits for news of our health hears of this, and streams end by the same sign.
+            # Streams end by this sign.
             app.state.shutdown.begin()
-            await health.end()
+            # gRPC cancels calls that arrive as it stops (grpc/grpc#41785); clients that watch our health send none by then.
+            await health.leave(settings.drain_seconds)
+            health.end()
             await server.stop(settings.grace_seconds)
             await probed.stop(None)
             await log.ainfo("rpc_stopped")

@@ -51,6 +51,9 @@ class RpcSettings(Settings):
     connection_seconds: Annotated[float, Field(ge=1)] = 1800.0
     """Seconds after which a client is asked to connect anew, so that it finds processes that have come meanwhile."""
 
+    drain_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Seconds for which a server that stops still takes calls, where clients watch its health: these call elsewhere by then."""
+
     grace_seconds: Annotated[float, Field(ge=0)] = 25.0
     """Seconds that calls may take to end when the server stops, or a connection is given up."""
 

@@ -87,16 +87,17 @@ async def test_the_checks_decide(health: Health, database: Database) -> None:
 
 
 async def test_the_end(health: Health) -> None:
-    """A server that stops says so for good, and lets those who watch go."""
+    """A server that stops says so for good, waits no longer than it is told to, and lets those who watch go."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
         unknown = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
         assert (await unknown.read()).status == Response.SERVICE_UNKNOWN
-        await health.end()
+        await health.leave(0)
         await health.look()
-
         assert (await watching.read()).status == Response.NOT_SERVING
+        health.end()
+
         assert await watching.read() is await unknown.read() is grpc.aio.EOF
         assert await check(stub, "") == Response.NOT_SERVING
 

@@ -10,6 +10,7 @@ import grpc
 import pytest
 import trustme
 from fastapi import FastAPI
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from httpx2 import AsyncClient
 
@@ -113,6 +114,27 @@ async def test_the_end(app: FastAPI, as_somebody: AsSomebody, monkeypatch: pytes
             watching = await as_somebody(channel).watch()
 
         assert (await refused(watching.read())).code is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_calls_that_are_on_their_way(
+    app: FastAPI, as_somebody: AsSomebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stops still answers clients that watch its health, until they have left."""
+    async with AsyncExitStack() as stack:
+        async with served(app, monkeypatch, drain_seconds=3600) as port:
+            channel = await stack.enter_async_context(connected(port))
+            watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+            assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
+
+            async def call_late() -> None:
+                assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                try:
+                    await as_somebody(channel).list()
+                finally:
+                    watching.cancel()
+
+            calling = asyncio.ensure_future(call_late())
+        await calling
 
 
 async def test_tls(app: FastAPI, as_somebody: AsSomebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
