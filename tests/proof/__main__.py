@@ -10,21 +10,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import quantiles
 
 import asyncpg
 
 from tests.machinery.environment import shared_environment
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render, snapshot
-from tests.proof import chat, faults, notes, verdict
+from tests.proof import chat, faults, notes, report, rpc, verdict
 from tests.proof.front import Front
 from tests.proof.notes import Account
-from tests.proof.servers import Group, RabbitMQ
+from tests.proof.report import say
+from tests.proof.servers import START_SECONDS, Group, RabbitMQ
 from tests.proof.system import ACCOUNTS, PASSWORD, System
 
 ROOMS, TALKERS, WRITERS = 2, 4, 2
-"""Rooms, people in each, and writers for each account."""
+"""Rooms, people in each, and writers for each account over HTTP; over gRPC it is one."""
 
 SETTLE_SECONDS = 150
 """A task whose message was lost is announced again after 30 seconds, then 60 later."""
@@ -61,7 +61,7 @@ async def watch(system: System, found: verdict.Memory) -> None:
         await asyncio.sleep(1)
 
 
-async def settle(talkers: list[chat.Talker], database: asyncpg.Connection) -> None:
+async def settle(talkers: list[chat.Talker], accounts: list[Account], database: asyncpg.Connection) -> None:
     """Wait until everybody has heard everything, and every task is finished; not for ever."""
     end = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < end:
@@ -72,7 +72,8 @@ async def settle(talkers: list[chat.Talker], database: asyncpg.Connection) -> No
         waiting = await database.fetchval(
             "SELECT count(*) FROM worker_tasks WHERE state IN ('pending', 'running')"
         )
-        if not waiting and all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in talkers):
+        heard = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in talkers)
+        if not waiting and heard and not verdict.events(accounts):
             return
         await asyncio.sleep(0.2)
 
@@ -102,13 +103,23 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     begun = time.monotonic()
     listening = [asyncio.create_task(notes.listen(front, account, over)) for account in accounts]
     talking = [asyncio.create_task(talker.run()) for talker in talkers]
+    servers = rpc.Servers(front, system.project, [server.port for server in system.rpcs])
+    begins = [asyncio.Event() for _ in accounts]
+    listening += [
+        asyncio.create_task(rpc.watch(servers, account, begin))
+        for account, begin in zip(accounts, begins, strict=True)
+    ]
     watching = asyncio.create_task(watch(system, memory))
     await asyncio.sleep(1)
+    async with asyncio.timeout(START_SECONDS):
+        for begin in begins:
+            await begin.wait()
     working = [
         asyncio.create_task(work)
         for account in accounts
         for work in (
             notes.export(front, account, over),
+            rpc.Writer(servers, account, f"{account.name}-rpc").run(over),
             *(notes.write(front, account, f"{account.name}-{number}", over) for number in range(WRITERS)),
         )
     ]
@@ -122,7 +133,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     await asyncio.gather(*working)
     used = time.monotonic() - begun
     database = await asyncpg.connect(system.postgresql.url)
-    await settle(talkers, database)
+    await settle(talkers, accounts, database)
     for task in (*listening, *talking, watching):
         task.cancel()
     ended = await asyncio.gather(*listening, *talking, watching, return_exceptions=True)
@@ -133,56 +144,18 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     wrong += await verdict.notes(database, accounts) + verdict.events(accounts)
     wrong += await verdict.chat(database, talkers) + await verdict.tasks(database, front, accounts)
     await database.close()
+    await servers.channel.close()
     for task in re.findall(r"task ([0-9a-f-]{36})", " ".join(wrong))[:5]:
         for role in system.roles:
             for line in role.log.read_text(encoding="utf-8", errors="replace").splitlines():
                 if task in line and '"GET"' not in line:
                     say(f"{role.name}: {line[:300]}")
-    report(options, front, accounts, talkers, windows, explained, sizes, used)
-    return wrong
-
-
-def report(
-    options: argparse.Namespace,
-    front: Front,
-    accounts: list[Account],
-    talkers: list[chat.Talker],
-    windows: list[faults.Window],
-    explained: dict[str, int],
-    sizes: list[str],
-    used: float,
-) -> None:
-    """Say what was done and counted."""
-    centiles = quantiles(front.seconds, n=100)
-    answers = {kind: front.counts[kind] for kind in ("2xx", "3xx", "4xx", "5xx")}
     say(f"{used:.0f} s, {len(windows)} faults, broker {options.broker}")
-    say(f"answers {answers}")
-    say(
-        f"p50 {centiles[49] * 1e3:.0f} ms, p99 {centiles[98] * 1e3:.0f} ms, longest {max(front.seconds):.1f} s"
-    )
-    say(f"clients {dict(front.counts)}")
-    sums = {
-        "notes acknowledged": sum(len(each.created) for each in accounts),
-        "without an answer": sum(len(each.maybe) for each in accounts),
-        "heard of": sum(len(each.heard) for each in accounts),
-        "resets": sum(len(each.resets) for each in accounts),
-        "messages said": sum(len(each.said) for each in talkers),
-        "messages heard": sum(len(each.ids) for each in talkers),
-        "exports": sum(len(each.exports) for each in accounts),
-    }
-    say(", ".join(f"{name}: {count}" for name, count in sums.items()))
-    for name in dict.fromkeys(window.fault.name for window in windows):
-        lasted = [each.ended - each.begun for each in windows if each.fault.name == name]
-        trouble = {kind: explained.get(f"{name}: {kind}", 0) for kind in ("5xx", "broken")}
-        say(f"{name}: {len(lasted)} times, {max(lasted):.1f} s until all worked again, {trouble}")
+    report.clients(front, servers, accounts, talkers)
+    report.faults(windows, explained)
     for line in sizes:
         say(line)
-
-
-def say(text: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    return wrong
 
 
 def run(options: argparse.Namespace, template: Path, python: Path, place: Path) -> list[str]:

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.proof import rpc
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -64,6 +66,20 @@ async def kill_an_api(system: System) -> None:
     await system.apis[0].crash()
 
 
+async def restart_rpc(system: System) -> None:
+    """SIGTERM to one gRPC server after the other; a new one in its place before the next."""
+    for server in system.rpcs:
+        status = await server.end()
+        if status != 0:
+            raise RuntimeError(f"{server.name} ended with status {status}")
+        await server.start()
+
+
+async def kill_an_rpc(system: System) -> None:
+    """SIGKILL to a gRPC server."""
+    await system.rpcs[0].crash()
+
+
 async def kill_the_worker(system: System) -> None:
     """SIGKILL to the worker and whatever task it does."""
     await system.worker.crash()
@@ -108,20 +124,31 @@ async def kill_postgresql(system: System) -> None:
     await _ready(system)
 
 
+AWAY = frozenset({"5xx", rpc.UNAVAILABLE, rpc.STREAM_ENDED})
+"""What clients may see while the database is away."""
+
 FAULTS = (
     Fault("Gunicorn reloaded (SIGHUP)", reload),
     Fault("worker of Gunicorn killed", kill_a_worker, frozenset({"broken"})),
     Fault("worker of tasks killed", kill_the_worker),
+    Fault("gRPC server killed", kill_an_rpc, frozenset({rpc.BROKEN})),
     Fault("Redis killed", kill_redis),
     Fault("rolling restart of both Gunicorns", rolling_restart),
-    Fault("PostgreSQL restarted", restart_postgresql, frozenset({"5xx"})),
+    Fault("PostgreSQL restarted", restart_postgresql, AWAY),
+    Fault("rolling restart of both gRPC servers", restart_rpc, frozenset({rpc.STREAM_ENDED})),
     Fault("beat killed", kill_beat),
     Fault("Gunicorn killed with its workers", kill_an_api, frozenset({"broken"})),
     Fault("broker killed", kill_the_broker),
-    Fault("PostgreSQL crashed", kill_postgresql, frozenset({"5xx"})),
+    Fault("PostgreSQL crashed", kill_postgresql, AWAY),
     Fault("worker of tasks restarted", restart_the_worker),
 )
-SHORT = ("Gunicorn reloaded (SIGHUP)", "worker of tasks killed", "PostgreSQL crashed", "Redis killed")
+SHORT = (
+    "Gunicorn reloaded (SIGHUP)",
+    "worker of tasks killed",
+    "rolling restart of both gRPC servers",
+    "PostgreSQL crashed",
+    "Redis killed",
+)
 """What a short run does: one of each kind."""
 
 
@@ -147,6 +174,8 @@ async def inflict(
 async def _ready(system: System) -> None:
     for api in system.apis:
         await _until(lambda api=api: api.answers("/readyz"))
+    for server in system.rpcs:
+        await _until(server.is_healthy)
 
 
 def _alive(api: Api, pids: set[int]) -> bool:

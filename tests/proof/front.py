@@ -27,7 +27,7 @@ class Trouble:
 
     at: float
     kind: str
-    """`5xx`, or `broken`: the connection ended in the midst of a request or of its answer."""
+    """`5xx`; `broken`: the connection ended in the midst of a request or of its answer; for gRPC see `rpc.kind`."""
     what: str
 
 

@@ -20,6 +20,14 @@ NOTES, TASKS = "/api/v1/notes", "/api/v1/tasks"
 
 
 @dataclass
+class Listener:
+    """What somebody has heard who listens to the changes of their notes."""
+
+    created: set[str] = field(default_factory=set)
+    resets: list[float] = field(default_factory=list)
+
+
+@dataclass
 class Account:
     """Somebody, and everything that the API has promised them."""
 
@@ -28,10 +36,13 @@ class Account:
     notes: dict[str, set[str | None]] = field(default_factory=dict)
     """What the body of each note can be; None: it is gone. One thing, unless an answer is unknown."""
     created: dict[str, float] = field(default_factory=dict)
+    """When each was asked for: a `reset` that is heard later may stand for it, though its answer comes later still."""
     maybe: set[str] = field(default_factory=set)
     """Titles of notes whose creation has no answer."""
-    heard: set[str] = field(default_factory=set)
-    resets: list[float] = field(default_factory=list)
+    listeners: dict[str, Listener] = field(
+        default_factory=lambda: {"events": Listener(), "WatchNotes": Listener()}
+    )
+    """By HTTP and by gRPC; each hears of all changes, however they were made."""
     exports: dict[str, str] = field(default_factory=dict)
     """Tasks that were accepted, by the key that each was asked for with."""
     wrong: list[str] = field(default_factory=list)
@@ -58,6 +69,7 @@ async def write(front: Front, account: Account, name: str, over: asyncio.Event) 
 
 
 async def _create(front: Front, account: Account, title: str, mine: list[str]) -> None:
+    asked = time.monotonic()
     try:
         answer = await front.send(
             "POST", NOTES, json={"title": title, "body": "new"}, headers=account.headers
@@ -70,7 +82,7 @@ async def _create(front: Front, account: Account, title: str, mine: list[str]) -
         return
     note = str(answer.json()["id"])
     account.notes[note] = {"new"}
-    account.created[note] = time.monotonic()
+    account.created[note] = asked
     mine.append(note)
 
 
@@ -122,7 +134,7 @@ async def listen(front: Front, account: Account, over: asyncio.Event) -> None:
                         event[name] = value.removeprefix(" ")
                         continue
                     last = event.get("id", last)
-                    _hear(account, event)
+                    _hear(account.listeners["events"], event)
                     event = {}
             front.counts["streams ended"] += 1
             if event:
@@ -134,11 +146,11 @@ async def listen(front: Front, account: Account, over: asyncio.Event) -> None:
         await asyncio.sleep(0.1)
 
 
-def _hear(account: Account, event: dict[str, str]) -> None:
+def _hear(listener: Listener, event: dict[str, str]) -> None:
     if event.get("event") == "reset":
-        account.resets.append(time.monotonic())
+        listener.resets.append(time.monotonic())
     elif event.get("event") == "created":
-        account.heard.add(str(json.loads(event["data"])["id"]))
+        listener.created.add(str(json.loads(event["data"])["id"]))
 
 
 async def export(front: Front, account: Account, over: asyncio.Event) -> None:

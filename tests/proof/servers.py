@@ -75,7 +75,8 @@ class Running:
         while not await self.is_ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(
-                    f"{self.name} did not start:\n{self.log.read_text(errors='replace')[-3000:]}"
+                    f"{self.name} did not start, status {self.process.poll()}:\n"
+                    f"{self.log.read_text(errors='replace')[-3000:]}"
                 )
             await asyncio.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""The rendered project as in production: two Gunicorns as behind a balancer, a worker, beat, and their servers."""
+"""The rendered project as in production: two Gunicorns and two gRPC servers, a worker, beat, and their servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
+import grpc
 import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.proof.servers import Group, PostgreSQL, RabbitMQ, Running, Valkey, free_port
 
@@ -90,6 +92,33 @@ class Api(Role):
             return False
 
 
+class Rpc(Role):
+    """A server of gRPC; on loopback it needs no certificate."""
+
+    def __init__(self, name: str, project: Path, python: Path, settings: dict[str, str]) -> None:
+        """Be ready to start."""
+        self.port = free_port()
+        super().__init__(
+            name, project, {**settings, "RPC_PORT": str(self.port)}, str(python), "-m", "app", "rpc"
+        )
+
+    async def is_ready(self) -> bool:
+        """Whether it serves."""
+        return self.said("rpc_serving") > 0
+
+    def is_healthy(self) -> bool:
+        """Return whether it says so, by the standard health service."""
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(f"127.0.0.1:{self.port}", options) as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True
+                )
+            except grpc.RpcError:
+                return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 @dataclass
 class System:
     """Everything that runs."""
@@ -134,6 +163,7 @@ class System:
         for account in ACCOUNTS:
             self.run("auth", "create-admin", account, "--password", PASSWORD)
         self.apis = [Api(f"api-{number}", self.project, self.python, self.settings) for number in (1, 2)]
+        self.rpcs = [Rpc(f"rpc-{number}", self.project, self.python, self.settings) for number in (1, 2)]
         module = (str(self.python), "-m", "app", "worker")
         self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
@@ -144,7 +174,7 @@ class System:
     @property
     def roles(self) -> list[Role]:
         """The project's own processes."""
-        return [*self.apis, self.worker, self.beat]
+        return [*self.apis, *self.rpcs, self.worker, self.beat]
 
     def run(self, *arguments: str) -> str:
         """Run a command of the operator's."""

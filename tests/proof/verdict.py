@@ -55,12 +55,15 @@ def events(accounts: Sequence[Account]) -> list[str]:
     """Who listens has heard of every note, or was told afterwards to read the list again."""
     wrong: list[str] = []
     for account in accounts:
-        last = max(account.resets, default=0.0)
-        missed = [note for note, at in account.created.items() if note not in account.heard and at > last]
-        if missed:
-            wrong.append(
-                f"{account.name} heard of {len(account.heard)} notes, not of {len(missed)}, and was told nothing"
-            )
+        for name, listener in account.listeners.items():
+            last = max(listener.resets, default=0.0)
+            heard = listener.created
+            missed = [note for note, at in account.created.items() if note not in heard and at > last]
+            if missed:
+                wrong.append(
+                    f"{account.name} heard by {name} of {len(heard)} notes, not of {len(missed)}, "
+                    "and was told nothing"
+                )
     return wrong
 
 
