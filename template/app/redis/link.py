@@ -46,6 +46,9 @@ OUTAGES = (
 )
 """What says that Redis is away, rather than that it will not do one thing."""
 
+_CLOSED = "handler is closed"
+"""What uvloop says, as a RuntimeError, of a connection that was closed just before something is sent."""
+
 log = structlog.get_logger()
 
 
@@ -114,8 +117,8 @@ class Link:
         try:
             async with asyncio.timeout(self.timeout):
                 if repeat:
-                    return await self._retry.call_with_retry(lambda: work(self.client), _ignore)
-                return await work(self.client)
+                    return await self._retry.call_with_retry(lambda: self._do(work), _ignore)
+                return await self._do(work)
         except OutOfMemoryError as error:
             await log.awarning("redis_full", error=str(error))
             raise RedisAway from error
@@ -125,6 +128,14 @@ class Link:
             # Not allowed, say: no reason to fail a request that can do without, but somebody should know.
             await log.aexception("redis_refused")
             raise RedisAway from error
+
+    async def _do(self, work: Work[T]) -> T:
+        try:
+            return await work(self.client)
+        except RuntimeError as error:
+            if _CLOSED not in str(error):
+                raise
+            raise RedisConnectionError(str(error)) from error
 
     async def ping(self) -> None:
         """Raise unless Redis answers."""

@@ -72,7 +72,8 @@ class Reader:
                 continue
             try:
                 await self._listen()
-            except (*OUTAGES, RedisAway, RedisError) as error:
+            except (*OUTAGES, RedisAway, RedisError, RuntimeError) as error:
+                # The last is uvloop's word for a connection that was closed just before something is sent.
                 await log.awarning("redis_reader_lost", error=repr(error))
                 await asyncio.sleep(PAUSE)
 

@@ -109,6 +109,31 @@ async def test_restart_between_two_commands_is_not_noticed(link: Link, own_serve
     assert not link.away
 
 
+async def test_connection_that_is_closed_as_something_is_sent(link: Link, own_server: Server) -> None:
+    """uvloop has an error of its own for that; other errors of the kind are faults of ours."""
+    pytest.importorskip("uvloop")
+    tries = 0
+
+    async def cut_off(_: Client) -> None:
+        nonlocal tries
+        tries += 1
+        _, writer = await asyncio.open_connection("127.0.0.1", own_server.port)
+        writer.transport.abort()
+        await writer.wait_closed()
+        writer.writelines([b"PING"])
+
+    async def faulty(_: Client) -> None:
+        raise RuntimeError("Something else.")
+
+    with pytest.raises(RuntimeError):
+        await link.run(faulty)
+    assert not link.away
+    with pytest.raises(RedisAway):
+        await link.run(cut_off)
+    assert tries == 3
+    await back(link)
+
+
 async def test_what_must_not_be_done_twice_is_tried_once(link: Link) -> None:
     """If the connection breaks halfway, nobody knows what was done: it is repeated only where that does no harm."""
     tries = 0
