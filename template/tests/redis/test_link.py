@@ -110,14 +110,14 @@ async def test_restart_between_two_commands_is_not_noticed(link: Link, own_serve
 
 
 async def test_connection_that_is_closed_as_something_is_sent(link: Link, own_server: Server) -> None:
-    """uvloop has an error of its own for that; other errors of the kind are faults of ours."""
+    """There is an error of its own for that in uvloop; others of the kind are faults of ours."""
     pytest.importorskip("uvloop")
     tries = 0
 
     async def cut_off(_: Client) -> None:
         nonlocal tries
         tries += 1
-        _, writer = await asyncio.open_connection("127.0.0.1", own_server.port)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", own_server.port)
         writer.transport.abort()
         await writer.wait_closed()
         writer.writelines([b"PING"])
