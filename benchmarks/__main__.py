@@ -66,7 +66,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-benchmark-")))
         project = render(folder / "project", arguments.database)
-        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731
+        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731 - one line, used once
         store = stack.enter_context(getattr(stores, arguments.database)(folder, migrate))
         contenders = _contenders(arguments, project, store)
         floors = [contender.name for contender in contenders[1:]]

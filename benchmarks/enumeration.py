@@ -103,7 +103,7 @@ def main() -> None:
             "MAIL_SENDER": "no-reply@example.com",
         }
         project = render(folder / "project", arguments.database, preset="api")
-        migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731
+        migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731 - one line, used once
         store = stack.enter_context(getattr(stores, arguments.database)(folder, migrate))
         contender = Contender("project", project.path, "app.main:app", settings | store)
         server = stack.enter_context(serving(contender, project, folder / "server.log"))

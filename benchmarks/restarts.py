@@ -214,7 +214,7 @@ def main() -> None:
         project = render(folder / "project", "postgresql")
         install = ["uv", "pip", "install", "--quiet", "--python", str(project.python), "granian[uvloop]"]
         subprocess.run(install, check=True)
-        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731
+        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731 - one line, used once
         env = SETTINGS | stack.enter_context(stores.postgresql(folder, migrate))
         rates: dict[str, list[float]] = {name: [] for name in names}
         rows = {}

@@ -123,7 +123,7 @@ def main() -> None:
         project = render(folder / "project", options.database, redis=True, websockets=True)
         shared = {"REDIS_URL": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")}
         settings = SETTINGS | shared | {"REDIS_PREFIX": f"benchmark-{os.getpid()}:"}
-        migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731
+        migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731 - one line, used once
         store = stack.enter_context(getattr(stores, options.database)(folder, migrate))
         sys.stdout.write(
             f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "

@@ -45,7 +45,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-benchmark-")))
         project = render(folder / "project", "postgresql", otel=True)
-        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731
+        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731 - one line, used once
         store = stack.enter_context(stores.postgresql(folder, migrate))
         sink = stack.enter_context(_sink())
         silent = SETTINGS | store | {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}

@@ -42,7 +42,7 @@ async def healthz() -> dict[str, str]:
 
 
 @app.websocket("/api/v1/chat/rooms/{room}/ws")
-async def talk(websocket: WebSocket, room: str) -> None:  # noqa: ARG001
+async def talk(websocket: WebSocket, room: str) -> None:  # noqa: ARG001 - of the path
     """Send what comes to everybody."""
     await manager.connect(websocket)
     try:

@@ -41,7 +41,7 @@ async def reload(system: System) -> None:
     api = system.apis[0]
     old = {each.pid for each in api.family[1:]}
     api.reload()
-    await _until(lambda: len({each.pid for each in api.family[1:]} - old) == 2 and not _alive(api, old))  # noqa: PLR2004
+    await _until(lambda: len({each.pid for each in api.family[1:]} - old) == 2 and not _alive(api, old))
 
 
 async def kill_a_worker(system: System) -> None:

@@ -74,7 +74,7 @@ class Front:
                 raise Unknown from error
             self.counts[f"{answer.status_code // 100}xx"] += 1
             self.seconds.append(time.monotonic() - begun)
-            if answer.status_code >= 500:  # noqa: PLR2004
+            if answer.status_code >= 500:
                 self.see("5xx", f"{method} {path}: {answer.status_code} {answer.text[:200]}")
                 raise Unknown
             return answer

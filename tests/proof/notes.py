@@ -57,9 +57,9 @@ async def write(front: Front, account: Account, name: str, over: asyncio.Event) 
         number += 1
         try:
             await _create(front, account, f"{name}-{number}", mine)
-            if dice.random() < 0.4:  # noqa: PLR2004
+            if dice.random() < 0.4:
                 await _change(front, account, dice.choice(mine), f"{name} changed {number}")
-            if dice.random() < 0.1:  # noqa: PLR2004
+            if dice.random() < 0.1:
                 await _delete(front, account, mine.pop(dice.randrange(len(mine))))
             if mine:
                 await _read(front, account, dice.choice(mine))
@@ -77,7 +77,7 @@ async def _create(front: Front, account: Account, title: str, mine: list[str]) -
     except Unknown:
         account.maybe.add(title)
         raise
-    if answer.status_code != 201:  # noqa: PLR2004
+    if answer.status_code != 201:
         account.wrong.append(f"create: {answer.status_code} {answer.text[:200]}")
         return
     note = str(answer.json()["id"])
@@ -92,9 +92,9 @@ async def _change(front: Front, account: Account, note: str, body: str) -> None:
     except Unknown:
         account.notes[note].add(body)
         raise
-    if answer.status_code == 200:  # noqa: PLR2004
+    if answer.status_code == 200:
         account.notes[note] = {body}
-    elif answer.status_code != 404 or None not in account.notes[note]:  # noqa: PLR2004
+    elif answer.status_code != 404 or None not in account.notes[note]:
         account.wrong.append(f"change: {answer.status_code} {answer.text[:200]}")
 
 
@@ -104,7 +104,7 @@ async def _delete(front: Front, account: Account, note: str) -> None:
     except Unknown:
         account.notes[note].add(None)
         raise
-    if answer.status_code == 204:  # noqa: PLR2004
+    if answer.status_code == 204:
         account.notes[note] = {None}
     else:
         account.wrong.append(f"delete: {answer.status_code} {answer.text[:200]}")
@@ -112,7 +112,7 @@ async def _delete(front: Front, account: Account, note: str) -> None:
 
 async def _read(front: Front, account: Account, note: str) -> None:
     answer = await front.send("GET", f"{NOTES}/{note}", headers=account.headers)
-    found = answer.json()["body"] if answer.status_code == 200 else None  # noqa: PLR2004
+    found = answer.json()["body"] if answer.status_code == 200 else None
     if found not in account.notes[note]:
         account.wrong.append(f"read: {answer.status_code} {found!r}, not {account.notes[note]}")
 
@@ -126,7 +126,7 @@ async def listen(front: Front, account: Account, over: asyncio.Event) -> None:
         event: dict[str, str] = {}
         try:
             async with front.client.stream("GET", url, headers=headers, timeout=None) as answer:
-                if answer.status_code != 200:  # noqa: PLR2004
+                if answer.status_code != 200:
                     front.counts[f"stream {answer.status_code}"] += 1
                 async for line in answer.aiter_lines():
                     name, _, value = line.partition(":")
@@ -178,7 +178,7 @@ async def _ask(front: Front, account: Account, key: str, over: asyncio.Event) ->
         except Unknown:
             await asyncio.sleep(0.2)
             continue
-        if answer.status_code == 202:  # noqa: PLR2004
+        if answer.status_code == 202:
             account.exports[key] = str(answer.json()["id"])
             return account.exports[key]
         account.wrong.append(f"export: {answer.status_code} {answer.text[:200]}")

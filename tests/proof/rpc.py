@@ -102,9 +102,9 @@ class Writer:
             number += 1
             try:
                 await self._create(f"{self._name}-{number}")
-                if self._dice.random() < 0.4:  # noqa: PLR2004
+                if self._dice.random() < 0.4:
                     await self._change(self._one(), f"{self._name} changed {number}")
-                if self._dice.random() < 0.1:  # noqa: PLR2004
+                if self._dice.random() < 0.1:
                     await self._delete(self._one())
                 if self._etags:
                     await self._read(self._one())

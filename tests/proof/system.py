@@ -77,7 +77,7 @@ class Api(Role):
 
     async def is_ready(self) -> bool:
         """Whether both workers serve."""
-        return self.said("Application startup complete") >= 2  # noqa: PLR2004 - its workers
+        return self.said("Application startup complete") >= 2  # its workers
 
     def reload(self) -> None:
         """Ask for new workers."""
@@ -87,7 +87,7 @@ class Api(Role):
         """Return whether it answers with success."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return bool(answer.status == 200)  # noqa: PLR2004
+                return bool(answer.status == 200)
         except OSError:
             return False
 

@@ -46,5 +46,5 @@ class Application(FastAPI):
 def _add_problems(responses: dict[str, Any]) -> None:
     for status, response in COMMON.items():
         # FastAPI's own description of invalid requests is not what this application sends.
-        if status == 422 or str(status) not in responses:  # noqa: PLR2004
+        if status == 422 or str(status) not in responses:  # noqa: PLR2004 - renamed in Python 3.13
             responses[str(status)] = response

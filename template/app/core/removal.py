@@ -132,7 +132,7 @@ def _copy(answers: str, *options: str) -> Tree:
         (place / ANSWERS).write_text(answers, encoding="utf-8")
         command = [*program, "recopy", "--quiet", "--defaults", "--overwrite", *options, name]
         try:
-            subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+            subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
         except OSError as error:
             raise RemovalError(f"Copier is needed, or uv, which fetches it: {error}") from error
         except subprocess.CalledProcessError as error:
@@ -144,7 +144,7 @@ def _files(project: Path) -> list[str]:
     """Return what git knows, or would add: all that the project consists of."""
     command = ["git", "-C", str(project), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:
-        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")  # noqa: S603
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")  # noqa: S603 - ours
     except (OSError, subprocess.CalledProcessError) as error:
         raise RemovalError("The project must be a git repository: Copier needs one, and it keeps what goes.") from error
     return sorted(name for name in names if name and (project / name).is_file())

@@ -53,7 +53,7 @@ def last_version(project: Path = APP.parent) -> str | None:
     """Return the template's version at the last commit: the one before an update that is not committed yet."""
     command = ["git", "-C", str(project), "show", f"HEAD:./{ANSWERS}"]
     try:
-        answers = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        answers = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - git
     except (OSError, subprocess.CalledProcessError):  # no git here, such as in the image, or no commit yet
         return None
     found = _COMMIT.search(answers)

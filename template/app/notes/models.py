@@ -52,7 +52,7 @@ class Note(Base):
     tags: Mapped[list[Tag]] = relationship(secondary=note_tags, lazy="raise", passive_deletes=True)
 
     # An update whose row has moved on since it was read changes nothing and raises StaleDataError.
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - as SQLAlchemy reads it
 
     @validates("title", "body")
     def _fold(self, key: str, value: str) -> str:

@@ -19,7 +19,7 @@ async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
     """Add notes of the guest's, yielding after each; the same ones every time."""
     database: Database = app.state.database
     # The same notes on every machine make examples and measurements comparable; nothing here is secret.
-    dice = random.Random(0)  # noqa: S311
+    dice = random.Random(0)  # noqa: S311 - the same each time
     for start in range(0, count, _BATCH):
         async with database.transaction() as session:
             notes = NoteService(session, GUEST, app.state.broadcast, app.state.cache)

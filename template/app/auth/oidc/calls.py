@@ -123,7 +123,7 @@ class Calls:
 @cache
 def _prepare() -> SSLContext:
     """Load what only sign-ins need, away from the event loop: it takes a few hundred milliseconds, once."""
-    import authlib.integrations.httpx_client  # noqa: F401
+    import authlib.integrations.httpx_client  # noqa: F401 - loaded ahead
     import httpx2
 
     return httpx2.create_ssl_context()
