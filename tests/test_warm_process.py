@@ -75,6 +75,19 @@ def test_jobs_do_not_see_each_other(here: WarmProcess, project: Path) -> None:
     assert here.run("job", directory=project).output == "[1] None\n"
 
 
+def test_arguments_that_come_then(here: WarmProcess, project: Path) -> None:
+    """A program runs once for each list of arguments, in one process, until it fails."""
+    write(project, "seen", "times = []\n")
+    write(
+        project,
+        "job",
+        "import sys, seen\nseen.times.append(1)\nprint(len(seen.times), sys.argv[1])\nsys.exit(sys.argv[1] == 'b')\n",
+    )
+    assert here.run("job", "a", directory=project, then=[["c"]]).output == "1 a\n2 c\n"
+    outcome = here.run("job", "a", directory=project, then=[["b"], ["c"]])
+    assert (outcome.status, outcome.output) == (1, "1 a\n2 b\n")
+
+
 def test_a_job_that_hangs_is_ended(here: WarmProcess, project: Path) -> None:
     """A job that takes too long is killed, and says where it hung."""
     write(project, "job", "import time\ntime.sleep(60)\n")

@@ -41,7 +41,7 @@ def undeclared(project: Path, python: Path) -> Iterator[str]:
     for path in sorted(project.rglob("*.py")):
         place = path.relative_to(project)
         allowed = everything if place.parts[0] == "tests" else runtime
-        for line, module in _imported(path):
+        for line, module in _imported(path.read_bytes()):
             top = module.partition(".")[0]
             if top in FIRST_PARTY or top in sys.stdlib_module_names:
                 continue
@@ -52,16 +52,20 @@ def undeclared(project: Path, python: Path) -> Iterator[str]:
 
 def third_party(project: Path) -> set[str]:
     """Every third-party module that a project names in an import."""
-    named = {module for path in project.rglob("*.py") for _, module in _imported(path)}
+    named = {module for path in project.rglob("*.py") for _, module in _imported(path.read_bytes())}
     return {name for name in named if name.partition(".")[0] not in FIRST_PARTY | sys.stdlib_module_names}
 
 
-def _imported(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+@cache
+def _imported(source: bytes) -> list[tuple[int, str]]:
+    """What a file imports, by line. Most files are the same in most results: each content is parsed once a process."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, name.name) for name in node.names)
+            found += [(node.lineno, name.name) for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from ((node.lineno, f"{node.module}.{name.name}") for name in node.names)
+            found += [(node.lineno, f"{node.module}.{name.name}") for name in node.names]
+    return found
 
 
 def _distributions(owners: dict[str, set[str]], module: str) -> set[str]:

@@ -45,11 +45,11 @@ def leftovers(project: Path) -> Iterator[str]:
     for name, text in files(project).items():
         if "{" in name or name.endswith(".jinja"):
             yield f"{name}: the path is not rendered"
-        for number, line in enumerate((text or "").splitlines(), 1):
-            pattern = _PYTHON_EXPRESSION if name.endswith(".py") else _EXPRESSION
-            expression = not name.startswith(_BRACES) and pattern.search(line)
-            if expression or _STATEMENT.search(line):
-                yield f"{name}:{number}: Jinja is left: {line.strip()}"
+        patterns = [_STATEMENT]
+        if not name.startswith(_BRACES):
+            patterns.append(_PYTHON_EXPRESSION if name.endswith(".py") else _EXPRESSION)
+        for number, line in _lines(text, *patterns):
+            yield f"{name}:{number}: Jinja is left: {line}"
 
 
 def untidy(project: Path) -> Iterator[str]:
@@ -98,23 +98,32 @@ def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
 def traces(project: Path, questions: Questions, answers: Mapping[str, Any]) -> Iterator[str]:
     """Mentions of a file or package that these answers leave out."""
     absent = absent_paths(questions, answers)
-    words = [mention for path in absent for mention in _mentions(path)]
-    pattern = re.compile("|".join(words)) if words else None
+    mentions = [(plain, re.compile(pattern)) for path in absent for plain, pattern in _mentions(path)]
     for path in absent:
         if (project / path).exists():
             yield f"{path}: is there, though these answers leave it out"
     for name, text in files(project).items():
-        for number, line in enumerate((text or "").splitlines(), 1):
-            if pattern is not None and pattern.search(line):
-                yield f"{name}:{number}: mentions what was not chosen: {line.strip()}"
+        # To look for plain words first takes a fifth of the time.
+        patterns = [pattern for plain, pattern in mentions if plain in (text or "")]
+        for number, line in _lines(text, *patterns):
+            yield f"{name}:{number}: mentions what was not chosen: {line}"
 
 
-def _mentions(path: str) -> Iterator[str]:
-    """Patterns by which a text may name a path: as a path, as a module, in a `from` import."""
-    yield rf"(?<![\w.-]){re.escape(path)}(?![\w-])"
+def _lines(text: str | None, *patterns: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """The lines that match, with their numbers. Most texts have none: they are searched as a whole first."""
+    if text is None or not any(pattern.search(text) for pattern in patterns):
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if any(pattern.search(line) for pattern in patterns):
+            yield number, line.strip()
+
+
+def _mentions(path: str) -> Iterator[tuple[str, str]]:
+    """Patterns by which a text may name a path, each with a part of it: as a path, as a module, in a `from` import."""
+    yield path, rf"(?<![\w.-]){re.escape(path)}(?![\w-])"
     top, *rest = path.removesuffix(".py").split("/")
     if top in {"app", "tests"} and rest:
         module = ".".join((top, *rest))
         parent, _, last = module.rpartition(".")
-        yield rf"(?<![\w.]){re.escape(module)}(?![\w-])"
-        yield rf"from {re.escape(parent)} import (.*[ ,])?{re.escape(last)}\b"
+        yield module, rf"(?<![\w.]){re.escape(module)}(?![\w-])"
+        yield f"from {parent} import ", rf"from {re.escape(parent)} import (.*[ ,])?{re.escape(last)}\b"

@@ -105,6 +105,8 @@ def _become(job: dict[str, Any]) -> NoReturn:
         os.environ.update(job["environment"])
         sys.path[0] = job["directory"]
         status = _alone(job["alone"]) if "alone" in job else _call(job["module"], job["arguments"])
+        for arguments in job.get("then", ()):
+            status = status or _call(job["module"], arguments)
         if "record" in job:
             Path(job["record"]).write_text(json.dumps(_third_party(job["directory"])))
     except BaseException:  # noqa: BLE001 - nothing of the child may run on in the parent's code
