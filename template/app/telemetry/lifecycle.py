@@ -47,5 +47,5 @@ def install_telemetry(app: FastAPI, settings: TelemetrySettings) -> None:
 def _connect(app: FastAPI, chosen: Providers) -> None:
     sender.logger = chosen.logs.get_logger("app") if chosen.logs else None
     database: Database = app.state.database
-    sql.watch(database.writer)
-    sql.watch(database.reader)
+    sql.watch(database.writer, "writer")
+    sql.watch(database.reader, "reader")

@@ -1,17 +1,26 @@
-"""Statements of the database as spans and durations.
+"""Statements of the database as spans and durations, and how long connections to it are waited for.
 
 OpenTelemetry's own instrumentation takes no SQLAlchemy of this age, and puts the text of errors, with people's data in
 it, into spans.
 """
 
 import re
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.observing import Call, Operation
+from app.core.observing import Call, Operation, meter
+
+_WAITS = meter.create_histogram(
+    "db.client.connection.wait_time",
+    unit="s",
+    description="Time that it took to get a connection from a pool: waiting for a free one, or making one",
+    explicit_bucket_boundaries_advisory=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+)
 
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+\"?(\w+)", re.IGNORECASE)
 
@@ -26,12 +35,13 @@ def described(system: str, statement: str) -> Operation:
     return Operation(system, operation, name=name, query=statement)
 
 
-def watch(engine: AsyncEngine) -> None:
-    """See each statement and commit of an engine.
+def watch(engine: AsyncEngine, pool: str) -> None:
+    """See each statement and commit of an engine, and how long its pool, which has a name, keeps them waiting.
 
     Its dialect is asked to do them. SQLAlchemy's events would cost more, and none tells when a commit has ended, which is
-    what waits for the disk.
+    what waits for the disk, or when somebody began to wait for a connection.
     """
+    _watch_waits(engine.sync_engine, {"db.client.connection.pool.name": pool})
     dialect = engine.sync_engine.dialect
     system = dialect.name
 
@@ -55,3 +65,14 @@ def watch(engine: AsyncEngine) -> None:
     dialect.do_commit = commit  # ty: ignore[invalid-assignment]
     for name in ("do_execute", "do_executemany", "do_execute_no_params"):
         setattr(dialect, name, seen(getattr(dialect, name)))
+
+
+def _watch_waits(engine: Engine, pool: dict[str, str]) -> None:
+    def connect(connect: Callable[[], PoolProxiedConnection] = engine.raw_connection) -> PoolProxiedConnection:
+        began = time.perf_counter()
+        try:
+            return connect()
+        finally:
+            _WAITS.record(time.perf_counter() - began, pool)
+
+    engine.raw_connection = connect

@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from opentelemetry.metrics import NoOpMeter
+from sqlalchemy import PoolProxiedConnection, QueuePool
 
+from app.core.database import Database
 from app.core.readings import Gauge, Readings
 from app.telemetry import readings as telemetry
 from app.telemetry.providers import providers
@@ -69,6 +73,41 @@ async def test_what_fills_up_is_measured(app: FastAPI, receiver: Receiver) -> No
     assert {"app.cache.requests", "app.cache.invalidations", "app.broadcast.listeners"} <= metrics.keys()
     assert points(metrics["process.memory.usage"])[0].as_int > 10_000_000
     assert sum(point.as_double for point in points(metrics["process.cpu.time"])) > 0.1
+
+
+async def test_waiting_for_connections_is_measured(
+    client: AsyncClient, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds all connections of a pool in use waits, and that shows."""
+    before = await waits(receiver)
+    engine, waiting = database.writer.sync_engine, asyncio.Event()
+    assert isinstance(engine.pool, QueuePool)
+
+    def connect(connect: Callable[[], PoolProxiedConnection] = engine.raw_connection) -> PoolProxiedConnection:
+        waiting.set()
+        return connect()
+
+    async with AsyncExitStack() as held:
+        for _ in range(engine.pool.size()):
+            await held.enter_async_context(database.writer.connect())
+        monkeypatch.setattr(engine, "raw_connection", connect)
+        creating = asyncio.create_task(client.post(NOTES, json={"title": "Ahoy"}))
+        await asyncio.wait_for(waiting.wait(), PATIENCE)
+        await asyncio.sleep(0.1)
+    answer = await creating
+
+    assert answer.status_code == 201
+    assert await waits(receiver) - before >= 0.1
+
+
+async def waits(receiver: Receiver) -> float:
+    """Return the seconds that were spent on waiting for the writer's connections so far."""
+    metric = (await flushed(receiver)).metrics().get("db.client.connection.wait_time")
+    found = {
+        attributes(point.attributes)["db.client.connection.pool.name"]: point.sum
+        for point in (points(metric) if metric else ())
+    }
+    return found.get("writer", 0.0)
 
 
 async def test_a_late_event_loop_is_seen(app: FastAPI, receiver: Receiver, monkeypatch: object) -> None:
