@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.machinery.modules import Memory, unimportable
 from tests.machinery.warm import WarmProcess
 
 if TYPE_CHECKING:
@@ -122,8 +123,6 @@ def test_nothing_is_left_running(here: WarmProcess, project: Path) -> None:
 
 def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
     """Each module is imported in a process of its own: a circle shows, wherever it is entered."""
-    from tests.machinery.modules import unimportable  # noqa: PLC0415 - its memory belongs to this test
-
     (project / "app").mkdir()
     write(project / "app", "__init__", "")
     write(project / "app", "first", "import app.second\n\nVALUE = 1\n")
@@ -133,3 +132,23 @@ def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
     assert "app.first cannot be imported alone" in found[0]
     write(project / "app", "second", "")
     assert list(unimportable(project, here, {})) == []
+
+
+def test_what_others_could_import_is_known(tmp_path: Path) -> None:
+    """Processes learn from each other, and take no line that is only half there."""
+    store = tmp_path / "importable.jsonl"
+    mine, other = Memory(store), Memory(store)
+    mine.learn()
+    files = {"app/first.py": "1", "app/second.py": "2"}
+    other.add({"app.first": files})
+    with store.open("a") as file:
+        file.write('["app.second", {"app/sec')
+    assert not mine.holds("app.first", files)
+    mine.learn()
+    assert mine.holds("app.first", {**files, "app/third.py": "3"})
+    assert not mine.holds("app.first", {**files, "app/second.py": "other"})
+    assert not mine.holds("app.second", files)
+    with store.open("a") as file:
+        file.write('ond.py": "2"}]\n')
+    mine.learn()
+    assert mine.holds("app.second", files)
