@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 from copier import run_update
 
 from tests.machinery.checkout import begin, checkout, commit, release
-from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import NAMED, ROOT, git, render
 from tests.test_questions import recorded, tree
 
@@ -32,6 +34,33 @@ def test_copie_renders_a_project(copie: Copie, template: Path, questions: Questi
     assert set(result.answers) == set(questions.asked)
     assert result.answers[DATABASE] == database
     assert (result.project_dir / "app" / "main.py").is_file()
+
+
+def test_a_copy_is_what_the_program_makes(template: Path, tmp_path: Path) -> None:
+    """What these tests have Copier remember changes no byte, no name and no mode."""
+    answers = {**NAMED, PRESET: "everything", "kubernetes": True}
+    rendered = render(template, tmp_path / "rendered" / "project", answers)
+    given = [word for name, value in answers.items() for word in ("--data", f"{name}={value}")]
+    made = tmp_path / "made" / "project"
+    command = [
+        sys.executable,
+        "-m",
+        "copier",
+        "copy",
+        "--quiet",
+        "--defaults",
+        *given,
+        str(template),
+        str(made),
+    ]
+    subprocess.run(command, check=True)
+    assert tree(rendered) == tree(made)
+    assert modes(rendered) == modes(made)
+
+
+def modes(project: Path) -> dict[str, int]:
+    """Which files may be executed, and all else that a mode says."""
+    return {path.relative_to(project).as_posix(): path.stat().st_mode for path in project.rglob("*")}
 
 
 def test_a_copy_repeats_itself(template: Path, tmp_path: Path) -> None:

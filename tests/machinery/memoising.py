@@ -2,6 +2,7 @@
 
 - Copier compiles every part of every path anew for each copy. Code objects don't depend on the environment that made
   them, only on its syntax, which is one and the same throughout a template. It halves the time of a copy.
+- It renders names that hold no Jinja, with all answers at hand. What comes out is what went in.
 - For each file it starts git, to ask whether the repository it copies into leaves modes alone. Only where one does,
   as on Windows, is there anything more to do.
 """
@@ -10,23 +11,25 @@ from __future__ import annotations
 
 import subprocess
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from copier._main import Worker
 from jinja2 import Environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _compile = Environment.compile
 _compiled: dict[tuple[Any, ...], Any] = {}
 _sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - what is called for each file
+_render_string = Worker._render_string  # noqa: SLF001 - what is called for each part of each path
+_find_answers: Any = vars(Worker)["answers_relpath"]
 
 
 def memoise_copying() -> None:
-    """Replace both in this process by what remembers."""
+    """Replace them in this process by what remembers."""
     setattr(Environment, "compile", _compile_once)  # noqa: B010 - a method is replaced on purpose
-    setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010
+    setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010 - as above
+    setattr(Worker, "_render_string", _render_if_needed)  # noqa: B010 - as above
+    setattr(Worker, "answers_relpath", property(_answers))  # noqa: B010 - as above
 
 
 def _compile_once(
@@ -44,6 +47,23 @@ def _compile_once(
     if key not in _compiled:
         _compiled[key] = _compile(self, source, name, filename)
     return _compiled[key]
+
+
+def _render_if_needed(self: Worker, string: str, extra_context: dict[str, Any] | None = None) -> str:
+    return string if _is_plain(string) else _render_string(self, string, extra_context)
+
+
+def _answers(self: Worker) -> Path:
+    path = self.answers_file or self.template.answers_relpath
+    if _is_plain(str(path)):
+        return Path(path)
+    found = _find_answers.fget(self)
+    assert isinstance(found, Path)
+    return found
+
+
+def _is_plain(string: object) -> bool:
+    return isinstance(string, str) and "{" not in string and "\n" not in string
 
 
 def _sync_if_needed(self: Worker, dst_relpath: Path, src_mode: int) -> None:
