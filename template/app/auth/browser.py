@@ -41,7 +41,7 @@ class AccessToken(BaseModel):
 
 async def same_site(
     request: Request,
-    x_requested_with: Annotated[str, Header(min_length=1, max_length=100, description="Any value")],  # noqa: ARG001
+    x_requested_with: Annotated[str, Header(min_length=1, max_length=100, description="Any value")],  # noqa: ARG001 - it must be there
     origin: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
     """Refuse pages of other sites.

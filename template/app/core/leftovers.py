@@ -39,7 +39,7 @@ class Leftovers:
         if wrong := self._named and self._named.difference(inspect(connection).get_table_names()):
             raise CommandError(f"There is no table {_listed(wrong)}.")
 
-    def include(self, item: Any, _: str | None, kind: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001
+    def include(self, item: Any, _: str | None, kind: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001 - by Alembic
         """Leave out a table that has no model, unless it was named."""
         if kind != "table" or not reflected or compared is not None:
             return True

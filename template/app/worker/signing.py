@@ -26,7 +26,7 @@ def register(keys: Sequence[str]) -> None:
     def decode(message: Any) -> Any:
         signature, _, text = _text(message).partition(".")
         # Each key, and all of each signature: the time it takes tells nothing.
-        if not any([hmac.compare_digest(signature, _sign(secret, text)) for secret in secrets]):  # noqa: C419
+        if not any([hmac.compare_digest(signature, _sign(secret, text)) for secret in secrets]):  # noqa: C419 - all are compared
             raise NotSigned
         return json.loads(text)
 

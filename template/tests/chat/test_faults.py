@@ -170,7 +170,7 @@ async def test_nothing_is_lost_and_nothing_repeated(app: FastAPI, breakable: lis
         tasks = [asyncio.create_task(each.run()) for each in clients]
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
             worker = workers[0]
-            await until(lambda: sum(each.at is worker for each in clients) >= CLIENTS // 10)  # noqa: B023
+            await until(lambda: sum(each.at is worker for each in clients) >= CLIENTS // 10)  # noqa: B023 - awaited here
             await asyncio.sleep(1)
             workers.remove(worker)
             await worker.end(number)

@@ -86,4 +86,4 @@ def test_last_version(tmp_path: Path) -> None:
 
 def _git(folder: Path, *arguments: str) -> None:
     somebody = ["-c", "user.name=A", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", str(folder), *somebody, *arguments], check=True)  # noqa: S603, S607
+    subprocess.run(["git", "-C", str(folder), *somebody, *arguments], check=True)  # noqa: S603, S607 - ours
