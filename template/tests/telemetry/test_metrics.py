@@ -97,7 +97,8 @@ async def test_waiting_for_connections_is_measured(
     answer = await creating
 
     assert answer.status_code == 201
-    assert await waits(receiver) - before >= 0.1
+    # Timers may be a millisecond early.
+    assert await waits(receiver) - before > 0.09
 
 
 async def waits(receiver: Receiver) -> float:
