@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from math import inf
 from threading import Lock
 from time import time_ns
 from typing import Any, Generic, TypeVar
@@ -78,13 +77,10 @@ class Counts:
     def __init__(self, buckets: int) -> None:
         self.buckets = [0] * buckets
         self.sum = 0.0
-        self.least, self.greatest = inf, -inf
+        self.least, self.greatest = float("inf"), float("-inf")
         self.since = time_ns()
         self.examples: dict[int, tuple[float, int, SpanContext]] = {}
-        """The first of each bucket since the last report that belongs to a trace which is recorded.
-
-        The SDK keeps the last, which means to look for the trace of each.
-        """
+        """The last of each bucket since the last report that belongs to a trace which is recorded."""
 
 
 class Histogram(metrics.Histogram):
@@ -98,7 +94,7 @@ class Histogram(metrics.Histogram):
 
     def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
         """Count a measurement; what is no length of anything is left out."""
-        if not 0 <= amount < inf:
+        if not 0 <= amount < float("inf"):
             return
         series = self._series
         items = tuple(attributes.items()) if attributes else ()
@@ -112,10 +108,9 @@ class Histogram(metrics.Histogram):
         counts.sum += amount
         counts.least = min(counts.least, amount)
         counts.greatest = max(counts.greatest, amount)
-        if bucket not in counts.examples:
-            span = get_current_span(context).get_span_context()
-            if span.trace_flags.sampled:
-                counts.examples[bucket] = (amount, moment, span)
+        span = get_current_span(context).get_span_context()
+        if span.trace_flags.sampled:
+            counts.examples[bucket] = (amount, moment, span)
 
     def collect(self) -> export.Metric | None:
         """Return what was measured so far, if anything was."""

@@ -27,9 +27,6 @@ LIMIT = 128
 _SPECIAL = re.compile(r"OTEL_\w+_LIMIT|OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
 """Variables that ask for what only the SDK's spans do."""
 
-_EVERY_ROOT = ("AlwaysOnSampler", "ParentBased{root:AlwaysOnSampler,")
-"""How samplers describe themselves that would be asked for each trace that begins here, and always say yes."""
-
 _UNSET = Status(StatusCode.UNSET)
 _FLAGS = [TraceFlags(flags) for flags in range(4)]
 """Neither, sampled, of a random id, both."""
@@ -62,8 +59,6 @@ class Tracer(trace.Tracer):
         self.processor: Any = usual.span_processor
         # Whatever variables make such a sampler by, children of this process's spans do as their parents.
         self._as_parent = isinstance(usual.sampler, sampling.ParentBased)
-        self._every_root = usual.sampler.get_description().startswith(_EVERY_ROOT)
-        self._flags_of_roots = _FLAGS[TraceFlags.SAMPLED | usual.id_generator.is_trace_id_random() << 1]
 
     def start_span(  # noqa: PLR0917 - as in the base class
         self,
@@ -88,9 +83,6 @@ class Tracer(trace.Tracer):
         if known and self._as_parent and not parent.is_remote:
             trace_id, flags, state = parent.trace_id, parent.trace_flags, parent.trace_state
             recording, given = flags & TraceFlags.SAMPLED, attributes
-        elif self._every_root and not known:
-            trace_id, flags, state = identify.generate_trace_id(), self._flags_of_roots, None
-            recording, given = True, attributes
         else:
             trace_id = parent.trace_id if known else identify.generate_trace_id()
             decided = usual.sampler.should_sample(context, trace_id, name, kind, attributes, ())
