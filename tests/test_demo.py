@@ -30,15 +30,17 @@ EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 #: Run in the project while nobody serves: what clients missed meanwhile comes to them in one frame.
 STORE = """
 import asyncio
-from app.chat.repository import ChatReader
-from app.chat.service import Draft, Journal
+from app.examples.chat.repository import ChatReader
+from app.examples.chat.service import Draft, Journal
 from app.main import create_app
+from keel.services import services_of
 
 async def main():
     app = create_app()
     async with app.router.lifespan_context(app):
-        (room,) = await ChatReader(app.state.database.read).rooms(1, None)
-        await Journal(app.state.database).store(room.id, [Draft("guest", str(n), f"Missed {n}") for n in range(3)])
+        (room,) = await ChatReader(services_of(app).database.read).rooms(1, None)
+        drafts = [Draft("guest", str(n), f"Missed {n}") for n in range(3)]
+        await Journal(services_of(app).database).store(room.id, drafts)
 
 asyncio.run(main())
 """

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from tests.machinery.bench import Bench
     from tests.machinery.warm import WarmProcess
 
+#: Folders of `keel/` that every project has.
+ROOMS = {
+    "web",
+    "db",
+    "messaging",
+    "background",
+    "observability",
+    "ops",
+    "testing",
+    "tests",
+    "docs",
+    "__pycache__",
+}
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -91,9 +104,8 @@ def test_settings_are_documented(results: dict[str, Path]) -> None:
 def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, Path]) -> None:
     """`.env.example` has each variable of the settings classes once, with its default where there is one."""
     script = (
-        "from app.core.cli import known_settings\n"
-        "from app.main import PACKAGES\n"
-        "for kind in known_settings(PACKAGES):\n"
+        "from keel.ops.settings_check import find_settings\n"
+        "for kind in find_settings():\n"
         "    loaded = kind.load()\n"
         "    for field in kind.model_fields:\n"
         "        print(kind.variable(field), getattr(loaded, field) == kind.model_fields[field].default)\n"
@@ -131,18 +143,13 @@ def test_the_listings_are_a_resource(bench: Bench, warm: WarmProcess, template: 
     """The guide to adding a resource, followed to the letter, ends with code that is clean and tests that pass."""
     (answers,) = [item.answers for item in extremes(QUESTIONS)[:1]]
     project = render(template, tmp_path / "project", answers)
-    guide = (project / "docs" / "adding-a-resource.md").read_text(encoding="utf-8")
+    guide = (project / "keel" / "docs" / "adding-a-resource.md").read_text(encoding="utf-8")
     listings = dict(_LISTING.findall(guide))
-    assert len(listings) == guide.count("```python") - 1  # the other one shows what to add to main.py
+    assert len(listings) == guide.count("```python")
     for name, code in listings.items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code, encoding="utf-8")
-    main = project / "app" / "main.py"
-    text = main.read_text(encoding="utf-8")
-    text = text.replace("\nfrom app.core.", "\nfrom app import books\nfrom app.core.", 1)
-    assert "(*FEATURES,)" in text, "main.py says where an owner's packages go"
-    main.write_text(text.replace("(*FEATURES,)", "(*FEATURES, books)"), encoding="utf-8")
     assert program(project, bench, "ruff", "format", "--check", "--no-cache", *listings) == []
     url = f"sqlite+aiosqlite:///{tmp_path}/books.db"
     assert program(project, bench, "ruff", "check", "--quiet", "--no-cache") == []
@@ -183,7 +190,7 @@ def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
     known = {name for example in examples for name, _ in _VARIABLE.findall(example)}
-    files = sorted((ROOT / "template" / "app").glob("*/upgrades.toml"))
+    files = sorted((ROOT / "template").glob("*/**/upgrades.toml"))
     assert files
     for path in files:
         for change in tomllib.loads(path.read_text(encoding="utf-8")).get("changes", []):
@@ -193,19 +200,21 @@ def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
 
 
 def test_every_feature_has_a_page(results: dict[str, Path]) -> None:
-    """Each package but core has a page in docs/features/, and the index there leads to it."""
+    """Each feature and each example has a page in keel/docs/features/, and the index there leads to it."""
     for id_, place in results.items():
-        folder = place / "docs" / "features"
+        folder = place / "keel" / "docs" / "features"
         index = (folder / "README.md").read_text(encoding="utf-8")
         pages = {page.name for page in folder.glob("*.md")} - {"README.md"}
         assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index)), id_
-        packages = {path.name for path in (place / "app").iterdir() if path.is_dir()} - {
-            "core",
-            "__pycache__",
+        packages = {
+            path.name
+            for wing in ("keel", "app/examples")
+            for path in (place / wing).iterdir()
+            if path.is_dir()
         }
-        assert pages == {f"{package}.md" for package in packages}, id_
+        assert pages == {f"{package}.md" for package in packages - ROOMS}, id_
 
 
 def _exists(place: Path, name: str) -> bool:
     """Whether a path is there; a bare name may be that of a module in a package."""
-    return (place / name).exists() or any(place.glob(f"*/*/{name}"))
+    return (place / name).exists() or any(place.rglob(name))

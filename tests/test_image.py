@@ -145,7 +145,7 @@ def test_live_reload_may_write(bench: Bench, builder: Builder, tmp_path: Path) -
         containers = Containers(tmp_path / "containers", root, image, tmp_path / "data", writable=True)
         status, printed = containers.run("python", "-c", LOOK)
         assert status == 0, printed
-        assert {"/srv/app", "/srv/app/core"} <= set(json.loads(printed)["writable"])
+        assert {"/srv/app", "/srv/keel"} <= set(json.loads(printed)["writable"])
 
 
 def _is_closed(containers: Containers, image: dict[str, Any], database: str) -> None:
@@ -187,7 +187,7 @@ def _serves(
         if works:
             status, task = request("POST", f"{address}/api/v1/tasks/exports", {"format": "csv"}, caller)
             assert status == 202, task
-            role = ("python", "-m", "app", "worker")
+            role = ("python", "-m", "app", "celery")
             with (
                 containers.started(*role, **variables) as worker,
                 containers.started(*role, "beat", **variables) as beat,
@@ -203,7 +203,7 @@ def _serves(
 
 def _serves_rpc(containers: Containers, variables: dict[str, str]) -> None:
     """The server of the other protocol says that it is healthy, and stops with success when told to."""
-    role = ("python", "-m", "app", "rpc")
+    role = ("python", "-m", "app", "grpc")
     with containers.started(*role, RPC_PORT=str(free_port()), **variables) as server:
         until(server, lambda: server.execute(*role, "healthy").returncode == 0)
         assert server.stop() == 0, server.log

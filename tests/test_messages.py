@@ -26,7 +26,7 @@ QUESTIONS = Questions.load(ROOT / "copier.yml")
 #: They differ in what a message says. That larger projects can be used as well is shown elsewhere.
 PROJECTS = [combine(QUESTIONS, {DATABASE: database}) for database in QUESTIONS.databases.values]
 #: That all of them pass is shown elsewhere, for more combinations.
-ONE_TEST = {"PYTEST_ADDOPTS": "tests/core/test_settings.py"}
+ONE_TEST = {"PYTEST_ADDOPTS": "keel/tests/test_settings.py"}
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,9 @@ def in_place(bench: Bench, questions: Questions, tmp_path_factory: pytest.TempPa
 @pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
 def test_the_template_lints_in_place(bench: Bench, in_place: Path, command: Sequence[str]) -> None:
     """What an editor shows in template/ is linted and formatted as it will be in a result."""
-    first_party = "lint.isort.known-first-party = ['app', 'tests']"  # ruff looks for files, some are rendered
+    first_party = (
+        "lint.isort.known-first-party = ['app', 'keel', 'tests']"  # ruff looks for files, some are rendered
+    )
     assert program(in_place, bench, *command, "--no-cache", "--config", first_party) == []
 
 

@@ -1,4 +1,4 @@
-"""The worked example of docs/schema-changes.md in a project: its migrations, on a real PostgreSQL with rows in it."""
+"""The worked example of keel/docs/schema-changes.md: its migrations, on a real PostgreSQL with rows in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose migrations are those of the page."""
     place = tmp_path_factory.mktemp("schema") / "harbour-log"
     render(template, place, {PRESET: "minimal", DATABASE: "postgresql"})
-    page = (place / "docs" / "schema-changes.md").read_text(encoding="utf-8")
+    page = (place / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     steps = [text for language, text in _FENCE.findall(page) if language == "python"]
     for number, text in enumerate(steps, 2):
         revision = _REVISION.format(number=number, before=number - 1, text=text)
@@ -72,13 +72,13 @@ def run(bench: Bench, project: Path, url: str, *arguments: str) -> str:
 def test_the_example_blocks_nobody(bench: Bench, project: Path, database: str) -> None:
     """The project's own linter finds nothing in the migrations of the page."""
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 7
-    said = run(bench, project, database, "pytest", "-q", "tests/postgresql/test_locks.py")
+    said = run(bench, project, database, "pytest", "-q", "keel/tests/postgresql/test_locks.py")
     assert "failed" not in said
 
 
 def test_the_example_works(bench: Bench, project: Path, database: str) -> None:
     """What rows hold is in the new column and nowhere else at last, and every step can be taken back."""
-    page = (project / "docs" / "schema-changes.md").read_text(encoding="utf-8")
+    page = (project / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     (backfill,) = [text for language, text in _FENCE.findall(page) if language == "sql"]
     run(bench, project, database, "app", "migrate", "0001")
     query(database, _NOTE)

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 #: Where an `if` on an answer may stand: what Keel owns, what both edit, and what is the owner's after the first copy.
 SEAMS = (
-    "app/features.py",
-    "app/identity.py",
-    "tests/identity.py",
+    "keel/features.py",
+    "keel/identity.py",
+    "keel/services.py",
+    "keel/testing/identity.py",
     ".env.example",
     "deploy/k8s/*",
     "deploy/grafana/*",
     ".github/workflows/keel-*.yml",
-    "docs/*.md",
+    "keel/docs/*.md",
     "pyproject.toml",
     "compose.dev.yaml",
     "compose.yaml",

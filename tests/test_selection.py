@@ -43,7 +43,7 @@ def nine() -> Questions:
         "kubernetes": yes_or_no | {"default": False},
         "_exclude": [
             "copier.yml",
-            "{% if auth is defined and not auth %}\n/app/auth\n/tests/auth\n{% endif %}\n",
+            "{% if auth is defined and not auth %}\n/keel/auth\n/keel/tests/auth\n{% endif %}\n",
         ],
     }
     return Questions(yaml.safe_load(yaml.safe_dump(asked, sort_keys=False)))
@@ -59,13 +59,13 @@ def test_the_manifest_of_a_feature_is_read() -> None:
     """A guarded block of `_exclude` names its question and its paths."""
     (manifest,) = nine().manifests
     assert manifest.question == "auth"
-    assert manifest.patterns == ("/app/auth", "/tests/auth")
+    assert manifest.patterns == ("/keel/auth", "/keel/tests/auth")
 
 
 def test_an_unguarded_block_is_refused() -> None:
     """A block that is more than one `if` around patterns cannot be read, and says so."""
     with pytest.raises(ValueError, match="must be one `if`"):
-        _ = Questions({"_exclude": ["/app/auth\n/tests/auth\n"]}).manifests
+        _ = Questions({"_exclude": ["/keel/auth\n/keel/tests/auth\n"]}).manifests
 
 
 def test_counts() -> None:

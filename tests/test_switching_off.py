@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,8 @@ from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.machinery.ground import Ground, Lived
     from tests.machinery.promises import Case
 
@@ -27,7 +28,7 @@ QUESTIONS = Questions.load(ROOT / "copier.yml")
 DATABASES = sorted(QUESTIONS.databases.values)
 SMALLEST, *_, LARGEST = promises.presets(QUESTIONS)
 OWN = '"""A file of the owner\'s, in a folder of Keel\'s."""\n'
-LOOKOUT = '"""The owner\'s code relies on a feature."""\n\nfrom app import {package}\n\nUSED = {package}\n'
+LOOKOUT = '"""The owner\'s code relies on a feature."""\n\nimport {module}\n\nUSED = {module}\n'
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,14 +41,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def package_of(toggle: str) -> str:
-    """The package that a toggle adds, by its manifest."""
+    """The folder of the package that a toggle adds, by its manifest."""
     patterns = [
         pattern
         for manifest in QUESTIONS.manifests
         if manifest.question == toggle
         for pattern in manifest.patterns
     ]
-    return next(Path(pattern).name for pattern in patterns if pattern.startswith("/app/"))
+    return next(pattern[1:] for pattern in patterns if (ROOT / f"template{pattern}/__init__.py").is_file())
 
 
 def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -> None:
@@ -62,7 +63,7 @@ def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -
 
         assert status == 1
         said = {line.strip() for line in told.splitlines()}
-        assert said >= {changed, own, f"{lookout}:3: app.{package_of(case.toggle)}", *leftovers}
+        assert said >= {changed, own, f"{lookout}:3: {module_of(package_of(case.toggle))}", *leftovers}
 
         commands = project.update({case.toggle: False})
 
@@ -79,13 +80,18 @@ def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -
         project.holds(without, [])
 
 
+def module_of(package: str) -> str:
+    """A folder as a module."""
+    return package.replace("/", ".")
+
+
 def use(project: Lived, package: str) -> tuple[str, str, str]:
     """Change a file of the feature, add one beside it, rely on it elsewhere, and commit."""
-    changed, own, lookout = f"app/{package}/__init__.py", f"app/{package}/harbour.py", "app/lookout.py"
+    changed, own, lookout = f"{package}/__init__.py", f"{package}/harbour.py", "app/lookout.py"
     text = (project.path / changed).read_text(encoding="utf-8")
     (project.path / changed).write_text(f"{text}\n# Mind the rocks\n", encoding="utf-8")
     (project.path / own).write_text(OWN, encoding="utf-8")
-    (project.path / lookout).write_text(LOOKOUT.format(package=package), encoding="utf-8")
+    (project.path / lookout).write_text(LOOKOUT.format(module=module_of(package)), encoding="utf-8")
     project.commit("We rely on it")
     return changed, own, lookout
 

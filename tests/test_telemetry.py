@@ -31,7 +31,7 @@ QUESTIONS = Questions.load(ROOT / "copier.yml")
 GRAFANA = ROOT / "template" / "deploy" / "grafana"
 BOARDS = sorted(GRAFANA.glob("dashboards/*.json"))
 RULES = sorted(GRAFANA.glob("rules/*.yaml"))
-RUNBOOKS = ROOT / "template" / "docs" / "runbooks"
+RUNBOOKS = ROOT / "template/keel/docs/runbooks"
 #: Set it to have the pictures of docs/images/ drawn anew.
 WRITE = "KEEL_WRITE_PICTURES"
 SERVER, CONSUMER = 2, 5

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WITHOUT_AUTH = Questions(
-    {"_exclude": ["{% if auth is defined and not auth %}\n/app/auth\n/docs/features/auth.md\n{% endif %}"]}
+    {
+        "_exclude": [
+            "{% if auth is defined and not auth %}\n/keel/auth\n/keel/docs/features/auth.md\n{% endif %}"
+        ]
+    }
 )
 
 
@@ -74,11 +78,11 @@ def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "from app.auth import x",
-        "see app/auth/",
-        "from app import notes, auth",
-        "docs/features/auth.md",
-        "`app.auth`",
+        "from keel.auth import x",
+        "see keel/auth/",
+        "from keel import notes, auth",
+        "keel/docs/features/auth.md",
+        "`keel.auth`",
     ],
 )
 def test_traces_are_found(tmp_path: Path, text: str) -> None:
@@ -99,7 +103,7 @@ def test_other_words_are_not(tmp_path: Path, text: str) -> None:
 
 def test_a_file_that_is_left_out_is_found(tmp_path: Path) -> None:
     """A path that should not be there."""
-    plant(tmp_path, "app/auth/router.py", "")
+    plant(tmp_path, "keel/auth/router.py", "")
     assert len(list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
 
 

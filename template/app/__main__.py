@@ -7,14 +7,17 @@ without HTTP.
 import signal
 import sys
 
-from app.core import cli, drift
-from app.core.settings import SettingsError
+from keel.ops import cli, settings_check
+from keel.packages import PackageError
+from keel.settings import SettingsError
 
 if __name__ == "__main__":
-    # The first process of a container hears no signal that it has no handler for. Roles that run for long bring their own.
+    # The first process of a container gets no signal that it has no handler for. Long-running roles bring their own.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        from app.main import PACKAGES, create_app
+        from app.main import create_app
     except SettingsError as error:
-        sys.exit(drift.explain(error))
-    cli.build(create_app, PACKAGES)(prog_name="python -m app")
+        sys.exit(settings_check.explain(error))
+    except PackageError as error:
+        sys.exit(str(error))
+    cli.build(create_app, "app")(prog_name="python -m app")

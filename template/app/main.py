@@ -1,13 +1,8 @@
-"""The HTTP composition root: core, then the features, then what is yours."""
+"""The application: Keel's platform, and every package of `app/` that offers it something."""
 
 from fastapi import FastAPI
 
-from app.core.application import new_app
-from app.core.feature import Feature
-from app.features import FEATURES
-
-# Your own packages come after the features that they rely on: (*FEATURES, books)
-PACKAGES: tuple[Feature, ...] = (*FEATURES,)
+from keel.application import create_app as create_platform
 
 
 def create_app() -> FastAPI:
@@ -15,10 +10,9 @@ def create_app() -> FastAPI:
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
+        PackageError: a package of `app/` is not what it has to be; the message says what to change.
     """
-    app = new_app()
-    for package in PACKAGES:
-        package.install(app)
+    app = create_platform("app")
 
     # Your own middleware, and routers that belong to no package, go here.
 

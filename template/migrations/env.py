@@ -9,10 +9,10 @@ from alembic.operations import MigrationScript
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.leftovers import Leftovers
-from app.core.models import UtcDateTime, load_models
+from keel.db.models import UtcTimestamp, load_models
+from keel.ops.orphaned_tables import OrphanedTables
 
-metadata = load_models()
+metadata = load_models("keel", "app")
 
 
 def migrator() -> AsyncEngine:
@@ -20,8 +20,9 @@ def migrator() -> AsyncEngine:
     database = context.config.attributes.get("database")
     if database is None:
         from app.main import create_app
+        from keel.services import services_of
 
-        database = create_app().state.database
+        database = services_of(create_app()).database
     return database.migrator()
 
 
@@ -35,7 +36,7 @@ def leave_out_empty(scripts: list[MigrationScript]) -> None:
 
 def render_item(type_: str, item: Any, _: Any) -> str | bool:
     """Write migrations that stay the same when the application's own types change."""
-    return "sa.DateTime(timezone=True)" if type_ == "type" and isinstance(item, UtcDateTime) else False
+    return "sa.DateTime(timezone=True)" if type_ == "type" and isinstance(item, UtcTimestamp) else False
 
 
 OPTIONS: dict[str, Any] = {
@@ -50,7 +51,7 @@ OPTIONS: dict[str, Any] = {
 def migrate(connection: Connection) -> None:
     """Run the migrations on a connection."""
     named = context.get_x_argument(as_dictionary=True).get("drop", "")
-    leftovers = Leftovers(connection, metadata, [name for name in named.split(",") if name])
+    leftovers = OrphanedTables(connection, metadata, [name for name in named.split(",") if name])
 
     def finish(_: object, __: object, scripts: list[MigrationScript]) -> None:
         leftovers.sort(scripts)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 #: The parts of a project that it is not deployed by, and that no settings are named in.
-ASIDE = ("app", "docs", "migrations", "tests", "*.md", "pyproject.toml", ".copier-answers.yml")
+ASIDE = ("app", "keel", "migrations", "tests", "conftest.py", "*.md", "pyproject.toml", ".copier-answers.yml")
 #: Everything about deployment that there is.
 MOST = {"ci": "github", "kubernetes": True}
 AWKWARD = {"project_name": "Hafen \"Lög\" '${HOME}': #1", "description": 'a: "b" \\ $X - é'}

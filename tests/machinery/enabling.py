@@ -44,7 +44,7 @@ PIPELINE = (
     ("lint-imports", "--no-cache"),
 )
 #: The tests that look at the migrations.
-_TESTS_OF_REVISIONS = "tests/core/test_migrations.py"
+_TESTS_OF_REVISIONS = "keel/tests/db/test_migrations.py"
 
 
 def lived_in(

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIRST_PARTY = frozenset({"app", "tests", "migrations"})
+FIRST_PARTY = frozenset({"app", "keel", "tests", "migrations"})
+
+#: Folders of code that runs with the group dev, one in each wing, and what both share.
+_TESTS = {"tests", "testing", "conftest.py"}
 
 _OWNERS = """
 import importlib.metadata, json, pathlib
@@ -40,7 +43,7 @@ def undeclared(project: Path, python: Path) -> Iterator[str]:
     owners = _owners(python)
     for path in sorted(project.rglob("*.py")):
         place = path.relative_to(project)
-        allowed = everything if place.parts[0] == "tests" else runtime
+        allowed = everything if _TESTS & set(place.parts) else runtime
         for line, module in _imported(path.read_bytes()):
             top = module.partition(".")[0]
             if top in FIRST_PARTY or top in sys.stdlib_module_names:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.machinery.warm import WarmProcess
 
-PACKAGE = "app"
+PACKAGES = ("app", "keel")
 
 #: By these a module finds others that it does not name: then it depends on every file.
 _DISCOVERY = (b"iter_modules", b"walk_packages", b"import_module")
@@ -71,14 +71,15 @@ def unimportable(project: Path, warm: WarmProcess, environment: Mapping[str, str
     """Modules that cannot be imported alone. What was found out is kept beside the project, for others there."""
     known = memory(project.parent / "importable.jsonl")
     known.learn()
-    paths = sorted((project / PACKAGE).rglob("*.py"))
+    paths = sorted(path for package in PACKAGES for path in (project / package).rglob("*.py"))
+    paths = [path for path in paths if not {"tests", "testing"} & set(path.parts)]
     contents = {path.relative_to(project).as_posix(): path.read_bytes() for path in paths}
     digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in contents.items()}
     modules = [name for name in map(_module, contents) if not known.holds(name, digests)]
     if not modules:
         return
     reports = project.parent / f"{project.name}.modules.json"
-    request = {"modules": modules, "package": PACKAGE, "reports": str(reports)}
+    request = {"modules": modules, "packages": PACKAGES, "reports": str(reports)}
     outcome = warm.run("alone", directory=project, environment=environment, alone=request)
     if outcome.status != 0:
         yield outcome.tail()

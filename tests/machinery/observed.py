@@ -114,13 +114,11 @@ def _reports(collector: Any) -> Counter[str]:  # noqa: ANN401 - a module of the 
 
 
 def _add_harbour(project: Path) -> None:
-    """Add an owner's package, as main.py says."""
+    """Add an owner's package."""
     package = project / "app" / "harbour"
     package.mkdir()
-    (package / "__init__.py").write_bytes((DATA / "harbour.py").read_bytes())
-    main = project / "app" / "main.py"
-    text = main.read_text(encoding="utf-8").replace("(*FEATURES,)", "(*FEATURES, harbour)")
-    main.write_text(text.replace("\nfrom app.core.", "\nfrom app import harbour\nfrom app.core.", 1))
+    (package / "__init__.py").touch()
+    (package / "plugin.py").write_bytes((DATA / "harbour.py").read_bytes())
 
 
 @contextlib.contextmanager
@@ -128,8 +126,8 @@ def _processes(project: Path, python: Path, environment: dict[str, str], place: 
     """Two servers, one of gRPC, a worker and beat; the addresses of the first two once they answer."""
     ports = [free_port(), free_port()]
     server = [str(python), "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port"]
-    worker = [str(python), "-m", "app", "worker"]
-    commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"], [*worker[:-1], "rpc"]]
+    worker = [str(python), "-m", "app", "celery"]
+    commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"], [*worker[:-1], "grpc"]]
     running: list[subprocess.Popen[bytes]] = []
     log = place / "log"
     try:

@@ -58,15 +58,13 @@ def edit(isolated: Isolated) -> None:
     project = isolated.project
     shutil.copytree(_DATA, project, dirs_exist_ok=True)
     main = project / "app" / "main.py"
-    insert_before(main, "from app.core.application import", "from app import ships\n")
     tide = "from app.flag import FlagMiddleware\nfrom app.tide import router as tide\n"
-    insert(main, "from app.features import FEATURES\n", tide)
-    replace(main, "(*FEATURES,)\n", "(*FEATURES, ships)\n")
+    insert_before(main, "from keel.application import", tide)
     insert(main, "    # Your own middleware, and routers that belong to no package, go here.", _ROUTER)
-    notes = project / "app" / "notes"
+    notes = project / "app" / "examples" / "notes"
     replace(notes / "repository.py", "MAX_WORDS = 8", "MAX_WORDS = 12")
     _append(notes / "router.py", _LENGTH)
-    _append(project / "tests" / "notes" / "test_router.py", _LENGTH_TEST)
+    _append(project / "tests" / "examples" / "notes" / "test_router.py", _LENGTH_TEST)
     compose = project / "compose.yaml"
     insert(compose, "  # Your own volumes go below this line.", "  charts:\n")
     insert(compose, "    # Your own variables go below this line.", _VARIABLE)
@@ -106,15 +104,13 @@ def survived(project: Path) -> list[str]:
     """Which edits are missing."""
     expected = {
         "app/main.py": (
-            "from app import ships\n",
             "from app.flag import",
             "from app.tide import",
-            "(*FEATURES, ships)",
             _ROUTER,
         ),
-        "app/notes/repository.py": ("MAX_WORDS = 12",),
-        "app/notes/router.py": (_LENGTH,),
-        "tests/notes/test_router.py": (_LENGTH_TEST,),
+        "app/examples/notes/repository.py": ("MAX_WORDS = 12",),
+        "app/examples/notes/router.py": (_LENGTH,),
+        "tests/examples/notes/test_router.py": (_LENGTH_TEST,),
         "compose.yaml": ("  charts:\n", _VARIABLE, _SERVICE),
         "pyproject.toml": tuple(f'    "{package}>=' for package in (*PACKAGES, DEVELOPMENT)),
     }

@@ -61,8 +61,8 @@ async def test_answers_tell_the_version(client: AsyncClient) -> None:
 def rename_a_file(repository: Path) -> None:
     """A module of core gets another name, in every import too."""
     template = repository / "template"
-    (template / "app/core/etags.py").rename(template / "app/core/etag.py")
-    _sed(template, r"\bapp\.core\.etags\b", "app.core.etag")
+    (template / "keel/web/etags.py").rename(template / "keel/web/etag.py")
+    _sed(template, r"\bkeel\.web\.etags\b", "keel.web.etag")
 
 
 def rename_a_setting(repository: Path) -> None:
@@ -70,7 +70,7 @@ def rename_a_setting(repository: Path) -> None:
     old, new = RENAMED
     _sed(repository / "template", rf"\b{old}\b", new)
     _sed(repository / "template", rf"\b{old.lower()}\b", new.lower())
-    notes = repository / "template/app/core/upgrades.toml"
+    notes = repository / "template/keel/ops/upgrades.toml"
     notes.write_text(notes.read_text(encoding="utf-8") + _NOTE, encoding="utf-8")
 
 
@@ -82,15 +82,15 @@ def raise_a_floor(repository: Path) -> None:
 
 def add_middleware(repository: Path) -> None:
     """Core gets one more middleware, with a test."""
-    core = repository / "template/app/core"
+    core = repository / "template/keel"
     (core / "version.py").write_text(_MIDDLEWARE, encoding="utf-8")
-    test = repository / "template/tests/core/test_version.py"
+    test = repository / "template/keel/tests/test_version.py"
     test.write_text(_MIDDLEWARE_TEST, encoding="utf-8")
     application = core / "application.py"
-    before = "    app.add_middleware(RequestMiddleware)\n"
-    insert_before(application, before, "    app.add_middleware(VersionMiddleware)\n")
-    imported = "from app.core.subjects import Subjects\n"
-    replace(application, imported, f"{imported}from app.core.version import VersionMiddleware\n")
+    before = "    chosen.append(Middleware(CompressionMiddleware"
+    insert_before(application, before, "    chosen.append(Middleware(VersionMiddleware))\n")
+    imported = "from keel.settings import CoreSettings\n"
+    replace(application, imported, f"{imported}from keel.version import VersionMiddleware\n")
 
 
 CHANGES: tuple[Callable[[Path], None], ...] = (

@@ -122,7 +122,7 @@ def _mentions(path: str) -> Iterator[tuple[str, str]]:
     """Patterns by which a text may name a path, each with a part of it: as a path, as a module, in a `from` import."""
     yield path, rf"(?<![\w.-]){re.escape(path)}(?![\w-])"
     top, *rest = path.removesuffix(".py").split("/")
-    if top in {"app", "tests"} and rest:
+    if top in {"app", "keel", "tests"} and rest:
         module = ".".join((top, *rest))
         parent, _, last = module.rpartition(".")
         yield module, rf"(?<![\w.]){re.escape(module)}(?![\w-])"

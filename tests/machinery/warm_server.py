@@ -147,7 +147,7 @@ def _alone(request: dict[str, Any]) -> int:
             report: dict[str, Any] = {}
             try:
                 importlib.import_module(name)
-                report["files"] = sorted(_project_files(request["package"]))
+                report["files"] = sorted(_project_files(request["packages"]))
             except BaseException:  # noqa: BLE001 - the report tells
                 report["error"] = traceback.format_exc(limit=-6)
             with os.fdopen(sender, "w") as pipe:
@@ -161,8 +161,8 @@ def _alone(request: dict[str, Any]) -> int:
     return 0
 
 
-def _project_files(package: str) -> set[str]:
-    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] == package]
+def _project_files(packages: list[str]) -> set[str]:
+    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] in packages]
     files = [getattr(module, "__file__", None) for module in loaded]
     return {os.path.relpath(file) for file in files if isinstance(file, str)}
 

@@ -28,7 +28,7 @@ TIMEOUT = 60.0
 
 CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 OPTIONS = [
-    # As docs/features/rpc.md of the project has it.
+    # As keel/docs/features/grpc.md of the project has it.
     ("grpc.service_config", json.dumps(CONFIG)),
     # Servers come back where they were; elsewhere a name would lead to new ones at once.
     ("grpc.initial_reconnect_backoff_ms", 100),

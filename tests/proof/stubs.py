@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-STUBS = "app.rpc.stubs"
+STUBS = "app.examples.notes.grpc.stubs"
 SERVICE = f"{STUBS}.keel.notes.v1.notes"
 
 

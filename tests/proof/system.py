@@ -99,7 +99,7 @@ class Rpc(Role):
         """Be ready to start."""
         self.port = free_port()
         super().__init__(
-            name, project, {**settings, "RPC_PORT": str(self.port)}, str(python), "-m", "app", "rpc"
+            name, project, {**settings, "RPC_PORT": str(self.port)}, str(python), "-m", "app", "grpc"
         )
 
     async def is_ready(self) -> bool:
@@ -164,7 +164,7 @@ class System:
             self.run("auth", "create-admin", account, "--password", PASSWORD)
         self.apis = [Api(f"api-{number}", self.project, self.python, self.settings) for number in (1, 2)]
         self.rpcs = [Rpc(f"rpc-{number}", self.project, self.python, self.settings) for number in (1, 2)]
-        module = (str(self.python), "-m", "app", "worker")
+        module = (str(self.python), "-m", "app", "celery")
         self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
         for role in self.roles:

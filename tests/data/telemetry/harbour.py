@@ -3,9 +3,10 @@
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import text
 
-from app.core.broadcast import BroadcastDep, SubscriberTooSlow
-from app.core.cache import CacheDep
-from app.telemetry import lifecycle
+from keel.dependencies import CacheDep, PubSubDep
+from keel.messaging.pubsub import SubscriberTooSlow
+from keel.otel import lifecycle
+from keel.services import services_of
 
 router = APIRouter(prefix="/harbour")
 
@@ -13,17 +14,17 @@ router = APIRouter(prefix="/harbour")
 @router.get("/broken/{number}")
 async def broken(number: int, request: Request) -> None:
     """Fail as a statement does that is wrong."""
-    async with request.app.state.database.transaction() as session:
+    async with services_of(request.app).database.transaction() as session:
         await session.execute(text("SELECT depth FROM nowhere"))
 
 
 @router.get("/overrun")
-async def overrun(broadcast: BroadcastDep) -> int:
+async def overrun(pubsub: PubSubDep) -> int:
     """Say more than a listener can take; return how much it took."""
     heard = 0
-    async with broadcast.subscribe("tides:ada") as messages:
+    async with pubsub.subscribe("tides:ada") as messages:
         for number in range(300):
-            await broadcast.publish("tides:ada", "tide", str(number))
+            await pubsub.publish("tides:ada", "tide", str(number))
         try:
             async for _ in messages:
                 heard += 1

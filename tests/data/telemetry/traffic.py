@@ -14,7 +14,7 @@ from httpx2 import AsyncClient
 from websockets.asyncio.client import connect
 
 sys.path.insert(0, ".")
-from app.rpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc  # noqa: E402 - found by the path above
+from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc  # noqa: E402 - found by the path above
 
 NOTES = "/api/v1/notes"
 

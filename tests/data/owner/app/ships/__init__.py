@@ -1,10 +1,1 @@
 """Ships: the owner's own package."""
-
-from fastapi import FastAPI
-
-
-def install(app: FastAPI) -> None:
-    """Add the endpoints. Imports wait until here, so that every module can be imported alone."""
-    from app.ships.router import router
-
-    app.include_router(router, prefix="/api/v1")

@@ -2,7 +2,7 @@
 
 from pydantic_settings import SettingsConfigDict
 
-from app.core.settings import Settings
+from keel.settings import Settings
 
 
 class ShipsSettings(Settings):

@@ -1,0 +1,1 @@
+"""Examples of packages: copy their shape, leave the originals alone."""

@@ -1,0 +1,31 @@
+"""A demonstration room, and what was said in it."""
+
+import random
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from app.examples.chat.schemas import RoomCreate
+from app.examples.chat.service import ChatService, Draft, Journal
+from keel.caller import GUEST
+from keel.services import services_of
+
+_WORDS = ("tide", "rope", "paint", "crane", "light", "ferry", "crew", "berth")
+_BATCH = 50
+
+
+async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
+    """Open a room and say something in it, yielding after each message."""
+    # The same words on every machine; nothing here is secret.
+    dice = random.Random(0)  # noqa: S311 - the same each time
+    async with services_of(app).database.transaction() as session:
+        room = await ChatService(session, GUEST).open(RoomCreate(name="Harbour"))
+    journal = Journal(services_of(app).database)
+    for start in range(0, count, _BATCH):
+        numbers = range(start, min(start + _BATCH, count))
+        said = [" ".join(dice.choices(_WORDS, k=dice.randint(2, 8))) for _ in numbers]
+        await journal.store(
+            room.id, [Draft(GUEST.subject, f"seed-{n}", text) for n, text in zip(numbers, said, strict=True)]
+        )
+        for _ in numbers:
+            yield

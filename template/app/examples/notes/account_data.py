@@ -1,0 +1,42 @@
+"""What happens to notes when their owner goes or changes."""
+
+from functools import partial
+
+from sqlalchemy import delete, select, update
+
+from app.examples.notes.models import Note, Tag, note_tags
+from app.examples.notes.pages import tag_of_owner
+from keel.db.database import Session
+from keel.messaging.cache import Cache
+from keel.services import Services
+
+
+class NoteAccountData:
+    """Notes and tags, as they belong to subjects, and what is kept of them."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    async def delete(self, session: Session, subject: str) -> None:
+        """Delete a subject's notes and tags."""
+        await session.execute(delete(Note).where(Note.owner_id == subject))
+        await session.execute(delete(Tag).where(Tag.owner_id == subject))
+        session.after_commit(partial(self._cache.invalidate, tag_of_owner(subject)))
+
+    async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
+        """Give a subject's notes and tags to another; a word that both use becomes one tag."""
+        await session.execute(update(Note).where(Note.owner_id == old).values(owner_id=new))
+        theirs = {tag.name: tag.id for tag in (await session.scalars(select(Tag).where(Tag.owner_id == new))).all()}
+        for tag in (await session.scalars(select(Tag).where(Tag.owner_id == old))).all():
+            if tag.name not in theirs:
+                tag.owner_id = new
+                continue
+            await session.execute(update(note_tags).where(note_tags.c.tag_id == tag.id).values(tag_id=theirs[tag.name]))
+            await session.delete(tag)
+        await session.flush()
+        session.after_commit(partial(self._cache.invalidate, tag_of_owner(old)))
+
+
+def account_data(services: Services) -> NoteAccountData:
+    """Offer it."""
+    return NoteAccountData(services.cache)

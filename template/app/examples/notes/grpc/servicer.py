@@ -1,0 +1,101 @@
+"""gRPC for notes: read the request, authorise, answer."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.examples.notes.changes import Changes
+from app.examples.notes.grpc import messages
+from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc
+from app.examples.notes.repository import NoteReader
+from app.examples.notes.service import NoteReadService, NoteService, topic
+from keel.caller import Caller
+from keel.db.database import Database
+from keel.grpc.callers import Calling, current_caller
+from keel.grpc.scopes import Context
+from keel.services import services_of
+from keel.web.errors import Unavailable
+
+READ, WRITE = "notes:read", "notes:write"
+"""Scopes."""
+
+PAGE_BYTES = 2_097_152
+"""A page is cut where it is larger: clients take 4 MiB unless they are told otherwise."""
+
+
+class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
+    """The service as `app/examples/notes/grpc/protos/keel/notes/v1/notes.proto` describes it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def CreateNote(self, request: notes_pb2.CreateNoteRequest, context: Context) -> notes_pb2.CreateNoteResponse:
+        """Add a note."""
+        caller = await current_caller(self._app, context, WRITE)
+        data = messages.new_note(request.note)
+        async with self._changing(caller) as notes:
+            note = await notes.create(data)
+        return notes_pb2.CreateNoteResponse(note=messages.note_message(note))
+
+    async def GetNote(self, request: notes_pb2.GetNoteRequest, context: Context) -> notes_pb2.GetNoteResponse:
+        """Read a note."""
+        notes = self._reading(await current_caller(self._app, context, READ))
+        note_id, _ = messages.named(request.id)
+        return notes_pb2.GetNoteResponse(note=messages.note_message(await notes.get(note_id)))
+
+    async def ListNotes(self, request: notes_pb2.ListNotesRequest, context: Context) -> notes_pb2.ListNotesResponse:
+        """List notes. A page that would be too large for clients is read again with fewer."""
+        notes = self._reading(await current_caller(self._app, context, READ))
+        query = messages.query(request)
+        while True:
+            page = await notes.list(query)
+            response = notes_pb2.ListNotesResponse(
+                notes=map(messages.note_message, page.items), next_page_token=page.next or ""
+            )
+            size, count = response.ByteSize(), len(page.items)
+            if size <= PAGE_BYTES or count == 1:
+                return response
+            query = query.model_copy(update={"limit": max(1, count * PAGE_BYTES // size)})
+
+    async def UpdateNote(self, request: notes_pb2.UpdateNoteRequest, context: Context) -> notes_pb2.UpdateNoteResponse:
+        """Change a note."""
+        caller = await current_caller(self._app, context, WRITE)
+        note_id, etag = messages.named(request.note.id, request.note.etag, inside="note.")
+        data = messages.changes(request)
+        async with self._changing(caller) as notes:
+            note = await notes.update(note_id, data, if_match=etag)
+        return notes_pb2.UpdateNoteResponse(note=messages.note_message(note))
+
+    async def DeleteNote(self, request: notes_pb2.DeleteNoteRequest, context: Context) -> notes_pb2.DeleteNoteResponse:
+        """Remove a note."""
+        caller = await current_caller(self._app, context, WRITE)
+        note_id, etag = messages.named(request.id, request.etag)
+        async with self._changing(caller) as notes:
+            await notes.delete(note_id, if_match=etag)
+        return notes_pb2.DeleteNoteResponse()
+
+    async def WatchNotes(
+        self, request: notes_pb2.WatchNotesRequest, context: Context
+    ) -> AsyncGenerator[notes_pb2.WatchNotesResponse]:
+        """Tell of changes, for as long as the caller may hear of them."""
+        calling = await Calling.identify(self._app, context, READ)
+        after = messages.resumed_after(request)
+        async with Changes.following(services_of(self._app).pubsub, topic(calling.caller), after) as changes:
+            # Whoever has it misses nothing that happens from then on.
+            await context.send_initial_metadata(())
+            async with aclosing(changes.until(calling.until_shutdown())) as heard:
+                async for message in heard:
+                    yield messages.change(message)
+        raise Unavailable("The stream has ended; call again with the last resume token.")
+
+    def _reading(self, caller: Caller) -> NoteReadService:
+        database: Database = services_of(self._app).database
+        return NoteReadService(NoteReader(database.read), caller)
+
+    @asynccontextmanager
+    async def _changing(self, caller: Caller) -> AsyncGenerator[NoteService]:
+        """Give the rules one transaction, which is committed before the answer."""
+        database: Database = services_of(self._app).database
+        async with database.transaction() as session:
+            yield NoteService(session, caller, services_of(self._app).pubsub, services_of(self._app).cache)

@@ -1,0 +1,1 @@
+"""Keel, the platform of this project; see README.md in this folder."""

@@ -1,0 +1,13 @@
+"""What the project is called, what it does and which version it is, as `pyproject.toml` says it."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The folder of the project."""
+
+_pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+NAME: str = _pyproject["tool"]["keel"]["title"]
+DESCRIPTION: str = _pyproject["project"]["description"]
+VERSION: str = _pyproject["project"]["version"]

@@ -1,0 +1,146 @@
+"""The application: settings, logs, errors, middleware, health, the features, then the packages of `app/`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware import Middleware
+
+from keel import about
+from keel.background.shutdown import Shutdown
+from keel.features import FEATURES
+from keel.messaging import mail
+from keel.observability import gc_tuning, logs
+from keel.packages import Package, find_packages, load_each
+from keel.services import Services, services_of
+from keel.settings import CoreSettings
+from keel.web import documentation, errors, health
+from keel.web.compression import CompressionMiddleware
+from keel.web.middleware import (
+    BodyLimitMiddleware,
+    ErrorMiddleware,
+    HostMiddleware,
+    RequestMiddleware,
+    SecurityHeadersMiddleware,
+)
+from keel.web.openapi import Application
+from keel.web.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
+
+EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
+"""Response headers that scripts of other origins may read."""
+
+API = "/api/v1"
+"""Where the routers of packages are."""
+
+
+def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
+    """Build the application.
+
+    Args:
+        root: the name of the package whose packages are found by what they hold (`keel.packages`).
+        middleware: your own, outermost first. It runs inside the platform's, as does what `app.add_middleware` adds:
+            its answers have a request id, security headers and an access line, and its errors are problem documents.
+
+    Raises:
+        SettingsError: a setting is missing or wrong; the message names the variable.
+        PackageError: a package of the root is not what it has to be; the message says what to change.
+    """
+    app = new_app(middleware)
+    for feature in FEATURES:
+        feature.install(app)
+    _install_packages(app, find_packages(root))
+    return app
+
+
+def new_app(middleware: Sequence[Middleware] = ()) -> FastAPI:
+    """Build the application without features and packages; see `create_app`."""
+    settings = CoreSettings.load()
+    logs.configure(settings)
+    services = Services(
+        settings=settings,
+        mailer=mail.make_mailer(),
+        checks=health.Checks(settings.readiness_timeout),
+        rate_limit=RateLimit(settings.rate_limit),
+    )
+    app = Application(
+        title=about.NAME,
+        description=about.DESCRIPTION,
+        version=about.VERSION,
+        # Our own pages take their place.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.api_docs else None,
+        exception_handlers=errors.HANDLERS,
+        # A redirect would be neither an answer nor a problem document.
+        redirect_slashes=False,
+        # One span for each request, where a provider takes it; our own log lines tell of errors.
+        telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
+        lifespan=_lifespan,
+        middleware=list(middleware),
+        platform=_platform(settings, services.rate_limit),
+    )
+    app.state.services = services
+    services.jobs.register(mail.JOB, mail.sender(lambda: services.mailer))
+    if settings.api_docs:
+        documentation.install(app)
+    health.install(app, services.checks, lambda: services.shutdown.begun)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    services = services_of(app)
+    # Again, since a server may have set up its own logging after it imported the application.
+    logs.configure(services.settings)
+    services.shutdown = Shutdown()
+    if services.settings.deployed:
+        gc_tuning.settle()
+    async with services.shutdown.listening():
+        yield
+
+
+def _install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
+    services = services_of(app)
+    for _, module in load_each(packages, "plugin"):
+        module.install(app)
+    for _, module in load_each(packages, "account_data"):
+        services.account_data.register(module.account_data(services))
+    for _, module in load_each(packages, "exports"):
+        for name, exporter in module.exporters(services).items():
+            services.exports.register(name, exporter)
+    for _, module in load_each(packages, "events"):
+        app.include_router(module.router, prefix=API)
+    for _, module in load_each(packages, "router"):
+        services.scopes |= getattr(module, "SCOPES", {})
+        app.include_router(module.router, prefix=API)
+
+
+def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]:
+    """Return the platform's middleware, outermost first."""
+    chosen = [Middleware(RequestMiddleware), Middleware(SecurityHeadersMiddleware, hsts=settings.deployed)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Requested-With",
+            ],
+            allow_credentials=True,
+            expose_headers=EXPOSED,
+        )
+        chosen.append(cors)
+    chosen.append(Middleware(ErrorMiddleware))
+    if "*" not in settings.allowed_hosts:
+        chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
+    if settings.rate_limit:
+        chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
+    chosen.append(Middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5))
+    chosen.append(Middleware(BodyLimitMiddleware, limit=settings.max_body_size))
+    return chosen

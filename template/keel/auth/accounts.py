@@ -1,0 +1,162 @@
+"""The rules of accounts: how they begin, are proven, change and end. Nobody learns which addresses are known."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from keel import clock
+from keel.auth import mails
+from keel.auth.audit import Audit
+from keel.auth.digests import digest, new_token
+from keel.auth.models import User
+from keel.auth.passwords import Passwords
+from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
+from keel.auth.repository import MailedTokenRepository, SessionRepository, UserRepository
+from keel.auth.settings import AuthSettings
+from keel.background.jobs import Jobs
+from keel.db.account_data import AccountData
+from keel.db.database import Session
+from keel.messaging import mail
+
+
+class AccountService:
+    """What people do with their accounts."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        settings: AuthSettings,
+        passwords: Passwords,
+        audit: Audit,
+        jobs: Jobs,
+        subjects: AccountData,
+    ) -> None:
+        self._session = session
+        self._users = UserRepository(session)
+        self._mailed = MailedTokenRepository(session)
+        self._logins = SessionRepository(session)
+        self._personal_tokens = PersonalTokenRepository(session)
+        self._settings = settings
+        self._passwords = passwords
+        self._audit = audit
+        self._jobs = jobs
+        self._subjects = subjects
+
+    async def register(self, email: str, password: str) -> None:
+        """Create an account that its address must confirm; if the address has one, tell only its owner.
+
+        Raises:
+            RegistrationClosed: strangers cannot create accounts.
+            WeakPassword: the password is too easy to guess.
+        """
+        if not self._settings.registration:
+            raise RegistrationClosed("Registration is closed.")
+        await self._passwords.check(password, email)
+        # Also for a known address: the work must not tell.
+        password_hash = await self._passwords.hash(password)
+        user = User(email=email, password_hash=password_hash, created_at=clock.now())
+        if await self._users.add(user):
+            await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
+            self._audit.event("registered", subject=user.subject)
+            return
+        known = await self._users.by_email(email)
+        if known is not None and known.verified_at is None:
+            # Nobody has proven that the address is theirs: the last who tries counts, with the password they know.
+            known.password_hash = password_hash
+            await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
+        elif known is not None:
+            # As many rows are written for a known address as for a new one.
+            await self._mail_token("reset", known, timedelta(minutes=self._settings.reset_minutes), kind="known")
+        self._audit.attempt("registered_again", email)
+
+    async def verify(self, token: str) -> None:
+        """Prove that an address belongs to who registered it.
+
+        Raises:
+            InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
+        """
+        user = await self._use("verify", token)
+        user.verified_at = clock.now()
+        self._audit.event("verified", subject=user.subject)
+
+    async def request_verification(self, email: str) -> None:
+        """Send the mail again."""
+        user = await self._users.by_email(email)
+        if user is not None and user.verified_at is None:
+            await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
+
+    async def forget_password(self, email: str) -> None:
+        """Send a link to choose a new password."""
+        user = await self._users.by_email(email)
+        if user is not None and user.is_active:
+            await self._mail_token("reset", user, timedelta(minutes=self._settings.reset_minutes))
+        self._audit.attempt("password_forgotten", email)
+
+    async def reset_password(self, token: str, password: str) -> None:
+        """Choose a new password with a link from a mail, which also proves the address; every login and token ends.
+
+        Raises:
+            InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
+            WeakPassword: the password is too easy to guess; the token can be used again.
+        """
+        user = await self._use("reset", token)
+        await self._passwords.check(password, user.email)
+        user.password_hash = await self._passwords.hash(password)
+        user.verified_at = user.verified_at or clock.now()
+        await self._logins.revoke_all(user.id, clock.now())
+        await self._personal_tokens.delete_all(user.id)
+        await self._mail("changed", user.email)
+        self._audit.event("password_reset", subject=user.subject)
+
+    async def change_password(self, user: User, current: str, new: str, *, keep: UUID) -> None:
+        """Choose a new password, knowing the old one; every other login ends.
+
+        Raises:
+            WrongPassword: the current password is wrong.
+            WeakPassword: the new password is too easy to guess.
+        """
+        await self.confirm(user, current)
+        await self._passwords.check(new, user.email)
+        user.password_hash = await self._passwords.hash(new)
+        await self._logins.revoke_all(user.id, clock.now(), keep)
+        await self._mail("changed", user.email)
+        self._audit.event("password_changed", subject=user.subject)
+
+    async def delete(self, user: User, password: str) -> None:
+        """End an account, with everything that belongs to it.
+
+        Raises:
+            WrongPassword: the password is wrong.
+        """
+        await self.confirm(user, password)
+        await self._subjects.delete(self._session, user.subject)
+        await self._users.delete(user)
+        self._audit.event("deleted", subject=user.subject)
+
+    async def confirm(self, user: User, password: str) -> None:
+        """Make sure that it is really the owner who asks.
+
+        Raises:
+            WrongPassword: it seems not.
+        """
+        right, _ = await self._passwords.verify(password, user.password_hash)
+        if not right:
+            self._audit.event("wrong_password", subject=user.subject)
+            raise WrongPassword("The current password is wrong.")
+
+    async def _use(self, purpose: str, token: str) -> User:
+        user_id = await self._mailed.use(digest(token), purpose, clock.now())
+        user = await self._users.by_id(user_id) if user_id else None
+        if user is None or not user.is_active:
+            raise InvalidMailedToken("This link is not valid any more; ask for a new one.")
+        return user
+
+    async def _mail_token(self, purpose: str, user: User, lifetime: timedelta, kind: str | None = None) -> None:
+        token = new_token()
+        await self._mailed.replace(user, purpose, digest(token), clock.now() + lifetime)
+        await self._mail(kind or purpose, user.email, token, page=purpose)
+
+    async def _mail(self, kind: str, to: str, token: str = "", page: str = "") -> None:
+        composed = mails.compose(kind, to, public_url=str(self._settings.public_url), page=page, token=token)
+        await mail.enqueue(self._jobs, self._session, composed)

@@ -1,0 +1,85 @@
+"""The operator's commands for accounts."""
+
+from typing import Annotated
+
+import typer
+from fastapi import FastAPI
+from pydantic import TypeAdapter, ValidationError
+
+from keel import clock
+from keel.auth.models import User
+from keel.auth.passwords import WeakPassword
+from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.auth.repository import SessionRepository, UserRepository
+from keel.auth.schemas import Email
+from keel.auth.state import Auth
+from keel.caller import GUEST
+from keel.db.database import Database
+from keel.services import services_of
+
+commands = typer.Typer(no_args_is_help=True, help="Accounts.")
+
+
+def _address(value: str) -> str:
+    try:
+        return TypeAdapter(Email).validate_python(value)
+    except ValidationError:
+        raise typer.BadParameter("this is not an e-mail address") from None
+
+
+Address = Annotated[str, typer.Argument(callback=_address, help="The account's e-mail address")]
+
+
+@commands.command()
+def create_admin(
+    context: typer.Context,
+    email: Address,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Create an administrator; the password is asked for. An account that exists becomes one, with this password."""
+
+    async def work(app: FastAPI) -> None:
+        auth, database = Auth.of(app), _database(app)
+        try:
+            await auth.passwords.check(password, email)
+        except WeakPassword as error:
+            raise typer.BadParameter(error.detail) from None
+        now = clock.now()
+        async with database.transaction() as session:
+            user = await UserRepository(session).by_email(email)
+            if user is None:
+                user = User(email=email, created_at=now)
+                session.add(user)
+            user.password_hash = await auth.passwords.hash(password)
+            user.is_admin = user.is_active = True
+            user.verified_at = user.verified_at or now
+            await session.flush()
+            # Whoever could use the account before is not the administrator.
+            await SessionRepository(session).revoke_all(user.id, now)
+            await PersonalTokenRepository(session).delete_all(user.id)
+            auth.audit.event("administered", subject=user.subject, by="operator", is_admin=True)
+        typer.echo(f"{email} is an administrator.")
+
+    context.obj.run(work)
+
+
+@commands.command()
+def adopt_guest(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(callback=_address, help="The account that gets the rows")],
+) -> None:
+    """Give everything that was made before there were accounts to one of them."""
+
+    async def work(app: FastAPI) -> None:
+        async with _database(app).transaction() as session:
+            user = await UserRepository(session).by_email(to)
+            if user is None:
+                raise typer.BadParameter(f"there is no account {to}")
+            await services_of(app).account_data.transfer_ownership(session, GUEST.subject, user.subject)
+        typer.echo(f"What belonged to the guest belongs to {to}.")
+
+    context.obj.run(work)
+
+
+def _database(app: FastAPI) -> Database:
+    return services_of(app).database

@@ -1,0 +1,180 @@
+"""Who is calling, from the `Authorization` header (RFC 6750), and the services of a request."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.security import OAuth2PasswordBearer, SecurityScopes
+
+from keel.auth.accounts import AccountService
+from keel.auth.administration import AdministrationService
+from keel.auth.logins import ADMIN, LoginService
+from keel.auth.models import User
+from keel.auth.personal_tokens.callers import PersonalTokenCallers
+from keel.auth.personal_tokens.format import PREFIX
+from keel.auth.personal_tokens.service import PersonalTokenService
+from keel.auth.problems import LoginRequired, MissingScope, NotSignedIn
+from keel.auth.repository import UserRepository
+from keel.auth.state import Auth
+from keel.auth.tokens import Claims, InvalidToken
+from keel.caller import Caller
+from keel.db.database import Session
+from keel.dependencies import SessionDep
+from keel.services import services_of
+from keel.web import errors
+from keel.web.rate_limit import client_address
+
+password_flow = OAuthFlowPassword(tokenUrl="/api/v1/auth/token")
+scheme = OAuth2PasswordBearer(password_flow.tokenUrl, auto_error=False)
+scheme.model = OAuth2(flows=OAuthFlows(password=password_flow))
+BearerDep = Annotated[str | None, Depends(scheme)]
+
+RESPONSES = errors.responses(NotSignedIn, MissingScope)
+
+
+async def get_auth(request: Request) -> Auth:
+    """Return what auth keeps for the application's lifetime."""
+    return services_of(request.app).auth
+
+
+AuthDep = Annotated[Auth, Depends(get_auth)]
+
+
+async def current_claims(scopes: SecurityScopes, token: BearerDep, request: Request) -> Claims:
+    """Return what the token of somebody who is logged in says. No row is read: the token itself is the proof.
+
+    Raises:
+        NotSignedIn: there is no token, or it is not valid.
+        LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
+        MissingScope: the token does not allow what the operation needs.
+    """
+    if token is None:
+        raise NotSignedIn("Sign in first.", "Bearer")
+    if token.startswith(PREFIX):
+        raise LoginRequired
+    auth: Auth = services_of(request.app).auth
+    try:
+        claims = auth.tokens.verify(token)
+    except InvalidToken:
+        raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
+    _require(scopes, claims.caller)
+    return claims
+
+
+def _require(scopes: SecurityScopes, caller: Caller) -> None:
+    for scope in scopes.scopes:
+        if scope not in caller.scopes:
+            raise MissingScope(scope)
+
+
+ClaimsDep = Annotated[Claims, Security(current_claims)]
+
+
+async def current_caller(scopes: SecurityScopes, token: BearerDep, request: Request) -> Caller:
+    """Return who calls, with an access token or a personal one.
+
+    Raises:
+        NotSignedIn: there is no token, or it is not valid.
+        MissingScope: the token does not allow what the operation needs.
+    """
+    if token is None or not token.startswith(PREFIX):
+        return (await current_claims(scopes, token, request)).caller
+    tokens: PersonalTokenCallers = services_of(request.app).personal_tokens
+    try:
+        caller = await tokens.verify(token, services_of(request.app).database)
+    except InvalidToken:
+        raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
+    _require(scopes, caller)
+    return caller
+
+
+async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
+    """Return the caller's account, as it is now.
+
+    Raises:
+        NotSignedIn: it was closed or deleted since the token was made.
+    """
+    user = await UserRepository(session).by_subject(claims.caller.subject)
+    if user is None or not user.is_active:
+        raise NotSignedIn("This account cannot be used.", 'Bearer error="invalid_token"')
+    return user
+
+
+CurrentUser = Annotated[User, Security(current_user)]
+
+
+async def current_admin(user: Annotated[User, Security(current_user, scopes=[ADMIN])]) -> User:
+    """Return the account of an administrator, as it is now.
+
+    Raises:
+        MissingScope: the caller administers nothing, or not any more.
+    """
+    if not user.is_admin:
+        raise MissingScope(ADMIN)
+    return user
+
+
+CurrentAdmin = Annotated[User, Security(current_admin)]
+
+
+async def throttle(request: Request, auth: AuthDep) -> None:
+    """Count an attempt of an address to log in, register or have mail sent."""
+    await services_of(request.app).rate_limit.spend(auth.settings.address_rate, "auth", client_address(request.scope))
+
+
+def make_accounts(app: FastAPI, session: Session) -> AccountService:
+    """Return the rules of accounts, within a transaction."""
+    auth: Auth = services_of(app).auth
+    return AccountService(
+        session,
+        settings=auth.settings,
+        passwords=auth.passwords,
+        audit=auth.audit,
+        jobs=services_of(app).jobs,
+        subjects=services_of(app).account_data,
+    )
+
+
+async def get_accounts(session: SessionDep, request: Request) -> AccountService:
+    """Return the rules of accounts."""
+    return make_accounts(request.app, session)
+
+
+def make_logins(app: FastAPI, session: Session) -> LoginService:
+    """Return the rules of logins, within a transaction."""
+    auth: Auth = services_of(app).auth
+    return LoginService(
+        session,
+        settings=auth.settings,
+        passwords=auth.passwords,
+        tokens=auth.tokens,
+        audit=auth.audit,
+        limit=services_of(app).rate_limit,
+        scopes=_ordinary_scopes(app),
+    )
+
+
+async def get_logins(session: SessionDep, request: Request) -> LoginService:
+    """Return the rules of logins."""
+    return make_logins(request.app, session)
+
+
+async def get_administration(session: SessionDep, auth: AuthDep, request: Request) -> AdministrationService:
+    """Return the rules of administration."""
+    return AdministrationService(session, audit=auth.audit, scopes=_ordinary_scopes(request.app))
+
+
+def _ordinary_scopes(app: FastAPI) -> list[str]:
+    return [name for name in services_of(app).scopes if name != ADMIN]
+
+
+async def get_personal_tokens(session: SessionDep, auth: AuthDep, request: Request) -> PersonalTokenService:
+    """Return the rules of personal tokens."""
+    return PersonalTokenService(session, settings=auth.settings, audit=auth.audit, jobs=services_of(request.app).jobs)
+
+
+AccountsDep = Annotated[AccountService, Depends(get_accounts)]
+LoginsDep = Annotated[LoginService, Depends(get_logins)]
+PersonalTokensDep = Annotated[PersonalTokenService, Depends(get_personal_tokens)]
+AdministrationDep = Annotated[AdministrationService, Depends(get_administration)]
+Throttled: Any = Depends(throttle)

@@ -1,0 +1,26 @@
+"""Work that is done after the answer, so that its time tells nobody which addresses are known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from keel.auth.dependencies import make_accounts
+from keel.db.database import Session
+from keel.services import services_of
+
+FORGET_PASSWORD = "auth.forget_password"  # noqa: S105 - a name
+REQUEST_VERIFICATION = "auth.request_verification"
+
+
+def register_jobs(app: FastAPI) -> None:
+    """Say what does the jobs of auth."""
+
+    async def forget_password(session: Session, payload: Mapping[str, Any]) -> None:
+        await make_accounts(app, session).forget_password(payload["email"])
+
+    async def request_verification(session: Session, payload: Mapping[str, Any]) -> None:
+        await make_accounts(app, session).request_verification(payload["email"])
+
+    services_of(app).jobs.register(FORGET_PASSWORD, forget_password)
+    services_of(app).jobs.register(REQUEST_VERIFICATION, request_verification)

@@ -1,0 +1,91 @@
+"""HTTP for signing in with OpenID Connect."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi.responses import RedirectResponse
+
+from keel.auth.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
+from keel.auth.dependencies import AuthDep, Throttled
+from keel.auth.oidc import cookies
+from keel.auth.oidc.dependencies import OidcDep, SignInsDep
+from keel.auth.oidc.problems import (
+    AccountClosed,
+    AccountNotConfirmed,
+    InvalidSignInCode,
+    ProviderFault,
+    ProviderUnavailable,
+    SignInFailed,
+)
+from keel.auth.oidc.schemas import Challenge, CodeExchange, ProviderAnswer
+from keel.auth.schemas import Token
+from keel.web import errors
+from keel.web.errors import AppError
+
+router = APIRouter(prefix="/auth/oidc", tags=["auth"], dependencies=[Throttled])
+
+browser = APIRouter(prefix="/auth/browser", tags=["auth"], dependencies=[SameSite, Throttled])
+
+UserAgent = Annotated[str, Header(include_in_schema=False)]
+
+
+@router.get(
+    "/login",
+    status_code=status.HTTP_303_SEE_OTHER,
+    response_class=RedirectResponse,
+    responses=errors.responses(ProviderFault, ProviderUnavailable),
+)
+async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) -> Response:
+    """Send a browser to the provider. Keep the verifier of your challenge: the code at the end is worth nothing without."""
+    attempt = oidc.attempts.begin(code_challenge)
+    response = _redirect(await oidc.provider.authorization_url(attempt))
+    cookies.keep(response, oidc.attempts.seal(attempt), secure=oidc.secure)
+    return response
+
+
+@router.get(
+    "/callback",
+    status_code=status.HTTP_303_SEE_OTHER,
+    response_class=RedirectResponse,
+    responses=errors.responses(SignInFailed, AccountClosed, AccountNotConfirmed, ProviderFault, ProviderUnavailable),
+)
+async def end(
+    answer: Annotated[ProviderAnswer, Query()], request: Request, oidc: OidcDep, auth: AuthDep, sign_ins: SignInsDep
+) -> Response:
+    """Take a browser back from the provider, and send it on to `AUTH_PUBLIC_URL` with a code that `/token` exchanges."""
+    forgotten = {"Set-Cookie": cookies.forgotten(secure=oidc.secure), "Cache-Control": "no-store"}
+    try:
+        attempt = oidc.attempts.open(cookies.kept(request, secure=oidc.secure), answer.state)
+        if answer.error or not answer.code:
+            raise SignInFailed("The provider did not sign you in.")
+        person = await oidc.provider.identify(answer.code, attempt, answer.iss)
+        code = await sign_ins.admit(person, attempt.challenge)
+    except AppError as error:
+        # An attempt is over, whatever came of it.
+        error.headers = {**error.headers, **forgotten}
+        raise
+    # Behind `#`, so that the code reaches no server's log; nothing of the request decides where this leads.
+    response = _redirect(f"{str(auth.settings.public_url).rstrip('/')}/signed-in#code={code}")
+    response.headers.update(forgotten)
+    return response
+
+
+@router.post("/token", responses=errors.responses(InvalidSignInCode))
+async def exchange(data: CodeExchange, sign_ins: SignInsDep, response: Response, user_agent: UserAgent = "") -> Token:
+    """Exchange the code from the end of a sign-in, with the verifier from its beginning, for tokens."""
+    response.headers["Cache-Control"] = "no-store"
+    return await sign_ins.redeem(data.code.get_secret_value(), data.code_verifier, data.scope, user_agent=user_agent)
+
+
+@browser.post("/oidc", responses=errors.responses(InvalidSignInCode, CrossSiteRequest))
+async def exchange_for_cookie(
+    data: CodeExchange, sign_ins: SignInsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
+) -> AccessToken:
+    """Exchange the code from the end of a sign-in for an access token, and a refresh token in a cookie."""
+    code = data.code.get_secret_value()
+    token = await sign_ins.redeem(code, data.code_verifier, data.scope, user_agent=user_agent)
+    return hand_out(token, response, auth.settings.session_days)
+
+
+def _redirect(url: str) -> Response:
+    return RedirectResponse(url, status.HTTP_303_SEE_OTHER, {"Cache-Control": "no-store"})

@@ -1,0 +1,30 @@
+"""What signing in with OpenID Connect keeps for the application's lifetime."""
+
+from dataclasses import dataclass
+
+from keel.auth.oidc.attempts import Attempts
+from keel.auth.oidc.provider import Provider
+from keel.auth.oidc.settings import OidcSettings
+from keel.auth.settings import AuthSettings
+
+CALLBACK = "/api/v1/auth/oidc/callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """The provider, and the attempts under way."""
+
+    provider: Provider
+    attempts: Attempts
+    secure: bool
+    """Whether cookies only travel by https."""
+
+
+def make_oidc(settings: OidcSettings, auth: AuthSettings) -> Oidc:
+    """Return what works with the given settings."""
+    redirect_url = settings.redirect_url or str(auth.public_url).rstrip("/") + CALLBACK
+    return Oidc(
+        provider=Provider(settings, redirect_url),
+        attempts=Attempts([key.get_secret_value() for key in auth.keys]),
+        secure=settings.deployed,
+    )

@@ -1,0 +1,60 @@
+"""Who calls with a personal access token."""
+
+from collections import OrderedDict
+
+from keel import clock
+from keel.auth.digests import digest
+from keel.auth.logins import ADMIN
+from keel.auth.personal_tokens.format import is_well_formed
+from keel.auth.personal_tokens.repository import PersonalTokenReader
+from keel.auth.personal_tokens.usage import EVERY, PersonalTokenUsage, Use
+from keel.auth.tokens import InvalidToken
+from keel.caller import Caller
+from keel.db.database import Database
+
+_REMEMBERED = 10_000
+"""Tokens whose subjects are kept; the least recently used go first."""
+
+
+class PersonalTokenCallers:
+    """AdvisoryLock tokens into callers. The database is asked each time, so that a token ends when its owner says so."""
+
+    def __init__(self, usage: PersonalTokenUsage) -> None:
+        self.usage = usage
+        self._subjects: OrderedDict[bytes, str] = OrderedDict()
+
+    async def verify(self, token: str, database: Database) -> Caller:
+        """Return whose token it is and what it allows.
+
+        Raises:
+            InvalidToken: it is not ours, has expired, was revoked, or its account is closed.
+            Unavailable: the database cannot be asked.
+        """
+        if not is_well_formed(token):
+            raise InvalidToken
+        hashed, now = digest(token), clock.now()
+        found = await PersonalTokenReader(database.read).valid(hashed, now)
+        if found is None:
+            self._subjects.pop(hashed, None)
+            raise InvalidToken
+        self._remember(hashed, found.subject)
+        if found.last_used_at is None or found.last_used_at <= now - EVERY:
+            self.usage.note(database, Use(found.id, found.subject, now, first=found.last_used_at is None))
+        scopes = frozenset(found.scope.split())
+        # Whoever administers no longer does so with no token, however the account was changed.
+        return Caller(found.subject, scopes if found.is_admin else scopes - {ADMIN})
+
+    def counted_as(self, token: str) -> str | None:
+        """Return the key that rate limits count a token's owner under, without asking the database.
+
+        None if this process has not seen the token succeed. So requests with tokens that somebody made up count for
+        their address: a new one for each request gains them nothing.
+        """
+        subject = self._subjects.get(digest(token))
+        return f"subject:{subject}" if subject is not None else None
+
+    def _remember(self, hashed: bytes, subject: str) -> None:
+        self._subjects[hashed] = subject
+        self._subjects.move_to_end(hashed)
+        if len(self._subjects) > _REMEMBERED:
+            self._subjects.popitem(last=False)

@@ -1,0 +1,97 @@
+"""Queries on personal access tokens. Nothing here decides anything."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, delete, func, select, update
+
+from keel.auth.models import PersonalToken, User
+from keel.db.database import ReadSession, Session
+
+_tokens, _users = PersonalToken.__table__, User.__table__
+
+# Built once: this is all that a request with a personal token asks the database in order to know who calls.
+_VALID = (
+    select(
+        _tokens.c.id,
+        _tokens.c.scope,
+        _tokens.c.last_used_at,
+        _users.c.subject,
+        _users.c.is_admin,
+    )
+    .select_from(_tokens.join(_users))
+    .where(
+        _tokens.c.digest == bindparam("digest"),
+        _tokens.c.expires_at > bindparam("now", type_=_tokens.c.expires_at.type),
+        _users.c.is_active,
+    )
+)
+
+
+class PersonalTokenReader:
+    """Looks tokens up for the requests that carry them."""
+
+    def __init__(self, session: ReadSession) -> None:
+        self._session = session
+
+    async def valid(self, digest: bytes, now: datetime) -> Row[Any] | None:
+        """Return a token that has not expired, of an account that is active, and whose it is."""
+        return await self._session.first(_VALID, {"digest": digest, "now": now})
+
+
+class PersonalTokenRepository:
+    """Changes tokens, within a transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, token: PersonalToken) -> None:
+        """Store a new token."""
+        self._session.add(token)
+        await self._session.flush()
+
+    async def of_user(self, user_id: UUID, now: datetime) -> Sequence[PersonalToken]:
+        """Return the tokens of an account that have not expired, the newest first."""
+        statement = (
+            select(PersonalToken)
+            .where(PersonalToken.user_id == user_id, PersonalToken.expires_at > now)
+            .order_by(PersonalToken.created_at.desc(), PersonalToken.id.desc())
+        )
+        return (await self._session.scalars(statement)).all()
+
+    async def count(self, user_id: UUID, now: datetime) -> int:
+        """Return how many tokens of an account have not expired."""
+        statement = (
+            select(func.count())
+            .select_from(PersonalToken)
+            .where(PersonalToken.user_id == user_id, PersonalToken.expires_at > now)
+        )
+        return (await self._session.scalars(statement)).one()
+
+    async def delete(self, user_id: UUID, *token_ids: UUID) -> int:
+        """Delete tokens of an account; return how many there were."""
+        statement = delete(PersonalToken).where(PersonalToken.user_id == user_id, PersonalToken.id.in_(token_ids))
+        result: Any = await self._session.execute(statement)
+        return result.rowcount
+
+    async def delete_all(self, user_id: UUID) -> None:
+        """Delete every token of an account."""
+        await self._session.execute(delete(PersonalToken).where(PersonalToken.user_id == user_id))
+
+    async def touch(self, token_id: UUID, at: datetime, *, first: bool, every: timedelta) -> bool:
+        """Store when a token was used; return False if another process has stored as much already."""
+        last = PersonalToken.last_used_at
+        statement = (
+            update(PersonalToken)
+            .where(PersonalToken.id == token_id, last.is_(None) if first else last <= at - every)
+            .values(last_used_at=at)
+        )
+        result: Any = await self._session.execute(statement, execution_options={"synchronize_session": False})
+        return result.rowcount > 0
+
+    async def purge(self, now: datetime) -> int:
+        """Delete tokens that have expired."""
+        result: Any = await self._session.execute(delete(PersonalToken).where(PersonalToken.expires_at <= now))
+        return result.rowcount

@@ -1,0 +1,39 @@
+"""HTTP for personal access tokens."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response, status
+
+from keel.auth.dependencies import RESPONSES, ClaimsDep, CurrentUser, PersonalTokensDep, Throttled
+from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
+from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLivesTooLong, TooManyPersonalTokens
+from keel.web import errors
+
+router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Throttled],
+    responses=errors.responses(InvalidScope, TokenLivesTooLong, TooManyPersonalTokens),
+)
+async def create_personal_token(
+    data: PersonalTokenCreate, claims: ClaimsDep, user: CurrentUser, tokens: PersonalTokensDep, response: Response
+) -> NewPersonalToken:
+    """Make a token for a machine. It is shown this once: only a digest of it is kept."""
+    response.headers["Cache-Control"] = "no-store"
+    token, text = await tokens.create(user, claims, data)
+    return NewPersonalToken(**PersonalToken.model_validate(token).model_dump(), token=text)
+
+
+@router.get("")
+async def list_personal_tokens(user: CurrentUser, tokens: PersonalTokensDep) -> list[PersonalToken]:
+    """List your tokens, the newest first."""
+    return [PersonalToken.model_validate(token) for token in await tokens.list(user)]
+
+
+@router.delete("/{token_id}", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(PersonalTokenNotFound))
+async def revoke_personal_token(token_id: UUID, user: CurrentUser, tokens: PersonalTokensDep) -> None:
+    """Revoke a token: it is worth nothing from now on."""
+    await tokens.revoke(token_id, user)

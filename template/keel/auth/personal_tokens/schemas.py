@@ -1,0 +1,52 @@
+"""What callers send and get about personal access tokens."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from keel.auth.settings import MAX_PERSONAL_TOKEN_DAYS
+from keel.text import SafeStr
+
+SCOPES = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"
+"""At least one scope (RFC 6749, 3.3)."""
+
+
+class PersonalTokenCreate(BaseModel):
+    """A token to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[SafeStr, Field(min_length=1, max_length=100, description="What the token is for")]
+    scope: Annotated[
+        str,
+        Field(
+            pattern=SCOPES,
+            max_length=1000,
+            description="What the token allows, separated by spaces: a part of what your own login allows",
+        ),
+    ]
+    days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] | None = Field(
+        default=None, description="Days that the token is valid; 30 unless you say, or as many as are allowed"
+    )
+
+
+class PersonalToken(BaseModel):
+    """A token of yours, without what makes it one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str
+    hint: str = Field(description="The last characters of the token")
+    scope: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None = Field(description="To the minute; nothing if it was never used")
+
+
+class NewPersonalToken(PersonalToken):
+    """A token that was just made: it is shown this once."""
+
+    token: str = Field(description="Send it as `Authorization: Bearer …`, and keep it as you keep a password")

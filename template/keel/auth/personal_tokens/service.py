@@ -1,0 +1,111 @@
+"""The rules of personal access tokens: how they are made, and how they end.
+
+They are made, listed and revoked by who is logged in. A password that is reset (nobody knows what the thief of the old
+one has made), an account that is closed and one that is deleted end them all. A password that is changed leaves them:
+its owner knew the old one, machines know neither, and the answer would be an outage at every change. That a token was
+made is told by mail (NIST SP 800-63B-4, 4.6), so that a stolen login cannot leave one behind unnoticed.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from keel import clock
+from keel.auth import mails
+from keel.auth.audit import Audit
+from keel.auth.digests import digest
+from keel.auth.logins import ADMIN
+from keel.auth.models import PersonalToken, User
+from keel.auth.personal_tokens.format import hint, new_personal_token
+from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.auth.personal_tokens.schemas import PersonalTokenCreate
+from keel.auth.problems import (
+    InvalidScope,
+    NotSignedIn,
+    PersonalTokenNotFound,
+    TokenLivesTooLong,
+    TooManyPersonalTokens,
+)
+from keel.auth.repository import SessionRepository, UserRepository
+from keel.auth.settings import AuthSettings
+from keel.auth.tokens import Claims
+from keel.background.jobs import Jobs
+from keel.db.database import Session
+from keel.messaging import mail
+
+_DEFAULT_DAYS = 30
+
+
+class PersonalTokenService:
+    """What people do with their tokens."""
+
+    def __init__(self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs) -> None:
+        self._session = session
+        self._users = UserRepository(session)
+        self._logins = SessionRepository(session)
+        self._tokens = PersonalTokenRepository(session)
+        self._settings = settings
+        self._audit = audit
+        self._jobs = jobs
+
+    async def create(self, user: User, claims: Claims, data: PersonalTokenCreate) -> tuple[PersonalToken, str]:
+        """Make a token that may do what its maker's login may do, or less; return it with the text that is shown once.
+
+        Raises:
+            NotSignedIn: the login was ended, though its access token is still good for some minutes.
+            InvalidScope: the login may not do what was asked for.
+            TokenLivesTooLong: it would be valid for longer than is allowed.
+            TooManyPersonalTokens: the account has as many as it may have.
+        """
+        now = clock.now()
+        # Locked: nobody resets the password, closes the account or makes another token between these checks and the end.
+        await self._users.by_id(user.id)
+        if await self._logins.alive(claims.session_id, now) is None:
+            raise NotSignedIn("This login was ended; log in again.", 'Bearer error="invalid_token"')
+        if await self._tokens.count(user.id, now) >= self._settings.personal_tokens:
+            raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens} tokens; revoke one first.")
+        days, text = self._days(data.days), new_personal_token()
+        token = PersonalToken(
+            user_id=user.id,
+            name=data.name,
+            digest=digest(text),
+            hint=hint(text),
+            scope=_granted(user, claims, data.scope),
+            created_at=now,
+            expires_at=now + timedelta(days=days),
+        )
+        await self._tokens.add(token)
+        public_url = str(self._settings.public_url)
+        await mail.enqueue(self._jobs, self._session, mails.compose("token", user.email, public_url=public_url))
+        self._audit.event(
+            "personal_token_created", subject=user.subject, token=str(token.id), scope=token.scope, days=days
+        )
+        return token, text
+
+    async def list(self, user: User) -> Sequence[PersonalToken]:
+        """Return the tokens of somebody, the newest first."""
+        return await self._tokens.of_user(user.id, clock.now())
+
+    async def revoke(self, token_id: UUID, user: User) -> None:
+        """End a token of somebody, from the next request on.
+
+        Raises:
+            PersonalTokenNotFound: they have no such token.
+        """
+        if not await self._tokens.delete(user.id, token_id):
+            raise PersonalTokenNotFound("You have no such token.")
+        self._audit.event("personal_token_revoked", subject=user.subject, token=str(token_id))
+
+    def _days(self, wanted: int | None) -> int:
+        most = self._settings.personal_token_days
+        if wanted is not None and wanted > most:
+            raise TokenLivesTooLong(f"A token may be valid for {most} days.")
+        return wanted or min(_DEFAULT_DAYS, most)
+
+
+def _granted(user: User, claims: Claims, scope: str) -> str:
+    wanted = list(dict.fromkeys(scope.split()))
+    possible = claims.caller.scopes if user.is_admin else claims.caller.scopes - {ADMIN}
+    if refused := [name for name in wanted if name not in possible]:
+        raise InvalidScope(" ".join(refused))
+    return " ".join(wanted)

@@ -1,0 +1,84 @@
+"""When personal tokens were last used: written behind the requests, several at a time, and never in their way."""
+
+import asyncio
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from keel.auth.audit import Audit
+from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.db.database import Database
+
+EVERY = timedelta(minutes=1)
+"""How often the use of one token is written at most."""
+
+DELAY = 1.0
+"""Seconds that uses are gathered: SQLite has one writer, and the request that used the token may need it."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of a token."""
+
+    token_id: UUID
+    subject: str
+    at: datetime
+    first: bool
+
+
+class PersonalTokenUsage:
+    """Gathers uses and writes them; what cannot be written is dropped, since the next use tells as much."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._uses: dict[UUID, Use] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
+
+    def note(self, database: Database, use: Use) -> None:
+        """Have a use written soon."""
+        self._uses.setdefault(use.token_id, use)
+        if self._writing is None or self._writing.done():
+            # A context of its own: the log lines of many uses do not belong to the first one's request.
+            self._writing = asyncio.create_task(self._write_all(database), context=Context())
+
+    async def settle(self) -> None:
+        """Write at once what was gathered, and wait for it."""
+        self._now.set()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        self._now.clear()
+
+    async def _write_all(self, database: Database) -> None:
+        while self._uses:
+            await self._gather()
+            uses, self._uses = self._uses, {}
+            try:
+                await self._write(database, uses)
+            except Exception as error:  # noqa: BLE001 - whatever it is, requests must not suffer
+                await log.awarning("personal_token_use_lost", error=repr(error))
+
+    async def _gather(self) -> None:
+        try:
+            async with asyncio.timeout(DELAY):
+                await self._now.wait()
+        except TimeoutError:
+            return
+
+    async def _write(self, database: Database, uses: dict[UUID, Use]) -> None:
+        async with database.transaction() as session:
+            tokens = PersonalTokenRepository(session)
+            # In order, so that two processes wait for each other rather than forever.
+            written = [
+                use
+                for _, use in sorted(uses.items())
+                if await tokens.touch(use.token_id, use.at, first=use.first, every=EVERY)
+            ]
+        for use in written:
+            if use.first:
+                self._audit.event("personal_token_first_used", subject=use.subject, token=str(use.token_id))

@@ -1,0 +1,102 @@
+"""Settings of auth."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from keel.settings import DevDefault, Rate, Settings, split_commas
+
+MAX_PERSONAL_TOKEN_DAYS = 366
+
+KEY_BYTES = 32
+LOCAL_KEY = urlsafe_b64encode(b"a key that everybody knows: local").decode().rstrip("=")
+"""Signs tokens on a developer's machine; refused elsewhere."""
+
+
+HOW_TO_MAKE_A_KEY = 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+
+
+def key_bytes(key: str) -> bytes:
+    """Return the bytes of a key."""
+    return urlsafe_b64decode(key + "=" * (-len(key) % 4))
+
+
+def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not keys:
+        raise ValueError("there must be at least one key")
+    for key in keys:
+        try:
+            length = len(key_bytes(key.get_secret_value()))
+        except ValueError:
+            raise ValueError(f"a key is base64url text; {HOW_TO_MAKE_A_KEY}") from None
+        if length < KEY_BYTES:
+            raise ValueError(f"a key has at least {KEY_BYTES} bytes; {HOW_TO_MAKE_A_KEY}")
+    return keys
+
+
+class AuthSettings(Settings):
+    """How callers are told apart."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
+    """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
+
+    algorithm: Literal["HS256", "Ed25519"] = "HS256"
+    """Ed25519 (EdDSA, RFC 9864) lets others verify tokens by `/.well-known/jwks.json`; HS256 is faster."""
+
+    issuer: str = "self"
+    audience: str = "api"
+
+    access_minutes: Annotated[float, Field(gt=0, le=60)] = 15
+    """Minutes that an access token is valid; it cannot be taken back before."""
+
+    session_days: Annotated[float, Field(gt=0)] = 30
+    """Days after its last use that a session ends."""
+
+    session_max_days: Annotated[float, Field(gt=0)] = 90
+    """Days after its beginning that a session ends, however much it is used."""
+
+    personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
+    """Days that a personal access token may be valid at most."""
+
+    personal_tokens: Annotated[int, Field(ge=0)] = 50
+    """Personal access tokens that one account may have at a time."""
+
+    registration: bool = True
+    """Whether strangers may create accounts."""
+
+    public_url: Annotated[HttpUrl, DevDefault] = HttpUrl("http://localhost:8000")
+    """Where links in mails lead; their pages are yours."""
+
+    verify_hours: Annotated[float, Field(gt=0)] = 24
+    """Hours that a link to verify an address is valid."""
+
+    reset_minutes: Annotated[float, Field(gt=0)] = 30
+    """Minutes that a link to reset a password is valid."""
+
+    account_rate: Rate = "10/15minute"
+    """Failed attempts to log in to one account."""
+
+    address_rate: Rate = "100/15minute"
+    """Attempts to log in, register or ask for mail from one address."""
+
+    password_min_length: Annotated[int, Field(ge=8)] = 15
+    """Characters of a password; NIST SP 800-63B-4 asks for 15 where nothing else is checked."""
+
+    hash_memory: Annotated[int, Field(ge=8)] = 65536
+    """KiB of memory that hashing a password takes (argon2id)."""
+
+    hash_time: Annotated[int, Field(ge=1)] = 3
+    """Passes of argon2id."""
+
+    hash_threads: Annotated[int, Field(ge=1)] = 2
+    """Passwords that are hashed at the same time; others wait."""
+
+    @model_validator(mode="after")
+    def _refuse_the_local_key(self) -> Self:
+        if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.keys):
+            raise ValueError(f"AUTH_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
+        return self

@@ -1,0 +1,100 @@
+"""Access tokens (RFC 9068 in its main points): made, and verified once for as long as they live."""
+
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import JWTClaimsRegistry
+
+from keel.auth.settings import AuthSettings
+from keel.caller import Caller
+
+_REMEMBERED = 10_000
+"""Tokens whose claims are kept; the least recently used go first."""
+
+
+class InvalidToken(Exception):
+    """A token that is not ours, not whole, or not valid at this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says."""
+
+    caller: Caller
+    session_id: UUID
+    expires_at: float
+
+
+class AccessTokens:
+    """Makes and verifies access tokens."""
+
+    def __init__(self, settings: AuthSettings, ring: KeySet) -> None:
+        self._algorithm = settings.algorithm
+        self._issuer = settings.issuer
+        self._audience = settings.audience
+        self._ring = ring
+        self._known: OrderedDict[str, Claims] = OrderedDict()
+        self._registry = JWTClaimsRegistry(
+            iss={"essential": True, "value": settings.issuer},
+            aud={"essential": True, "value": settings.audience},
+            exp={"essential": True},
+            iat={"essential": True},
+            sub={"essential": True},
+            leeway=0,
+        )
+        self.lifetime = int(settings.access_minutes * 60)
+        """Seconds that a token is valid."""
+
+    def make(self, subject: str, scope: str, session_id: UUID) -> str:
+        """Return a token for a subject that may do what the scope says."""
+        now = int(time.time())
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": subject,
+            "iat": now,
+            "exp": now + self.lifetime,
+            "jti": secrets.token_urlsafe(12),
+            "sid": str(session_id),
+            "scope": scope,
+        }
+        key = self._ring.keys[0]
+        return jwt.encode({"alg": self._algorithm, "kid": key.kid, "typ": "at+jwt"}, claims, key, [self._algorithm])
+
+    def verify(self, token: str) -> Claims:
+        """Return what a token says. Its signature is checked the first time, its end every time.
+
+        Raises:
+            InvalidToken: it says nothing that counts.
+        """
+        claims = self._known.get(token)
+        if claims is None:
+            claims = self._verify(token)
+            self._known[token] = claims
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        elif claims.expires_at <= time.time():
+            del self._known[token]
+            raise InvalidToken
+        else:
+            self._known.move_to_end(token)
+        return claims
+
+    def _verify(self, token: str) -> Claims:
+        try:
+            # The algorithm is pinned: what the token's own header asks for is not an argument.
+            decoded = jwt.decode(token, self._ring, [self._algorithm])
+            if decoded.header.get("typ") != "at+jwt":
+                raise InvalidToken
+            self._registry.validate(decoded.claims)
+            said = decoded.claims
+            caller = Caller(said["sub"], frozenset(said["scope"].split()))
+            return Claims(caller, UUID(said["sid"]), float(said["exp"]))
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidToken from error

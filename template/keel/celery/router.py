@@ -1,0 +1,91 @@
+"""HTTP for tasks: parse, authorise, status codes and headers."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from keel.celery.dependencies import TasksDep, TasksReadDep
+from keel.celery.formats import Format
+from keel.celery.schemas import ExportRequest, Task, TaskQuery
+from keel.celery.service import ExportNotAllowed, KeyReused, NoResult, TaskFinished, TaskNotFound
+from keel.identity import RESPONSES
+from keel.text import SafeStr
+from keel.web import errors
+from keel.web.pagination import Page, link_header
+
+router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
+
+IdempotencyKey = Annotated[
+    Annotated[SafeStr, Field(min_length=1, max_length=255)] | None,
+    Header(description="Your own name for this request: sent again with it, it begins nothing new"),
+]
+
+NOT_FOUND = errors.responses(TaskNotFound)
+
+
+@router.get("")
+async def list_tasks(
+    query: Annotated[TaskQuery, Query()], tasks: TasksReadDep, request: Request, response: Response
+) -> Page[Task]:
+    """List your tasks, the latest first."""
+    page = await tasks.list(query)
+    response.headers["Link"] = link_header(request, page.next)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return page
+
+
+@router.post(
+    "/exports",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=errors.responses(ExportNotAllowed, KeyReused),
+)
+async def start_export(
+    data: ExportRequest,
+    tasks: TasksDep,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Task:
+    """Have everything of yours of one kind written into a file. `Location` is the task that does it."""
+    task = await tasks.export(data, key=idempotency_key)
+    response.headers["Location"] = f"{request.url.path.removesuffix('/exports')}/{task.id}"
+    return task
+
+
+@router.get("/{task_id}", responses=NOT_FOUND)
+async def read_task(task_id: UUID, tasks: TasksReadDep, response: Response) -> Task:
+    """Read where a task stands."""
+    response.headers["Cache-Control"] = "private, no-cache"
+    return await tasks.get(task_id)
+
+
+@router.post("/{task_id}/cancel", responses=errors.responses(TaskNotFound, TaskFinished))
+async def cancel_task(task_id: UUID, tasks: TasksDep) -> Task:
+    """Cancel a task. One that runs stops within seconds; nothing of its result stays."""
+    return await tasks.cancel(task_id)
+
+
+@router.get(
+    "/{task_id}/result",
+    response_class=StreamingResponse,
+    responses={
+        **errors.responses(TaskNotFound, NoResult),
+        200: {
+            "description": "The result, as the task was asked to make it",
+            "content": {form.media_type: {"schema": {"type": "string"}} for form in Format},
+        },
+    },
+)
+async def download_result(task_id: UUID, tasks: TasksReadDep) -> StreamingResponse:
+    """Download what a task has made."""
+    task, form, pieces = await tasks.result(task_id)
+    result = task.result or {}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{result["kind"]}.{form}"',
+        "Content-Length": str(result["bytes"]),
+        "Cache-Control": "private, no-store",
+    }
+    return StreamingResponse(pieces, media_type=form.media_type, headers=headers)

@@ -1,0 +1,68 @@
+"""TLS: certificates that are read anew when their files change."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+
+from keel.grpc.settings import RpcSettings
+from keel.settings import SettingsError
+
+log = structlog.get_logger()
+
+Stamp = tuple[tuple[int, int], ...]
+"""What tells a version of the files from another."""
+
+
+class Certificates:
+    """What the files hold; gRPC asks at each handshake, from a thread of its own."""
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
+        """Remember where the files are."""
+        self._certificate = certificate
+        self._key = key
+        self._client_ca = client_ca
+        self._stamp: Stamp = ()
+
+    def read(self) -> grpc.ServerCertificateConfiguration:
+        """Return what the files hold.
+
+        Raises:
+            OSError: one cannot be read.
+        """
+        self._stamp = self._look()
+        pair = (self._key.read_bytes(), self._certificate.read_bytes())
+        authorities = self._client_ca.read_bytes() if self._client_ca else None
+        return grpc.ssl_server_certificate_configuration([pair], authorities)
+
+    def fetch(self) -> Any:
+        """Return what the files hold if that has changed; None: go on with what was read before."""
+        try:
+            return self.read() if self._look() != self._stamp else None
+        except OSError as error:
+            # Whoever renews them has them away for a moment.
+            log.warning("certificate_not_read", error=repr(error))
+            return None
+
+    def _look(self) -> Stamp:
+        paths = [path for path in (self._certificate, self._key, self._client_ca) if path]
+        return tuple((status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in paths))
+
+
+def server_credentials(settings: RpcSettings) -> grpc.ServerCredentials | None:
+    """Return what the server identifies itself with; None: it speaks without TLS.
+
+    Raises:
+        SettingsError: a file cannot be read.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    certificates = Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    try:
+        first = certificates.read()
+    except OSError as error:
+        raise SettingsError(f"RPC_TLS_CERTIFICATE, RPC_TLS_KEY, RPC_TLS_CLIENT_CA: {error}") from error
+    return grpc.dynamic_ssl_server_credentials(
+        first, certificates.fetch, require_client_authentication=settings.tls_client_ca is not None
+    )

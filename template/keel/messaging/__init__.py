@@ -1,0 +1,1 @@
+"""Cache, publish/subscribe, presence, mail: ports and their defaults within one process."""

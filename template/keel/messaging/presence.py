@@ -1,0 +1,48 @@
+"""Who is present where: a port, and its default for one process.
+
+A member is present in a topic while a block runs. The default knows this process only; a feature that shares state
+between processes replaces it on `services_of(app).presence`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+
+
+class Presence(Protocol):
+    """Who is present in a topic."""
+
+    def join(self, topic: str, member: str) -> AbstractAsyncContextManager[None]:
+        """Be present until the block ends. A killed process's members lapse by themselves."""
+        ...
+
+    async def members(self, topic: str) -> list[str]:
+        """Who is present: sorted, each once."""
+        ...
+
+
+class InProcessPresence:
+    """Presence within this process: it dies with its members, so nothing has to lapse."""
+
+    def __init__(self) -> None:
+        """Start with nobody."""
+        self._topics: defaultdict[str, Counter[str]] = defaultdict(Counter)
+
+    @asynccontextmanager
+    async def join(self, topic: str, member: str) -> AsyncGenerator[None]:
+        """Be present until the block ends; a member that joined twice leaves with the second end."""
+        self._topics[topic][member] += 1
+        try:
+            yield
+        finally:
+            present = self._topics[topic]
+            present[member] -= 1
+            if not present[member]:
+                del present[member]
+            if not present:
+                del self._topics[topic]
+
+    async def members(self, topic: str) -> list[str]:
+        """Who is present: sorted, each once."""
+        return sorted(self._topics.get(topic, ()))

@@ -1,0 +1,200 @@
+"""What would go if a feature were switched off, or with the next update, and what of yours goes or breaks with it.
+
+Copier deletes the files of a feature that is switched off, and those that a later version of the template has no more, your
+changes in them included, and says nothing. So it is asked for two copies, one as the project was made and one as it would
+be made then: what differs between them is Keel's.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from keel.ops.upgrades import ANSWERS
+
+Tree = Mapping[str, bytes]
+"""The files of a copy by their paths."""
+
+_REQUIREMENT = re.compile(r'^ {4}"([A-Za-z0-9._-]+)[^"]*",$', re.MULTILINE)
+_TABLE = re.compile(r'^ {4}__tablename__ = "(\w+)"$', re.MULTILINE)
+_SAME = "--vcs-ref=:current:"  # the version of the template that the project has
+_PYTHON = ("app", "keel", "tests", "migrations")
+
+
+class RemovalError(Exception):
+    """It cannot be said what would go; the message says why."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What would go; everything but `goes` and `tables` is yours."""
+
+    goes: tuple[str, ...]
+    """Files of Keel's."""
+
+    changed: tuple[str, ...]
+    """Those of them that you have changed: they go all the same."""
+
+    beside: tuple[str, ...]
+    """Your own files in folders that Keel leaves: they stay."""
+
+    imports: tuple[str, ...]
+    """Places in code that stays which import what goes."""
+
+    undeclared: tuple[str, ...]
+    """Places in code of yours which import what is then declared no longer."""
+
+    tables: tuple[str, ...]
+    """Tables that are left without a model. They stay, with their rows."""
+
+    @property
+    def concerns_you(self) -> bool:
+        """Whether anything of yours goes or breaks."""
+        return any((self.changed, self.beside, self.imports, self.undeclared))
+
+    def lines(self) -> Iterator[str]:
+        """Yield what to tell the owner."""
+        yield f"{len(self.goes)} files of Keel's would be deleted."
+        for title, found in (
+            ("You have changed these of them. Your changes would go too; git keeps them:", self.changed),
+            ("These files of yours stand beside them. They stay, and need another place:", self.beside),
+            ("This code imports what would go, and would fail:", self.imports),
+            ("This code of yours needs what would be declared no longer; `uv add` it:", self.undeclared),
+            ("These tables would be left without a model. They stay, and so do their rows:", self.tables),
+        ):
+            if found:
+                yield "\n".join(["", title, *(f"    {line}" for line in found)])
+
+
+def removal(project: Path, feature: str | None = None) -> Removal:
+    """Say what would go from a project without a feature, or with the latest version of the template.
+
+    Raises:
+        RemovalError: the feature is not switched on, or the template cannot be copied.
+    """
+    answers = (project / ANSWERS).read_text(encoding="utf-8")
+    if feature is None:
+        return compare(project, *_copies(answers, [_SAME], []))
+    if not re.search(rf"^{re.escape(feature)}: true$", answers, re.MULTILINE):
+        on = ", ".join(re.findall(r"^(\w+): true$", answers, re.MULTILINE)) or "nothing"
+        raise RemovalError(f"{feature} is not switched on. What is: {on}.")
+    return compare(project, *_copies(answers, [_SAME], [_SAME, f"--data={feature}=false"]))
+
+
+def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
+    """Compare a project with copies that have something and that do not."""
+    goes = sorted(name for name in with_it.keys() - without.keys() if (project / name).is_file())
+    folders = {name.rpartition("/")[0] for name in goes} - {name.rpartition("/")[0] for name in without}
+    tracked = _files(project)
+    beside = [name for name in tracked if name not in with_it and name.rpartition("/")[0] in folders]
+    stays = [
+        name for name in tracked if name.endswith(".py") and name.partition("/")[0] in _PYTHON and name not in goes
+    ]
+    # What Keel renders anew no longer imports it.
+    kept = [name for name in stays if with_it.get(name) == without.get(name)]
+    modules = {_module(name) for name in goes if name.endswith(".py")}
+    yours = [name for name in kept if with_it.get(name) != (project / name).read_bytes()]
+    declared = _declared(with_it) - _declared(without)
+    owned = {name: _modules_of(name) for name in declared} if yours else {}
+    return Removal(
+        goes=tuple(goes),
+        changed=tuple(name for name in goes if (project / name).read_bytes() != with_it[name]),
+        beside=tuple(beside),
+        imports=tuple(
+            f"{name}:{line}: {found}"
+            for name in kept
+            for line, wanted in _imports(project, name)
+            if (found := next((module for module in wanted if module in modules), None))
+        ),
+        undeclared=tuple(
+            f"{name}:{line}: {found}"
+            for name in yours
+            for line, wanted in _imports(project, name)
+            for found in sorted(owner for owner, modules in owned.items() if wanted[-1] in modules)
+        ),
+        tables=tuple(
+            sorted(table for name in goes for table in _TABLE.findall(with_it[name].decode(errors="replace")))
+        ),
+    )
+
+
+def _copies(answers: str, *options: Sequence[str]) -> list[Tree]:
+    """Return a copy for each list of options; they are made at the same time, for each takes seconds."""
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda chosen: _copy(answers, *chosen), options))
+
+
+def _copy(answers: str, *options: str) -> Tree:
+    """Return what Copier renders for some answers, from the latest version of the template unless told otherwise."""
+    copier = shutil.which("copier")
+    program = [copier] if copier else [shutil.which("uv") or "uv", "tool", "run", "copier"]
+    with TemporaryDirectory(prefix="removal-") as name:
+        place = Path(name)
+        (place / ANSWERS).write_text(answers, encoding="utf-8")
+        command = [*program, "recopy", "--quiet", "--defaults", "--overwrite", *options, name]
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+        except OSError as error:
+            raise RemovalError(f"Copier is needed, or uv, which fetches it: {error}") from error
+        except subprocess.CalledProcessError as error:
+            raise RemovalError(f"Copier could not copy the template:\n{error.stderr}") from error
+        return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+def _files(project: Path) -> list[str]:
+    """Return what git knows, or would add: all that the project consists of."""
+    command = ["git", "-C", str(project), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")  # noqa: S603 - ours
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RemovalError("The project must be a git repository: Copier needs one, and it keeps what goes.") from error
+    return sorted(name for name in names if name and (project / name).is_file())
+
+
+def _declared(tree: Tree) -> set[str]:
+    return {_folded(name) for name in _REQUIREMENT.findall(tree["pyproject.toml"].decode())}
+
+
+def _modules_of(name: str) -> set[str]:
+    """Return the modules that an installed distribution brings, the outermost; its other files are no modules' names."""
+    try:
+        files = distribution(name).files or ()
+    except PackageNotFoundError:
+        return set()
+    return {file.parts[0].partition(".")[0] for file in files}
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _module(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _imports(project: Path, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line of each import of a file, and the modules that it may load, the innermost first.
+
+    `from a.b import c` may load `a.b.c`, `a.b` and `a`.
+    """
+    for node in ast.walk(ast.parse((project / name).read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, _outwards(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            # The folder that one dot means, and a folder further up for each further dot.
+            above = name.split("/")[: -node.level] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                yield node.lineno, _outwards(f"{module}.{alias.name}")
+
+
+def _outwards(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]

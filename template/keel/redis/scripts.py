@@ -1,0 +1,23 @@
+"""Lua scripts: several commands on one key, done at once."""
+
+import hashlib
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from keel.redis.client import Client
+
+
+class Script:
+    """A script that is sent once to each server and called by its digest from then on."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, client: Client, key: str, *arguments: Any) -> Any:
+        """Run the script on a key."""
+        try:
+            return await client.evalsha(self._digest, 1, key, *arguments)
+        except NoScriptError:
+            return await client.eval(self._text, 1, key, *arguments)

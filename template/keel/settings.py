@@ -1,0 +1,156 @@
+"""Settings: one class per package, read from the environment and `.env` once, when the application is built."""
+
+import json
+import os
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from limits import parse_many
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and what to do."""
+
+
+class Environment(StrEnum):
+    """Where the application runs; only the first two may use defaults meant for a developer's machine."""
+
+    LOCAL = "local"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class DevDefault:
+    """Marks a field whose default serves local and test only: elsewhere the variable must be set to something else."""
+
+
+class Settings(BaseSettings):
+    """Base of every settings class.
+
+    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` unless set; empty for
+    none). A package's class sets its own `env_prefix`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=os.environ.get("ENV_FILE", ".env") or None,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+    )
+
+    environment: Annotated[Environment, Field(validation_alias="ENVIRONMENT")] = Environment.LOCAL
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as pydantic calls it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask only what has something to say: each source takes as long as all the rest of reading a class."""
+        places = ((dotenv_settings, "env_file"), (file_secret_settings, "secrets_dir"))
+        return (init_settings, env_settings, *(source for source, place in places if getattr(source, place, None)))
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings.
+
+        Raises:
+            SettingsError: a value is missing or invalid. Values themselves are not repeated, since they may be secret.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [
+                f"{cls.variable(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"].removeprefix("Value error, ")
+                for e in error.errors(include_input=False, include_url=False)
+            ]
+        raise SettingsError("The settings are not usable:\n  " + "\n  ".join(problems))
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Return the environment variable that sets a field."""
+        info = cls.model_fields.get(field)
+        alias = info.validation_alias if info else field
+        return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    @property
+    def deployed(self) -> bool:
+        """Whether this is a place where defaults for a developer's machine are refused."""
+        return self.environment in {Environment.STAGING, Environment.PRODUCTION}
+
+    @model_validator(mode="after")
+    def _refuse_local_defaults(self) -> Self:
+        if self.deployed:
+            fields = type(self).model_fields.items()
+            for name, info in fields:
+                if DevDefault in info.metadata and getattr(self, name) == info.default:
+                    raise ValueError(f"{self.variable(name)}: set it when ENVIRONMENT={self.environment.value}")
+        return self
+
+
+def _split(value: Any) -> Any:
+    """Accept `a, b` as well as a JSON list."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _rate(value: str) -> str:
+    if value:
+        try:
+            parse_many(value)
+        except ValueError:
+            raise ValueError("write a rate such as 600/minute") from None
+    return value
+
+
+split_commas = BeforeValidator(_split)
+"""Lets a field of several names or keys be written with commas between them."""
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, split_commas]
+"""Several names in one variable, separated by commas (or a JSON list)."""
+
+Rate = Annotated[str, AfterValidator(_rate)]
+"""Rates in the notation of `limits`, such as `600/minute`; several are separated by semicolons, and "" means none."""
+
+
+class CoreSettings(Settings):
+    """What every process of the application needs to know."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto`: for people in local, JSON elsewhere."""
+
+    allowed_hosts: Annotated[CommaSeparated, DevDefault] = ("*",)
+    """Host names that requests may use; `*.example.com` stands for any subdomain, `*` for any host."""
+
+    cors_origins: CommaSeparated = ()
+    """Origins whose scripts may call the API from a browser."""
+
+    rate_limit: Rate = "600/minute"
+    """Requests of one caller (or one client address) in a window."""
+
+    max_body_size: Annotated[int, Field(ge=1)] = 1_048_576
+    """Bytes of a request body."""
+
+    readiness_timeout: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds that one readiness check may take."""
+
+    api_docs: bool = True
+    """Whether `/docs`, `/redoc` and `/openapi.json` are served."""
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether log lines are JSON."""
+        if self.log_format == "auto":
+            return self.environment is not Environment.LOCAL
+        return self.log_format == "json"

@@ -1,0 +1,13 @@
+"""SQLite: the database is a file, and one process at a time writes to it."""
+
+from fastapi import FastAPI
+
+
+def install(app: FastAPI) -> None:
+    """Make SQLite the application's database."""
+    from keel.db import lifecycle
+    from keel.sqlite.engines import open_database
+    from keel.sqlite.settings import SqliteSettings
+
+    chosen = SqliteSettings.load()
+    lifecycle.install(app, open_database(chosen), migrate=chosen.migrates_at_start)

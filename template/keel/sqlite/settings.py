@@ -1,0 +1,44 @@
+"""Settings of the database."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from keel.settings import DevDefault, Environment, Settings
+
+
+def _sqlite_file(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("this is not a URL; write sqlite+aiosqlite:///path/to/file.db") from None
+    if url.get_backend_name() != "sqlite":
+        raise ValueError("this project was made for SQLite; write sqlite+aiosqlite:///path/to/file.db")
+    if url.database in {None, "", ":memory:"}:
+        raise ValueError("the database must be a file, since several connections use it")
+    return url.set(drivername="sqlite+aiosqlite").render_as_string(hide_password=False)
+
+
+class SqliteSettings(Settings):
+    """Where the database is and how it is used."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: Annotated[str, AfterValidator(_sqlite_file), DevDefault] = "sqlite+aiosqlite:///app.db"
+
+    busy_timeout: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds that a transaction waits for its turn to write."""
+
+    readers: Annotated[int, Field(ge=1)] = 4
+    """Connections for reading; each has a thread of its own."""
+
+    migrate_at_start: bool | None = None
+    """Whether starting the application migrates the database; unless set, only in local."""
+
+    @property
+    def migrates_at_start(self) -> bool:
+        """Whether starting the application migrates the database."""
+        return self.environment is Environment.LOCAL if self.migrate_at_start is None else self.migrate_at_start

@@ -1,0 +1,37 @@
+"""Fixtures and helpers for tests, the platform's and yours. The project's `conftest.py` loads them as a pytest plugin."""
+
+import gc
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+# Neither a developer's `.env` nor their database has a part in tests.
+os.environ["ENV_FILE"] = ""
+os.environ["ENVIRONMENT"] = "test"
+
+# Loading leaves no garbage, and looking for it again and again takes longer than many tests.
+gc.disable()
+
+# The client asks for it at each request; that it is not installed takes as long to find out as all the rest of a request.
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # ty: ignore[invalid-assignment]
+
+_ROOT = Path(__file__).parents[2]
+_SHARED = ("application", "breakable", "database", "environment", "mail", "server")
+
+pytest_plugins = [
+    *(f"{__name__}.{name}" for name in _SHARED),
+    *(
+        ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+        for path in sorted([*_ROOT.glob("keel/tests/*/fixtures.py"), *_ROOT.glob("tests/**/fixtures.py")])
+    ),
+]
+
+
+def pytest_collection_finish() -> None:
+    """From here on, collect garbage as a deployed process does: what the tests themselves make."""
+    from keel.observability import gc_tuning
+
+    gc_tuning.settle()
+    gc.enable()

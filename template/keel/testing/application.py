@@ -1,0 +1,54 @@
+"""The application, running but not serving, and clients that call it in-process.
+
+One application runs for all tests, since building one takes longer than most tests. Each test finds the database
+empty, and must leave no connection in use.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.main import create_app
+from keel.db.database import Database
+from keel.services import services_of
+from keel.testing.identity import sign_in
+from keel.testing.support import Outbox, Wipe, calling, connections_in_use
+
+
+@pytest.fixture(scope="session")
+async def running_app(environment: None) -> AsyncIterator[FastAPI]:
+    """Return the application that runs for all tests."""
+    app = create_app()
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def app(running_app: FastAPI, wipe: Wipe, outbox: Outbox) -> AsyncIterator[FastAPI]:
+    """Return the running application; leave it as it was."""
+    yield running_app
+    await services_of(running_app).jobs.drain()
+    running_app.dependency_overrides.clear()
+    await wipe()
+    assert connections_in_use(services_of(running_app).database) == 0
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> AsyncClient:
+    """Return a client that has not signed in; it has no connection that would have to be closed."""
+    return calling(app)
+
+
+@pytest.fixture
+async def client(anonymous: AsyncClient) -> AsyncClient:
+    """Return a client that calls as somebody."""
+    await sign_in(anonymous)
+    return anonymous
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    """Return the database of the running application."""
+    return services_of(app).database

@@ -1,0 +1,14 @@
+"""Mails that would have been sent."""
+
+import pytest
+from fastapi import FastAPI
+
+from keel.services import services_of
+from keel.testing.support import Outbox
+
+
+@pytest.fixture
+def outbox(running_app: FastAPI) -> Outbox:
+    """Keep the mails of a test."""
+    outbox = services_of(running_app).mailer = Outbox()
+    return outbox

@@ -1,0 +1,63 @@
+"""What fixtures and tests use to call an application."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import QueuePool
+
+from keel.db.database import Database
+from keel.messaging.mail import Mail
+from keel.services import services_of
+from keel.testing.identity import sign_in
+
+PATIENCE = 60
+"""Seconds after which a test gives up on what must come. None waits for so long, however busy the machine is, unless it
+never comes: what must be soon is shown by what comes before it, and not by a clock."""
+
+RunScript = Callable[[str], Awaitable[None]]
+"""Runs several SQL statements at once."""
+
+Wipe = Callable[[], Awaitable[None]]
+"""Empties every table."""
+
+
+def calling(app: FastAPI) -> AsyncClient:
+    """Return a client of an application that is running."""
+    return AsyncClient(transport=ASGITransport(app, client=("192.0.2.1", 50000)), base_url="http://test")
+
+
+@asynccontextmanager
+async def running(app: FastAPI, *, signed_in: bool = True) -> AsyncGenerator[AsyncClient]:
+    """Enter an application's lifespan and return a client of it; mails stay here."""
+    services_of(app).mailer = Outbox()
+    async with app.router.lifespan_context(app), calling(app) as client:
+        if signed_in:
+            await sign_in(client)
+        yield client
+
+
+def connections_in_use(database: Database) -> int:
+    """Return how many connections are checked out."""
+    pools = [engine.pool for engine in (database.writer, database.reader)]
+    return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+
+
+class Outbox:
+    """Keeps mails instead of sending them."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        """Keep a mail."""
+        self.mails.append(mail)
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds; the test fails where it never does."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,251 @@
+"""Whose account somebody gets."""
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import update
+
+from keel.auth.models import Identity, User
+from keel.auth.oidc.problems import AccountClosed, AddressNotVouchedFor
+from keel.auth.oidc.provider import _verified_address
+from keel.observability import logs
+from keel.services import services_of
+from keel.settings import CoreSettings
+from keel.testing.support import Outbox, calling
+from keel.tests.auth.fixtures import AUTH, PASSWORD, NewPerson
+from keel.tests.auth.oidc.conftest import SignIn
+from keel.tests.auth.oidc.support import CLIENT_SECRET, admit, code_of, count, exchange, log_in, me
+from keel.tests.auth.test_accounts import mailed
+
+if TYPE_CHECKING:
+    from keel.tests.auth.oidc.provider import LoopbackProvider
+
+
+async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, outbox: Outbox) -> None:
+    """Somebody new has an account at once: verified, without a password, without rights that others do not have."""
+    answer = await sign_in()
+
+    assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
+    tokens = (await exchange(browser, code_of(answer))).json()
+    granted = set(tokens["scope"].split())
+    assert {"notes:read", "notes:write"} <= granted
+    assert "admin" not in granted
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    account = (await browser.get(f"{AUTH}/me", headers=headers)).json()
+    assert account["email"] == "ada@example.com"
+    assert account["verified_at"] is not None
+    assert account["is_admin"] is False
+    assert (await browser.post("/api/v1/notes", json={"title": "t"}, headers=headers)).status_code == 201
+    form = {"username": "ada@example.com", "password": PASSWORD}
+    assert (await browser.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_grant"
+    refreshed = await browser.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert refreshed.status_code == 200
+    await services_of(oidc_app).jobs.drain()
+    assert outbox.mails == []
+
+
+async def test_same_person_again(browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """The provider's subject says who somebody is, even when their address has changed or is not verified any more."""
+    first = await me(browser, code_of(await sign_in()))
+    provider.knows("ada-there", email="countess@example.com", email_verified=False)
+
+    assert await me(browser, code_of(await sign_in())) == first
+
+
+async def test_address_that_passed_on(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """Two people of one provider are two, also if one gets the address of the other's account later."""
+    ada = await me(browser, await admit(oidc_app))
+    bob = await me(browser, await admit(oidc_app, "bob@example.com", "bob-there"))
+
+    assert bob["id"] != ada["id"]
+    assert await me(browser, await admit(oidc_app, "ada@example.com", "bob-there")) == bob
+
+
+async def test_linking(
+    browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider", new_person: NewPerson
+) -> None:
+    """Where both sides have verified the address, however spelt, the account is one; its password goes on working."""
+    person = await new_person()
+    provider.knows("ada-there", email="ADA@Example.COM", email_verified=True)
+
+    assert (await me(browser, code_of(await sign_in())))["subject"] == person.subject
+    form = {"username": person.email, "password": PASSWORD}
+    assert (await browser.post(f"{AUTH}/token", data=form)).status_code == 200
+
+
+async def test_owner_is_told(oidc_app: FastAPI, new_person: NewPerson, outbox: Outbox) -> None:
+    """A new way into an account is told by mail, once."""
+    person = await new_person()
+    await admit(oidc_app, person.email)
+    told = await mailed(outbox)
+    await admit(oidc_app, person.email)
+    await services_of(oidc_app).jobs.drain()
+
+    assert told.to == person.email
+    assert told.subject.endswith("Another way to sign in to your account")
+    assert outbox.mails == []
+
+
+async def test_unconfirmed_account(
+    oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, new_person: NewPerson
+) -> None:
+    """Whoever registered an address first, without proving it, does not get into the account of its owner later."""
+    await new_person(verified_at=None)
+
+    answer = await sign_in()
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:problem:account-not-confirmed"
+    assert "sign in with the password first" in answer.json()["detail"]
+    assert await count(oidc_app, Identity) == 0
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"email": "ada@example.com", "email_verified": False},
+        {"email": "ada@example.com"},
+        {"email": "ada@example.com", "email_verified": "yes"},
+        {"email": "ada@example.com", "email_verified": 2},
+        {"email": "ada", "email_verified": True},
+        {"email": ["ada@example.com"], "email_verified": True},
+        {"email": "ad\u0430@example.com", "email_verified": True},
+        {"email_verified": True},
+        {},
+    ],
+)
+def test_address_that_nobody_vouches_for(claims: dict[str, object]) -> None:
+    """An address is the provider's word for somebody if it says so, and if it is one."""
+    assert _verified_address({"email": "ada@example.com", "email_verified": True}) == "ada@example.com"
+    assert _verified_address({"email": "ada@example.com", "email_verified": "true"}) == "ada@example.com"
+    assert _verified_address(claims) is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_somebody_without_an_address(
+    oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", new_person: NewPerson, *, known: bool
+) -> None:
+    """Without the provider's word there is no account, and no way into one; known addresses are answered like others."""
+    if known:
+        await new_person()
+    provider.knows("ada-there", email="ada@example.com", email_verified=False)
+
+    answer = await sign_in()
+
+    assert answer.status_code == 403
+    assert answer.json()["type"] == AddressNotVouchedFor.type
+    assert await count(oidc_app, User) == known
+    assert await count(oidc_app, Identity) == 0
+
+
+async def test_closed_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn) -> None:
+    """A closed account lets nobody in: neither at the callback, nor with a code from before, nor by linking."""
+    first = code_of(await sign_in())
+    async with services_of(oidc_app).database.transaction() as session:
+        await session.execute(update(User).values(is_active=False))
+
+    assert (await exchange(browser, first)).json()["error"] == "invalid_grant"
+    answer = await sign_in()
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:problem:account-closed"
+    with pytest.raises(AccountClosed):
+        await admit(oidc_app, "ada@example.com", "other-there")
+    assert await count(oidc_app, Identity) == 1
+
+
+async def test_closed_registration(oidc_app: FastAPI, sign_in: SignIn, new_person: NewPerson) -> None:
+    """Where strangers cannot register, the provider's people who have an account still come in."""
+    auth = services_of(oidc_app).auth
+    services_of(oidc_app).auth = replace(auth, settings=auth.settings.model_copy(update={"registration": False}))
+    try:
+        stranger = await sign_in()
+        await new_person()
+        await admit(oidc_app)
+    finally:
+        services_of(oidc_app).auth = auth
+
+    assert stranger.status_code == 403
+    assert stranger.json()["type"] == "urn:problem:registration-closed"
+    assert await count(oidc_app, Identity) == 1
+
+
+async def test_rights_are_ours_to_give(
+    oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider"
+) -> None:
+    """Nothing that a provider or a browser adds makes an administrator."""
+    claims = {"is_admin": True, "is_active": True, "scope": "admin", "subject": "s", "id": "1", "roles": ["admin"]}
+    provider.knows("ada-there", email="ada@example.com", email_verified=True, **claims)
+
+    code = code_of(await sign_in())
+
+    assert (await exchange(browser, code, is_admin="true")).status_code == 422
+    assert (await exchange(browser, code, scope="notes:read")).json()["scope"] == "notes:read"
+    assert (await me(browser, await admit(oidc_app)))["is_admin"] is False
+    refused = await exchange(browser, await admit(oidc_app), scope="admin")
+    assert refused.json()["error"] == "invalid_scope"
+
+
+async def test_administrators_keep_their_rights(oidc_app: FastAPI, browser: AsyncClient, new_person: NewPerson) -> None:
+    """Who administers here, by our own word, does so however they sign in."""
+    await new_person(is_admin=True)
+
+    assert "admin" in (await exchange(browser, await admit(oidc_app))).json()["scope"].split()
+
+
+async def test_deleted_account(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """With an account goes what the provider's subject was remembered for."""
+    first = await me(browser, await admit(oidc_app))
+    async with services_of(oidc_app).database.transaction() as session:
+        await session.delete(await session.get(User, UUID(str(first["id"]))))
+
+    assert await count(oidc_app, Identity) == 0
+    assert (await me(browser, await admit(oidc_app)))["id"] != first["id"]
+
+
+async def test_twice_at_once(oidc_app: FastAPI) -> None:
+    """Somebody new who comes twice at the same moment has one account."""
+    codes = await asyncio.gather(*(admit(oidc_app) for _ in range(5)))
+
+    assert len({*codes}) == 5
+    assert await count(oidc_app, User) == 1
+    assert await count(oidc_app, Identity) == 1
+
+
+async def test_audit(
+    browser: AsyncClient,
+    sign_in: SignIn,
+    new_person: NewPerson,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log says what happened, and holds neither addresses nor anything that opens a door."""
+    await new_person()
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    logs.configure(CoreSettings.load())
+    answer = await sign_in()
+    tokens = (await exchange(browser, code_of(answer))).json()
+
+    logged = capsys.readouterr().out
+    for action in ("oidc_linked", "login"):
+        assert f'"action":"{action}"' in logged
+    for secret in (
+        "ada@example.com",
+        "ada-there",
+        tokens["access_token"],
+        tokens["refresh_token"],
+        code_of(answer),
+        CLIENT_SECRET,
+    ):
+        assert secret not in logged
+
+
+async def test_absent_without_a_provider(app: FastAPI) -> None:
+    """Where no provider is set there is nothing of it, not even in the documentation."""
+    async with calling(app) as client:
+        assert (await log_in(client)).status_code == 404
+    assert "oidc" not in str(app.openapi()["paths"])

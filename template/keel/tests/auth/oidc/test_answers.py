@@ -1,0 +1,304 @@
+"""What comes back from the provider by way of a browser: believed from the browser that asked for it, once."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import select, update
+
+from keel import clock
+from keel.auth.models import SignInCode, User
+from keel.auth.oidc import attempts
+from keel.services import services_of
+from keel.testing.support import calling
+from keel.tests.auth.oidc.conftest import SignIn
+from keel.tests.auth.oidc.support import (
+    CHALLENGE,
+    OIDC,
+    TOKEN,
+    VERIFIER,
+    admit,
+    begin,
+    code_of,
+    count,
+    exchange,
+    log_in,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from keel.tests.auth.oidc.provider import LoopbackProvider
+
+
+async def answer_of(browser: AsyncClient) -> str:
+    """Begin to sign in, and return an answer that fits: for tests in which nobody gets to ask whether its code does."""
+    return f"{OIDC}/callback?code=made-up&state={state_of((await log_in(browser)).headers['Location'])}"
+
+
+async def assert_failed(browser: AsyncClient, url: str) -> None:
+    """Make sure that a browser is not signed in, and has lost its attempt."""
+    answer = await browser.get(url)
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["type"] == "urn:problem:sign-in-failed"
+    assert "oidc" not in browser.cookies
+
+
+async def test_request_to_the_provider(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """Authorization code flow, with everything that protects it, and nothing secret in the address."""
+    begun = await log_in(browser)
+
+    location = urlsplit(begun.headers["Location"])
+    asked = {name: values[0] for name, values in parse_qs(location.query).items()}
+    assert begun.headers["Location"].startswith(f"{provider.url}/oauth2/authorize?")
+    assert asked["response_type"] == "code"
+    assert asked["client_id"] == "harbour"
+    assert asked["scope"] == "openid email"
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["code_challenge"] != CHALLENGE
+    assert min(len(asked[name]) for name in ("state", "nonce", "code_challenge")) >= 43
+    assert begun.headers["Cache-Control"] == "no-store"
+    again = await log_in(browser)
+    other = parse_qs(urlsplit(again.headers["Location"]).query)
+    assert all(other[name][0] != asked[name] for name in ("state", "nonce", "code_challenge"))
+
+
+async def test_cookie(browser: AsyncClient) -> None:
+    """No script reads the attempt, no other site sends it, and nobody reads what is in it."""
+    begun = await log_in(browser)
+
+    cookie = begun.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Max-Age=600" in cookie
+    state = state_of(begun.headers["Location"])
+    assert state not in cookie
+    assert CHALLENGE not in cookie
+
+
+async def test_deployed_cookie(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """Elsewhere than on a developer's machine it travels by https alone, and no subdomain can plant one."""
+    services_of(oidc_app).oidc = replace(services_of(oidc_app).oidc, secure=True)
+    async with calling(oidc_app) as client:
+        client.base_url = "https://test"
+        back = await begin(client, provider)
+        name = next(iter(client.cookies))
+        cookie = (await log_in(client)).headers["Set-Cookie"]
+        assert name == "__Host-oidc"
+        assert "Secure" in cookie
+        assert "Path=/;" in cookie
+        assert "Domain" not in cookie
+        del client.cookies["__Host-oidc"]
+        client.cookies.set("oidc", "planted")
+        await assert_failed_with(client, back)
+
+
+async def assert_failed_with(client: AsyncClient, back: str) -> None:
+    """Make sure that an answer is refused."""
+    assert (await client.get(back)).json()["type"] == "urn:problem:sign-in-failed"
+
+
+@pytest.mark.parametrize("state", ["", "another", "x" * 43])
+async def test_wrong_state(browser: AsyncClient, provider: "LoopbackProvider", state: str) -> None:
+    """An answer with another state belongs to somebody else's attempt."""
+    await log_in(browser)
+
+    await assert_failed(browser, f"{OIDC}/callback?code=made-up&state={state}")
+    assert TOKEN not in provider.calls
+
+
+async def test_another_browser(
+    oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", app: FastAPI
+) -> None:
+    """A link with an attacker's answer does nothing in the browser of somebody else (login CSRF)."""
+    back = await begin(browser, provider)
+
+    async with calling(oidc_app) as victim:
+        await assert_failed(victim, back)
+        await log_in(victim)
+        await assert_failed(victim, back)
+    assert TOKEN not in provider.calls
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a.b.c.d.e", "\u00e9"])
+async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider", cookie: str) -> None:
+    """What we have not sealed says nothing."""
+    back = await answer_of(browser)
+    browser.cookies.clear()
+
+    answer = await browser.get(back, headers={b"Cookie": f"oidc={cookie}".encode()})
+
+    assert answer.status_code == 400
+    assert TOKEN not in provider.calls
+
+
+async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """Keys may rotate while somebody signs in; with all keys replaced, the attempt is over."""
+    back = await answer_of(browser)
+    old = services_of(oidc_app).auth.settings.keys[0].get_secret_value()
+    new = "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCBubyBzZWNyZXQgZWl0aGVy"
+    sealed = browser.cookies["oidc"]
+    state = state_of(back)
+
+    assert attempts.Attempts([new, old]).open(sealed, state).state == state
+    services_of(oidc_app).oidc = replace(services_of(oidc_app).oidc, attempts=attempts.Attempts([new]))
+    await assert_failed(browser, back)
+    assert TOKEN not in provider.calls
+
+
+async def test_late_answer(browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt ends after ten minutes, whatever the browser does with its cookie."""
+    monkeypatch.setattr(attempts, "LIFETIME", -1)
+
+    await assert_failed(browser, await answer_of(browser))
+    assert TOKEN not in provider.calls
+
+
+async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """The provider takes a code once; even a browser that kept its cookie signs in once."""
+    back = await begin(browser, provider)
+    cookie = browser.cookies["oidc"]
+    assert (await browser.get(back)).status_code == 303
+    await assert_failed(browser, back)
+
+    again = await browser.get(back, headers={"Cookie": f"oidc={cookie}"})
+
+    assert again.status_code == 400
+    assert "The provider does not know this code" in again.json()["detail"]
+
+
+async def test_made_up_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """A code that the provider did not make opens nothing."""
+    await assert_failed(browser, await answer_of(browser))
+
+    assert TOKEN in provider.calls
+
+
+async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """A code stolen from another browser is worth nothing in one's own: the verifier does not fit (PKCE)."""
+    stolen = parse_qs(urlsplit(await begin(browser, provider)).query)["code"][0]
+    async with calling(oidc_app) as thief:
+        state = state_of((await log_in(thief)).headers["Location"])
+
+        await assert_failed(thief, f"{OIDC}/callback?code={stolen}&state={state}")
+
+
+@pytest.mark.parametrize("query", ["error=access_denied", "error=x&code=y", "", "code="])
+async def test_refusal(browser: AsyncClient, provider: "LoopbackProvider", query: str) -> None:
+    """Who declines at the provider is not signed in."""
+    state = state_of((await log_in(browser)).headers["Location"])
+
+    await assert_failed(browser, f"{OIDC}/callback?state={state}&{query}")
+    assert TOKEN not in provider.calls
+
+
+async def test_another_issuer_answers(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """An answer that names another provider was mixed up with ours (RFC 9207); our own name is right."""
+    answer = await browser.get(f"{await answer_of(browser)}&iss=https://evil.example")
+    assert answer.status_code == 502
+    assert TOKEN not in provider.calls
+
+    assert (await browser.get(f"{await begin(browser, provider)}&iss={provider.url}")).status_code == 303
+
+
+@pytest.mark.usefixtures("nothing_known")
+async def test_issuer_that_is_promised(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """Where the provider says that it names itself, an answer without a name is not its."""
+    provider.changes["/.well-known/openid-configuration"] = lambda said: {
+        **said,
+        "authorization_response_iss_parameter_supported": True,
+    }
+
+    assert (await browser.get(await answer_of(browser))).status_code == 502
+    assert TOKEN not in provider.calls
+    assert (await browser.get(f"{await begin(browser, provider)}&iss={provider.url}")).status_code == 303
+
+
+async def test_no_open_redirect(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """Nothing that a caller sends decides where a browser is sent."""
+    evil = "https://evil.example"
+    query = "&".join(f"{name}={evil}" for name in ("next", "redirect_uri", "redirect", "return_to", "url"))
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Referer": evil, "Origin": evil}
+
+    begun = await browser.get(f"{OIDC}/login?code_challenge={CHALLENGE}&{query}", headers=headers)
+    assert begun.headers["Location"].startswith(f"{provider.url}/")
+    assert "evil" not in begun.headers["Location"]
+    back = urlsplit(await provider.authorize(begun.headers["Location"], "ada-there"))
+    browser.cookies.set("oidc", begun.headers["Set-Cookie"].partition("=")[2].partition(";")[0])
+    answer = await browser.get(f"{back.path}?{back.query}&{query}", headers=headers)
+
+    assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
+    assert "evil" not in answer.headers["Location"]
+
+
+async def test_no_token_in_an_address(sign_in: SignIn) -> None:
+    """What is handed over in the address is behind `#` and good for nothing alone."""
+    location = urlsplit((await sign_in()).headers["Location"])
+
+    assert location.query == ""
+    assert "." not in location.fragment
+    assert location.fragment.startswith("code=")
+
+
+@pytest.mark.parametrize("challenge", [None, "", "short", "x" * 44, "=" * 43])
+async def test_challenge_is_needed(browser: AsyncClient, challenge: str | None) -> None:
+    """Nobody begins without keeping something that the end depends on."""
+    params = {} if challenge is None else {"code_challenge": challenge}
+
+    assert (await browser.get(f"{OIDC}/login", params=params)).status_code == 422
+
+
+async def test_code_is_good_once(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A code becomes tokens once."""
+    code = await admit(oidc_app)
+
+    assert (await exchange(browser, code)).headers["Cache-Control"] == "no-store"
+    again = await exchange(browser, code)
+    assert again.status_code == 400
+    assert again.json()["error"] == "invalid_grant"
+
+
+async def test_stolen_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """Without the verifier a code is worth nothing, and after a wrong one nothing at all."""
+    code = await admit(oidc_app)
+
+    stolen = await exchange(browser, code, code_verifier="x" * 43)
+    assert stolen.json()["type"] == "urn:problem:invalid-sign-in-code"
+    assert (await exchange(browser, code, code_verifier=VERIFIER)).status_code == 400
+
+
+async def test_old_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A code is good for a minute; what nobody exchanged is purged."""
+    code = await admit(oidc_app)
+    async with services_of(oidc_app).database.transaction() as session:
+        await session.execute(update(SignInCode).values(expires_at=clock.now() - timedelta(seconds=1)))
+
+    assert (await exchange(browser, code)).status_code == 400
+    assert (await services_of(oidc_app).retention.run(services_of(oidc_app).database))["auth sign-in codes"] == 1
+
+
+async def test_code_is_stored_hashed(oidc_app: FastAPI, sign_in: SignIn) -> None:
+    """Who reads the database cannot sign in."""
+    code = code_of(await sign_in())
+
+    async with services_of(oidc_app).database.transaction() as session:
+        stored = (await session.scalars(select(SignInCode))).one()
+    assert await count(oidc_app, User) == 1
+    assert code.encode() not in stored.digest
+    assert stored.challenge == CHALLENGE
+
+
+async def test_refresh_token_in_a_cookie(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A page may have the refresh token where no script reads it; other sites' pages may not."""
+    body = {"code": await admit(oidc_app), "code_verifier": VERIFIER}
+    headers = {"X-Requested-With": "test", "Origin": "https://evil.example"}
+    refused = await browser.post("/api/v1/auth/browser/oidc", json=body, headers=headers)
+    answer = await browser.post("/api/v1/auth/browser/oidc", json=body, headers={"X-Requested-With": "test"})
+
+    assert refused.status_code == 403
+    assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
+    assert answer.headers["Set-Cookie"].startswith("__Secure-refresh_token=")

@@ -1,0 +1,102 @@
+"""ID tokens on their way from a provider: what a sign-in holds them against, and where its keys come from."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import FastAPI
+
+from keel.auth.models import User
+from keel.auth.oidc import cache
+from keel.auth.oidc.problems import ProviderFault
+from keel.services import services_of
+from keel.tests.auth.oidc.conftest import SignIn
+from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, count, identify
+
+if TYPE_CHECKING:
+    from keel.tests.auth.oidc.provider import LoopbackProvider
+
+
+async def assert_refused(app: FastAPI, sign_in: SignIn) -> None:
+    """Make sure that nobody is signed in, and that there is no account."""
+    answer = await sign_in()
+
+    assert answer.status_code == 502, answer.text
+    assert answer.json()["type"] == "urn:problem:provider-fault"
+    assert await count(app, User) == 0
+
+
+@pytest.mark.parametrize("claim", ["nonce", "iss", "aud", "at_hash"])
+async def test_sign_ins_differ(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", claim: str) -> None:
+    """A token is held against this attempt, this provider, this client and this access token; see `test_id_tokens`."""
+    provider.change_claims({claim: "another"})
+
+    await assert_refused(oidc_app, sign_in)
+
+
+async def test_algorithm_that_is_not_offered(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """Tokens are signed as discovery says, or they are nobody's: nothing else is wrong with this one."""
+    provider.change_claims({"at_hash": None}, alg="RS512")
+
+    await assert_refused(oidc_app, sign_in)
+
+
+async def test_signed_again(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """Nothing else is wrong with those tokens."""
+    provider.change_claims({})
+
+    assert (await sign_in()).status_code == 303
+    assert await count(oidc_app, User) == 1
+
+
+@pytest.mark.usefixtures("nothing_known")
+async def test_published_secret(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """A shared secret among the published keys is passed over, and signs nothing where discovery offers HS256."""
+    from joserfc.jwk import OctKey
+
+    secret = OctKey.import_key(b"x" * 32, {"kid": "shared"})
+    provider.changes[KEYS] = lambda said: {"keys": [*said["keys"], secret.as_dict()]}
+    provider.changes[DISCOVERY] = lambda said: {**said, "id_token_signing_alg_values_supported": ["RS256", "HS256"]}
+    provider.change_claims({"at_hash": None}, alg="HS256", key=secret)
+
+    await assert_refused(oidc_app, sign_in)
+    assert [key.key_type for key in await services_of(oidc_app).oidc.provider._keys.get()] == ["RSA"]
+
+
+@pytest.mark.parametrize("token", [None, 1, {}, "a.b.c"])
+async def test_no_token(oidc_app: FastAPI, provider: "LoopbackProvider", token: object) -> None:
+    """What is no token at all is refused like the rest."""
+    provider.answers[TOKEN] = {"access_token": "access", "token_type": "Bearer", "id_token": token}
+
+    with pytest.raises(ProviderFault):
+        await identify(oidc_app)
+
+
+@pytest.mark.usefixtures("nothing_known")
+async def test_rotation(sign_in: SignIn, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that the provider has just begun to use is fetched, at most once a minute however many tokens name one."""
+    assert (await sign_in()).status_code == 303
+    provider.rotate()
+    provider.calls.clear()
+    assert (await sign_in()).status_code == 303
+    assert (await sign_in()).status_code == 303
+    assert provider.calls.count(KEYS) == 1
+
+    provider.rotate()
+    assert (await sign_in()).status_code == 502
+    assert provider.calls.count(KEYS) == 1
+    later = cache.monotonic() + cache.REFRESH_PAUSE + 1
+    monkeypatch.setattr(cache, "monotonic", lambda: later)
+    assert (await sign_in()).status_code == 303
+    assert provider.calls.count(KEYS) == 2
+
+
+@pytest.mark.usefixtures("nothing_known")
+async def test_rotation_by_name(sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """So it is where tokens name their key, and several are published."""
+    provider.change_claims({})
+    assert (await sign_in()).status_code == 303
+    provider.rotate()
+    provider.calls.clear()
+
+    assert (await sign_in()).status_code == 303
+    assert provider.calls.count(KEYS) == 1

@@ -1,0 +1,30 @@
+"""What the tests of personal access tokens use."""
+
+from typing import Any
+
+from httpx2 import AsyncClient, Response
+
+from keel.tests.auth.fixtures import AUTH, Person
+
+NOTES = "/api/v1/notes"
+TOKENS = f"{AUTH}/tokens"
+READ = "notes:read"
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return what to send along."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def create(client: AsyncClient, person: Person, **fields: Any) -> Response:
+    """Ask for a token, with other or more fields than are needed."""
+    return await client.post(TOKENS, json={"name": "machine", "scope": READ, **fields}, headers=person.headers)
+
+
+async def status(client: AsyncClient, token: str) -> int:
+    """Return what a token is worth."""
+    answer = await client.get(NOTES, headers=bearer(token))
+    if answer.status_code == 401:
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert answer.json()["detail"] == "This token is not valid, or not any more."
+    return answer.status_code

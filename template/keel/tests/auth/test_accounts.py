@@ -1,0 +1,286 @@
+"""How accounts begin, are proven, change and end."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient, Response
+
+from keel.messaging.mail import Mail
+from keel.observability import logs
+from keel.settings import CoreSettings
+from keel.testing.support import Outbox, eventually
+from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
+
+EMAIL = "ada@example.com"
+OTHER_PASSWORD = "seven purple walruses dancing"
+
+
+async def mailed(outbox: Outbox) -> Mail:
+    """Return the only mail that was sent, once it is."""
+    await eventually(lambda: outbox.mails)
+    (mail,) = outbox.mails
+    outbox.mails.clear()
+    return mail
+
+
+def token_in(mail: Mail) -> str:
+    """Return the token in the link of a mail."""
+    link = re.search(r"#token=([\w-]+)", mail.text)
+    assert link
+    assert link[0] in mail.html
+    return link[1]
+
+
+async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMAIL, **fields: str) -> Response:
+    """Try to log in."""
+    return await client.post(f"{AUTH}/token", data={"username": email, "password": password, **fields})
+
+
+async def test_register_verify_log_in(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """The whole way: an account can be used once its address is confirmed, and not before."""
+    registered = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    mail = await mailed(outbox)
+    too_early = await log_in(anonymous)
+    verified = await anonymous.post(f"{AUTH}/verify", json={"token": token_in(mail)})
+    logged_in = await log_in(anonymous)
+
+    assert registered.status_code == 202
+    assert mail.to == EMAIL
+    assert too_early.status_code == 400
+    assert verified.status_code == 204
+    assert logged_in.status_code == 200
+    assert set(logged_in.json()) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+
+
+async def test_mailed_token_is_good_for_one_use(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """A link that was followed leads nowhere."""
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    token = token_in(await mailed(outbox))
+
+    answers = [await anonymous.post(f"{AUTH}/verify", json={"token": token}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 400]
+    assert answers[1].json()["type"] == "urn:problem:invalid-mailed-token"
+
+
+async def test_mailed_token_is_good_for_one_purpose(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """A link to verify does not change a password."""
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    token = token_in(await mailed(outbox))
+
+    answer = await anonymous.post(f"{AUTH}/password/reset", json={"token": token, "password": OTHER_PASSWORD})
+
+    assert answer.status_code == 400
+
+
+async def test_newer_mail_replaces_the_older_one(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Only the last link counts."""
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    older = token_in(await mailed(outbox))
+    await anonymous.post(f"{AUTH}/verify/request", json={"email": EMAIL})
+    newer = token_in(await mailed(outbox))
+
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": older})).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": newer})).status_code == 204
+
+
+async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, configure: Configure) -> None:
+    """A link in an old mail leads nowhere."""
+    configure(VERIFY_HOURS="0.0000001")
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    token = token_in(await mailed(outbox))
+
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": token})).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["register", "password/forgot", "verify/request"])
+async def test_nobody_learns_which_addresses_are_known(
+    anonymous: AsyncClient, ada: Person, outbox: Outbox, path: str
+) -> None:
+    """Known or unknown, the answer is the same to the last header."""
+    body: dict[str, Any] = {"password": PASSWORD} if path == "register" else {}
+
+    known = await anonymous.post(f"{AUTH}/{path}", json={"email": ada.email, **body})
+    unknown = await anonymous.post(f"{AUTH}/{path}", json={"email": "nobody@example.com", **body})
+
+    changing = {"x-request-id", "ratelimit"}
+    assert known.status_code == unknown.status_code == 202
+    assert known.content == unknown.content
+    assert {k: v for k, v in known.headers.items() if k not in changing} == {
+        k: v for k, v in unknown.headers.items() if k not in changing
+    }
+
+
+async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """The owner learns of it, and the password stays."""
+    await anonymous.post(f"{AUTH}/register", json={"email": ada.email, "password": OTHER_PASSWORD})
+    mail = await mailed(outbox)
+
+    assert mail.subject.endswith("You have an account already")
+    assert (await log_in(anonymous, OTHER_PASSWORD)).status_code == 400
+    assert (await log_in(anonymous)).status_code == 200
+
+
+async def test_registering_an_unproven_address_again(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Whoever was first with somebody else's address has no part in the account that its owner confirms."""
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "the first password of a thief"})
+    await mailed(outbox)
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    await anonymous.post(f"{AUTH}/verify", json={"token": token_in(await mailed(outbox))})
+
+    assert (await log_in(anonymous, "the first password of a thief")).status_code == 400
+    assert (await log_in(anonymous)).status_code == 200
+
+
+async def test_registering_at_the_same_moment(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Two who register one address make one account."""
+    body = {"email": EMAIL, "password": PASSWORD}
+
+    answers = await asyncio.gather(*(anonymous.post(f"{AUTH}/register", json=body) for _ in range(5)))
+
+    assert {answer.status_code for answer in answers} == {202}
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@example",
+        "ada@example.com\r\nBcc: victim@example.com",
+        "ada@example.com, eve@example.com",
+        "Ada <ada@example.com>",
+        "аda@example.com",
+        "ada\x00@example.com",
+        "a" * 250 + "@example.com",
+        '"very strange"@example.com',
+    ],
+)
+async def test_strange_addresses(anonymous: AsyncClient, email: str) -> None:
+    """Headers, several addresses and letters that only look alike are refused."""
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": email, "password": PASSWORD})
+
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", " ada@example.com", "Ada@Example.com"])
+async def test_one_address_however_it_is_written(anonymous: AsyncClient, ada: Person, email: str) -> None:
+    """Capital letters make no other account."""
+    assert (await log_in(anonymous, email=email)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "short",
+        "passwordpassword",
+        "123456789012345",
+        "ada@example.com ada",
+        "aaaaaaaaaaaaaaaaaaaa",
+        "qwertyuiopasdfghjkl",
+    ],
+)
+async def test_weak_passwords(anonymous: AsyncClient, password: str) -> None:
+    """Short, common and personal passwords are refused, with a reason."""
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": password})
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:problem:weak-password"
+
+
+async def test_oversized_password(anonymous: AsyncClient) -> None:
+    """Nobody keeps a processor busy with a password of a megabyte."""
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "x" * 257})
+
+    assert answer.status_code == 422
+    assert (await log_in(anonymous, "x" * 257)).status_code == 422
+
+
+async def test_mass_assignment(anonymous: AsyncClient) -> None:
+    """Nobody registers as an administrator."""
+    for extra in ({"is_admin": True}, {"scopes": ["admin"]}, {"verified_at": "2026-01-01T00:00:00Z"}):
+        answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD, **extra})
+        assert answer.status_code == 422
+
+
+async def test_closed_registration(anonymous: AsyncClient, configure: Configure) -> None:
+    """A setting closes the door."""
+    configure(REGISTRATION="false")
+
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:problem:registration-closed"
+
+
+async def test_forgotten_password(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """A link from a mail changes the password and ends every login."""
+    await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
+    token = token_in(await mailed(outbox))
+    weak = await anonymous.post(f"{AUTH}/password/reset", json={"token": token, "password": "weak"})
+    reset = await anonymous.post(f"{AUTH}/password/reset", json={"token": token, "password": OTHER_PASSWORD})
+
+    assert (weak.status_code, reset.status_code) == (422, 204)
+    assert (await mailed(outbox)).subject.endswith("Your password was changed")
+    assert (await log_in(anonymous)).status_code == 400
+    assert (await log_in(anonymous, OTHER_PASSWORD)).status_code == 200
+    old = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    assert old.status_code == 400
+
+
+async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """Who changes the password stays logged in; everybody else who has it does not."""
+    elsewhere = (await log_in(anonymous)).json()
+    body = {"current": PASSWORD, "new": OTHER_PASSWORD}
+    wrong = await anonymous.post(f"{AUTH}/password/change", json={**body, "current": "wrong"}, headers=ada.headers)
+    right = await anonymous.post(f"{AUTH}/password/change", json=body, headers=ada.headers)
+
+    assert (wrong.status_code, right.status_code) == (403, 204)
+    assert (await mailed(outbox)).to == ada.email
+    refreshed = [
+        await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+        for tokens in (ada.tokens, elsewhere)
+    ]
+    assert [answer.status_code for answer in refreshed] == [200, 400]
+
+
+async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
+    """An account goes with everything that belongs to it, and its tokens are worth nothing."""
+    await anonymous.post("/api/v1/notes", json={"title": "mine", "tags": ["t"]}, headers=ada.headers)
+    wrong = await anonymous.post(f"{AUTH}/me/delete", json={"password": "wrong"}, headers=ada.headers)
+    right = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
+
+    assert (wrong.status_code, right.status_code) == (403, 204)
+    assert (await log_in(anonymous)).status_code == 400
+    assert (await anonymous.get(f"{AUTH}/me", headers=ada.headers)).status_code == 401
+    assert (await anonymous.get("/api/v1/notes", headers=ada.headers)).json()["items"] == []
+
+
+async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:
+    """Everybody may see their own account, without its secrets."""
+    answer = await anonymous.get(f"{AUTH}/me", headers=ada.headers)
+
+    assert answer.json()["email"] == ada.email
+    assert "password" not in answer.text
+
+
+async def test_addresses_are_not_logged(
+    anonymous: AsyncClient, new_person: NewPerson, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audit events say what happened to which account, without address, password or token."""
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    logs.configure(CoreSettings.load())
+    await new_person()
+    await log_in(anonymous, "wrong password")
+    tokens = (await log_in(anonymous)).json()
+    await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+    await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+
+    logged = capsys.readouterr().out
+    for action in ("login_failed", "login", "refresh_token_reused"):
+        assert f'"action":"{action}"' in logged
+    for secret in (EMAIL, PASSWORD, "wrong password", tokens["refresh_token"], tokens["access_token"]):
+        assert secret not in logged

@@ -1,0 +1,99 @@
+"""Logins of a browser: a cookie that scripts cannot read and other sites cannot use."""
+
+from http.cookies import SimpleCookie
+
+import pytest
+from httpx2 import AsyncClient, Response
+
+from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
+
+BROWSER = f"{AUTH}/browser"
+COOKIE = "__Secure-refresh_token"
+PAGE = {"X-Requested-With": "test", "Origin": "http://test"}
+
+
+async def log_in(client: AsyncClient, person: Person, **headers: str) -> Response:
+    """Log in as a page of this site does, but for the given headers."""
+    body = {"email": person.email, "password": PASSWORD}
+    return await client.post(f"{BROWSER}/login", json=body, headers={**PAGE, **headers})
+
+
+def cookie_of(answer: Response) -> dict[str, str]:
+    """Return the header that carries an answer's cookie back."""
+    return {"Cookie": f"{COOKIE}={SimpleCookie(answer.headers['Set-Cookie'])[COOKIE].value}"}
+
+
+async def test_cookie(anonymous: AsyncClient, ada: Person) -> None:
+    """The refresh token is in the cookie alone, and the cookie is closed to scripts, other sites and plain HTTP."""
+    answer = await log_in(anonymous, ada)
+
+    attributes = {part.strip().lower() for part in answer.headers["Set-Cookie"].split(";")[1:]}
+    assert attributes >= {"httponly", "secure", "samesite=strict", "path=/api/v1/auth/browser"}
+    assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert (await anonymous.get("/api/v1/notes", headers=headers)).status_code == 200
+
+
+async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
+    """Each refresh changes the cookie; one that was used before ends the login."""
+    first = cookie_of(await log_in(anonymous, ada))
+    anonymous.cookies.clear()
+    refreshed = await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **first})
+    second = cookie_of(refreshed)
+    anonymous.cookies.clear()
+    reused = await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **first})
+    after = await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **second})
+
+    assert refreshed.status_code == 200
+    assert first != second
+    assert (reused.status_code, after.status_code) == (400, 400)
+
+
+async def test_logging_out(anonymous: AsyncClient, ada: Person) -> None:
+    """The login ends and the cookie is forgotten; without a cookie there is nothing to do."""
+    cookie = cookie_of(await log_in(anonymous, ada))
+    anonymous.cookies.clear()
+    out = await anonymous.post(f"{BROWSER}/logout", headers={**PAGE, **cookie})
+    after = await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **cookie})
+
+    assert out.status_code == 204
+    assert "Max-Age=0" in out.headers["Set-Cookie"]
+    assert after.status_code == 400
+    assert (await anonymous.post(f"{BROWSER}/logout", headers=PAGE)).status_code == 204
+
+
+async def test_address_that_cannot_be_looked_up(anonymous: AsyncClient) -> None:
+    """PostgreSQL refuses texts with NUL: that is the caller's mistake, here and for other clients."""
+    credentials = {"password": PASSWORD}
+    browser = await anonymous.post(f"{BROWSER}/login", headers=PAGE, json={"email": "a\0@b.example", **credentials})
+    client = await anonymous.post(f"{AUTH}/token", data={"username": "a\0@b.example", **credentials})
+
+    assert (browser.status_code, client.status_code) == (422, 422)
+
+
+@pytest.mark.parametrize("operation", ["refresh", "logout"])
+async def test_other_sites(anonymous: AsyncClient, ada: Person, operation: str) -> None:
+    """A page of another site is refused, and the login goes on."""
+    cookie = {"Cookie": f"{COOKIE}={ada.tokens['refresh_token']}"}
+    for origin in ("https://evil.example", "http://test.evil.example", "null", "http://test:81"):
+        answer = await anonymous.post(f"{BROWSER}/{operation}", headers={**PAGE, **cookie, "Origin": origin})
+        assert answer.status_code == 403, origin
+        assert answer.json()["type"] == "urn:problem:cross-site-request"
+
+    assert (await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **cookie})).status_code == 200
+
+
+async def test_plain_form_of_another_site(anonymous: AsyncClient, ada: Person) -> None:
+    """What a form can send without asking first is not enough."""
+    cookie = cookie_of(await log_in(anonymous, ada))
+    anonymous.cookies.clear()
+
+    assert (await anonymous.post(f"{BROWSER}/refresh", headers=cookie)).status_code == 422
+
+
+async def test_cookie_is_no_access_token(anonymous: AsyncClient, ada: Person) -> None:
+    """The cookie opens nothing else."""
+    cookie = cookie_of(await log_in(anonymous, ada))
+    anonymous.cookies.clear()
+
+    assert (await anonymous.get(f"{AUTH}/me", headers=cookie)).status_code == 401

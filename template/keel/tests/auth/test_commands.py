@@ -1,0 +1,77 @@
+"""The operator's commands for accounts."""
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from typer.testing import CliRunner, Result
+
+from app.examples.notes.schemas import NoteCreate
+from app.examples.notes.service import NoteService
+from app.main import create_app
+from keel.caller import GUEST
+from keel.ops import cli
+from keel.services import services_of
+from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
+from tests.examples.notes.api import titles
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def run(*arguments: str, typed: str = "") -> Result:
+    """Run a command, typing something."""
+    return CliRunner().invoke(cli.build(create_app, "app"), ["auth", *arguments], input=typed)
+
+
+async def run_in_thread(*arguments: str, typed: str = "") -> Result:
+    """Run a command, which has an event loop of its own."""
+    import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(lambda: run(*arguments, typed=typed))
+
+
+async def test_create_admin(anonymous: AsyncClient) -> None:
+    """The password is typed twice and shown nowhere; the administrator can log in."""
+    result = await run_in_thread("create-admin", "Root@Example.com", typed=f"{PASSWORD}\n{PASSWORD}\n")
+    answer = await anonymous.post(f"{AUTH}/token", data={"username": "root@example.com", "password": PASSWORD})
+
+    assert result.exit_code == 0, result.output
+    assert PASSWORD not in result.output
+    assert "admin" in answer.json()["scope"].split()
+
+
+async def test_create_admin_from_an_account(anonymous: AsyncClient, ada: Person) -> None:
+    """An account that exists becomes an administrator's, and whoever was logged in before is not any more."""
+    result = await run_in_thread("create-admin", ada.email, typed=f"{PASSWORD}\n{PASSWORD}\n")
+    answer = await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
+
+    assert result.exit_code == 0
+    assert "admin" in answer.json()["scope"].split()
+    old = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    assert old.status_code == 400
+
+
+@pytest.mark.parametrize(("email", "password"), [("nonsense", PASSWORD), ("root@example.com", "weak")])
+def test_create_admin_refuses(email: str, password: str) -> None:
+    """Operators follow the same rules as everybody."""
+    assert run("create-admin", email, typed=f"{password}\n{password}\n").exit_code == 2
+
+
+async def test_adopt_guest(app: FastAPI, anonymous: AsyncClient, ada: Person) -> None:
+    """What was made before there were accounts goes to one of them; words that both use become one tag."""
+    await anonymous.post("/api/v1/notes", json={"title": "own", "tags": ["both"]}, headers=ada.headers)
+    async with services_of(app).database.transaction() as session:
+        notes = NoteService(session, GUEST, services_of(app).pubsub, services_of(app).cache)
+        await notes.create(NoteCreate(title="of the guest", tags=["both", "alone"]))
+
+    result = await run_in_thread("adopt-guest", "--to", ada.email)
+
+    anonymous.headers.update(ada.headers)
+    assert result.exit_code == 0, result.output
+    assert await titles(anonymous) == ["of the guest", "own"]
+    assert await titles(anonymous, tag="both") == ["of the guest", "own"]
+    assert await titles(anonymous, tag="alone") == ["of the guest"]
+
+
+def test_adopt_guest_to_nobody() -> None:
+    """Nothing is given away by a misspelt address."""
+    assert run("adopt-guest", "--to", "nobody@example.com").exit_code == 2

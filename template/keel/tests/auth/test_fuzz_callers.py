@@ -1,0 +1,23 @@
+"""The API does what its OpenAPI document says, for strangers and for administrators."""
+
+import pytest
+
+from keel.testing.fuzzing import KINDS, fuzz
+from keel.testing.server import Server
+from keel.tests.auth.fixtures import Person
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("kind", KINDS)
+def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
+    """Who has not signed in is told so, and nothing else."""
+    fuzz(request, server.url, {}, kind)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("kind", KINDS)
+def test_administrator(
+    server: Server, admin: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: object
+) -> None:
+    """Who may do everything finds nothing that breaks."""
+    fuzz(request, server.url, admin.headers, kind)

@@ -1,0 +1,20 @@
+"""What belongs to others does not exist: also not in a stream."""
+
+import json
+
+from keel.testing.identity import sign_in
+from keel.testing.server import Server
+from tests.examples.notes.api import NOTES, create
+
+
+async def test_streams_of_others(server: Server) -> None:
+    """Whoever listens hears of their own notes only."""
+    async with server.client() as ada, server.client() as eve:
+        await sign_in(ada, "ada")
+        await sign_in(eve, "eve")
+        async with eve.stream("GET", f"{NOTES}/events") as answer:
+            await create(ada, title="private")
+            await create(eve, title="mine")
+            data = await anext(line async for line in answer.aiter_lines() if line.startswith("data: "))
+
+    assert json.loads(data.removeprefix("data: "))["title"] == "mine"

@@ -1,0 +1,244 @@
+"""Passwords become tokens, refresh tokens become new ones, and both come to an end."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import select, update
+
+from keel import clock
+from keel.auth.models import LoginSession, RefreshToken, User
+from keel.auth.passwords import Passwords
+from keel.auth.settings import AuthSettings
+from keel.db.database import Database
+from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
+
+
+async def refresh(client: AsyncClient, token: str) -> int:
+    """Try to refresh; return the status."""
+    return (await client.post(f"{AUTH}/refresh", json={"refresh_token": token})).status_code
+
+
+async def test_token_answer(anonymous: AsyncClient, ada: Person) -> None:
+    """The answer is what OAuth clients expect, and no cache keeps it."""
+    answer = await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
+
+    assert answer.json()["token_type"] == "bearer"
+    assert answer.json()["expires_in"] == 900
+    granted = set(answer.json()["scope"].split())
+    assert {"notes:read", "notes:write"} <= granted
+    assert "admin" not in granted
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"username": "nobody@example.com"}, {"password": "wrong"}, {"username": ""}, {"username": "x" * 320}],
+)
+async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: dict[str, str]) -> None:
+    """Whatever is wrong, the answer is the same, in the words of RFC 6749."""
+    form = {"username": ada.email, "password": PASSWORD, **fields}
+
+    answer = await anonymous.post(f"{AUTH}/token", data=form)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_grant"
+    assert answer.json()["type"] == "urn:problem:wrong-credentials"
+
+
+async def test_closed_account_cannot_log_in(anonymous: AsyncClient, new_person: NewPerson) -> None:
+    """The answer does not tell that there is such an account."""
+    person = await new_person(is_active=False)
+    form = {"username": person.email, "password": PASSWORD}
+
+    assert (await anonymous.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_grant"
+
+
+async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> None:
+    """A token allows what was asked for."""
+    form = {"username": ada.email, "password": PASSWORD, "scope": "notes:read"}
+    narrow = await anonymous.post(f"{AUTH}/token", data=form)
+
+    headers = {"Authorization": f"Bearer {narrow.json()['access_token']}"}
+    assert (await anonymous.get("/api/v1/notes", headers=headers)).status_code == 200
+    refused = await anonymous.post("/api/v1/notes", json={"title": "t"}, headers=headers)
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "urn:problem:missing-scope"
+    assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer"),
+    [
+        ("notes:read admin", {"scope": "notes:read"}),
+        ("admin", {"error": "invalid_scope"}),
+        ("notes:read everything", {"error": "invalid_scope"}),
+    ],
+)
+async def test_more_than_one_may_have(anonymous: AsyncClient, ada: Person, wanted: str, answer: dict[str, str]) -> None:
+    """What an account may not have is not granted, and the answer says so."""
+    form = {"username": ada.email, "password": PASSWORD, "scope": wanted}
+
+    given = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+
+    assert answer.items() <= given.items()
+
+
+async def test_login_in_use_ends_too(anonymous: AsyncClient, ada: Person, database: Database) -> None:
+    """However often it is refreshed, a login does not live for ever."""
+    began = clock.now() - timedelta(days=89)
+    async with database.transaction() as session:
+        await session.execute(update(LoginSession).values(created_at=began))
+
+    await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+
+    (login,) = await database.read.all(select(LoginSession.__table__.c.expires_at))
+    assert login.expires_at == began + timedelta(days=90)
+
+
+async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
+    """A refresh token becomes new tokens, by JSON or by OAuth's form, with the same scope."""
+    first = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
+    form = {"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"]}
+    second = await anonymous.post(f"{AUTH}/token", data=form)
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.json()["scope"] == ada.tokens["scope"]
+    assert len({ada.tokens["refresh_token"], first.json()["refresh_token"], second.json()["refresh_token"]}) == 3
+
+
+async def test_reuse_ends_the_whole_family(anonymous: AsyncClient, ada: Person) -> None:
+    """When a token is used twice somebody stole it: the thief and the owner both have to log in again."""
+    stolen = ada.tokens["refresh_token"]
+    current = (await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": stolen})).json()["refresh_token"]
+
+    assert await refresh(anonymous, stolen) == 400
+    assert await refresh(anonymous, current) == 400
+
+
+async def test_racing_refreshes(anonymous: AsyncClient, ada: Person) -> None:
+    """Of several who use one token at the same moment at most one gets new ones, and those die too."""
+    token = ada.tokens["refresh_token"]
+    answers = await asyncio.gather(
+        *(anonymous.post(f"{AUTH}/refresh", json={"refresh_token": token}) for _ in range(8))
+    )
+
+    succeeded = [answer for answer in answers if answer.status_code == 200]
+    assert len(succeeded) == 1
+    assert await refresh(anonymous, succeeded[0].json()["refresh_token"]) == 400
+
+
+async def test_other_logins_survive_a_reuse(anonymous: AsyncClient, ada: Person) -> None:
+    """What happens to one login is no concern of another."""
+    form = {"username": ada.email, "password": PASSWORD}
+    other = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+    for _ in range(2):
+        await refresh(anonymous, ada.tokens["refresh_token"])
+
+    assert await refresh(anonymous, other["refresh_token"]) == 200
+
+
+@pytest.mark.parametrize("token", ["nonsense", "x" * 200, "ä"])
+async def test_unknown_refresh_token(anonymous: AsyncClient, token: str) -> None:
+    """A token that is none of ours gets nothing."""
+    assert await refresh(anonymous, token) == 400
+
+
+async def test_idle_login_ends(anonymous: AsyncClient, ada: Person, database: Database) -> None:
+    """Who was away for too long logs in again."""
+    async with database.transaction() as session:
+        await session.execute(update(LoginSession).values(expires_at=clock.now() - timedelta(seconds=1)))
+
+    assert await refresh(anonymous, ada.tokens["refresh_token"]) == 400
+
+
+async def test_refresh_tokens_are_not_stored(ada: Person, database: Database) -> None:
+    """Who reads the database can use none of them."""
+    (stored,) = await database.read.all(select(RefreshToken.__table__.c.digest))
+
+    assert len(stored.digest) == 32
+    assert ada.tokens["refresh_token"].encode() not in stored.digest
+
+
+async def test_sessions(anonymous: AsyncClient, ada: Person) -> None:
+    """People see where they are logged in, and end one login or all of them."""
+    form = {"username": ada.email, "password": PASSWORD}
+    other = (await anonymous.post(f"{AUTH}/token", data=form, headers={"User-Agent": "Phone"})).json()
+    sessions = (await anonymous.get(f"{AUTH}/sessions", headers=ada.headers)).json()
+    phone = next(item for item in sessions if item["user_agent"] == "Phone")
+
+    ended = [await anonymous.delete(f"{AUTH}/sessions/{phone['id']}", headers=ada.headers) for _ in range(2)]
+
+    assert len(sessions) == 2
+    assert [answer.status_code for answer in ended] == [204, 404]
+    assert await refresh(anonymous, other["refresh_token"]) == 400
+    await anonymous.delete(f"{AUTH}/sessions", headers=ada.headers)
+    assert await refresh(anonymous, ada.tokens["refresh_token"]) == 400
+
+
+async def test_sessions_of_others(anonymous: AsyncClient, ada: Person, new_person: NewPerson) -> None:
+    """Nobody ends, or learns of, a login of somebody else."""
+    eve = await new_person("eve@example.com")
+    (session,) = (await anonymous.get(f"{AUTH}/sessions", headers=ada.headers)).json()
+
+    answer = await anonymous.delete(f"{AUTH}/sessions/{session['id']}", headers=eve.headers)
+
+    assert answer.status_code == 404
+    assert await refresh(anonymous, ada.tokens["refresh_token"]) == 200
+
+
+async def test_logging_out(anonymous: AsyncClient, ada: Person) -> None:
+    """Logging out ends this login."""
+    answer = await anonymous.post(f"{AUTH}/logout", headers=ada.headers)
+
+    assert answer.status_code == 204
+    assert await refresh(anonymous, ada.tokens["refresh_token"]) == 400
+
+
+async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, configure: Configure) -> None:
+    """After some failures an account, known or not, is not tried any more, and other accounts are."""
+    await new_person()
+    await new_person("grace@example.com")
+    configure(ACCOUNT_RATE="2/hour")
+
+    async def attempt(email: str, password: str) -> int:
+        return (await anonymous.post(f"{AUTH}/token", data={"username": email, "password": password})).status_code
+
+    assert [await attempt("ada@example.com", "wrong") for _ in range(3)] == [400, 400, 429]
+    assert await attempt("ada@example.com", PASSWORD) == 429
+    assert [await attempt("nobody@example.com", "wrong") for _ in range(3)] == [400, 400, 429]
+    # Those who know their password are not counted.
+    assert [await attempt("grace@example.com", PASSWORD) for _ in range(4)] == [200] * 4
+
+
+async def test_many_accounts_from_one_address(anonymous: AsyncClient, configure: Configure) -> None:
+    """One address cannot try one password on everybody."""
+    configure(ADDRESS_RATE="2/hour")
+    statuses = [
+        (await anonymous.post(f"{AUTH}/token", data={"username": f"{i}@example.com", "password": "x"})).status_code
+        for i in range(3)
+    ]
+
+    assert statuses == [400, 400, 429]
+
+
+async def test_hash_is_renewed(anonymous: AsyncClient, ada: Person, database: Database, configure: Configure) -> None:
+    """When parameters rise, a login replaces the weaker hash."""
+    configure(HASH_TIME="2")
+    form = {"username": ada.email, "password": PASSWORD}
+    assert (await anonymous.post(f"{AUTH}/token", data=form)).status_code == 200
+
+    stored = await database.read.scalar(select(User.__table__.c.password_hash))
+    assert ",t=2," in stored
+    assert (await Passwords(AuthSettings.load()).verify(PASSWORD, stored)) == (True, None)
+
+
+async def test_password_in_other_characters_for_the_same_keys(new_person: NewPerson, anonymous: AsyncClient) -> None:
+    """A password is the same on a machine that encodes its letters in another way."""
+    passwords = Passwords(AuthSettings.load())
+    await new_person(password_hash=await passwords.hash("Ünder the Ångström bridge"))
+
+    form = {"username": "ada@example.com", "password": "U\u0308nder the A\u030angstro\u0308m bridge"}
+
+    assert (await anonymous.post(f"{AUTH}/token", data=form)).status_code == 200

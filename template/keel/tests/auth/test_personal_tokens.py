@@ -1,0 +1,309 @@
+"""Personal access tokens: made by who is logged in, worth no more than that login, ended by many things."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlalchemy import select, update
+
+from keel import clock
+from keel.auth.digests import digest
+from keel.auth.models import PersonalToken, User
+from keel.db.database import Database
+from keel.services import services_of
+from keel.testing.support import Outbox
+from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, NewToken, Person
+from keel.tests.auth.personal import NOTES, READ, TOKENS, bearer, create, status
+from keel.tests.auth.test_accounts import OTHER_PASSWORD, mailed, token_in
+
+
+async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """What a token does, its owner has done."""
+    token = await new_token(ada, scope="notes:read notes:write")
+    made = await anonymous.post(NOTES, json={"title": "by a machine"}, headers=bearer(token))
+    seen = (await anonymous.get(NOTES, headers=ada.headers)).json()["items"]
+
+    assert made.status_code == 201
+    assert [note["title"] for note in seen] == ["by a machine"]
+    assert (await anonymous.get(f"{NOTES}/{made.json()['id']}", headers=bearer(token))).status_code == 200
+
+
+async def test_answer(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """The answer shows the token this once, no cache keeps it, and its owner hears of it by mail."""
+    answer = await create(anonymous, ada, name="backup", scope=f"{READ} {READ}")
+    token = answer.json()
+
+    assert answer.status_code == 201
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert set(token) == {"id", "name", "hint", "scope", "created_at", "expires_at", "last_used_at", "token"}
+    assert (token["name"], token["scope"], token["last_used_at"]) == ("backup", READ, None)
+    assert token["token"].startswith("pat_")
+    assert token["token"].endswith(token["hint"])
+    mail = await mailed(outbox)
+    assert mail.to == ada.email
+    assert token["token"] not in mail.text + mail.html
+
+
+async def test_list_shows_no_secret(
+    anonymous: AsyncClient, ada: Person, new_token: NewToken, new_person: NewPerson
+) -> None:
+    """People see their own tokens, the newest first, and nothing that could be used."""
+    tokens = [await new_token(ada), await new_token(ada)]
+    await new_token(await new_person("eve@example.com"))
+
+    answer = await anonymous.get(TOKENS, headers=ada.headers)
+
+    assert [item["hint"] for item in answer.json()] == [token[-4:] for token in reversed(tokens)]
+    for token in tokens:
+        assert token[4:-6] not in answer.text
+        assert digest(token).hex() not in answer.text
+
+
+async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, database: Database) -> None:
+    """Who reads the database cannot use what is there."""
+    token = await new_token(ada)
+
+    row = await database.read.first(select(PersonalToken.__table__))
+
+    assert row is not None
+    assert row.digest == digest(token)
+    assert token[4:-6] not in repr(tuple(row))
+
+
+async def test_what_cannot_be_made(anonymous: AsyncClient, ada: Person) -> None:
+    """No token without a scope, an end and a name, none for others, none that allows more than its maker may."""
+    for scope in ("notes:read unheard-of", "admin"):
+        assert (await create(anonymous, ada, scope=scope)).json()["type"] == "urn:problem:invalid-scope", scope
+    bodies: list[dict[str, Any]] = [
+        *({"scope": scope} for scope in ("", " ", None, 'notes:read"')),
+        *({"name": name} for name in ("", "a\x00b", "x" * 101)),
+        *({"days": days} for days in (0, 367)),
+        {"expires_at": None},
+        {"user_id": str(UUID(int=1))},
+    ]
+    for body in bodies:
+        assert (await create(anonymous, ada, **body)).json()["type"] == "urn:problem:invalid-request", body
+
+    assert (await anonymous.get(TOKENS, headers=ada.headers)).json() == []
+
+
+async def test_narrow_login_makes_narrow_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A login that may only read makes no token that writes, though its owner could log in for more."""
+    form = {"username": ada.email, "password": PASSWORD, "scope": READ}
+    narrow = Person(ada.email, ada.subject, (await anonymous.post(f"{AUTH}/token", data=form)).json())
+
+    assert (await create(anonymous, narrow, scope="notes:write")).json()["type"] == "urn:problem:invalid-scope"
+    reading = bearer(await new_token(narrow))
+    assert (await anonymous.get(NOTES, headers=reading)).status_code == 200
+    refused = await anonymous.post(NOTES, json={"title": "x"}, headers=reading)
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "urn:problem:missing-scope"
+
+
+@pytest.mark.parametrize(("asked", "days"), [(None, 30), (1, 1), (366, 366)])
+async def test_lifetime(anonymous: AsyncClient, ada: Person, asked: int | None, days: int) -> None:
+    """Every token has an end."""
+    token = (await create(anonymous, ada, days=asked)).json()
+
+    lifetime = datetime.fromisoformat(token["expires_at"]) - datetime.fromisoformat(token["created_at"])
+    assert lifetime == timedelta(days=days)
+
+
+async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
+    """Settings say how long tokens live, and how many of them an account may have; expired ones do not count."""
+    app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS="2")
+    assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lives-too-long"
+    first = (await create(anonymous, ada)).json()
+    assert datetime.fromisoformat(first["expires_at"]) < clock.now() + timedelta(days=7)
+    assert (await create(anonymous, ada)).status_code == 201
+    assert (await create(anonymous, ada)).json()["type"] == "urn:problem:too-many-personal-tokens"
+    async with services_of(app).database.transaction() as session:
+        await session.execute(update(PersonalToken).values(expires_at=clock.now()))
+    assert (await create(anonymous, ada)).status_code == 201
+
+
+async def test_bound_holds_for_requests_at_once(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
+    """Who asks for many tokens at the same time gets no more of them."""
+    configure(PERSONAL_TOKENS="2")
+    answers = await asyncio.gather(*[create(anonymous, ada) for _ in range(6)])
+
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 4
+
+
+async def test_token_of_a_login_that_was_ended(anonymous: AsyncClient, ada: Person) -> None:
+    """An access token that outlives its login for some minutes is not turned into one that lives for a year."""
+    await anonymous.post(f"{AUTH}/logout", headers=ada.headers)
+
+    assert (await create(anonymous, ada)).status_code == 401
+
+
+async def test_revoking(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A revoked token is worth nothing from then on; others are not touched."""
+    kept, token = await new_token(ada), await new_token(ada)
+    (newest, _) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
+    assert await status(anonymous, token) == 200
+
+    answers = [await anonymous.delete(f"{TOKENS}/{newest['id']}", headers=ada.headers) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 404]
+    assert await status(anonymous, token) == 401
+    assert await status(anonymous, kept) == 200
+
+
+async def test_tokens_of_others(
+    anonymous: AsyncClient, ada: Person, new_token: NewToken, new_person: NewPerson
+) -> None:
+    """Nobody revokes, or learns of, a token of somebody else; not even an administrator."""
+    token = await new_token(ada)
+    (item,) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
+
+    for other in (await new_person("eve@example.com"), await new_person("root@example.com", is_admin=True)):
+        answer = await anonymous.delete(f"{TOKENS}/{item['id']}", headers=other.headers)
+        unknown = await anonymous.delete(f"{TOKENS}/{uuid4()}", headers=other.headers)
+        assert answer.status_code == unknown.status_code == 404
+        assert answer.json()["detail"] == unknown.json()["detail"]
+    assert await status(anonymous, token) == 200
+
+
+async def test_expired_token(anonymous: AsyncClient, ada: Person, new_token: NewToken, app: FastAPI) -> None:
+    """A token ends by itself, is listed no more, and its row goes with the next purge."""
+    token, kept = await new_token(ada), await new_token(ada)
+    async with services_of(app).database.transaction() as session:
+        expired = update(PersonalToken).where(PersonalToken.digest == digest(token)).values(expires_at=clock.now())
+        await session.execute(expired)
+
+    assert await status(anonymous, token) == 401
+    assert [item["hint"] for item in (await anonymous.get(TOKENS, headers=ada.headers)).json()] == [kept[-4:]]
+    assert (await services_of(app).retention.run(services_of(app).database))["auth personal tokens"] == 1
+    assert await status(anonymous, kept) == 200
+
+
+async def by_admin(client: AsyncClient, admin: Person, person: Person, **change: bool) -> None:
+    """Change an account."""
+    (found,) = (await client.get("/api/v1/users", params={"q": person.email}, headers=admin.headers)).json()["items"]
+    answer = await client.patch(f"/api/v1/users/{found['id']}", json=change, headers=admin.headers)
+    assert answer.status_code == 200
+
+
+async def test_closed_account(anonymous: AsyncClient, admin: Person, ada: Person, new_token: NewToken) -> None:
+    """Closing an account ends its tokens at once, and opening it again brings none back."""
+    token = await new_token(ada)
+    assert await status(anonymous, token) == 200
+
+    await by_admin(anonymous, admin, ada, is_active=False)
+    assert await status(anonymous, token) == 401
+    await by_admin(anonymous, admin, ada, is_active=True)
+    assert await status(anonymous, token) == 401
+
+
+async def test_account_that_is_closed_in_the_database(
+    anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database
+) -> None:
+    """However an account is closed, its tokens are worth nothing."""
+    token = await new_token(ada)
+    async with database.transaction() as session:
+        await session.execute(update(User).where(User.subject == ada.subject).values(is_active=False))
+
+    assert await status(anonymous, token) == 401
+
+
+async def test_deleted_account(anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database) -> None:
+    """Tokens go with their account."""
+    token = await new_token(ada)
+
+    await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
+
+    assert await status(anonymous, token) == 401
+    assert await database.read.all(select(PersonalToken.__table__)) == []
+
+
+async def test_reset_password_ends_tokens(
+    anonymous: AsyncClient, ada: Person, new_token: NewToken, outbox: Outbox
+) -> None:
+    """Whoever had the old password may have made them."""
+    token = await new_token(ada)
+    await mailed(outbox)
+    await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
+    link = token_in(await mailed(outbox))
+    await anonymous.post(f"{AUTH}/password/reset", json={"token": link, "password": OTHER_PASSWORD})
+
+    assert await status(anonymous, token) == 401
+
+
+async def test_changed_password_leaves_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """Machines do not stop because somebody chose a better password."""
+    token = await new_token(ada)
+    body = {"current": PASSWORD, "new": OTHER_PASSWORD}
+    answer = await anonymous.post(f"{AUTH}/password/change", json=body, headers=ada.headers)
+
+    assert answer.status_code == 204
+    assert await status(anonymous, token) == 200
+
+
+async def test_logging_out_leaves_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A token does not belong to the login that made it."""
+    token = await new_token(ada)
+    await anonymous.delete(f"{AUTH}/sessions", headers=ada.headers)
+
+    assert await status(anonymous, token) == 200
+
+
+async def test_administrators_token(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
+    """The scope `admin` is only there if it was asked for, and ends with its owner's office."""
+    verify = services_of(app).personal_tokens.verify
+    with_it, without = await new_token(admin, scope=f"{READ} admin"), await new_token(admin)
+
+    assert (await verify(with_it, services_of(app).database)).scopes == {READ, "admin"}
+    assert (await verify(without, services_of(app).database)).scopes == {READ}
+    async with services_of(app).database.transaction() as session:
+        await session.execute(update(User).values(is_admin=False))
+    assert (await verify(with_it, services_of(app).database)).scopes == {READ}
+    assert (await create(anonymous, admin, scope="admin")).json()["type"] == "urn:problem:invalid-scope"
+
+
+async def test_dismissed_administrator(
+    anonymous: AsyncClient, admin: Person, new_token: NewToken, new_person: NewPerson
+) -> None:
+    """What an administrator's tokens were, nobody has back who is made one again."""
+    other = await new_person("root@example.com", is_admin=True)
+    token = await new_token(other, scope=f"{READ} admin")
+
+    await by_admin(anonymous, admin, other, is_admin=False)
+    await by_admin(anonymous, admin, other, is_admin=True)
+
+    assert await status(anonymous, token) == 401
+
+
+async def test_accounts_need_a_login(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
+    """No operation on accounts, logins or tokens is open to a token, whatever its scopes and its owner's office."""
+    headers = bearer(await new_token(admin, scope="notes:read notes:write admin"))
+    answers: dict[str, Response] = {}
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith(("/api/v1/auth", "/api/v1/users")) and "security" in operation:
+                url = path.format_map({name: UUID(int=0) for name in ("user_id", "session_id", "token_id")})
+                answers[f"{method} {path}"] = await anonymous.request(method, url, headers=headers, json={})
+
+    expected = {"post /api/v1/auth/password/change", "post /api/v1/auth/me/delete", "get /api/v1/auth/sessions"}
+    expected |= {"get /api/v1/users", "patch /api/v1/users/{user_id}", f"get {TOKENS}", f"post {TOKENS}"}
+    assert expected <= set(answers)
+    kinds = {name: answer.json()["type"] for name, answer in answers.items()}
+    assert set(kinds.values()) == {"urn:problem:login-required"}, kinds
+    assert {answer.status_code for answer in answers.values()} == {403}
+
+
+async def test_tokens_are_for_one_use_only(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A personal token refreshes nothing and resets nothing; a refresh token is no personal token."""
+    token = await new_token(ada)
+    body = {"token": token, "password": OTHER_PASSWORD}
+
+    assert (await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": token})).status_code == 400
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    assert (await anonymous.post(f"{AUTH}/token", data=form)).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/password/reset", json=body)).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": token})).status_code == 400
+    assert await status(anonymous, f"pat_{ada.tokens['refresh_token']}") == 401

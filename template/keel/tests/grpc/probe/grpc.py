@@ -1,0 +1,82 @@
+"""A service without messages: bytes come and go."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+import grpc
+from fastapi import FastAPI
+
+from app.examples.notes.schemas import NoteCreate
+from app.examples.notes.service import NoteService
+from keel.caller import GUEST
+from keel.db.database import Database
+from keel.grpc.scopes import Context
+from keel.services import services_of
+
+NAME = "tests.Probe"
+
+
+class Waiting:
+    """Who waits within a method, and how that ended."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+
+class Probe:
+    """The methods."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def fail(self, _: bytes, __: Context) -> bytes:
+        """Raise what nobody foresaw."""
+        raise LookupError("a secret")
+
+    async def fail_late(self, _: bytes, __: Context) -> AsyncGenerator[bytes]:
+        """Raise it after an answer has begun."""
+        yield b"first"
+        raise LookupError("a secret")
+
+    async def give_up(self, _: bytes, context: Context) -> bytes:
+        """End the call by gRPC's own means."""
+        await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
+
+    async def store_and_wait(self, _: bytes, __: Context) -> bytes:
+        """Store a note and never come to an end; `app.state.waiting` tells how far that is."""
+        waiting: Waiting = self._app.state.waiting
+        database: Database = services_of(self._app).database
+        try:
+            async with database.transaction() as session:
+                notes = NoteService(session, GUEST, services_of(self._app).pubsub, services_of(self._app).cache)
+                await notes.create(NoteCreate(title="half done"))
+                waiting.begun.set()
+                await asyncio.Event().wait()
+        finally:
+            waiting.ended.set()
+        raise AssertionError("nothing ends the wait")
+
+    async def count(self, requests: AsyncIterator[bytes], _: Context) -> bytes:
+        """Say how many messages have come."""
+        return str(len([each async for each in requests])).encode()
+
+    async def write(self, request: bytes, context: Context) -> None:
+        """Answer twice, as a method may that is no generator."""
+        await context.write(request)
+        await context.write(request)
+
+
+def add_services(app: FastAPI, server: grpc.aio.Server) -> Sequence[str]:
+    """Serve the methods."""
+    probe = Probe(app)
+    handlers = {
+        "Fail": grpc.unary_unary_rpc_method_handler(probe.fail),
+        "FailLate": grpc.unary_stream_rpc_method_handler(probe.fail_late),
+        "GiveUp": grpc.unary_unary_rpc_method_handler(probe.give_up),
+        "StoreAndWait": grpc.unary_unary_rpc_method_handler(probe.store_and_wait),
+        "Count": grpc.stream_unary_rpc_method_handler(probe.count),
+        "Write": grpc.unary_stream_rpc_method_handler(probe.write),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
+    return [NAME]

@@ -1,0 +1,139 @@
+"""Errors as gRPC tells them."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+from pydantic import BaseModel
+
+from keel.grpc.errors import InvalidRequest, code_of, status_of, validated
+from keel.grpc.scopes import scope_of
+from keel.web.errors import AppError, NotFound, TooManyRequests
+
+
+def error(status: int) -> AppError:
+    """Return an error of a status."""
+    return type("Some", (AppError,), {"status": HTTPStatus(status)})("Something.")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, StatusCode.INVALID_ARGUMENT),
+        (401, StatusCode.UNAUTHENTICATED),
+        (403, StatusCode.PERMISSION_DENIED),
+        (404, StatusCode.NOT_FOUND),
+        (409, StatusCode.ABORTED),
+        (410, StatusCode.NOT_FOUND),
+        (412, StatusCode.ABORTED),
+        (413, StatusCode.RESOURCE_EXHAUSTED),
+        (418, StatusCode.FAILED_PRECONDITION),
+        (422, StatusCode.INVALID_ARGUMENT),
+        (429, StatusCode.RESOURCE_EXHAUSTED),
+        (500, StatusCode.INTERNAL),
+        (503, StatusCode.UNAVAILABLE),
+        (507, StatusCode.INTERNAL),
+    ],
+)
+def test_codes(status: int, code: StatusCode) -> None:
+    """Each status of HTTP has a code."""
+    assert code_of(error(status)) is code
+
+
+class NoSuchShip(NotFound):
+    """An error of a package."""
+
+    type = "urn:problem:no-such-ship"
+
+
+def details(raised: Exception) -> tuple[status_pb2.Status, dict[str, bytes]]:
+    """Return what is told of an error, and its details by their types."""
+    told = status_of(raised, service="harbour.v1.Ships", request_id="abc")
+    metadata: Any = dict(told.trailing_metadata)
+    status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+    return status, {each.type_url.rpartition(".")[2]: each.value for each in status.details}
+
+
+def test_what_is_told() -> None:
+    """The reason is for programs, the id is for asking for help."""
+    status, found = details(NoSuchShip("There is no such ship."))
+
+    assert (status.code, status.message) == (StatusCode.NOT_FOUND.value[0], "There is no such ship.")
+    info = error_details_pb2.ErrorInfo.FromString(found["ErrorInfo"])
+    assert (info.reason, info.domain) == ("NO_SUCH_SHIP", "harbour.v1.Ships")
+    assert error_details_pb2.RequestInfo.FromString(found["RequestInfo"]).request_id == "abc"
+    assert found.keys() == {"ErrorInfo", "RequestInfo"}
+
+
+def test_when_to_come_back() -> None:
+    """What HTTP says in `Retry-After`."""
+    _, found = details(TooManyRequests("Later.", headers={"Retry-After": "7"}))
+
+    assert error_details_pb2.RetryInfo.FromString(found["RetryInfo"]).retry_delay.seconds == 7
+
+
+def test_what_nobody_foresaw() -> None:
+    """Nothing of it is told."""
+    status, found = details(LookupError("a secret"))
+
+    assert status.message == "Something went wrong on our side."
+    assert error_details_pb2.ErrorInfo.FromString(found["ErrorInfo"]).reason == "INTERNAL"
+
+
+class Crew(BaseModel):
+    """Somebody who sails."""
+
+    name: str
+    age: int
+
+
+class Ship(BaseModel):
+    """A schema within another."""
+
+    crew: list[Crew]
+
+
+def test_the_way_to_a_field() -> None:
+    """It is that of the request, whatever the schema calls it; what was sent is not repeated."""
+    values = {"crew": [{"name": "a", "age": 1}, {"name": "b", "age": "s3cret"}]}
+    with pytest.raises(InvalidRequest) as caught:
+        validated(Ship, values, {"crew": "ship.sailors"})
+
+    (violation,) = caught.value.violations
+    assert (violation.field, violation.reason) == ("ship.sailors[1].age", "INT_PARSING")
+    assert "s3cret" not in str(violation)
+
+
+class Peer:
+    """A call from somewhere."""
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        """Return where from."""
+        return self._peer
+
+    def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """Return what the caller has sent along."""
+        return (("a", "b"), ("c-bin", b"\xff"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "client"),
+    [
+        ("ipv4:192.0.2.1:50000", ("192.0.2.1", 50000)),
+        ("ipv6:%5B2001:db8::1%5D:50000", ("2001:db8::1", 50000)),
+        ("unix:/run/rpc.sock", None),
+        ("unknown", None),
+    ],
+)
+def test_calls_as_scopes(peer: str, client: object) -> None:
+    """Where a call comes from, and what it has along, stands where core looks for it."""
+    call: object = Peer(peer)
+    scope = scope_of("/a/B", call)  # ty: ignore[invalid-argument-type]
+
+    assert (scope["path"], scope["client"]) == ("/a/B", client)
+    assert scope["headers"] == [(b"a", b"b"), (b"c-bin", b"\xff")]

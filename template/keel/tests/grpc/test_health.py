@@ -1,0 +1,116 @@
+"""The health service, and what the server tells of itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from keel.grpc.health import LIVENESS, Health
+from keel.tests.grpc.support import TIMEOUT, connected, refused
+from keel.web.health import Checks
+
+Response = health_pb2.HealthCheckResponse
+NAMES = ["", "keel.notes.v1.NotesService", "grpc.health.v1.Health"]
+
+
+class Database:
+    """Something to check that may be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def ping(self) -> None:
+        """Answer, unless it is away."""
+        if self.away:
+            raise OSError
+
+
+@pytest.fixture
+def database() -> Database:
+    """Return what is checked."""
+    return Database()
+
+
+@pytest.fixture
+async def health(environment: None, database: Database) -> AsyncIterator[Health]:
+    """Return a health service whose checks run when a test says so."""
+    checks = Checks(timeout=TIMEOUT)
+    checks.add("database", database.ping)
+    health = Health(checks, ["a"])
+    async with health.kept(3600):
+        yield health
+
+
+@asynccontextmanager
+async def served(health: Health) -> AsyncGenerator[Any]:
+    """Serve it, and give a client."""
+    server = grpc.aio.server()
+    health.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with connected(port) as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+    await server.stop(None)
+
+
+async def check(stub: Any, service: str) -> Response.ServingStatus:
+    """Ask how a service is."""
+    return (await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT)).status
+
+
+async def test_services_are_known(channel: grpc.aio.Channel) -> None:
+    """The server, each of its services, and the process; no other."""
+    stub = health_pb2_grpc.HealthStub(channel)
+    for name in (*NAMES[:2], LIVENESS):
+        assert await check(stub, name) == Response.SERVING
+    assert (await refused(check(stub, "nobody"))).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_the_checks_decide(health: Health, database: Database) -> None:
+    """As they do for /readyz; the process is alive all the same, and who watches hears of each change."""
+    async with served(health) as stub:
+        watching = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=TIMEOUT)
+        assert (await watching.read()).status == Response.SERVING
+        database.away = True
+        await health.look()
+        assert (await watching.read()).status == Response.NOT_SERVING
+        assert await check(stub, "") == Response.NOT_SERVING
+        assert await check(stub, LIVENESS) == Response.SERVING
+        database.away = False
+        await health.look()
+        assert (await watching.read()).status == Response.SERVING
+        watching.cancel()
+
+
+async def test_the_end(health: Health) -> None:
+    """A server that stops says so for good, waits no longer than it is told to, and lets those who watch go."""
+    async with served(health) as stub:
+        watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"), timeout=TIMEOUT)
+        assert (await watching.read()).status == Response.SERVING
+        assert (await unknown.read()).status == Response.SERVICE_UNKNOWN
+        await health.leave(0)
+        await health.look()
+        assert (await watching.read()).status == Response.NOT_SERVING
+        health.end()
+
+        assert await watching.read() is await unknown.read() is grpc.aio.EOF
+        assert await check(stub, "") == Response.NOT_SERVING
+
+
+async def test_checks_are_repeated(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Again and again, after each pause."""
+    looks, enough = [0], asyncio.Event()
+
+    async def look() -> None:
+        looks[0] += 1
+        if looks[0] == 3:
+            enough.set()
+
+    monkeypatch.setattr(health, "look", look)
+    async with health.kept(0.001), asyncio.timeout(TIMEOUT):
+        await enough.wait()

@@ -1,0 +1,189 @@
+"""The role of the command line that serves gRPC."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import grpc
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from app.examples.notes import models
+from app.main import create_app
+from keel.db.database import Database
+from keel.ops import cli
+from keel.tests.grpc.support import TIMEOUT, Notes, connected, refused
+from tests.examples.notes.api import NOTES
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a port that is free, which the role is told to take."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        found = free.getsockname()[1]
+    monkeypatch.setenv("RPC_PORT", str(found))
+    return found
+
+
+@pytest.fixture
+def signals_as_they_were() -> Iterator[None]:
+    """Undo what the role does about signals."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_role(app: FastAPI, port: int, signals_as_they_were: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves until it is told to stop; migrating is for others."""
+    monkeypatch.delenv("DATABASE_MIGRATE_AT_START", raising=False)
+    over = threading.Event()
+
+    def stop_when_it_serves() -> None:
+        while not listens(port) and not over.is_set():
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop_when_it_serves)
+    stopping.start()
+    try:
+        result = CliRunner().invoke(cli.build(create_app, "app"), ["grpc"], catch_exceptions=False)
+        migrates = os.environ["DATABASE_MIGRATE_AT_START"]
+    finally:
+        over.set()
+        stopping.join()
+        monkeypatch.setenv("DATABASE_MIGRATE_AT_START", "")
+
+    assert result.exit_code == 0, result.output
+    assert migrates == "false"
+
+
+async def test_healthy(app: FastAPI, rpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe in the same container asks the port that the settings name, and fails where nobody answers."""
+
+    async def status(port: int) -> int:
+        monkeypatch.setenv("RPC_PORT", str(port))
+        command_line = cli.build(create_app, "app")
+        return (await asyncio.to_thread(CliRunner().invoke, command_line, ["grpc", "healthy"])).exit_code
+
+    assert await status(rpc_port) == 0
+    assert await status(1) == 1
+
+
+def test_the_place_is_taken(app: FastAPI, port: int, signals_as_they_were: None) -> None:
+    """The reason is one line, and the status says that it failed."""
+    with socket.create_server(("127.0.0.1", port)):
+        result = CliRunner().invoke(cli.build(create_app, "app"), ["grpc"])
+
+    assert result.exit_code == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.output
+
+
+class Role:
+    """The role in a process of its own."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        environment = {**os.environ, "LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "grpc"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what it has logged."""
+        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the process does."""
+        async with asyncio.timeout(TIMEOUT):
+            while not condition():
+                assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
+                await asyncio.sleep(0.01)
+
+    async def ended(self) -> int:
+        """Wait until the process has ended; return its status."""
+        return await asyncio.to_thread(self.process.wait, TIMEOUT)
+
+
+@pytest.fixture
+async def role(app: FastAPI, port: int, tmp_path: Path) -> AsyncIterator[Role]:
+    """Return the role, once it serves."""
+    role = Role(tmp_path / "log")
+    try:
+        await role.until(lambda: listens(port))
+        yield role
+    finally:
+        role.process.kill()
+        await role.ended()
+
+
+@pytest.mark.faults
+async def test_stopped_in_the_middle(role: Role, port: int, database: Database, client: AsyncClient) -> None:
+    """Told to stop, the process finishes the call that is under way, ends streams so that clients call again, and leaves."""
+    async with connected(port) as channel:
+        notes = Notes(channel, client.headers.get("Authorization"))
+        note = await notes.create("before")
+        watching = await notes.watch()
+        async with database.transaction() as session:
+            # Held, so that the call has to wait here.
+            lock = update(models.Note).where(models.Note.id == UUID(note.id)).values(search_text="held")
+            await session.execute(lock)
+            changing = asyncio.ensure_future(notes.update(note.id, title="after"))
+            # What comes after it over the same connection is answered: so it has arrived.
+            await notes.list()
+            await notes.list()
+            role.process.send_signal(signal.SIGTERM)
+            ended = await refused(watching.read())
+            assert not changing.done()
+        changed = await changing
+
+    assert ended.code is grpc.StatusCode.UNAVAILABLE
+    assert changed.title == "after"
+    assert await role.ended() == 0
+    assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "after"
+    assert [line["code"] for line in role.lines() if line.get("rpc", "").endswith("UpdateNote")] == ["OK"]
+    assert role.lines()[-1]["event"] == "rpc_stopped"
+
+
+@pytest.mark.faults
+async def test_a_process_that_is_killed(role: Role, port: int, client: AsyncClient) -> None:
+    """What was answered is stored, and streams end with a code after which clients call again."""
+    async with connected(port) as channel:
+        notes = Notes(channel, client.headers.get("Authorization"))
+        note = await notes.create("kept")
+        watching = await notes.watch()
+        role.process.kill()
+
+        assert (await refused(watching.read())).code is grpc.StatusCode.UNAVAILABLE
+        assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "kept"
+
+
+@pytest.mark.faults
+def test_http_loads_nothing_of_it(environment: None) -> None:
+    """The process that serves HTTP starts as quickly as without the feature."""
+    program = "import sys, app.main; print([name for name in sys.modules if name.startswith('grpc')])"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+
+    assert result.stdout.strip() == "[]", result.stdout

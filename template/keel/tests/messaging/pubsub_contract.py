@@ -1,0 +1,108 @@
+"""What every pubsub does, wherever its messages live; a test class inherits it and says how one is made."""
+
+from collections.abc import Callable
+
+import pytest
+
+from keel.messaging.pubsub import HistoryLost, Message, PubSub, SubscriberTooSlow
+
+MakePubSub = Callable[..., PubSub]
+"""Makes one with the given `history` and `backlog`."""
+
+
+async def published(pubsub: PubSub, *data: str) -> list[Message]:
+    """Publish messages and return them as a subscriber saw them."""
+    async with pubsub.subscribe("a") as listener:
+        for item in data:
+            await pubsub.publish("a", "event", item)
+        return [await anext(listener) for _ in data]
+
+
+class PubSubContract:
+    """The tests; a fixture `make_pubsub` makes what is tested."""
+
+    async def test_everybody_who_listens_hears(self, make_pubsub: MakePubSub) -> None:
+        """Each subscriber of a topic gets each message, in order; other topics stay apart."""
+        pubsub = make_pubsub()
+        async with pubsub.subscribe("a") as first, pubsub.subscribe("a") as second:
+            await pubsub.publish("b", "event", "elsewhere")
+            await pubsub.publish("a", "event", "1")
+            await pubsub.publish("a", "event", "2\n\nlines, and äöü")
+
+            for listener in (first, second):
+                assert [(await anext(listener)).data for _ in range(2)] == ["1", "2\n\nlines, and äöü"]
+
+    async def test_resuming_replays_what_was_missed(self, make_pubsub: MakePubSub) -> None:
+        """Nothing is missed and nothing comes twice."""
+        pubsub = make_pubsub()
+        messages = await published(pubsub, "1", "2", "3")
+
+        async with pubsub.subscribe("a", after=messages[0].id) as listener:
+            await pubsub.publish("a", "event", "4")
+
+            assert [await anext(listener) for _ in range(2)] == messages[1:]
+            assert (await anext(listener)).data == "4"
+
+    async def test_resuming_after_the_last_message(self, make_pubsub: MakePubSub) -> None:
+        """Who missed nothing waits for what comes."""
+        pubsub = make_pubsub()
+        messages = await published(pubsub, "1")
+
+        async with pubsub.subscribe("a", after=messages[-1].id) as listener:
+            await pubsub.publish("a", "event", "2")
+
+            assert (await anext(listener)).data == "2"
+
+    async def test_unknown_place(self, make_pubsub: MakePubSub) -> None:
+        """A place that is not known is said to be lost, so that nobody waits for what never comes."""
+        pubsub = make_pubsub()
+        (message,) = await published(pubsub, "1")
+        begin = message.id.partition("-")[0]
+        places = ["", "nonsense", "0000-1", f"{begin}-", f"{begin}-99", f"{begin}-x", f"{begin}-" + "9" * 5000]
+
+        for after in [*places, f"{begin}-99999999999999999999", f"{message.id}\n", f"{begin}-١"]:
+            with pytest.raises(HistoryLost):
+                async with pubsub.subscribe("a", after=after):
+                    pytest.fail(f"nothing is known of {after}")
+        with pytest.raises(HistoryLost):
+            async with pubsub.subscribe("of another topic", after=message.id):
+                pytest.fail("a place in another topic")
+        assert pubsub.listeners == 0
+
+    async def test_history_is_bounded(self, make_pubsub: MakePubSub) -> None:
+        """What is too long ago is lost; what is within the history is not."""
+        pubsub = make_pubsub(history=2)
+        messages = await published(pubsub, "1", "2", "3", "4")
+
+        with pytest.raises(HistoryLost):
+            async with pubsub.subscribe("a", after=messages[0].id):
+                pass
+        async with pubsub.subscribe("a", after=messages[1].id) as listener:
+            assert [(await anext(listener)).data for _ in range(2)] == ["3", "4"]
+
+    async def test_slow_subscriber(self, make_pubsub: MakePubSub) -> None:
+        """Who does not keep up is told so, and slows nobody down."""
+        pubsub = make_pubsub(backlog=2)
+        async with pubsub.subscribe("a") as slow:
+            messages = [await published(pubsub, str(i)) for i in range(3)]
+
+            with pytest.raises(SubscriberTooSlow):
+                await anext(slow)
+            with pytest.raises(SubscriberTooSlow):
+                await anext(slow)
+        assert [message.data for (message,) in messages] == ["0", "1", "2"]
+
+    async def test_what_was_missed_may_be_more_than_may_wait(self, make_pubsub: MakePubSub) -> None:
+        """The limit is for those who are slow, not for those who were away."""
+        pubsub = make_pubsub(backlog=2)
+        messages = [(await published(pubsub, str(i)))[0] for i in range(6)]
+
+        async with pubsub.subscribe("a", after=messages[0].id) as listener:
+            assert [await anext(listener) for _ in range(5)] == messages[1:]
+
+    async def test_listeners_are_counted(self, make_pubsub: MakePubSub) -> None:
+        """Operators and tests can see who listens; nothing is left of those who have gone."""
+        pubsub = make_pubsub()
+        async with pubsub.subscribe("a"), pubsub.subscribe("a"), pubsub.subscribe("b"):
+            assert pubsub.listeners == 3
+        assert pubsub.listeners == 0

@@ -1,0 +1,14 @@
+"""Who is present, within one process."""
+
+from keel.messaging.presence import InProcessPresence
+
+
+async def test_members() -> None:
+    """Members are named once, in order, for as long as one of their blocks runs."""
+    presence = InProcessPresence()
+    async with presence.join("a", "eve"), presence.join("a", "ada"), presence.join("b", "joe"):
+        async with presence.join("a", "ada"):
+            assert await presence.members("a") == ["ada", "eve"]
+        assert await presence.members("a") == ["ada", "eve"]
+    assert await presence.members("a") == []
+    assert not presence._topics

@@ -1,0 +1,158 @@
+"""The operator's command line."""
+
+import errno
+import runpy
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
+
+from app.main import create_app
+from keel.ops import cli, settings_check
+from keel.ops.upgrades import Change
+from keel.services import services_of
+from keel.settings import Settings, SettingsError
+
+runner = CliRunner()
+
+
+class WithSecret(Settings):
+    """Settings with something to hide."""
+
+    key: SecretStr = SecretStr("")
+
+
+@pytest.fixture(autouse=True)
+def known_environment(app: FastAPI) -> None:
+    """Work on the test database, and leave it clean."""
+
+
+def run(*arguments: str) -> str:
+    """Run a command and return what it prints."""
+    result = runner.invoke(cli.build(create_app, "app"), arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable is there, and no password."""
+    known = [*settings_check.find_settings(), WithSecret]
+    monkeypatch.setattr(settings_check, "find_settings", lambda: known)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("KEY", "s3cret")
+
+    output = run("settings")
+
+    for settings in known:
+        for field in settings.model_fields:
+            assert settings.variable(field) in output
+    assert "s3cret" not in output
+
+
+@pytest.mark.parametrize(("problems", "status"), [([], 0), (["OLD is now called NEW"], 1)])
+def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, problems: list[str], status: int) -> None:
+    """What is wrong is printed, and the exit status tells a pipeline."""
+    allowed: list[str] = []
+    monkeypatch.setattr(settings_check, "problems", lambda allow: allowed.extend(allow) or problems)
+
+    result = runner.invoke(cli.build(create_app, "app"), ["settings", "--check", "--allow", "A", "--allow", "B"])
+
+    assert result.exit_code == status
+    assert allowed == ["A", "B"]
+    assert "\n".join(problems) in result.output
+
+
+def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change is told with what to do, since the last commit or a version that is named."""
+    change = Change(version="v1.2.0", what="Colder.", do="Dress.", renamed={"OLD": "NEW"}, removed=("GONE",))
+    monkeypatch.setattr(cli, "last_version", lambda: "v1.1.0")
+    monkeypatch.setattr(cli, "changes_since", lambda version: [("core", change)] if version == "v1.1.0" else [])
+
+    output = run("upgrades")
+
+    for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is not read"):
+        assert part in output
+    assert run("upgrades", "--since", "v1.2.0") == "Nothing to know of since v1.2.0.\n"
+
+
+def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the application cannot be built, every command says why, with what else is wrong."""
+    monkeypatch.setattr(sys, "argv", ["app", "settings", "--check"])
+    monkeypatch.setattr(settings_check, "problems", list)
+    monkeypatch.setitem(sys.modules, "app.main", Unbuildable("app.main"))
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("app", run_name="__main__")
+
+    assert stopped.value.code == "The settings are not usable:\n  KEY: set it"
+
+
+class Unbuildable(ModuleType):
+    """A module that cannot be imported from, for the settings are wrong."""
+
+    def __getattr__(self, name: str) -> object:
+        """Fail as `create_app` does."""
+        raise SettingsError("The settings are not usable:\n  KEY: set it")
+
+
+def test_migrate() -> None:
+    """Migrating a database that is up to date changes nothing."""
+    run("migrate")
+
+
+def create_app_without_database() -> FastAPI:
+    """Make an application that gets no connection to its database."""
+
+    def refuse(*_: Any) -> None:
+        raise OperationalError("", {}, ConnectionRefusedError(errno.ECONNREFUSED, "Nobody listens"))
+
+    app = create_app()
+    database = services_of(app).database
+    engines = (database.writer, database.reader, database.migrator())
+    for engine in engines:
+        event.listen(engine.sync_engine, "checkout", refuse)
+    database.migrator = lambda: engines[-1]
+    return app
+
+
+@pytest.mark.parametrize("command", ["migrate", "seed"])
+def test_an_absent_database_is_explained(command: str) -> None:
+    """Instead of a traceback, a line says what the driver said, and where to look."""
+    result = runner.invoke(cli.build(create_app_without_database, "app"), [command])
+
+    assert result.exit_code == 1
+    assert "Nobody listens" in result.output
+    assert "DATABASE_URL" in result.output
+
+
+def test_seed() -> None:
+    """Demonstration data is added by every feature that has some, and progress is shown."""
+    assert "notes" in run("seed", "--count", "1")
+
+
+def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody fills a production database with demonstration data by mistake."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("ALLOWED_HOSTS", "*.example.com")
+
+    result = runner.invoke(cli.build(create_app, "app"), ["seed"])
+
+    assert result.exit_code == 2
+    assert "--force" in result.output
+
+
+def test_python_m_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The package can be run."""
+    monkeypatch.setattr(sys, "argv", ["app", "--help"])
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("app", run_name="__main__")
+
+    assert stopped.value.code == 0
+    assert "migrate" in capsys.readouterr().out

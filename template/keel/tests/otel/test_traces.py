@@ -1,0 +1,108 @@
+"""Requests and statements as traces, seen by a collector."""
+
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from keel.services import services_of
+from keel.tests.otel.receiver import Receiver, attributes
+from keel.tests.otel.support import Trace, flushed
+
+NOTES = "/api/v1/notes"
+
+
+def names(spans: list[Span]) -> list[str]:
+    """Return what spans are called, each once."""
+    return list(dict.fromkeys(span.name for span in spans))
+
+
+async def test_a_request_is_a_trace(client: AsyncClient, receiver: Receiver) -> None:
+    """The caller's trace goes on: a span of the request, named by its route, and in it one for each statement."""
+    trace = Trace()
+    note = (await client.post(NOTES, json={"title": "Ahoy"}, headers=trace.headers)).json()
+    spans = (await flushed(receiver)).spans(trace.id)
+
+    (request,) = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
+    assert request.parent_span_id.hex() == trace.parent
+    assert len(receiver.processes(trace.id)) == 1
+    assert request.name == f"POST {NOTES}"
+    assert attributes(request.attributes)["http.route"] == NOTES
+    assert attributes(request.attributes)["http.response.status_code"] == 201
+    assert {"INSERT notes", "COMMIT"} <= set(names(spans))
+    statements = [span for span in spans if span.name in {"INSERT notes", "COMMIT"}]
+    assert {span.parent_span_id for span in statements} == {request.span_id}
+    assert note["id"] not in str(statements)
+
+
+async def test_statements_have_no_values(client: AsyncClient, receiver: Receiver) -> None:
+    """A span has the statement's text, with marks where people's data goes."""
+    trace = Trace()
+    await client.post(NOTES, json={"title": "Secret plan", "tags": ["hush"]}, headers=trace.headers)
+    spans = (await flushed(receiver)).spans(trace.id)
+
+    (insert,) = [span for span in spans if span.name == "INSERT notes"]
+    assert "INSERT INTO notes" in attributes(insert.attributes)["db.query.text"]
+    assert "Secret plan" not in str(spans)
+    assert "hush" not in str(spans)
+
+
+async def test_queries_have_no_values(client: AsyncClient, receiver: Receiver) -> None:
+    """What people search for stays between them and us."""
+    trace = Trace()
+    await client.get(NOTES, params={"search": "my illness", "limit": 5}, headers=trace.headers)
+    spans = (await flushed(receiver)).spans(trace.id)
+
+    assert attributes(spans[0].attributes)["url.query"] == "search=REDACTED&limit=REDACTED"
+    assert "illness" not in str(spans)
+
+
+async def test_errors_are_marked(app: FastAPI, client: AsyncClient, receiver: Receiver) -> None:
+    """A statement that fails says with what kind of error; the request that failed for it says so too."""
+    trace = Trace()
+
+    @app.get("/broken")
+    async def broken() -> None:
+        from sqlalchemy import text
+
+        await services_of(app).database.read.all(text("SELECT secret FROM nowhere"))
+
+    try:
+        await client.get("/broken", headers=trace.headers)
+    finally:
+        app.router.routes.pop()
+    spans = (await flushed(receiver)).spans(trace.id)
+    request = next(span for span in spans if span.kind == Span.SPAN_KIND_SERVER)
+    statement = next(span for span in spans if span.name == "SELECT nowhere")
+
+    assert request.status.code == statement.status.code == Status.STATUS_CODE_ERROR
+    assert attributes(statement.attributes)["error.type"]
+    assert statement.status.message == ""
+
+
+async def test_probes_leave_no_trace(client: AsyncClient, receiver: Receiver) -> None:
+    """An orchestrator asks every few seconds, and nobody wants to read that."""
+    trace = Trace()
+    for path in ("/healthz", "/readyz"):
+        await client.get(path, headers=trace.headers)
+
+    assert (await flushed(receiver)).spans(trace.id) == []
+
+
+async def test_the_caller_decides(client: AsyncClient, receiver: Receiver) -> None:
+    """A trace that its first service does not record is not recorded here."""
+    trace = Trace(sampled=False)
+    await client.get(NOTES, headers=trace.headers)
+
+    assert (await flushed(receiver)).spans(trace.id) == []
+
+
+async def test_what_the_process_says_of_itself(client: AsyncClient, receiver: Receiver) -> None:
+    """Service, version, place, and the process; headers go along for the collector."""
+    await client.get(NOTES)
+    about, _ = next(iter((await flushed(receiver)).reports()))
+
+    assert about["service.version"]
+    assert about["service.name"] == about["service.name"].lower()
+    assert about["deployment.environment.name"] == "test"
+    assert len(about["service.instance.id"]) == 36
+    assert receiver.headers["authorization"] == "Basic abc"

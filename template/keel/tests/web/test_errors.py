@@ -1,0 +1,145 @@
+"""Whatever goes wrong, the answer is a problem document with the id of its request."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+from httpx2 import AsyncClient, Response
+
+from keel.application import new_app
+from keel.testing.support import running
+from keel.web.errors import MEDIA_TYPE
+
+
+def assert_problem(answer: Response, status: int) -> dict[str, Any]:
+    """Check that an answer is a problem document for a status, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == MEDIA_TYPE
+    document = answer.json()
+    assert document["status"] == status
+    assert document["title"]
+    assert document["request_id"] == answer.headers["X-Request-ID"]
+    return document
+
+
+async def test_unknown_path(client: AsyncClient) -> None:
+    """404."""
+    assert_problem(await client.get("/nowhere"), 404)
+
+
+async def test_no_redirects(client: AsyncClient) -> None:
+    """A slash too many is another path, in every verb."""
+    assert_problem(await client.delete("/api/v1/notes/"), 404)
+
+
+async def test_unknown_method(client: AsyncClient) -> None:
+    """405, and which methods there are."""
+    answer = await client.put("/api/v1/notes")
+
+    assert_problem(answer, 405)
+    assert answer.headers["Allow"]
+
+
+MALFORMED = {
+    "open": b"{",
+    "empty": b"",
+    "no text": b"\xff\xfe",
+    "surrogate": b'{"title": "\\ud800"}',
+    "surrogate name": b'{"title": "fine", "\\ud800": 1}',
+    "nul": b'{"title": "a\\u0000b"}',
+    "deep": b"[" * 100_000,
+    "nan": b'{"title": NaN}',
+    "huge number": b'{"title": ' + b"9" * 5000 + b"}",
+}
+
+
+async def test_malformed_body(client: AsyncClient) -> None:
+    """A client's mistake is never a server error, whatever bytes it sends."""
+    for name, content in MALFORMED.items():
+        answer = await client.post("/api/v1/notes", content=content, headers={"Content-Type": "application/json"})
+
+        assert answer.status_code in {400, 422}, name
+        assert_problem(answer, answer.status_code)
+
+
+async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
+    """An answer may be logged where a secret must not be."""
+    answer = await client.post("/api/v1/notes", json={"title": ["s3cret"]})
+
+    assert_problem(answer, 422)
+    assert "s3cret" not in answer.text
+
+
+async def test_body_that_is_too_large(client: AsyncClient) -> None:
+    """413 by its declared length, before it is read."""
+    answer = await client.post("/api/v1/notes", content=b"x" * 1_048_577)
+
+    assert_problem(answer, 413)
+
+
+async def test_body_of_unknown_length_that_is_too_large(client: AsyncClient) -> None:
+    """413 as soon as more has come than is allowed."""
+
+    async def chunks() -> Any:
+        for _ in range(17):
+            yield b"x" * 65536
+
+    answer = await client.post("/api/v1/notes", content=chunks(), headers={"Content-Type": "application/json"})
+
+    assert_problem(answer, 413)
+
+
+@pytest.fixture
+def faulty(environment: None) -> FastAPI:
+    """Return an application with routes that fail."""
+    app = new_app()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        raise RuntimeError("the secret reason")
+
+    @app.get("/custom")
+    async def custom() -> None:
+        raise HTTPException(499, "Client went away")
+
+    return app
+
+
+async def test_unforeseen_error(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """500 says nothing of the reason, which the log has, under the same request id."""
+    async with running(faulty) as client:
+        answer = await client.get("/crash")
+
+    document = assert_problem(answer, 500)
+    logged = capsys.readouterr().out
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "secret" not in str(document)
+    assert "the secret reason" in logged
+    assert document["request_id"] in logged
+
+
+async def test_status_without_a_name(faulty: FastAPI) -> None:
+    """A status that HTTP does not define still makes a document."""
+    async with running(faulty) as client:
+        document = assert_problem(await client.get("/custom"), 499)
+
+    assert document["detail"] == "Client went away"
+
+
+async def test_error_in_the_middle_of_an_answer(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """When part of the answer is out, the connection breaks: a truncated answer must not look complete."""
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        raise RuntimeError("the rest is lost")
+
+    @faulty.get("/half")
+    async def answer_half() -> StreamingResponse:
+        return StreamingResponse(half())
+
+    async with running(faulty) as client:
+        with pytest.raises(RuntimeError, match="the rest is lost"):
+            await client.get("/half")
+    assert "the rest is lost" in capsys.readouterr().out

@@ -1,0 +1,75 @@
+"""Liveness and readiness."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from keel.application import new_app
+from keel.services import services_of
+from keel.testing.support import running
+
+
+async def test_liveness(client: AsyncClient) -> None:
+    """The process says that it runs."""
+    answer = await client.get("/healthz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_readiness(client: AsyncClient) -> None:
+    """Every registered check is in the answer."""
+    answer = await client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ready"
+    assert answer.json()["checks"]["database"]["status"] == "ok"
+
+
+@pytest.fixture
+def app_with_checks(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return an application in which one check succeeds, one fails and one hangs."""
+    monkeypatch.setenv("READINESS_TIMEOUT", "0.01")
+    app = new_app()
+
+    async def succeed() -> None:
+        """Return at once, which takes no time however busy the machine is."""
+
+    async def fail() -> None:
+        raise ConnectionError("host 10.1.2.3 is away")
+
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    services_of(app).checks.add("succeeding", succeed)
+    services_of(app).checks.add("failing", fail)
+    services_of(app).checks.add("hanging", hang)
+    return app
+
+
+async def test_failing_and_hanging_checks(app_with_checks: FastAPI) -> None:
+    """A check that fails or takes too long makes the process not ready; the reason stays inside."""
+    async with running(app_with_checks) as client:
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    checks = answer.json()["checks"]
+    assert {name: check["status"] for name, check in checks.items()} == {
+        "succeeding": "ok",
+        "failing": "failed",
+        "hanging": "failed",
+    }
+    assert "10.1.2.3" not in answer.text
+
+
+async def test_draining(environment: None) -> None:
+    """A process that is about to stop takes no more requests, but is alive."""
+    app = new_app()
+    async with running(app) as client:
+        services_of(app).shutdown.begin()
+        await asyncio.sleep(0)
+
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200

@@ -1,0 +1,123 @@
+"""What happens to every request."""
+
+import json
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from keel.application import new_app
+from keel.testing.support import running
+
+
+async def test_request_id_is_made(client: AsyncClient) -> None:
+    """Each request has an id of its own."""
+    first, second = [(await client.get("/healthz")).headers["X-Request-ID"] for _ in range(2)]
+
+    assert first != second
+
+
+async def test_request_id_of_a_proxy_is_kept(client: AsyncClient) -> None:
+    """A trace can be followed from the proxy on."""
+    answer = await client.get("/healthz", headers={"X-Request-ID": "abc-123"})
+
+    assert answer.headers["X-Request-ID"] == "abc-123"
+
+
+async def test_strange_request_id_is_replaced(client: AsyncClient) -> None:
+    """Nobody writes into our logs what they like."""
+    for value in ["", "a b", "x" * 129, 'a"b']:
+        answer = await client.get("/healthz", headers={"X-Request-ID": value})
+
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"]), value
+
+
+async def test_security_headers(client: AsyncClient) -> None:
+    """Browsers are told to be careful, on errors too."""
+    for path in ("/healthz", "/nowhere"):
+        headers = (await client.get(path)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert "Strict-Transport-Security" not in headers
+
+
+async def test_compression(client: AsyncClient) -> None:
+    """Long answers are compressed for those who accept it."""
+    answer = await client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.json()["openapi"]
+
+
+@pytest.fixture
+def deployed(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return an application as it would be deployed."""
+    monkeypatch.setenv("ALLOWED_HOSTS", "test,*.example.com,[::1]")
+    monkeypatch.setenv("CORS_ORIGINS", "https://front.example.com")
+    monkeypatch.setenv("API_DOCS", "false")
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    return new_app()
+
+
+async def test_hosts_that_are_ours(deployed: FastAPI) -> None:
+    """CommaSeparated count with any port and in any case; a wildcard stands for subdomains."""
+    async with running(deployed) as client:
+        for host in ["test", "TEST:8000", "a.example.com", "[::1]:8000"]:
+            assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404, host
+
+
+async def test_hosts_that_are_not_ours(deployed: FastAPI) -> None:
+    """Other names are refused with a problem."""
+    async with running(deployed) as client:
+        for host in ["evil.com", "example.com", "test.evil.com", "a.example.com.evil.com", "[::2]", ""]:
+            answer = await client.get("/nowhere", headers={"Host": host})
+
+            assert answer.status_code == 400, host
+            assert answer.json()["type"] == "urn:problem:unknown-host"
+
+
+async def test_probes_may_use_addresses(deployed: FastAPI) -> None:
+    """An orchestrator asks by address."""
+    async with running(deployed) as client:
+        assert (await client.get("/healthz", headers={"Host": "10.0.0.7:8000"})).status_code == 200
+
+
+async def test_deployed_applications_ask_for_https(deployed: FastAPI) -> None:
+    """Browsers come back by HTTPS only."""
+    async with running(deployed) as client:
+        answer = await client.get("/healthz")
+
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+
+
+async def test_documentation_can_be_switched_off(deployed: FastAPI) -> None:
+    """Not everybody shows strangers what there is to call."""
+    async with running(deployed) as client:
+        assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404] * 3
+
+
+async def test_scripts_of_allowed_origins(deployed: FastAPI) -> None:
+    """A browser lets an allowed origin read answers and their headers, and no other origin."""
+    async with running(deployed) as client:
+        allowed = await client.get("/healthz", headers={"Origin": "https://front.example.com"})
+        other = await client.get("/healthz", headers={"Origin": "https://evil.com"})
+
+    assert allowed.headers["Access-Control-Allow-Origin"] == "https://front.example.com"
+    assert "ETag" in allowed.headers["Access-Control-Expose-Headers"]
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+async def test_access_line(deployed: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """A request leaves one line, with its id and duration and without its query."""
+    async with running(deployed) as client:
+        capsys.readouterr()
+        answer = await client.get("/nowhere?token=s3cret")
+
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"request"' in text]
+    assert line["request_id"] == answer.headers["X-Request-ID"]
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/nowhere", 404)
+    assert line["duration_ms"] > 0
+    assert line["level"] == "info"
+    assert "s3cret" not in str(line)

@@ -1,0 +1,60 @@
+"""The API does what its OpenAPI document says."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from keel.application import new_app
+from keel.web.errors import MEDIA_TYPE
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return app.openapi()
+
+
+def test_every_operation_documents_its_problems(document: dict[str, Any]) -> None:
+    """Errors are described with the media type in which they are sent."""
+    responses = [
+        (status, response)
+        for path in document["paths"].values()
+        for operation in path.values()
+        for status, response in operation["responses"].items()
+        if status >= "400"
+    ]
+
+    assert {status for status, _ in responses} >= {"404", "412", "422", "429", "500", "503"}
+    assert all(set(response["content"]) == {MEDIA_TYPE} for _, response in responses)
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    """Whoever reads the documentation finds a sentence for each operation and each model."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation.get("description"), (method, path)
+    for name, schema in document["components"]["schemas"].items():
+        assert "HTTPValidationError" not in name
+        assert schema["title"]
+
+
+def test_routes_that_come_later(environment: None) -> None:
+    """They are in the document, which is as complete as it was."""
+    app = new_app()
+    before = app.openapi()
+
+    @app.get("/later")
+    async def later(number: int) -> None:
+        """Do nothing."""
+
+    after = app.openapi()
+    assert before["paths"].keys() ^ after["paths"].keys() == {"/later"}
+    assert set(after["paths"]["/later"]["get"]["responses"]["422"]["content"]) == {MEDIA_TYPE}
+    assert before["components"]["schemas"].keys() == after["components"]["schemas"].keys()
+
+
+async def test_document_is_served(client: AsyncClient, document: dict[str, Any]) -> None:
+    """It is what tools get."""
+    assert (await client.get("/openapi.json")).json() == document

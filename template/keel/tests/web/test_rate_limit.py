@@ -1,0 +1,148 @@
+"""Rate limits: who is counted as whom, and what callers are told."""
+
+from collections.abc import Sequence
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+
+from keel.application import new_app
+from keel.services import services_of
+from keel.testing.support import running
+from keel.tests.web.rate_limit_contract import RateLimitContract
+from keel.web.errors import Unavailable
+from keel.web.rate_limit import client_address
+from keel.web.rate_limit_storage import InProcessStorage, Rate, Window
+
+
+@pytest.fixture
+def limited(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return an application that allows three requests a minute."""
+    monkeypatch.setenv("RATE_LIMIT", "3/minute;100/hour")
+    return new_app()
+
+
+async def test_callers_are_told_what_is_left(limited: FastAPI) -> None:
+    """Each answer says what is allowed and what remains of it."""
+    async with running(limited) as client:
+        answers = [await client.get("/nowhere") for _ in range(3)]
+
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"default";q=3;w=60, "default";q=100;w=3600'}
+    assert [answer.headers["RateLimit"].partition(";t=")[0] for answer in answers] == [
+        '"default";r=2',
+        '"default";r=1',
+        '"default";r=0',
+    ]
+
+
+async def test_too_many_requests(limited: FastAPI) -> None:
+    """One more is refused with a problem that says when to come back."""
+    async with running(limited) as client:
+        for _ in range(3):
+            await client.get("/nowhere")
+        answer = await client.get("/nowhere")
+
+    assert answer.status_code == 429
+    assert answer.json()["title"] == "Too Many Requests"
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit"].startswith('"default";r=0;')
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_others_are_counted_apart(limited: FastAPI) -> None:
+    """What one address has used up, another still has."""
+    async with running(limited) as client:
+        for _ in range(4):
+            await client.get("/nowhere")
+        other = AsyncClient(transport=ASGITransport(limited, client=("192.0.2.2", 1)), base_url="http://test")
+
+        assert (await other.get("/nowhere")).status_code == 404
+        # Anybody can write this header; the server itself reads it, and from trusted proxies only.
+        assert (await client.get("/nowhere", headers={"X-Forwarded-For": "192.0.2.3"})).status_code == 429
+
+
+async def test_probes_are_not_limited(limited: FastAPI) -> None:
+    """An orchestrator asks as often as it wants."""
+    async with running(limited) as client:
+        assert {(await client.get("/healthz")).status_code for _ in range(10)} == {200}
+
+
+async def test_no_limit(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty rate allows everything and says nothing."""
+    monkeypatch.setenv("RATE_LIMIT", "")
+    async with running(new_app()) as client:
+        answer = await client.get("/nowhere")
+
+    assert "RateLimit" not in answer.headers
+
+
+KEYS = {
+    "192.0.2.1": "192.0.2.1",
+    "2001:db8:1:2:3:4:5:6": "2001:0db8:0001:0002",
+    "::ffff:192.0.2.1": "192.0.2.1",
+    "a-unix-peer": "a-unix-peer",
+}
+
+
+def test_key_of_an_address() -> None:
+    """A host with a whole IPv6 network still counts as one; servers behind a socket file know no address."""
+    assert {address: client_address({"client": (address, 1)}) for address in KEYS} == KEYS
+    assert client_address({"client": None}) == "unknown"
+
+
+class TestInProcessStorage(RateLimitContract):
+    """The contract, kept by the default."""
+
+    @pytest.fixture
+    def storage(self) -> InProcessStorage:
+        """Return a storage."""
+        return InProcessStorage()
+
+
+async def test_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window before counts as far as it still overlaps the last minute."""
+    clock = [600.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    storage, rates = InProcessStorage(), [Rate(10, 60)]
+
+    async def allowed() -> int:
+        return sum([(await storage.hit("key", rates))[0].allowed for _ in range(20)])
+
+    assert await allowed() == 10
+    clock[0] = 660.0
+    assert await allowed() == 0
+    clock[0] = 690.0
+    assert await allowed() == 5
+    assert await storage.hit("key", rates) == [Window(allowed=False, remaining=0, reset=0.0)]
+    clock[0] = 691.0
+    (window,) = await storage.hit("key", rates)
+    assert (window.allowed, window.remaining, round(window.reset, 6)) == (False, 1, 5.0)
+    clock[0] = 900.0
+    assert await allowed() == 10
+
+
+async def test_memory_is_bounded() -> None:
+    """However many callers come, only the last ones are remembered."""
+    storage, rates = InProcessStorage(max_keys=3), [Rate(2, 60)]
+    for key in "abcbd":
+        await storage.hit(key, rates)
+
+    assert len(storage) == 3
+    assert [(await storage.hit(key, rates))[0].remaining for key in "bd"] == [0, 0]
+    assert (await storage.hit("a", rates))[0].remaining == 1
+
+
+async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> None:
+    """A storage that allows nothing uncounted is heard: 503, as a problem with a time to come back."""
+
+    class Away(InProcessStorage):
+        async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
+            raise Unavailable(f"{len(rates)} rates of {key} cannot be counted.")
+
+    services_of(limited).rate_limit.storage = Away()
+    async with running(limited) as client:
+        answer = await client.get("/nowhere")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.json()["title"] == "Service Unavailable"

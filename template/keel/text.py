@@ -1,0 +1,21 @@
+"""Text that a database can store: no NUL, which PostgreSQL refuses; pydantic already refuses lone surrogates."""
+
+import unicodedata
+from itertools import filterfalse
+from typing import Annotated
+
+from pydantic import Field
+
+NO_NUL = r"^[^\x00]*$"
+"""A pattern rather than a validator, so that the OpenAPI document says it too."""
+
+SafeStr = Annotated[str, Field(pattern=NO_NUL)]
+
+
+def normalize_for_search(text: str) -> str:
+    """Return text for caseless, accent-blind matching: NFKD, combining marks dropped, case-search_text (Unicode 3.13)."""
+    if text.isascii():
+        return text.lower()
+    # A loop in C: in Python, a long text would hold the event loop up for tens of milliseconds.
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(filterfalse(unicodedata.combining, decomposed)).casefold()

@@ -1,0 +1,1 @@
+"""HTTP: errors, middleware, rate limits, documentation, health."""

@@ -1,0 +1,110 @@
+"""Health: liveness says that the process runs, readiness that it can do its work."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+import structlog
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, Field
+
+from keel.web import errors
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if all is well and raises if not."""
+
+log = structlog.get_logger()
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+_ALIVE = Health().model_dump_json()
+
+
+class CheckResult(BaseModel):
+    """The outcome of one check."""
+
+    status: Literal["ok", "failed"]
+    duration_ms: float
+
+
+class Readiness(BaseModel):
+    """The process can do its work: every check that it needs for that passed."""
+
+    status: Literal["ready", "degraded"] = Field(
+        default="ready", description="`degraded` if it does its work without something that is away."
+    )
+    checks: dict[str, CheckResult]
+
+
+class Checks:
+    """The readiness checks that packages register."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._checks: dict[str, Check] = {}
+        self._optional: set[str] = set()
+
+    def add(self, name: str, check: Check, *, required: bool = True) -> None:
+        """Register a check under a name that appears in the answer.
+
+        If it is not required, its failure is told but keeps the process in service: what all processes can do without
+        must not take all of them away.
+        """
+        self._checks[name] = check
+        self._optional.discard(name)
+        if not required:
+            self._optional.add(name)
+
+    def fatal(self, results: Mapping[str, CheckResult]) -> bool:
+        """Return whether one has failed that the process cannot do its work without."""
+        return any(result.status == "failed" for name, result in results.items() if name not in self._optional)
+
+    async def run(self) -> dict[str, CheckResult]:
+        """Run all checks at once, each with the timeout."""
+        results = await asyncio.gather(*(self._run(name, check) for name, check in self._checks.items()))
+        return dict(zip(self._checks, results, strict=True))
+
+    async def _run(self, name: str, check: Check) -> CheckResult:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await check()
+        except Exception as error:  # noqa: BLE001 - any error means not ready
+            # The log has the reason; strangers who ask for readiness do not.
+            await log.awarning("readiness_check_failed", check=name, error=repr(error))
+            status: Literal["ok", "failed"] = "failed"
+        else:
+            status = "ok"
+        return CheckResult(status=status, duration_ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+async def healthz() -> Response:
+    """Say that the process runs. Restart it if this does not answer."""
+    return Response(_ALIVE, media_type="application/json")
+
+
+def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
+    """Add the two endpoints.
+
+    On the application itself: routes of an included router take longer to find, and every request looks here first.
+    """
+
+    async def readyz() -> Readiness:
+        """Say whether the process can do its work. Send it no requests if not."""
+        results = await checks.run()
+        members = {"checks": {name: result.model_dump() for name, result in results.items()}}
+        if stopping():
+            raise errors.Unavailable("The process is about to stop.", members=members)
+        if checks.fatal(results):
+            raise errors.Unavailable("At least one check failed.", members=members)
+        degraded = any(result.status == "failed" for result in results.values())
+        return Readiness(status="degraded" if degraded else "ready", checks=results)
+
+    app.get("/healthz", tags=["health"], response_model=Health)(healthz)
+    app.get("/readyz", tags=["health"], responses={503: errors.documented("Send no requests for now")})(readyz)

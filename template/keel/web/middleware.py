@@ -1,0 +1,246 @@
+"""Middleware, pure ASGI: request id and access line, unforeseen errors, host check, body limit, security headers.
+
+What needs not wait for what it calls hands on its awaitable: a coroutine less for each request, each open socket, and each
+message that is sent over one.
+"""
+
+import os
+import re
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from keel.observability import tracing
+from keel.web.errors import problem
+
+_SOCKETS = tracing.meter.create_up_down_counter(
+    "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
+)
+_SOCKET_DURATIONS = tracing.meter.create_histogram(
+    "websocket.server.connection.duration",
+    unit="s",
+    description="How long sockets were open, by how the handshake was answered and the code with which they were closed",
+    explicit_bucket_boundaries_advisory=[0.1, 1, 10, 60, 300, 1800, 3600, 14400],
+)
+
+REQUEST_ID = b"x-request-id"
+_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
+"""Messages that begin an answer; the second refuses a WebSocket handshake."""
+
+
+class RequestMiddleware:
+    """Gives a request its id and writes its one access line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log: Any = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its id bound to the log context."""
+        if scope["type"] == "websocket":
+            await self._watch(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = id_of(scope)
+        started = time.perf_counter()
+        status = 0
+
+        def send_with_id(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID, request_id)]
+            return send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            duration = round((time.perf_counter() - started) * 1000, 2)
+            self.log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration)
+
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a socket on; its one line says how the handshake was answered (101: accepted) and why it closed."""
+        request_id = id_of(scope)
+        started = time.perf_counter()
+        opened = False
+        status, code = 403, 1006  # What a server answers and reports if the application does neither.
+
+        async def watched_receive() -> Message:
+            nonlocal code
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code", 1005)
+            return message
+
+        def watched_send(message: Message) -> Awaitable[None]:
+            nonlocal status, code, opened
+            kind = message["type"]
+            if kind == "websocket.close":
+                code = message.get("code", 1000)
+            elif kind in {"websocket.accept", "websocket.http.response.start"}:
+                status = message.get("status", 101)
+                opened = kind == "websocket.accept"
+                _SOCKETS.add(int(opened))
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id)]
+            return send(message)
+
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self.app(scope, watched_receive, watched_send)
+        finally:
+            seconds = time.perf_counter() - started
+            duration = round(seconds * 1000, 2)
+            _SOCKETS.add(-int(opened))
+            _SOCKET_DURATIONS.record(
+                seconds, {"http.response.status_code": status, "websocket.close_code": code if opened else 0}
+            )
+            closed = {"code": code} if status == 101 else {}  # noqa: PLR2004 - Switching Protocols
+            self.log.info("websocket", path=scope["path"], status=status, **closed, duration_ms=duration)
+
+
+def id_of(scope: Scope) -> bytes:
+    """Return the id that a proxy gave the request if it looks like one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
+            return value
+    return os.urandom(16).hex().encode()
+
+
+class ErrorMiddleware:
+    """Answers errors that nobody foresaw, inside of the middleware that adds headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log: Any = structlog.get_logger()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; log what goes wrong and say nothing of it to the caller."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        def watched_send(message: Message) -> Awaitable[None]:
+            nonlocal started
+            started = True
+            return send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except WebSocketDisconnect:
+            # The client has gone, which is no error of ours.
+            return
+        except Exception:
+            self.log.exception("unhandled_error", method=scope.get("method", "WEBSOCKET"), path=scope["path"])
+            if started and scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1011})
+                return
+            if started:
+                # Part of the answer is out: only a broken connection can tell the caller now.
+                raise
+            await problem(500, detail="Something went wrong on our side.")(scope, receive, send)
+
+
+class HostMiddleware:
+    """Refuses requests for hosts that are not ours, except probes, which use addresses."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
+        self.app = app
+        self.exempt = exempt
+        self.names = frozenset(name.lower() for name in allowed if not name.startswith("*."))
+        self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass requests on whose `Host` is allowed."""
+        if scope["type"] == "lifespan" or scope["path"] in self.exempt or self._allows(scope):
+            return self.app(scope, receive, send)
+        refusal = problem(400, kind="urn:problem:unknown-host", detail="This server does not serve that host.")
+        return refusal(scope, receive, send)
+
+    def _allows(self, scope: Scope) -> bool:
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+        name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+        return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are too large: by their declared length, else as soon as more has come.
+
+    FastAPI's own `max_body_size` stands outside of all other middleware, and answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass the request on, counting the bytes of its body."""
+        if scope["type"] != "http":
+            return self.app(scope, receive, send)
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not declared.isdigit() or int(declared[:20]) > self.limit:
+            return problem(413, detail=self._detail)(scope, receive, send)
+        received = 0
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise HTTPException(413, self._detail)
+            return message
+
+        return self.app(scope, counted_receive, send)
+
+    @property
+    def _detail(self) -> str:
+        return f"A body may have at most {self.limit} bytes."
+
+
+class SecurityHeadersMiddleware:
+    """Adds headers that tell browsers to be careful; a response that sets one itself keeps its own."""
+
+    def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
+        self.app = app
+        headers = SECURITY_HEADERS | (HSTS if hsts else {})
+        self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass the request on and add the headers to what comes back, also where a handshake is refused."""
+        if scope["type"] == "lifespan":
+            return self.app(scope, receive, send)
+
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] in ANSWERS:
+                present = {name for name, _ in message["headers"]}
+                added = [header for header in self.headers if header[0] not in present]
+                message["headers"] = [*message["headers"], *added]
+            return send(message)
+
+        return self.app(scope, receive, send_with_headers)
+
+
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""After the OWASP Secure Headers Project."""
+
+HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}

@@ -1,0 +1,61 @@
+"""The OpenAPI document: every operation may answer with a problem, in the media type that is really sent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from keel.web.errors import COMMON, Problem
+
+
+class Application(FastAPI):
+    """FastAPI, with problem documents in its OpenAPI document.
+
+    They are added here rather than as `responses=` of the application, which would make FastAPI build a validator for
+    each status of each route whenever the application starts.
+    """
+
+    _completed: dict[str, Any] | None = None
+    """The document that problems were added to."""
+
+    def __init__(self, *, platform: Sequence[Middleware] = (), **options: Any) -> None:
+        """Take FastAPI's options, and middleware that stays outside of all that `add_middleware` adds."""
+        super().__init__(**options)
+        self._platform = list(platform)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return all middleware, the platform's first, as a method of the outermost.
+
+        For each request that is observed FastAPI follows `app` through the whole stack, looking for the middleware of
+        another library, which would be the outermost. A method leads it nowhere.
+        """
+        own, self.user_middleware = self.user_middleware, [*self._platform, *self.user_middleware]
+        try:
+            return super().build_middleware_stack().__call__
+        finally:
+            self.user_middleware = own
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, made on the first call, and anew when routes have come or gone since."""
+        document = super().openapi()
+        if document is not self._completed:
+            _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(problem["$defs"])
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _add_problems(operation["responses"])
+            self._completed = document
+        return document
+
+
+def _add_problems(responses: dict[str, Any]) -> None:
+    for status, response in COMMON.items():
+        # FastAPI's own description of invalid requests is not what this application sends.
+        if status == 422 or str(status) not in responses:  # noqa: PLR2004 - renamed in Python 3.13
+            responses[str(status)] = response

@@ -1,0 +1,102 @@
+"""The description of the socket, for tools, and the demonstration page."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient
+from pydantic import BaseModel
+from typer.testing import CliRunner
+
+from app.examples.chat import documents
+from app.examples.chat.commands import commands
+from app.examples.chat.frames import SERVER, Close, Pong
+from keel.testing.server import Server
+from keel.testing.support import PATIENCE
+from tests.examples.chat.api import entered, token_of
+
+
+async def test_asyncapi_document(client: AsyncClient) -> None:
+    """It is served, names every frame and every close code, and refers to nothing that is not in it."""
+    document = (await client.get(documents.PATH)).json()
+    text = json.dumps(document)
+
+    assert document["asyncapi"] == "3.0.0"
+    assert set(document["operations"]) == {"fromClient", "fromServer"}
+    types = {message["name"] for message in document["components"]["messages"].values()}
+    assert types == {"message", "authenticate", "ping", "ready", "messages", "presence", "pong", "error"}
+    assert all(str(int(code)) in document["info"]["description"] for code in Close)
+    for reference in re.findall(r'"\$ref": "#/([^"]+)"', text):
+        place: Any = document
+        for part in reference.split("/"):
+            place = place[part]
+
+
+def test_commands() -> None:
+    """The operator gets both documents without a server."""
+    printed = CliRunner().invoke(commands, ["asyncapi"]).stdout
+    schema = json.loads(CliRunner().invoke(commands, ["schema"]).stdout)
+
+    assert json.loads(printed) == documents.asyncapi()
+    assert schema["client"]["discriminator"]["propertyName"] == "type"
+    assert set(schema["server"]["discriminator"]["mapping"]) == {
+        "ready",
+        "message",
+        "messages",
+        "presence",
+        "pong",
+        "error",
+    }
+
+
+def test_frames_are_read_as_they_are_written() -> None:
+    """A client in Python can use the models."""
+    frame: BaseModel = SERVER.validate_json(Pong().model_dump_json())
+    assert isinstance(frame, Pong)
+
+
+async def test_demo_page(anonymous: AsyncClient) -> None:
+    """The page is served with all that it needs, may load nothing from elsewhere, and runs no script within it."""
+    redirect = await anonymous.get("/demo")
+    page = await anonymous.get(redirect.headers["Location"])
+    files = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
+
+    assert page.status_code == 200
+    assert "default-src 'none'; script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert files
+    for name in files:
+        assert (await anonymous.get(f"/demo/{name}")).status_code == 200, name
+    assert not re.search(r"<script>|<style|style=| on\w+=|https?://", page.text)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in Path(documents.__file__).with_name("pages").iterdir()))
+def test_demo_files_speak_to_nobody_else(name: str) -> None:
+    """No file of the page names another server."""
+    text = Path(documents.__file__).with_name("pages").joinpath(name).read_text(encoding="utf-8")
+    assert not re.search(r"https?://(?!www\.w3\.org)", text)
+
+
+async def test_client_of_the_documentation(
+    server: Server, client: AsyncClient, room: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program in the documentation says something, gets it back, and hears what others say."""
+    page = (Path(__file__).parents[3] / "keel/docs/features/chat.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program.replace("ws://127.0.0.1:8000", server.url.replace("http", "ws", 1)), names)  # noqa: S102 - our own
+    talking = asyncio.create_task(names["talk"](room, await token_of(server, "eve")))
+    async with entered(server, room, after=0) as ada:
+        assert await ada.hear(1) == ["Ahoy"]
+        await ada.say("Good morning")
+        await ada.hear(1)
+        async with asyncio.timeout(PATIENCE):
+            heard = capsys.readouterr().out
+            while "Good morning" not in heard:
+                await asyncio.sleep(0.005)
+                heard += capsys.readouterr().out
+    talking.cancel()
+
+    assert [line.partition(": ")[2] for line in heard.splitlines()] == ["Ahoy", "Good morning"]

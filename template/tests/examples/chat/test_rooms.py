@@ -1,0 +1,113 @@
+"""Rooms and their history, over HTTP."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.examples.chat.account_data import ChatAccountData
+from app.examples.chat.seed import seed
+from app.examples.chat.service import Draft, Journal
+from keel.db.database import Database
+from tests.examples.chat.api import ROOMS, open_room
+
+
+async def test_opening_a_room(client: AsyncClient) -> None:
+    """A room that was opened can be read where `Location` says."""
+    answer = await client.post(ROOMS, json={"name": "Pier 4"})
+    room = (await client.get(answer.headers["Location"])).json()
+
+    assert answer.status_code == 201
+    assert room == {**answer.json(), "present": [], "present_count": 0}
+    assert (room["name"], room["last_message_id"]) == ("Pier 4", 0)
+
+
+async def test_listing_rooms(client: AsyncClient) -> None:
+    """Pages lead through all rooms, the newest first."""
+    for n in range(5):
+        await open_room(client, str(n))
+    first = (await client.get(ROOMS, params={"limit": 3})).json()
+    second = (await client.get(ROOMS, params={"limit": 3, "cursor": first["next"]})).json()
+
+    assert [room["name"] for room in first["items"] + second["items"]] == ["4", "3", "2", "1", "0"]
+    assert second["next"] is None
+
+
+async def test_history(client: AsyncClient, database: Database) -> None:
+    """Pages lead back to the first message, and stay right while others talk."""
+    room = await open_room(client)
+    await say(database, room, 7)
+    first = await client.get(f"{ROOMS}/{room}/messages", params={"limit": 4})
+    await say(database, room, 2, "later")
+    second = (await client.get(f"{ROOMS}/{room}/messages", params={"cursor": first.json()["next"]})).json()
+
+    assert [message["id"] for message in first.json()["items"] + second["items"]] == [7, 6, 5, 4, 3, 2, 1]
+    assert second["next"] is None
+    assert 'rel="next"' in first.headers["Link"]
+
+
+async def test_cursor_of_another_room(client: AsyncClient, database: Database) -> None:
+    """A cursor is good for the list that it came from."""
+    room, other = await open_room(client), await open_room(client)
+    await say(database, room, 2)
+    cursor = (await client.get(f"{ROOMS}/{room}/messages", params={"limit": 1})).json()["next"]
+    answer = await client.get(f"{ROOMS}/{other}/messages", params={"cursor": cursor})
+
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:invalid-cursor")
+
+
+@pytest.mark.parametrize("path", ["", "/messages"])
+async def test_no_such_room(client: AsyncClient, path: str) -> None:
+    """What does not exist is not found."""
+    answer = await client.get(f"{ROOMS}/{uuid4()}{path}")
+
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:problem:room-not-found")
+
+
+@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 101}, {"name": "\0"}, {"name": "x", "y": 1}])
+async def test_rooms_that_cannot_be(client: AsyncClient, body: dict[str, object]) -> None:
+    """A room has a name, and nothing else."""
+    assert (await client.post(ROOMS, json=body)).status_code == 422
+
+
+async def test_who_goes_leaves_empty_places(client: AsyncClient, database: Database) -> None:
+    """What a deleted subject said is gone; the numbers of the rest stay."""
+    room = await open_room(client)
+    await say(database, room, 2, sender="ada")
+    await say(database, room, 1, sender="eve")
+    async with database.transaction() as session:
+        await ChatAccountData().delete(session, "ada")
+    items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]
+
+    assert [(item["id"], item["sender"], item["body"]) for item in items] == [
+        (3, "eve", "message 0"),
+        (2, "deleted", ""),
+        (1, "deleted", ""),
+    ]
+
+
+async def test_handing_over(client: AsyncClient, database: Database) -> None:
+    """What one subject said becomes another's, also where both used the same names for messages."""
+    room = await open_room(client)
+    await say(database, room, 1, sender="ada")
+    await say(database, room, 1, sender="eve")
+    async with database.transaction() as session:
+        await ChatAccountData().transfer_ownership(session, "ada", "eve")
+    items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]
+
+    assert [(item["id"], item["sender"]) for item in items] == [(2, "eve"), (1, "eve")]
+
+
+async def test_seed(app: FastAPI, client: AsyncClient) -> None:
+    """Demonstration data is a room with a history."""
+    assert [None async for _ in seed(app, 60)] == [None] * 60
+    (room,) = (await client.get(ROOMS)).json()["items"]
+
+    assert room["last_message_id"] == 60
+
+
+async def say(database: Database, room: str, count: int, name: str = "message", sender: str = "ada") -> None:
+    """Store some messages."""
+    drafts = [Draft(sender, f"{name} {n}", f"{name} {n}") for n in range(count)]
+    await Journal(database).store(UUID(room), drafts)

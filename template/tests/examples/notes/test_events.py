@@ -1,0 +1,153 @@
+"""Live changes, heard over a real connection."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+
+from app.main import create_app
+from keel.dependencies import get_pubsub
+from keel.messaging.pubsub import Message, PubSub
+from keel.services import services_of
+from keel.testing.identity import sign_in
+from keel.testing.server import Server
+from keel.testing.support import connections_in_use, eventually
+from tests.examples.notes.api import NOTES, create
+
+EVENTS = f"{NOTES}/events"
+
+
+@asynccontextmanager
+async def calling(server: Server) -> AsyncGenerator[AsyncClient]:
+    """Return a client of a real server."""
+    async with server.client() as client:
+        await sign_in(client)
+        yield client
+
+
+async def events(answer: Response) -> AsyncIterator[dict[str, str]]:
+    """Read events as a browser does: fields by name, an empty line at the end of each."""
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif fields:
+            yield fields
+            fields = {}
+
+
+class Hesitating:
+    """A pubsub to which it takes a while to subscribe."""
+
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
+        self.listeners = 0
+
+    async def publish(self, topic: str, event: str, data: str) -> None:
+        """Send a message."""
+        await self._pubsub.publish(topic, event, data)
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
+        """Listen, after a while."""
+        await asyncio.sleep(0.05)
+        async with self._pubsub.subscribe(topic, after=after) as messages:
+            yield messages
+
+
+async def wait_for_listeners(server: Server, count: int) -> None:
+    """Wait until so many listen: the server learns a moment later who has come and who has left."""
+    await eventually(lambda: services_of(server.app).pubsub.listeners == count)
+
+
+async def test_changes_are_heard_in_order(server: Server) -> None:
+    """Whoever listens hears of each change, with the note, after it is stored."""
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        heard = events(answer)
+        note = await create(client)
+        created = await anext(heard)
+        await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"})
+        updated = await anext(heard)
+        await client.delete(f"{NOTES}/{note['id']}")
+        deleted = await anext(heard)
+
+    assert [event["event"] for event in (created, updated, deleted)] == ["created", "updated", "deleted"]
+    assert json.loads(created["data"]) == note
+    assert json.loads(updated["data"])["title"] == "New"
+
+
+async def test_nothing_is_missed_once_the_answer_has_begun(server: Server) -> None:
+    """Whoever has the headers of the answer hears what happens from then on, however long subscribing took."""
+    hesitating = Hesitating(services_of(server.app).pubsub)
+    server.app.dependency_overrides[get_pubsub] = lambda: hesitating
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        note = await create(client)
+
+        assert json.loads((await anext(events(answer)))["data"]) == note
+
+
+async def test_refused_changes_are_not_heard(server: Server) -> None:
+    """What did not happen is not announced."""
+    async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+        heard = events(answer)
+        note = await create(client)
+        await anext(heard)
+        await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"}, headers={"If-Match": '"9"'})
+        await create(client, title="next")
+
+        assert json.loads((await anext(heard))["data"])["title"] == "next"
+
+
+async def test_resuming(server: Server) -> None:
+    """After a lost connection, listening goes on with what was missed."""
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS) as answer:
+            heard = events(answer)
+            await create(client, title="seen")
+            last = (await anext(heard))["id"]
+        await create(client, title="missed")
+
+        async with client.stream("GET", EVENTS, headers={"Last-Event-ID": last}) as answer:
+            assert json.loads((await anext(events(answer)))["data"])["title"] == "missed"
+
+
+async def test_resuming_after_something_unknown(server: Server) -> None:
+    """Who cannot be told what was missed is told to start afresh, and then hears what comes."""
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS, headers={"Last-Event-ID": "of another process"}) as answer:
+            heard = events(answer)
+            reset = await anext(heard)
+            await create(client)
+            created = await anext(heard)
+
+    assert [reset["event"], created["event"]] == ["reset", "created"]
+
+
+async def test_listening_uses_no_database_connection(server: Server) -> None:
+    """A thousand listeners leave the pool alone."""
+    async with calling(server) as client, client.stream("GET", EVENTS):
+        await wait_for_listeners(server, 1)
+
+        assert connections_in_use(services_of(server.app).database) == 0
+
+
+async def test_disconnected_listener_is_forgotten(server: Server) -> None:
+    """Nothing is kept for who has left."""
+    async with calling(server) as client:
+        async with client.stream("GET", EVENTS):
+            await wait_for_listeners(server, 1)
+        await wait_for_listeners(server, 0)
+
+
+async def test_shutdown_ends_streams(app: FastAPI) -> None:
+    """A listener does not hold the shutdown up, and the server finishes what is under way."""
+    with Server(create_app()) as server:
+        async with calling(server) as client, client.stream("GET", EVENTS) as answer:
+            await asyncio.to_thread(server.stop)
+            # One that the server had to cut off would end with an error.
+            assert [line async for line in answer.aiter_lines()] == []

@@ -1,7 +1,0 @@
-"""A package of the tests' own that takes part in the gRPC server, with methods that go wrong."""
-
-from fastapi import FastAPI
-
-
-def install(app: FastAPI) -> None:
-    """Add nothing to HTTP."""
