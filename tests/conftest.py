@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.machinery.combinations import Combination
     from tests.machinery.examination import Report
 
+pytest_plugins = ("tests.machinery.flaky",)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the template's own options."""

@@ -58,8 +58,13 @@ class Progress:
             f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python"
         )
         terminalreporter.write_line(f"dearest suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
+        failed = {
+            dict(one.user_properties).get(PROPERTY, {}).get("id")
+            for one in terminalreporter.stats.get("failed", ())
+        }
         for name, command in self._failed.items():
-            terminalreporter.write_line(f"FAILED {name}: {command}")
+            word = "FAILED" if name in failed else "FLAKY"  # it passed when it was rerun
+            terminalreporter.write_line(f"{word} {name}: {command}")
 
     def _say(self, text: str) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
