@@ -19,6 +19,8 @@ def running(
     folder: Path, database: str, presets: Sequence[str], floors: Sequence[str], pool: dict[str, str]
 ) -> Generator[list[Contender]]:
     """Render, install and prepare what is compared; `pool` are settings of the textbook's pool."""
+    if "everything" in presets:
+        settings.require_redis()
     with ExitStack() as stack:
         make = stack.enter_context(getattr(stores, database)(folder))
         collector = stack.enter_context(sink.running())
