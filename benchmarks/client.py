@@ -10,11 +10,12 @@ from collections.abc import Iterator
 LENGTH = b"content-length:"
 
 
-def _requests(paths: list[str], body: str | None) -> list[bytes]:
+def _requests(token: str, paths: list[str], body: str | None) -> list[bytes]:
     method = "GET" if body is None else "POST"
     content = (body or "").encode()
-    head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    return [f"{method} {path} HTTP/1.1\r\n{head}".encode() + content for path in paths]
+    head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    head += f"Authorization: Bearer {token}\r\n" if token else ""
+    return [f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content for path in paths]
 
 
 async def _drive(port: int, requests: Iterator[bytes], until: float, latencies: list[float]) -> int:

@@ -104,9 +104,10 @@ def main() -> None:
         }
         project = render(folder / "project", arguments.database, preset="api")
         migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731 - one line, used once
-        store = stack.enter_context(getattr(stores, arguments.database)(folder, migrate))
-        contender = Contender("project", project.path, "app.main:app", settings | store)
-        server = stack.enter_context(serving(contender, project, folder / "server.log"))
+        make = stack.enter_context(getattr(stores, arguments.database)(folder))
+        store = stack.enter_context(make("project", migrate))
+        contender = Contender("project", project.python, project.path, "app.main:app", settings | store)
+        server = stack.enter_context(serving(contender, folder / "server.log"))
         attacker = Attacker(server.port)
         known = [f"known{number}@example.com" for number in range(20)]
         for email in known:

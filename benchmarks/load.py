@@ -49,9 +49,9 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "a client in Python (wrk is not installed)"
 
 
-def put(server: Server, case: Case, *, connections: int, seconds: float) -> Result:
-    """Ask a server for a case on so many connections at once, each waiting for its answer."""
-    options = {"paths": case.paths, "body": case.body}
+def put(server: Server, case: Case, *, connections: int, seconds: float, token: str = "") -> Result:
+    """Request a case over and over on this many connections, with an access token if there is one."""
+    options = {"token": token, "paths": case.paths, "body": case.body}
     if shutil.which("wrk"):
         command = [
             "wrk",
@@ -67,6 +67,7 @@ def put(server: Server, case: Case, *, connections: int, seconds: float) -> Resu
             str(SCRIPT),
             f"http://127.0.0.1:{server.port}",
             "--",
+            token,
             case.body or "",
             *case.paths,
         ]

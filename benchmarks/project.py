@@ -1,4 +1,4 @@
-"""The rendered project: made from the working tree, installed as for production, in a temporary folder."""
+"""What is measured, installed in a temporary folder: rendered projects as for production, and the floors."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 import copier
 
 ROOT = Path(__file__).parents[1]
+FLOORS = Path(__file__).parent / "floors"
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,33 @@ def render(path: Path, database: str, *, preset: str = "minimal", **toggles: boo
         copier.run_copy(plain, path, data=answers, defaults=True, quiet=True)
     command = ["uv", "sync", "--quiet", "--no-dev", "--compile-bytecode"]
     subprocess.run(command, cwd=path, env=clean_environment(), check=True)
-    subprocess.run([Project(path).python, "-m", "compileall", "-q", path / "app"], check=True)
+    subprocess.run(
+        [Project(path).python, "-m", "compileall", "-q", "-x", r"[/\\]\.venv[/\\]", path], check=True
+    )
     return Project(path)
+
+
+def install_floors(path: Path, project: Project) -> Path:
+    """Install what the floors need, in the versions that a project has locked; return their interpreter."""
+    path.mkdir()
+    versions = path / "versions.txt"
+    export = [
+        "uv",
+        "export",
+        "--quiet",
+        "--no-dev",
+        "--no-hashes",
+        "--no-emit-project",
+        "--output-file",
+        versions,
+    ]
+    subprocess.run(export, cwd=project.path, env=clean_environment(), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["uv", "venv", "--quiet", "--python", project.python, path / ".venv"], check=True)
+    install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", Project(path).python]
+    subprocess.run(
+        [*install, "--constraint", versions, "--requirement", FLOORS / "requirements.txt"], check=True
+    )
+    return Project(path).python
 
 
 def clean_environment() -> dict[str, str]:
@@ -61,5 +87,7 @@ def clean_environment() -> dict[str, str]:
         "CHAT_",
         "REDIS_",
         "OTEL_",
+        "RPC_",
+        "WORKER_",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -23,11 +23,12 @@ from statistics import median
 import psutil
 
 from benchmarks import stores
-from benchmarks.__main__ import SETTINGS
 from benchmarks.load import CASES, generator, put
+from benchmarks.preparation import with_database
 from benchmarks.project import Project, clean_environment, render
 from benchmarks.report import table
-from benchmarks.servers import Server, free_port, request
+from benchmarks.servers import Contender, Server, free_port, request
+from benchmarks.settings import SETTINGS
 
 WORKERS = 2
 UVICORN = (
@@ -214,8 +215,9 @@ def main() -> None:
         project = render(folder / "project", "postgresql")
         install = ["uv", "pip", "install", "--quiet", "--python", str(project.python), "granian[uvloop]"]
         subprocess.run(install, check=True)
-        migrate = lambda store: project.run("app", "migrate", env=SETTINGS | store)  # noqa: E731 - one line, used once
-        env = SETTINGS | stack.enter_context(stores.postgresql(folder, migrate))
+        make = stack.enter_context(stores.postgresql(folder))
+        contender = Contender("project", project.python, project.path, "app.main:app", SETTINGS)
+        env = stack.enter_context(with_database(contender, make, folder / "log", project)).env
         rates: dict[str, list[float]] = {name: [] for name in names}
         rows = {}
         for number in range(arguments.rounds):

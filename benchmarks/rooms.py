@@ -18,11 +18,10 @@ from statistics import median
 import psutil
 
 from benchmarks import stores
-from benchmarks.project import Project, clean_environment, render
+from benchmarks.project import FLOORS, Project, clean_environment, render
 from benchmarks.report import table
 from benchmarks.servers import LOAD_CPU, Contender, Server, pinned, request, serving
 
-FLOORS = Path(__file__).parent / "floors"
 CROWD = Path(__file__).parent / "crowd.py"
 SETTINGS = {
     "ENVIRONMENT": "production",
@@ -124,7 +123,8 @@ def main() -> None:
         shared = {"REDIS_URL": os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")}
         settings = SETTINGS | shared | {"REDIS_PREFIX": f"benchmark-{os.getpid()}:"}
         migrate = lambda store: project.run("app", "migrate", env=settings | store)  # noqa: E731 - one line, used once
-        store = stack.enter_context(getattr(stores, options.database)(folder, migrate))
+        make = stack.enter_context(getattr(stores, options.database)(folder))
+        store = stack.enter_context(make("project", migrate))
         sys.stdout.write(
             f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "
             f"{options.database}; {options.senders} senders, {options.rounds} rounds of {options.seconds} s\n\n"
@@ -133,16 +133,18 @@ def main() -> None:
         for number in range(options.rounds):
             for workers in options.workers:
                 contenders = [
-                    Contender(PROJECT, project.path, "app.main:app", settings | store),
-                    Contender(ONE_BY_ONE, project.path, "app.main:app", settings | store),
+                    Contender(PROJECT, project.python, project.path, "app.main:app", settings | store),
+                    Contender(ONE_BY_ONE, project.python, project.path, "app.main:app", settings | store),
                     # A process alone needs nobody else to reach everybody.
-                    Contender(FLOOR, FLOORS, "rooms_floor:app", shared if workers > 1 else {}),
-                    Contender(TEXTBOOK, FLOORS, "rooms_textbook:app", {}),
+                    Contender(
+                        FLOOR, project.python, FLOORS, "rooms_floor:app", shared if workers > 1 else {}
+                    ),
+                    Contender(TEXTBOOK, project.python, FLOORS, "rooms_textbook:app", {}),
                 ]
                 first = number % len(contenders)
                 for connections in options.connections:
                     for contender in contenders[first:] + contenders[:first]:
-                        with serving(contender, project, folder / "log", "--workers", str(workers)) as server:
+                        with serving(contender, folder / "log", "--workers", str(workers)) as server:
                             result = _put(server, project, connections, options)
                             found[workers, connections, contender.name].append(result)
         _report(found)

@@ -1,22 +1,39 @@
-"""A collector that takes everything and keeps nothing: `python -m benchmarks.sink`, which prints its port."""
+"""A collector that accepts everything and stores nothing: `python -m benchmarks.sink`, which prints its port."""
 
+import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from benchmarks.servers import LOAD_CPU, pinned
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Say yes."""
+        """Accept."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the base class
-        """Say nothing."""
+        """Log nothing."""
+
+
+@contextmanager
+def running() -> Generator[str]:
+    """Run the collector on the processor of the load until the block ends; return its address."""
+    command = pinned(LOAD_CPU, [sys.executable, "-m", "benchmarks.sink"])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = next(iter(process.stdout or ()))
+            yield f"http://127.0.0.1:{port.strip()}"
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":

@@ -1,31 +1,43 @@
-"""Databases that are made for a run and dropped after it, with the same notes for the project and for the floors."""
+"""Databases that are made for a run and dropped after it.
+
+Whoever prepares a database leaves one note in it, made by the API; the others are copies, so that nothing here depends
+on columns other than `id`, `created_at` and `updated_at`.
+"""
 
 import asyncio
 import os
+import re
 import sqlite3
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import asyncpg
 
 ROWS = 10_000
-BODY = "- measure the harbour\n- paint the station\n- count the notes\n" * 4
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
+NOTES, FLOOR_NOTES = "notes", "floor_notes"
 FLOOR_TABLE = """CREATE TABLE floor_notes (
     id {uuid} NOT NULL PRIMARY KEY, owner_id varchar(255) NOT NULL, title varchar(200) NOT NULL, body text NOT NULL,
     created_at {moment} NOT NULL, updated_at {moment} NOT NULL
 )"""
 FLOOR_INDEX = "CREATE INDEX floor_notes_order ON floor_notes (owner_id, created_at, id)"
-COPY = """INSERT INTO floor_notes (id, owner_id, title, body, created_at, updated_at)
-    SELECT id, owner_id, title, body, created_at, updated_at FROM notes"""
-INSERT = """INSERT INTO notes (id, owner_id, title, body, folded, version, created_at, updated_at)
-    VALUES ({0}, 'guest', {1}, {2}, lower({1} || {2}), 1, {3}, {3})"""
 
-Migrate = Callable[[dict[str, str]], None]
+Prepare = Callable[[dict[str, str]], None]
+"""Given the settings that name a database, makes its tables (the floors' is there already) and one note."""
+
+
+class MakeDatabase(Protocol):
+    """Makes databases on one server."""
+
+    def __call__(
+        self, name: str, prepare: Prepare, *, table: str = NOTES
+    ) -> AbstractContextManager[dict[str, str]]:
+        """Make a database until the block ends, with notes in a table; return the settings that name it."""
 
 
 def note_ids(count: int) -> list[UUID]:
@@ -33,26 +45,45 @@ def note_ids(count: int) -> list[UUID]:
     return [uuid5(NAMESPACE_URL, f"urn:note:{number}") for number in range(count)]
 
 
-def _rows() -> list[tuple[UUID, str, str, datetime]]:
-    ids = enumerate(note_ids(ROWS))
-    return [(note_id, f"Note {number}", BODY, FIRST + timedelta(minutes=number)) for number, note_id in ids]
+def _copies(note: Mapping[str, Any], store: Callable[[UUID | datetime], Any]) -> list[list[Any]]:
+    """Return rows like a note's, with values as the database stores them."""
+    rows = []
+    for number, note_id in enumerate(note_ids(ROWS)):
+        moment = store(FIRST + timedelta(minutes=number))
+        row = {**note, "id": store(note_id), "created_at": moment, "updated_at": moment}
+        rows.append(list(row.values()))
+    return rows
+
+
+def _insert(table: str, note: Mapping[str, Any], placeholder: str) -> str:
+    values = ", ".join(f"{placeholder}{number}" for number in range(1, len(note) + 1))
+    return f"INSERT INTO {table} ({', '.join(note)}) VALUES ({values})"
 
 
 @contextmanager
-def postgresql(folder: Path, migrate: Migrate) -> Generator[dict[str, str]]:
-    """Make a database on the server of `TEST_DATABASE_URL`, else on one from a wheel; yield settings that name it."""
+def postgresql(folder: Path) -> Generator[MakeDatabase]:
+    """Make databases on the server of `TEST_DATABASE_URL`, else on one from a wheel."""
     with _server(folder) as server:
         base, question, query = server.partition("?")
-        name = f"keel_benchmark_{os.getpid()}"
-        url = f"{base.rpartition('/')[0]}/{name}{question}{query}"
-        settings = {"DATABASE_URL": url.replace("://", "+asyncpg://", 1)}
-        asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
-        try:
-            migrate(settings)
-            asyncio.run(_fill(url))
-            yield settings
-        finally:
-            asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+        @contextmanager
+        def make(name: str, prepare: Prepare, *, table: str = NOTES) -> Generator[dict[str, str]]:
+            database = f"keel_benchmark_{os.getpid()}_{re.sub(r'[^a-z]+', '_', name)}"
+            url = f"{base.rpartition('/')[0]}/{database}{question}{query}"
+            settings = {"DATABASE_URL": url.replace("://", "+asyncpg://", 1)}
+            asyncio.run(_execute(server, f"CREATE DATABASE {database}"))
+            try:
+                if table == FLOOR_NOTES:
+                    asyncio.run(
+                        _execute(url, FLOOR_TABLE.format(uuid="uuid", moment="timestamptz"), FLOOR_INDEX)
+                    )
+                prepare(settings)
+                asyncio.run(_fill(url, table))
+                yield settings
+            finally:
+                asyncio.run(_execute(server, f"DROP DATABASE {database} WITH (FORCE)"))
+
+        yield make
 
 
 @contextmanager
@@ -78,28 +109,39 @@ async def _execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
-async def _fill(url: str) -> None:
+async def _fill(url: str, table: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.executemany(INSERT.format("$1::uuid", "$2::text", "$3::text", "$4"), _rows())
-        for statement in (FLOOR_TABLE.format(uuid="uuid", moment="timestamptz"), FLOOR_INDEX, COPY):
-            await connection.execute(statement)
+        if row := await connection.fetchrow(f"SELECT * FROM {table}"):
+            note = dict(row)
+            await connection.executemany(_insert(table, note, "$"), _copies(note, lambda value: value))
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
 
 
 @contextmanager
-def sqlite(folder: Path, migrate: Migrate) -> Generator[dict[str, str]]:
-    """Make a database file; yield settings that name it."""
-    file = folder / "benchmark.db"
-    settings = {"DATABASE_URL": f"sqlite+aiosqlite:///{file}"}
-    migrate(settings)
-    connection = sqlite3.connect(file)
-    rows = [(i.hex, title, body, f"{at:%Y-%m-%d %H:%M:%S.%f}") for i, title, body, at in _rows()]
-    connection.executemany(INSERT.format("?1", "?2", "?3", "?4"), rows)
-    for statement in (FLOOR_TABLE.format(uuid="char(32)", moment="datetime"), FLOOR_INDEX, COPY, "ANALYZE"):
-        connection.execute(statement)
-        connection.commit()
-    connection.close()
-    yield settings
+def sqlite(folder: Path) -> Generator[MakeDatabase]:
+    """Make databases that are files."""
+
+    @contextmanager
+    def make(name: str, prepare: Prepare, *, table: str = NOTES) -> Generator[dict[str, str]]:
+        file = folder / f"{name}.db"
+        with closing(sqlite3.connect(file)) as connection:
+            connection.row_factory = sqlite3.Row
+            if table == FLOOR_NOTES:
+                connection.execute(FLOOR_TABLE.format(uuid="char(32)", moment="datetime"))
+                connection.execute(FLOOR_INDEX)
+            prepare({"DATABASE_URL": f"sqlite+aiosqlite:///{file}"})
+            if row := connection.execute(f"SELECT * FROM {table}").fetchone():
+                note = dict(row)
+                connection.executemany(_insert(table, note, "?"), _copies(note, _sqlite_value))
+            connection.commit()
+            connection.execute("ANALYZE")
+        yield {"DATABASE_URL": f"sqlite+aiosqlite:///{file}"}
+
+    yield make
+
+
+def _sqlite_value(value: UUID | datetime) -> str:
+    return value.hex if isinstance(value, UUID) else f"{value:%Y-%m-%d %H:%M:%S.%f}"

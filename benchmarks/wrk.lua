@@ -1,11 +1,14 @@
--- The body ("" for GET), then the paths, which are asked for in turn; the result is one line of JSON.
+-- Access token ("": none), body ("": GET), then the paths, requested in turn; the result is one line of JSON.
 local requests, turn = {}, 0
 
 function init(arguments)
-  local body = arguments[1]
+  local token, body = arguments[1], arguments[2]
   local headers = { ["Host"] = "127.0.0.1", ["Content-Type"] = "application/json" }
-  for i = 2, #arguments do
-    requests[i - 1] = wrk.format(body ~= "" and "POST" or "GET", arguments[i], headers, body ~= "" and body or nil)
+  if token ~= "" then
+    headers["Authorization"] = "Bearer " .. token
+  end
+  for i = 3, #arguments do
+    requests[i - 2] = wrk.format(body ~= "" and "POST" or "GET", arguments[i], headers, body ~= "" and body or nil)
   end
 end
 

@@ -1,0 +1,61 @@
+"""What is compared by `python -m benchmarks`: renderings that users run, and floors."""
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks import settings, sink, stores
+from benchmarks.preparation import with_database
+from benchmarks.project import FLOORS, Project, install_floors, render
+from benchmarks.servers import Contender
+
+PRESETS = ("minimal", "api", "everything")
+TEXTBOOK, RAW = "textbook", "raw"
+NOT_EXPORTING, SAMPLED, EXPORTING = "no telemetry", "a tenth sampled", "all exported"
+
+
+@contextmanager
+def running(
+    folder: Path, database: str, presets: Sequence[str], floors: Sequence[str], pool: dict[str, str]
+) -> Generator[list[Contender]]:
+    """Render, install and prepare what is compared; `pool` are settings of the textbook's pool."""
+    if "everything" in presets:
+        settings.require_redis()
+    with ExitStack() as stack:
+        make = stack.enter_context(getattr(stores, database)(folder))
+        collector = stack.enter_context(sink.running())
+        found, log = [], folder / "preparation.log"
+        projects = {preset: render(folder / preset, database, preset=preset) for preset in presets}
+        for preset, project in projects.items():
+            found += [
+                stack.enter_context(with_database(contender, make, log, project))
+                for contender in _renderings(preset, project, collector)
+            ]
+        python = install_floors(folder / "floors", next(iter(projects.values())))
+        for floor in floors:
+            env = settings.FLOOR | (pool if floor == TEXTBOOK else {})
+            contender = Contender(floor, python, FLOORS, f"{floor}:app", env, signs_in=True)
+            found.append(stack.enter_context(with_database(contender, make, log, None)))
+        yield found
+
+
+def _renderings(preset: str, project: Project, collector: str) -> list[Contender]:
+    """Return a rendering as a contender, or as one for each way to use telemetry where it has that."""
+    ways = {"": {}}
+    if preset == "everything":
+        ways = {
+            NOT_EXPORTING: settings.exporting(""),
+            SAMPLED: settings.exporting(collector) | settings.TENTH,
+            EXPORTING: settings.exporting(collector),
+        }
+    return [
+        Contender(
+            f"{preset}, {way}" if way else preset,
+            project.python,
+            project.path,
+            "app.main:app",
+            settings.every_feature(f"{preset}-{way}".replace(" ", "-")) | telemetry,
+            signs_in=preset != "minimal",
+        )
+        for way, telemetry in ways.items()
+    ]

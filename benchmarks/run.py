@@ -1,0 +1,87 @@
+"""A run: in each round, contenders take turns to start, serve the load and stop."""
+
+import os
+import platform
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.accounts import sign_in
+from benchmarks.load import Case, Result, generator, put
+from benchmarks.servers import Contender, add_note, serving
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was measured of a contender in one round."""
+
+    start: float
+    """Seconds from starting the process to the first 200."""
+
+    first_post: float
+    """Seconds that the first request after that takes, a POST."""
+
+    results: dict[str, Result]
+    """By case."""
+
+    memory: float
+    """Resident MiB after the load."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The turns of each contender by its name, one for each round."""
+
+    cases: Sequence[str]
+    turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options that `measure` understands."""
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each number (default: 3)")
+    parser.add_argument("--connections", type=int, default=32)
+
+
+def describe(database: str, options: Namespace) -> str:
+    """Return a line that says where and how this is measured."""
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, {database}; "
+        f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s"
+    )
+
+
+def measure(
+    contenders: Sequence[Contender], cases: Sequence[Case], options: Namespace, folder: Path
+) -> Found:
+    """Let contenders take turns. One server runs at a time: the idle ones would keep their database connections."""
+    found = Found([case.name for case in cases])
+    tokens = {contender.name: contender.token for contender in contenders}
+    for number in range(options.rounds):
+        first = number % len(contenders)
+        for contender in [*contenders[first:], *contenders[:first]]:
+            turn, tokens[contender.name] = _turn(contender, tokens[contender.name], cases, options, folder)
+            found.turns[contender.name].append(turn)
+        sys.stderr.write(f"round {number + 1} of {options.rounds}, load average {os.getloadavg()[0]:.1f}\n")
+    return found
+
+
+def _turn(
+    contender: Contender, token: str, cases: Sequence[Case], options: Namespace, folder: Path
+) -> tuple[Turn, str]:
+    """Measure a contender; return the access token for its next turn too, so that this can begin with the POST."""
+    results = {}
+    with serving(contender, folder / "server.log") as server:
+        post = add_note(server, token)
+        for case in cases:
+            warm = put(server, case, token=token, connections=options.connections, seconds=1)
+            if warm.errors:
+                raise RuntimeError(f"{contender.name}: errors for {case.name}: {warm}")
+            load = {"connections": options.connections, "seconds": options.seconds}
+            results[case.name] = put(server, case, token=token, **load)
+        turn = Turn(server.started_after, post, results, server.memory)
+        return turn, sign_in(server.port) if contender.signs_in else ""
