@@ -26,6 +26,7 @@ HOOKS = {
     "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
+    "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
     "plugin": "`install(app)`, for what no other module does",
 }
@@ -38,6 +39,7 @@ _ATTRIBUTES = {
     "seed": "seed",
     "account_data": "account_data",
     "exports": "exporters",
+    "gauges": "read",
     "grpc": "add_services",
     "plugin": "install",
 }

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, FastAPI
 
 from keel import clock
-from keel.celery import measures
 from keel.celery.account_data import TaskAccountData
 from keel.celery.announcing import Announcer, BrokerAnnouncer, InProcessAnnouncer
 from keel.celery.execution import Executor
@@ -58,7 +57,6 @@ def install_worker(app: FastAPI) -> None:
     services_of(app).jobs = jobs
     services_of(app).celery = Worker(settings, jobs, executor, Schedule())
     services_of(app).celery.schedule.add("purges", PURGES, "17 * * * *")
-    services_of(app).gauges.register(measures.GAUGES, lambda: measures.read(app))
     services_of(app).scopes |= {"tasks:read": "Read your tasks", "tasks:write": "Begin and cancel tasks"}
     services_of(app).account_data.register(TaskAccountData())
     services_of(app).retention.register("worker tasks", purge)

@@ -1,4 +1,4 @@
-"""Log lines: each says which trace and span it belongs to, and is sent as well as written."""
+"""Log lines get the ids of their trace and span, and are exported as well as written."""
 
 import sys
 import time
@@ -19,20 +19,20 @@ SEVERITIES: Mapping[str, SeverityNumber] = {
 Line = MutableMapping[str, Any]
 
 ACCESS = "request"
-"""Written for each request, and not sent: the request's span says the same, and more."""
+"""The access line is not exported: the request's span has all that it has."""
 
 _NO_ATTRIBUTES = frozenset({"event", "level", "timestamp", "exc_info", "trace_id", "span_id"})
 
 
-class Sender:
-    """Adds ids to a line, and sends it."""
+class LogExport:
+    """A processor of structlog that adds trace ids to a line and exports it."""
 
     def __init__(self) -> None:
         self.logger: Logger | None = None
-        """Takes the lines; none before the process is set up."""
+        """None until the providers of the process exist."""
 
     def __call__(self, _logger: Any, _method: str, line: Line) -> Line:
-        """Process a line, as structlog's processors do."""
+        """Process a line."""
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             line["trace_id"] = trace.format_trace_id(context.trace_id)
@@ -43,7 +43,7 @@ class Sender:
 
 
 def _about_telemetry(line: Line) -> bool:
-    """Whether sending a line could lead to the next one."""
+    """Whether exporting a line could cause the next one."""
     record = line.get("_record")
     return record is not None and record.name.partition(".")[0] in {"opentelemetry", "requests", "urllib3"}
 
@@ -74,5 +74,5 @@ def _exception(given: Any) -> BaseException | None:
     return sys.exc_info()[1] if given else None
 
 
-sender = Sender()
-"""The one of this process, since logging is set up once for all of it."""
+log_export = LogExport()
+"""One per process, as is the configuration of logging."""

@@ -1,4 +1,4 @@
-"""What goes from one place to another goes on in the same trace, whoever carries it."""
+"""Traces continue across jobs and messages."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from keel.tests.otel.support import Trace, flushed
 tracer = trace.get_tracer("tests")
 
 
-async def test_a_job_belongs_to_whoever_asked(app: FastAPI, database: Database) -> None:
-    """Also if it is stored, and done later by another process."""
+async def test_job_continues_the_trace_that_enqueued_it(app: FastAPI, database: Database) -> None:
+    """Also if it is stored, and run later by another process."""
     seen: list[int] = []
     done = asyncio.Event()
 
@@ -29,9 +29,9 @@ async def test_a_job_belongs_to_whoever_asked(app: FastAPI, database: Database) 
         done.set()
 
     services_of(app).jobs.register("trace", job)
-    asked = Trace()
+    enqueued = Trace()
     try:
-        with tracer.start_as_current_span("ask", context=asked.context):
+        with tracer.start_as_current_span("enqueue", context=enqueued.context):
             async with database.transaction() as session:
                 await services_of(app).jobs.enqueue(session, "trace", {})
         async with asyncio.timeout(PATIENCE):
@@ -40,11 +40,11 @@ async def test_a_job_belongs_to_whoever_asked(app: FastAPI, database: Database) 
     finally:
         del services_of(app).jobs.handlers["trace"]
 
-    assert [trace.format_trace_id(found) for found in seen] == [asked.id]
+    assert [trace.format_trace_id(found) for found in seen] == [enqueued.id]
 
 
-async def test_publishing_is_a_span(app: FastAPI, receiver: Receiver) -> None:
-    """It says which kind of topic, and not whose."""
+async def test_publish_is_a_span(app: FastAPI, receiver: Receiver) -> None:
+    """It names the kind of topic, and not its owner."""
     published = Trace()
     async with services_of(app).pubsub.subscribe("secrets:ada") as messages:
         with tracer.start_as_current_span("change", context=published.context):
@@ -58,8 +58,8 @@ async def test_publishing_is_a_span(app: FastAPI, receiver: Receiver) -> None:
     assert "ada" not in str(spans)
 
 
-async def test_a_step_that_fails(app: FastAPI, receiver: Receiver) -> None:
-    """It is marked with the kind of error, whose text stays here."""
+async def test_failed_step_is_marked(app: FastAPI, receiver: Receiver) -> None:
+    """With the type of the error, and not its text."""
     failed = Trace()
     with pytest.raises(LookupError), step("look", context=failed.context):
         raise LookupError("ada@example.com")
@@ -69,8 +69,8 @@ async def test_a_step_that_fails(app: FastAPI, receiver: Receiver) -> None:
     assert "ada@" not in str(span)
 
 
-async def test_steps_of_no_trace_are_none(app: FastAPI, receiver: Receiver) -> None:
-    """What a timer does every second would be most of all traces."""
+async def test_steps_outside_a_trace_leave_no_span(app: FastAPI, receiver: Receiver) -> None:
+    """The work of timers would be most of all traces."""
     with step("tick"):
         await services_of(app).pubsub.publish("ticks", "tick", "{}")
 

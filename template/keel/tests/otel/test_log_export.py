@@ -1,4 +1,4 @@
-"""Log lines: with the ids of their trace, on standard output and at the collector."""
+"""Log lines have the ids of their trace, on standard output and at the collector."""
 
 import json
 import logging
@@ -15,8 +15,10 @@ from keel.tests.otel.support import Trace, flushed
 tracer = trace.get_tracer("tests")
 
 
-async def test_a_line_belongs_to_its_span(app: object, receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both forms of a line have the ids, and the same words."""
+async def test_line_has_the_ids_of_its_span(
+    app: object, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is written and as it is exported, with the same fields; lines of libraries too."""
     logs.configure(CoreSettings(log_format="json"))
     structlog.contextvars.clear_contextvars()
     with tracer.start_as_current_span("work", context=Trace().context) as span:
@@ -34,8 +36,8 @@ async def test_a_line_belongs_to_its_span(app: object, receiver: Receiver, capsy
     assert (torn.severity_text, attributes(wrong.attributes)["logger"]) == ("WARNING", "library")
 
 
-async def test_errors_are_sent_with_their_trace(app: object, receiver: Receiver) -> None:
-    """An operator sees where it happened."""
+async def test_exceptions_are_exported_with_their_traceback(app: object, receiver: Receiver) -> None:
+    """Those of the application, and those that libraries log."""
     logs.configure(CoreSettings(log_format="json"))
     try:
         raise LookupError("no such rope")

@@ -1,4 +1,4 @@
-"""What is measured by looking: pools, caches, the event loop, the process, and what packages let be read."""
+"""Metrics of the process: connection pools, cache, pub/sub, event loop, processor time and memory."""
 
 import asyncio
 import os
@@ -6,11 +6,10 @@ import resource
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import structlog
 from fastapi import FastAPI
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from sqlalchemy import QueuePool
@@ -19,92 +18,57 @@ from keel.background.asyncio_tasks import stop
 from keel.services import services_of
 
 LAG_SECONDS = 0.5
-"""How often the event loop is asked how late it is."""
+"""Seconds between two measurements of the event loop's delay."""
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 MEMORY = Path("/proc/self/statm")
 
-PATIENCE = 5.0
-"""Seconds that a shutdown waits for what is being read."""
 
-log = structlog.get_logger()
+class RuntimeMetrics:
+    """Instruments that observe the applications of this process: one, except in tests."""
 
-
-class Gauges:
-    """Looks at the applications of this process; there is one, but in tests."""
-
-    def __init__(self, meter: Meter, seconds: float) -> None:
-        """Report to a meter; ask what packages let be read every so many seconds."""
+    def __init__(self, meter: Meter) -> None:
         self._apps: list[FastAPI] = []
-        self._meter = meter
-        self._seconds = seconds
         self._lag = meter.create_histogram(
             "app.event_loop.delay",
             unit="s",
-            description="How late the event loop does what was to be done at a certain time",
+            description="How late the event loop runs what is due",
             explicit_bucket_boundaries_advisory=[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
         )
         meter.create_observable_up_down_counter(
             "db.client.connection.count", [self._connections], "{connection}", "Connections of the pools, by state"
         )
         meter.create_observable_up_down_counter(
-            "db.client.connection.max", [self._limits], "{connection}", "Connections that the pools may have"
+            "db.client.connection.max", [self._limits], "{connection}", "Size of the pools"
         )
+        meter.create_observable_counter("app.cache.requests", [self._cache], "{request}", "Cache lookups, by result")
         meter.create_observable_counter(
-            "app.cache.requests", [self._cache], "{request}", "Questions to the cache, by what became of them"
-        )
-        meter.create_observable_counter(
-            "app.cache.invalidations", [self._invalidations], "{invalidation}", "Times that values were forgotten"
+            "app.cache.invalidations", [self._invalidations], "{invalidation}", "Cache invalidations"
         )
         meter.create_observable_up_down_counter(
-            "app.pubsub.listeners", [self._listeners], "{subscription}", "Subscriptions that are open"
+            "app.pubsub.listeners", [self._listeners], "{subscription}", "Open subscriptions"
         )
-        meter.create_observable_counter("process.cpu.time", [_cpu], "s", "Processor time of this process")
-        meter.create_observable_up_down_counter("process.memory.usage", [_memory], "By", "Memory of this process")
+        meter.create_observable_counter("process.cpu.time", [_cpu], "s", "Processor time of the process")
+        meter.create_observable_up_down_counter(
+            "process.memory.usage", [_memory], "By", "Resident memory of the process"
+        )
 
     @asynccontextmanager
-    async def of(self, app: FastAPI) -> AsyncGenerator[None]:
-        """Look at an application while the block runs."""
+    async def observing(self, app: FastAPI) -> AsyncGenerator[None]:
+        """Observe an application while the block runs."""
         self._apps.append(app)
-        over = asyncio.Event()
-        watching = asyncio.create_task(self._watch_loop())
-        asking = asyncio.create_task(self._ask(app, over))
+        measuring = asyncio.create_task(self._measure_delay())
         try:
             yield
         finally:
             self._apps.remove(app)
-            over.set()
-            # What is being read is read to its end: cut off, it would leave a connection behind.
-            await asyncio.wait([asking], timeout=PATIENCE)
-            await stop(watching, asking)
+            await stop(measuring)
 
-    async def _watch_loop(self) -> None:
+    async def _measure_delay(self) -> None:
         while True:
             due = time.perf_counter() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
             self._lag.record(max(0.0, time.perf_counter() - due))
-
-    async def _ask(self, app: FastAPI, over: asyncio.Event) -> None:
-        # Between two exports, so that each has what is new.
-        pause = self._seconds / 2
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await over.wait()
-                    return
-            await self.ask(app)
-            pause = self._seconds
-
-    async def ask(self, app: FastAPI) -> None:
-        """Ask what packages let be read."""
-        for gauges, read in services_of(app).gauges.reads:
-            try:
-                values = await read()
-            except Exception as error:  # noqa: BLE001 - what is away now is there another time
-                await log.awarning("reading_failed", error=repr(error))
-                continue
-            for gauge, value in zip(gauges, values, strict=True):
-                self._meter.create_gauge(gauge.name, gauge.unit, gauge.description).set(value)
 
     def _pools(self) -> Iterator[tuple[str, QueuePool]]:
         for app in self._apps:
@@ -149,7 +113,7 @@ def _memory(_: CallbackOptions) -> Iterable[Observation]:
 
 
 def resident(statm: Path = MEMORY) -> int:
-    """Return the bytes of memory that this process holds; where the system does not tell, the most that it ever held."""
+    """Return the resident memory in bytes; where there is no /proc, its maximum so far."""
     try:
         return int(statm.read_text(encoding="ascii").split()[1]) * PAGE
     except FileNotFoundError:
