@@ -116,10 +116,10 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         "MAIL_STARTTLS",
         "MAIL_URL",
         "OTEL_SERVICE_NAME",
-        "RPC_REFLECTION",
-        "RPC_TLS_CERTIFICATE",
-        "RPC_TLS_CLIENT_CA",
-        "RPC_TLS_KEY",
+        "GRPC_REFLECTION",
+        "GRPC_TLS_CERTIFICATE",
+        "GRPC_TLS_CLIENT_CA",
+        "GRPC_TLS_KEY",
     }
     for id_, place in results.items():
         example = (place / ".env.example").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from app.examples.notes.repository import NoteReader
 from app.examples.notes.service import NoteReadService, NoteService, topic
 from keel.caller import Caller
 from keel.db.database import Database
-from keel.grpc.callers import Calling, current_caller
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
+from keel.grpc.auth import Authentication, current_caller
 from keel.services import services_of
 from keel.web.errors import Unavailable
 
@@ -79,12 +79,12 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
         self, request: notes_pb2.WatchNotesRequest, context: Context
     ) -> AsyncGenerator[notes_pb2.WatchNotesResponse]:
         """Tell of changes, for as long as the caller may hear of them."""
-        calling = await Calling.identify(self._app, context, READ)
+        authentication = await Authentication.of(self._app, context, READ)
         after = messages.resumed_after(request)
-        async with Changes.following(services_of(self._app).pubsub, topic(calling.caller), after) as changes:
+        async with Changes.following(services_of(self._app).pubsub, topic(authentication.caller), after) as changes:
             # Whoever has it misses nothing that happens from then on.
             await context.send_initial_metadata(())
-            async with aclosing(changes.until(calling.until_shutdown())) as heard:
+            async with aclosing(changes.until(authentication.until_shutdown())) as heard:
                 async for message in heard:
                     yield messages.change(message)
         raise Unavailable("The stream has ended; call again with the last resume token.")

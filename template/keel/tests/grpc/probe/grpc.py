@@ -10,7 +10,7 @@ from app.examples.notes.schemas import NoteCreate
 from app.examples.notes.service import NoteService
 from keel.caller import GUEST
 from keel.db.database import Database
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
 from keel.services import services_of
 
 NAME = "tests.Probe"

@@ -1,4 +1,4 @@
-"""Who is calling, from the metadata of a call, by the same seam as everywhere."""
+"""Authentication of calls, by the bearer token of their metadata."""
 
 import asyncio
 import time
@@ -8,20 +8,20 @@ from typing import Self
 from fastapi import FastAPI
 
 from keel.caller import Caller, Identity
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
 from keel.identity import identify
 from keel.services import services_of
 from keel.web.errors import Forbidden
 
 
-class AnotherCaller(Forbidden):
-    """The token stands for somebody else by now."""
+class TokenSubjectMismatch(Forbidden):
+    """The token now belongs to another subject than when the stream began."""
 
-    type = "urn:problem:another-caller"
+    type = "urn:problem:token-subject-mismatch"
 
 
-class Calling:
-    """Somebody who calls, and for how long that is certain."""
+class Authentication:
+    """The caller of a stream, checked again whenever the token expires."""
 
     def __init__(self, app: FastAPI, token: str | None, scopes: Sequence[str], identity: Identity) -> None:
         self._app = app
@@ -30,30 +30,30 @@ class Calling:
         self._identity = identity
 
     @classmethod
-    async def identify(cls, app: FastAPI, context: Context, *scopes: str) -> Self:
-        """Identify the caller.
+    async def of(cls, app: FastAPI, context: Context, *scopes: str) -> Self:
+        """Authenticate a call.
 
         Args:
             app: the application.
             context: the call; its metadata may have `authorization: Bearer <token>` (RFC 6750).
-            scopes: what the caller must be allowed.
+            scopes: those that the caller must have.
 
         Raises:
-            AppError: the caller is unknown, or may not do this.
+            AppError: the token is not valid, or lacks a scope.
         """
         token = bearer(context)
         return cls(app, token, scopes, await identify(app, token, scopes))
 
     @property
     def caller(self) -> Caller:
-        """Return who it is."""
+        """The caller."""
         return self._identity.caller
 
     async def until_shutdown(self) -> None:
-        """Return when the process is about to stop.
+        """Return when the process begins to shut down.
 
         Raises:
-            AppError: the caller is no longer known, or may no longer do this.
+            AppError: the token has expired or was revoked, or lacks a scope by now.
         """
         while True:
             expires_at = self._identity.expires_at
@@ -68,21 +68,21 @@ class Calling:
     async def _identify_again(self) -> None:
         identity = await identify(self._app, self._token, self._scopes)
         if identity.caller.subject != self.caller.subject:
-            raise AnotherCaller("The token stands for somebody else.")
+            raise TokenSubjectMismatch("The token belongs to another subject.")
         self._identity = identity
 
 
 async def current_caller(app: FastAPI, context: Context, *scopes: str) -> Caller:
-    """Return who calls, if they may do what needs the scopes.
+    """Return the caller, who has the scopes.
 
     Raises:
-        AppError: the caller is unknown, or may not do this.
+        AppError: the token is not valid, or lacks a scope.
     """
-    return (await Calling.identify(app, context, *scopes)).caller
+    return (await Authentication.of(app, context, *scopes)).caller
 
 
 def bearer(context: Context) -> str | None:
-    """Return the token of a call, if it has one."""
+    """Return the bearer token of a call, if it has one (RFC 6750)."""
     for name, value in context.invocation_metadata() or ():
         if name == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
             return value[7:]

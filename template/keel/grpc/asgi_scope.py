@@ -1,4 +1,4 @@
-"""A call as an ASGI scope: what core knows of requests, such as who is counted as whom, then holds for calls too."""
+"""A call as an ASGI scope, so that what reads requests, such as the rate limit, reads calls too."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -7,14 +7,14 @@ import grpc
 from starlette.types import Scope
 
 Context = grpc.aio.ServicerContext[Any, Any]
-"""A call, as methods are given it."""
+"""The context of a call that methods get."""
 
 EXEMPT = "/grpc.health.v1.Health/"
-"""Probes are not callers."""
+"""Prefix of methods that are neither rate-limited nor traced: probes."""
 
 
-def scope_of(method: str, context: Context) -> Scope:
-    """Return a scope with the method as its path, the metadata as its headers, and the peer as its client."""
+def asgi_scope(method: str, context: Context) -> Scope:
+    """Return a scope: method as path, metadata as headers, peer as client."""
     metadata = context.invocation_metadata() or ()
     return {
         "type": "grpc",
@@ -27,7 +27,7 @@ def scope_of(method: str, context: Context) -> Scope:
 
 
 def _client(peer: str) -> tuple[str, int] | None:
-    """Read what gRPC calls a peer: `ipv4:192.0.2.1:50000`, `ipv6:%5B2001:db8::1%5D:50000`, `unix:/path`."""
+    """Parse a peer as gRPC writes it: `ipv4:192.0.2.1:50000`, `ipv6:%5B2001:db8::1%5D:50000`, `unix:/path`."""
     kind, _, place = unquote(peer).partition(":")
     host, _, port = place.rpartition(":")
     return (host.strip("[]"), int(port)) if kind in {"ipv4", "ipv6"} and port.isdigit() else None

@@ -1,4 +1,4 @@
-"""What every call goes through, whichever service it is for."""
+"""The interceptor of all calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from app.examples.notes.grpc.stubs.keel.notes.v1.notes_pb2 import ListNotesRequest
 from keel.caller import GUEST, Identity
-from keel.grpc import callers, observed
-from keel.grpc.calls import CallInterceptor
+from keel.grpc import auth, metrics
+from keel.grpc.interceptors import CallInterceptor
 from keel.observability import tracing
 from keel.services import services_of
 from keel.testing.support import connections_in_use
@@ -55,7 +55,7 @@ class Lines:
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     """Return the access lines of a test."""
     lines = Lines()
-    monkeypatch.setattr(observed, "log", lines)
+    monkeypatch.setattr(metrics, "log", lines)
     return lines
 
 
@@ -66,12 +66,12 @@ async def test_access_line(notes: Notes, lines: Lines) -> None:
 
     assert await lines.codes(2) == ["OK", "INVALID_ARGUMENT"]
     names = [f"/keel.notes.v1.NotesService/{method}" for method in ("ListNotes", "GetNote")]
-    assert [line["rpc"] for line in lines.found] == names
+    assert [line["rpc_method"] for line in lines.found] == names
     assert all(line["duration_ms"] > 0 for line in lines.found)
 
 
 async def test_request_id(notes: Notes, channel: grpc.aio.Channel) -> None:
-    """A call has the id that its metadata say, else one of its own; errors and log lines have it too."""
+    """A call has the id of its metadata, else a new one; errors and log lines have it too."""
     call = notes.call("ListNotes", ListNotesRequest(), ("x-request-id", "abc-1"))
     await call
     with capture_logs() as logged:
@@ -84,8 +84,8 @@ async def test_request_id(notes: Notes, channel: grpc.aio.Channel) -> None:
     assert [line["event"] for line in logged if line["log_level"] == "error"] == ["unhandled_error"]
 
 
-async def test_unforeseen_errors_tell_nothing(channel: grpc.aio.Channel) -> None:
-    """Whether the answer has begun or not; the log has the rest."""
+async def test_unexpected_errors_are_not_disclosed(channel: grpc.aio.Channel) -> None:
+    """Neither before nor after the first message; the log has them."""
     with capture_logs() as logged:
         failed = await refused(unary(channel, f"{PROBE}/Fail"))
         late = channel.unary_stream(f"{PROBE}/FailLate")(b"", timeout=TIMEOUT)
@@ -98,29 +98,29 @@ async def test_unforeseen_errors_tell_nothing(channel: grpc.aio.Channel) -> None
     assert [line["event"] for line in logged].count("unhandled_error") == 2
 
 
-async def test_what_is_not_there(channel: grpc.aio.Channel, lines: Lines) -> None:
-    """Methods and services that are not known are refused, and leave a line."""
+async def test_unknown_methods(channel: grpc.aio.Channel, lines: Lines) -> None:
+    """They are UNIMPLEMENTED, and leave an access line."""
     for method in ("/keel.notes.v1.NotesService/Sing", "/nowhere/Sing"):
         assert (await refused(unary(channel, method))).code is grpc.StatusCode.UNIMPLEMENTED
     assert await lines.codes(2) == ["UNIMPLEMENTED"] * 2
 
 
-async def test_what_cannot_be_read(channel: grpc.aio.Channel) -> None:
-    """Bytes that are no message are the caller's mistake."""
+async def test_malformed_message(channel: grpc.aio.Channel) -> None:
+    """It is an INVALID_ARGUMENT."""
     refusal = await refused(unary(channel, "/keel.notes.v1.NotesService/GetNote", b"\xff\xff"))
 
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
-async def test_what_is_too_large(channel: grpc.aio.Channel) -> None:
-    """More than RPC_MAX_MESSAGE_SIZE is not taken."""
+async def test_message_size_limit(channel: grpc.aio.Channel) -> None:
+    """More than GRPC_MAX_MESSAGE_SIZE is refused."""
     refusal = await refused(unary(channel, f"{PROBE}/Fail", bytes(1_048_577)))
 
     assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_every_kind_of_method(channel: grpc.aio.Channel, lines: Lines) -> None:
-    """Streams of requests, answers that a method writes itself, and ends that it chooses are passed on."""
+    """Request streams, messages that a method writes itself, and statuses that it sets."""
 
     async def three() -> AsyncIterator[bytes]:
         for _ in range(3):
@@ -137,12 +137,12 @@ async def test_deadlines(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) 
     app.state.waiting = waiting = Waiting()
     seconds = 0.1
     while not waiting.begun.is_set():
-        seconds *= 2  # However slow the machine is, in the end the method is under way when the deadline comes.
+        seconds *= 2  # However slow the machine is, in the end the method runs when the deadline passes.
         refusal = await refused(unary(channel, f"{PROBE}/StoreAndWait", timeout=seconds))
         assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
     await undone(app, waiting)
-    # By whose clock it has passed first is not certain.
+    # The deadline may pass first by either clock.
     assert set(await lines.codes(1)) <= {"DEADLINE_EXCEEDED", "CANCELLED"}
 
 
@@ -150,8 +150,8 @@ async def test_deadlines(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) 
     ("left", "code"),
     [(None, "CANCELLED"), (5.0, "CANCELLED"), (0.01, "DEADLINE_EXCEEDED"), (-0.2, "DEADLINE_EXCEEDED")],
 )
-async def test_who_gave_up(app: FastAPI, lines: Lines, left: float | None, code: str) -> None:
-    """A client whose deadline passes gives up by its own clock, a moment before ours."""
+async def test_cancelled_or_deadline_exceeded(app: FastAPI, lines: Lines, left: float | None, code: str) -> None:
+    """A client cancels by its own clock, a moment before the server's deadline."""
 
     class Call:
         def time_remaining(self) -> float | None:
@@ -159,14 +159,14 @@ async def test_who_gave_up(app: FastAPI, lines: Lines, left: float | None, code:
 
     call: Any = Call()
     with pytest.raises(asyncio.CancelledError):
-        async with observed.Observed({"path": "/a/B", "headers": []}, call, known=True):
+        async with metrics.CallTelemetry({"path": "/a/B", "headers": []}, call, known=True):
             raise asyncio.CancelledError
 
     assert await lines.codes(1) == [code]
 
 
-async def test_callers_who_leave(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) -> None:
-    """A call that nobody waits for ends, and its transaction is rolled back."""
+async def test_cancelled_call(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) -> None:
+    """It ends, and its transaction is rolled back."""
     app.state.waiting = waiting = Waiting()
     call = unary(channel, f"{PROBE}/StoreAndWait")
     async with asyncio.timeout(TIMEOUT):
@@ -178,7 +178,7 @@ async def test_callers_who_leave(app: FastAPI, channel: grpc.aio.Channel, lines:
 
 
 async def undone(app: FastAPI, waiting: Waiting) -> None:
-    """Wait until the method has ended, and see that it has stored nothing."""
+    """Wait until the method has ended; assert that it has stored nothing."""
     async with asyncio.timeout(TIMEOUT):
         await waiting.ended.wait()
         while connections_in_use(services_of(app).database):
@@ -187,7 +187,7 @@ async def undone(app: FastAPI, waiting: Waiting) -> None:
 
 
 async def test_rate_limit(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls count as HTTP's requests do, for the same caller; who has used up what is allowed learns when to come back."""
+    """Calls and HTTP requests of a caller share one limit; a refusal has a retry delay."""
     limit = RateLimit("2/hour")
     limit.identify = services_of(app).rate_limit.identify
     monkeypatch.setattr(services_of(app).rate_limit, "hit", limit.hit)
@@ -208,8 +208,8 @@ def test_without_a_rate_limit(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> 
     assert CallInterceptor(app)._limit is None
 
 
-async def test_callers_are_identified(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the token of their metadata, and for what the method needs; a refusal is told as such."""
+async def test_callers_are_authenticated(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the bearer token of their metadata, for the scopes of the method."""
     asked: list[tuple[Any, list[str]]] = []
 
     async def identify(_: object, token: str | None, scopes: Any) -> Identity:
@@ -218,7 +218,7 @@ async def test_callers_are_identified(notes: Notes, monkeypatch: pytest.MonkeyPa
             raise Forbidden("This needs the scope notes:write.")
         return Identity(GUEST)
 
-    monkeypatch.setattr(callers, "identify", identify)
+    monkeypatch.setattr(auth, "identify", identify)
     notes.metadata = (("authorization", "bearer strong"),)
     await notes.list()
     notes.metadata = (("authorization", "Bearer weak"),)
@@ -231,7 +231,7 @@ async def test_callers_are_identified(notes: Notes, monkeypatch: pytest.MonkeyPa
 
 
 class Spans:
-    """A tracer that keeps what is said of each span."""
+    """A tracer that keeps the attributes of each span."""
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []
@@ -251,11 +251,11 @@ class Spans:
         return Kept(trace.INVALID_SPAN_CONTEXT)
 
 
-async def test_spans_and_measurements(notes: Notes, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call is a span of the caller's trace, and is measured; names that strangers think of are none of the series."""
+async def test_spans_and_metrics(notes: Notes, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is a span of the caller's trace, and is measured; names of unknown methods make no series."""
     spans, measured = Spans(), list[dict[str, Any]]()
     monkeypatch.setattr(tracing, "tracer", spans)
-    monkeypatch.setattr(observed, "_DURATIONS", _Recorder(measured))
+    monkeypatch.setattr(metrics, "_DURATIONS", _Recorder(measured))
     parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     await notes.call("ListNotes", ListNotesRequest(), ("traceparent", parent))
     await refused(notes.get("none"))
