@@ -1,6 +1,6 @@
 """Errors: each leaves the application as a problem document (RFC 9457) with the id of its request."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
@@ -121,6 +122,32 @@ COMMON: dict[int, dict[str, Any]] = {
 """What any route can answer with."""
 
 
+ProblemFormat = Callable[[Mapping[str, Any]], Response]
+"""Turns the members of a problem document into a response of another format; status and headers are set afterwards."""
+
+
+class ProblemResponse(Response):
+    """A problem document, or what the application's own `problem_format` makes of it."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None) -> None:
+        super().__init__(orjson.dumps(document), status, headers)
+        self.document = document
+        self.extra_headers = headers or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        convert: ProblemFormat | None = getattr(scope.get("app"), "problem_format", None)
+        if convert is None:
+            await super().__call__(scope, receive, send)
+            return
+        converted = convert(self.document)
+        converted.status_code = self.status_code
+        converted.headers.update(self.extra_headers)
+        await converted(scope, receive, send)
+
+
 def problem(
     status: int,
     *,
@@ -138,8 +165,7 @@ def problem(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **members,
     }
-    content = orjson.dumps({key: value for key, value in body.items() if value is not None})
-    return Response(content, int(status), headers, MEDIA_TYPE)
+    return ProblemResponse({key: value for key, value in body.items() if value is not None}, int(status), headers)
 
 
 def _title(status: int) -> str:
