@@ -14,11 +14,11 @@ from keel import about
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names the variable and what to do."""
+    """A setting is missing or invalid; the message names the variable and what to do."""
 
 
 class Environment(StrEnum):
-    """Where the application runs; only the first two may use defaults meant for a developer's machine."""
+    """Where the application runs; only `local` and `test` accept development defaults."""
 
     LOCAL = "local"
     TEST = "test"
@@ -27,7 +27,7 @@ class Environment(StrEnum):
 
 
 class DevDefault:
-    """Marks a field whose default serves local and test only: elsewhere the variable must be set to something else."""
+    """Marks a field whose default is for `local` and `test` only; other environments must set the variable."""
 
 
 class _ProjectDefaults(PydanticBaseSettingsSource):
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Ask only what has something to say: each source takes as long as all the rest of reading a class."""
+        """Leave out sources that are not configured: each costs as much as all the rest of reading a class."""
         places = ((dotenv_settings, "env_file"), (file_secret_settings, "secrets_dir"))
         asked = (source for source, place in places if getattr(source, place, None))
         return (init_settings, env_settings, *asked, *([_ProjectDefaults(settings_cls)] if about.DEFAULTS else []))
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
 
     @property
     def deployed(self) -> bool:
-        """Whether this is a place where defaults for a developer's machine are refused."""
+        """Whether development defaults are refused."""
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class CoreSettings(Settings):
-    """What every process of the application needs to know."""
+    """Settings of the platform itself."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
