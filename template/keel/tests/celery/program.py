@@ -33,6 +33,8 @@ def log(*words: object) -> None:
 async def handle(session: Session, payload: Mapping[str, Any]) -> None:
     """Take some time, then store a note, which tests count."""
     log("begun", os.getpid(), id(asyncio.get_running_loop()))
+    while "gate" in payload and not Path(payload["gate"]).exists():
+        await asyncio.sleep(0.05)
     if payload.get("stuck"):
         time.sleep(payload["seconds"])  # noqa: ASYNC251 - it blocks the event loop on purpose
     await asyncio.sleep(payload["seconds"])

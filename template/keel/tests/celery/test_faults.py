@@ -160,11 +160,11 @@ async def until(holds: Callable[[], bool], processes: Processes) -> None:
         await asyncio.sleep(0.05)
 
 
-async def enqueue(app: FastAPI, *titles: str, seconds: float = 0.3) -> None:
+async def enqueue(app: FastAPI, *titles: str, seconds: float = 0.3, **payload: Any) -> None:
     """Enqueue jobs, each in its own transaction."""
     for title in titles:
         async with services_of(app).database.transaction() as session:
-            await services_of(app).jobs.enqueue(session, "test", {"title": title, "seconds": seconds})
+            await services_of(app).jobs.enqueue(session, "test", {"title": title, "seconds": seconds, **payload})
 
 
 async def titles_of_notes(app: FastAPI, processes: Processes) -> list[str]:
@@ -294,16 +294,20 @@ def queue_of(celery: Celery, connection: Connection) -> Producer:
 
 @BOTH
 async def test_stopped_worker_finishes_its_tasks(
-    app: FastAPI, publisher: BrokerPublisher, processes: Processes
+    app: FastAPI, publisher: BrokerPublisher, processes: Processes, tmp_path: Path
 ) -> None:
     """It starts no more, leaves the lifespan and exits with 0; another worker runs the rest.
 
     Each process has one event loop and one lifespan for all its tasks.
     """
     first = await processes.start()
-    await enqueue(app, *names(6), seconds=1)
-    await until(lambda: len(processes.logged("begun")) >= 2, processes)
-    status = await processes.stop(first)
+    gate = tmp_path / "gate"
+    await enqueue(app, *names(6), seconds=1, gate=str(gate))
+    await until(lambda: len(processes.logged("begun")) == 2, processes)
+    first.send_signal(signal.SIGTERM)
+    await until(lambda: "Warm shutdown" in processes.log, processes)
+    gate.touch()
+    status = await asyncio.to_thread(first.wait, PATIENCE)
     rows = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
 
     assert status == 0
