@@ -29,7 +29,7 @@ PROCESSES = 4
 
 def receiver() -> Any:  # noqa: ANN401 - a module of the template
     """The collector that rendered projects test with, as a module."""
-    path = ROOT / "template" / "keel" / "tests" / "otel" / "receiver.py"
+    path = ROOT / "template/keel/tests/otel/receiver.py"
     spec = importlib.util.spec_from_file_location("receiver", path)
     assert spec is not None
     assert spec.loader is not None
@@ -66,10 +66,10 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
             "DATABASE_URL": f"sqlite+aiosqlite:///{place}/app.db",
             "REDIS_URL": redis,
             "REDIS_PREFIX": f"observed-{os.getpid()}:",
-            "WORKER_BROKER_URL": redis,
-            "WORKER_QUEUE": f"observed-{os.getpid()}",
-            "WORKER_CONCURRENCY": "1",
-            "WORKER_EXPORTS": "1000",
+            "CELERY_BROKER_URL": redis,
+            "CELERY_QUEUE": f"observed-{os.getpid()}",
+            "CELERY_CONCURRENCY": "1",
+            "CELERY_MAX_CONCURRENT_EXPORTS": "1000",
             "GRPC_PORT": str(free_port()),
             "RATE_LIMIT": "300/minute; 100000/hour",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,

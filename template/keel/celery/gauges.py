@@ -6,20 +6,20 @@ from fastapi import FastAPI
 from sqlalchemy import bindparam, func, or_, select
 
 from keel import clock
+from keel.celery.enums import TaskState
 from keel.celery.models import Task
-from keel.celery.states import State
 from keel.observability.gauges import Gauge
 from keel.services import services_of
 
-DEPTH = Gauge("app.task.queue.depth", "{task}", "Tasks that could be started")
-AGE = Gauge("app.task.queue.age", "s", "Time since the creation of the oldest of them")
-FAILED = Gauge("app.task.kept.failed", "{task}", "Failed tasks that are kept for an operator")
+DEPTH = Gauge("app.task.queue.depth", "{task}", "Pending tasks that are due")
+AGE = Gauge("app.task.queue.age", "s", "Age of the oldest of them")
+FAILED = Gauge("app.task.kept.failed", "{task}", "Failed tasks that are stored")
 
 _QUEUED = select(func.count().label("depth"), func.min(Task.created_at).label("oldest")).where(
-    Task.state == State.PENDING,
+    Task.state == TaskState.PENDING,
     or_(Task.attempt == 0, Task.due_at <= bindparam("now", type_=Task.due_at.type)),
 )
-_FAILED = select(func.count()).where(Task.state == State.FAILED)
+_FAILED = select(func.count()).where(Task.state == TaskState.FAILED)
 
 
 async def read(app: FastAPI) -> Mapping[Gauge, float]:

@@ -25,7 +25,7 @@ def find_reads(packages: Iterable[Package]) -> list[Read]:
     Raises:
         PackageError: a module `gauges` has no `read`.
     """
-    features = (find_package(feature.__name__) for feature in FEATURES)
+    features = (find_package(feature.__name__.removesuffix(".plugin")) for feature in FEATURES)
     return [module.read for _, module in load_each([*features, *packages], "gauges")]
 
 

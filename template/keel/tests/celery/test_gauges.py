@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import FastAPI
 
 from keel import clock
+from keel.celery.enums import TaskState
 from keel.celery.gauges import AGE, DEPTH, FAILED, read
 from keel.celery.models import Task
-from keel.celery.states import State
 from keel.services import services_of
 
 
 async def store(app: FastAPI, **fields: Any) -> None:
     """Store a task that is an hour old."""
-    usual = {"name": "x", "payload": {}, "headers": {}, "progress": 0.0, "attempt": 0, "announcements": 0} | fields
+    usual = {"name": "x", "payload": {}, "headers": {}, "progress": 0.0, "attempt": 0, "publish_count": 0} | fields
     async with services_of(app).database.transaction() as session:
         session.add(Task(**usual, created_at=clock.now() - timedelta(hours=1)))
 
@@ -32,9 +32,9 @@ async def test_without_tasks(app: FastAPI) -> None:
 
 async def test_queued_and_failed_tasks(app: FastAPI) -> None:
     """A task that waits for its next attempt is not counted as queued."""
-    await store(app, state=State.PENDING)
-    await store(app, state=State.FAILED)
-    await store(app, state=State.PENDING, attempt=1, due_at=clock.now() + timedelta(hours=1))
+    await store(app, state=TaskState.PENDING)
+    await store(app, state=TaskState.FAILED)
+    await store(app, state=TaskState.PENDING, attempt=1, due_at=clock.now() + timedelta(hours=1))
     values = await read(app)
 
     assert (values[DEPTH], values[FAILED]) == (1, 1)

@@ -173,7 +173,8 @@ def test_modules_named_gauges_are_found(tmp_path: Path, monkeypatch: pytest.Monk
     (package / "__init__.py").touch()
     (package / "gauges.py").write_text(HARBOUR, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    offering = [f.__name__ for f in FEATURES if "gauges" in find_package(f.__name__).offers]
+    features = [feature.__name__.removesuffix(".plugin") for feature in FEATURES]
+    offering = [name for name in features if "gauges" in find_package(name).offers]
 
     found = [read.__module__ for read in find_reads([find_package(package.name)])]
     assert found == [f"{name}.gauges" for name in (*offering, package.name)]
