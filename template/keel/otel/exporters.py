@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-
-# The SDK's only name for its log exporter has an underscore: the signal's API is still called experimental.
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # private: the library has no other name for logs
+    OTLPLogExporter,
+)
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk._logs import ReadableLogRecord  # private: the library has no other name for logs
+from opentelemetry.sdk._logs.export import LogRecordExportResult  # private: the library has no other name for logs
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber  # private: the library has no other name for logs
 
 SEVERITIES: Mapping[str, SeverityNumber] = {
     "debug": SeverityNumber.DEBUG,

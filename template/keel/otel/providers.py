@@ -3,9 +3,10 @@
 import threading
 from dataclasses import dataclass
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider  # private: the library has no other name for logs
+from opentelemetry.sdk._logs import LoggerProvider  # private: the library has no other name for logs
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # private: the library has no other name for logs
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -63,7 +64,7 @@ def get_providers(settings: OtelSettings) -> Providers:
         if providers.traces:
             trace.set_tracer_provider(providers.traces)
         if providers.logs:
-            _logs.set_logger_provider(providers.logs)
+            set_logger_provider(providers.logs)
     return _of_this_process[0]
 
 
