@@ -12,7 +12,7 @@ from keel.background.shutdown import Shutdown
 from keel.features import FEATURES
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
-from keel.packages import Package, find_packages, load_each
+from keel.packages import find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
@@ -47,9 +47,11 @@ def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
         PackageError: a package of the root is not what it has to be; the message says what to change.
     """
     app = new_app(middleware)
+    services = services_of(app)
+    services.packages = find_packages(root)
     for feature in FEATURES:
         feature.install(app)
-    _install_packages(app, find_packages(root))
+    _install_packages(app, services)
     return app
 
 
@@ -100,8 +102,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
-def _install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
-    services = services_of(app)
+def _install_packages(app: FastAPI, services: Services) -> None:
+    packages = services.packages
     for _, module in load_each(packages, "plugin"):
         module.install(app)
     for _, module in load_each(packages, "account_data"):
