@@ -17,9 +17,9 @@ class Audit:
 
     def event(self, name: str, **fields: Any) -> None:
         """Write an event about a subject."""
-        log.info("account", action=name, **fields)
+        log.info("audit", action=name, **fields)
 
     def attempt(self, name: str, email: str, **fields: Any) -> None:
         """Write an event about somebody who is known by an address only."""
         account = hmac.new(self._key, email.encode(), "sha256").hexdigest()[:16]
-        log.info("account", action=name, account=account, **fields)
+        log.info("audit", action=name, account=account, **fields)

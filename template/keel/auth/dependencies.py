@@ -119,7 +119,7 @@ CurrentAdmin = Annotated[User, Security(current_admin)]
 
 async def throttle(request: Request, auth: AuthDep) -> None:
     """Count an attempt of an address to log in, register or have mail sent."""
-    await services_of(request.app).rate_limit.spend(auth.settings.address_rate, "auth", client_address(request.scope))
+    await services_of(request.app).rate_limit.spend(auth.settings.rate_limit_per_ip, "auth", client_address(request.scope))
 
 
 def make_accounts(app: FastAPI, session: Session) -> AccountService:

@@ -52,7 +52,7 @@ class LoginService:
             WrongCredentials: something of it is wrong, or the account cannot be used.
             InvalidScope: the account may not have what was asked for.
         """
-        await self._limit.spend(self._settings.account_rate, "login", email)
+        await self._limit.spend(self._settings.rate_limit_per_account, "login", email)
         user = await self._users.by_email(email)
         right, stronger = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not right or not user.is_active or user.verified_at is None:
@@ -60,7 +60,7 @@ class LoginService:
             raise WrongCredentials
         if stronger:
             user.password_hash = stronger
-        await self._limit.forgive(self._settings.account_rate, "login", email)
+        await self._limit.forgive(self._settings.rate_limit_per_account, "login", email)
         return await self.open(user, scope, user_agent=user_agent)
 
     async def open(self, user: User, scope: str, *, user_agent: str) -> Token:

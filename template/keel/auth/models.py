@@ -13,7 +13,7 @@ from keel.db.models import Base
 class User(Base):
     """An account."""
 
-    __tablename__ = "users"
+    __tablename__ = "auth_users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     subject: Mapped[str] = mapped_column(String(255), unique=True, default=lambda: str(uuid4()))
@@ -34,7 +34,7 @@ class LoginSession(Base):
     __tablename__ = "auth_sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"), index=True)
     scope: Mapped[str] = mapped_column(String(1000))
     user_agent: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
@@ -59,7 +59,7 @@ class PersonalToken(Base):
     __tablename__ = "auth_personal_tokens"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(100))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     hint: Mapped[str] = mapped_column(String(8))
@@ -76,7 +76,7 @@ class MailedToken(Base):
     __table_args__ = (Index(None, "user_id", "purpose"),)
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(20))
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -88,7 +88,7 @@ class Identity(Base):
 
     issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
     provider_subject: Mapped[str] = mapped_column(String(255), primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
 
 
@@ -98,6 +98,6 @@ class SignInCode(Base):
     __tablename__ = "auth_sign_in_codes"
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("auth_users.id", ondelete="CASCADE"), index=True)
     challenge: Mapped[str] = mapped_column(String(43))
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -132,8 +132,8 @@ class TooManyPersonalTokens(AppError):
     type = "urn:problem:too-many-personal-tokens"
 
 
-class TokenLivesTooLong(AppError):
+class TokenLifetimeTooLong(AppError):
     """The token would be valid for longer than is allowed."""
 
     status = HTTPStatus(422)
-    type = "urn:problem:token-lives-too-long"
+    type = "urn:problem:token-lifetime-too-long"

@@ -41,7 +41,7 @@ class AuthSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
-    keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
     """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
 
     algorithm: Literal["HS256", "Ed25519"] = "HS256"
@@ -62,7 +62,7 @@ class AuthSettings(Settings):
     personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
     """Days that a personal access token may be valid at most."""
 
-    personal_tokens: Annotated[int, Field(ge=0)] = 50
+    personal_tokens_max: Annotated[int, Field(ge=0)] = 50
     """Personal access tokens that one account may have at a time."""
 
     registration: bool = True
@@ -77,10 +77,10 @@ class AuthSettings(Settings):
     reset_minutes: Annotated[float, Field(gt=0)] = 30
     """Minutes that a link to reset a password is valid."""
 
-    account_rate: Rate = "10/15minute"
+    rate_limit_per_account: Rate = "10/15minute"
     """Failed attempts to log in to one account."""
 
-    address_rate: Rate = "100/15minute"
+    rate_limit_per_ip: Rate = "100/15minute"
     """Attempts to log in, register or ask for mail from one address."""
 
     password_min_length: Annotated[int, Field(ge=8)] = 15
@@ -97,6 +97,6 @@ class AuthSettings(Settings):
 
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:
-        if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.keys):
-            raise ValueError(f"AUTH_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
+        if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.signing_keys):
+            raise ValueError(f"AUTH_SIGNING_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
         return self

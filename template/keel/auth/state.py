@@ -31,7 +31,7 @@ class Auth:
 
 def make_auth(settings: AuthSettings) -> Auth:
     """Return what works with the given settings."""
-    keys = [key.get_secret_value() for key in settings.keys]
+    keys = [key.get_secret_value() for key in settings.signing_keys]
     ring = make_ring(settings.algorithm, keys)
     return Auth(
         settings=settings,

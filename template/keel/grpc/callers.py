@@ -14,10 +14,10 @@ from keel.services import services_of
 from keel.web.errors import Forbidden
 
 
-class AnotherCaller(Forbidden):
+class TokenSubjectMismatch(Forbidden):
     """The token stands for somebody else by now."""
 
-    type = "urn:problem:another-caller"
+    type = "urn:problem:token-subject-mismatch"
 
 
 class Calling:
@@ -68,7 +68,7 @@ class Calling:
     async def _identify_again(self) -> None:
         identity = await identify(self._app, self._token, self._scopes)
         if identity.caller.subject != self.caller.subject:
-            raise AnotherCaller("The token stands for somebody else.")
+            raise TokenSubjectMismatch("The token stands for somebody else.")
         self._identity = identity
 
 

@@ -34,10 +34,10 @@ class Place(BaseModel):
     """The last message that the client has seen."""
 
 
-class ForeignOrigin(Forbidden):
+class OriginNotAllowed(Forbidden):
     """A page of another site tried to open a socket in its visitor's name."""
 
-    type = "urn:problem:foreign-origin"
+    type = "urn:problem:origin-not-allowed"
 
 
 class UnknownMessage(BadRequest):
@@ -55,7 +55,7 @@ async def enter_room(websocket: WebSocket, send: Send) -> None:
     place = _place(websocket)
     hubs: Hubs = websocket.app.state.chat
     if not origins.is_allowed(websocket.scope, services_of(websocket.app).settings):
-        raise ForeignOrigin("Pages of this origin may not connect; see CORS_ORIGINS.")
+        raise OriginNotAllowed("Pages of this origin may not connect; see CORS_ORIGINS.")
     if hubs.draining:
         raise Unavailable("The server restarts.")
     token, protocol = _offered(websocket.scope["subprotocols"])

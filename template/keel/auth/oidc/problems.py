@@ -31,10 +31,10 @@ class SignInFailed(BadRequest):
     type = "urn:problem:sign-in-failed"
 
 
-class AddressNotVouchedFor(Forbidden):
+class EmailNotVerifiedByProvider(Forbidden):
     """The provider names no address, or does not say that it has verified it."""
 
-    type = "urn:problem:address-not-vouched-for"
+    type = "urn:problem:email-not-verified-by-provider"
 
 
 class AccountNotConfirmed(AppError):

@@ -11,7 +11,7 @@ from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
 from keel.auth.logins import LoginService
 from keel.auth.models import Identity, SignInCode, User
-from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, AddressNotVouchedFor, InvalidSignInCode
+from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, EmailNotVerifiedByProvider, InvalidSignInCode
 from keel.auth.oidc.provider import Person
 from keel.auth.oidc.repository import IdentityRepository, SignInCodeRepository
 from keel.auth.problems import RegistrationClosed
@@ -44,7 +44,7 @@ class SignInService:
         """Return a code that who knows the challenge's verifier can exchange for tokens.
 
         Raises:
-            AddressNotVouchedFor: somebody new has no address that the provider has verified.
+            EmailNotVerifiedByProvider: somebody new has no address that the provider has verified.
             AccountNotConfirmed: their address has an account that nobody has proven to be theirs.
             AccountClosed: their account cannot be used.
             RegistrationClosed: they have none, and strangers cannot create any.
@@ -82,7 +82,7 @@ class SignInService:
         """Remember somebody new, with the account of their address, or a new one without a password."""
         if person.email is None:
             # Whether there is such an account makes no difference, so that nobody learns it.
-            raise AddressNotVouchedFor("The provider does not confirm an e-mail address of yours.")
+            raise EmailNotVerifiedByProvider("The provider does not confirm an e-mail address of yours.")
         known = await self._users.by_email(person.email)
         user = known or await self._create(person.email)
         if user.verified_at is None:

@@ -25,6 +25,6 @@ def make_oidc(settings: OidcSettings, auth: AuthSettings) -> Oidc:
     redirect_url = settings.redirect_url or str(auth.public_url).rstrip("/") + CALLBACK
     return Oidc(
         provider=Provider(settings, redirect_url),
-        attempts=Attempts([key.get_secret_value() for key in auth.keys]),
+        attempts=Attempts([key.get_secret_value() for key in auth.signing_keys]),
         secure=settings.deployed,
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response, status
 
 from keel.auth.dependencies import RESPONSES, ClaimsDep, CurrentUser, PersonalTokensDep, Throttled
 from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
-from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLivesTooLong, TooManyPersonalTokens
+from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLifetimeTooLong, TooManyPersonalTokens
 from keel.web import errors
 
 router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
     "",
     status_code=status.HTTP_201_CREATED,
     dependencies=[Throttled],
-    responses=errors.responses(InvalidScope, TokenLivesTooLong, TooManyPersonalTokens),
+    responses=errors.responses(InvalidScope, TokenLifetimeTooLong, TooManyPersonalTokens),
 )
 async def create_personal_token(
     data: PersonalTokenCreate, claims: ClaimsDep, user: CurrentUser, tokens: PersonalTokensDep, response: Response

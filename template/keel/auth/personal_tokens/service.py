@@ -23,7 +23,7 @@ from keel.auth.problems import (
     InvalidScope,
     NotSignedIn,
     PersonalTokenNotFound,
-    TokenLivesTooLong,
+    TokenLifetimeTooLong,
     TooManyPersonalTokens,
 )
 from keel.auth.repository import SessionRepository, UserRepository
@@ -54,7 +54,7 @@ class PersonalTokenService:
         Raises:
             NotSignedIn: the login was ended, though its access token is still good for some minutes.
             InvalidScope: the login may not do what was asked for.
-            TokenLivesTooLong: it would be valid for longer than is allowed.
+            TokenLifetimeTooLong: it would be valid for longer than is allowed.
             TooManyPersonalTokens: the account has as many as it may have.
         """
         now = clock.now()
@@ -62,8 +62,8 @@ class PersonalTokenService:
         await self._users.by_id(user.id)
         if await self._logins.alive(claims.session_id, now) is None:
             raise NotSignedIn("This login was ended; log in again.", 'Bearer error="invalid_token"')
-        if await self._tokens.count(user.id, now) >= self._settings.personal_tokens:
-            raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens} tokens; revoke one first.")
+        if await self._tokens.count(user.id, now) >= self._settings.personal_tokens_max:
+            raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens_max} tokens; revoke one first.")
         days, text = self._days(data.days), new_personal_token()
         token = PersonalToken(
             user_id=user.id,
@@ -99,7 +99,7 @@ class PersonalTokenService:
     def _days(self, wanted: int | None) -> int:
         most = self._settings.personal_token_days
         if wanted is not None and wanted > most:
-            raise TokenLivesTooLong(f"A token may be valid for {most} days.")
+            raise TokenLifetimeTooLong(f"A token may be valid for {most} days.")
         return wanted or min(_DEFAULT_DAYS, most)
 
 

@@ -16,7 +16,7 @@ from keel.auth.state import make_auth
 from keel.services import services_of
 
 ENVIRONMENT = {
-    "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
+    "AUTH_SIGNING_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
     # Nobody listens there: the mails of tests stay in `outbox`.
     "MAIL_URL": "smtp://127.0.0.1:1",
     "MAIL_SENDER": "no-reply@example.com",
@@ -26,8 +26,8 @@ ENVIRONMENT = {
     # What is meant to take attackers long would take tests long.
     "AUTH_HASH_MEMORY": "8",
     "AUTH_HASH_TIME": "1",
-    "AUTH_ACCOUNT_RATE": "",
-    "AUTH_ADDRESS_RATE": "",
+    "AUTH_RATE_LIMIT_PER_ACCOUNT": "",
+    "AUTH_RATE_LIMIT_PER_IP": "",
 }
 
 UNGUESSABLE = r"/auth/(browser|oidc/(callback|token)|password|refresh|register|token|verify)"

@@ -200,7 +200,7 @@ async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, config
     """After some failures an account, known or not, is not tried any more, and other accounts are."""
     await new_person()
     await new_person("grace@example.com")
-    configure(ACCOUNT_RATE="2/hour")
+    configure(RATE_LIMIT_PER_ACCOUNT="2/hour")
 
     async def attempt(email: str, password: str) -> int:
         return (await anonymous.post(f"{AUTH}/token", data={"username": email, "password": password})).status_code
@@ -214,7 +214,7 @@ async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, config
 
 async def test_many_accounts_from_one_address(anonymous: AsyncClient, configure: Configure) -> None:
     """One address cannot try one password on everybody."""
-    configure(ADDRESS_RATE="2/hour")
+    configure(RATE_LIMIT_PER_IP="2/hour")
     statuses = [
         (await anonymous.post(f"{AUTH}/token", data={"username": f"{i}@example.com", "password": "x"})).status_code
         for i in range(3)

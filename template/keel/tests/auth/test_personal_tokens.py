@@ -115,8 +115,8 @@ async def test_lifetime(anonymous: AsyncClient, ada: Person, asked: int | None, 
 
 async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
     """Settings say how long tokens live, and how many of them an account may have; expired ones do not count."""
-    app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS="2")
-    assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lives-too-long"
+    app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS_MAX="2")
+    assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lifetime-too-long"
     first = (await create(anonymous, ada)).json()
     assert datetime.fromisoformat(first["expires_at"]) < clock.now() + timedelta(days=7)
     assert (await create(anonymous, ada)).status_code == 201
@@ -128,7 +128,7 @@ async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configu
 
 async def test_bound_holds_for_requests_at_once(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
     """Who asks for many tokens at the same time gets no more of them."""
-    configure(PERSONAL_TOKENS="2")
+    configure(PERSONAL_TOKENS_MAX="2")
     answers = await asyncio.gather(*[create(anonymous, ada) for _ in range(6)])
 
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 4

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh project works on a developer's machine."""
-    monkeypatch.delenv("AUTH_KEYS")
+    monkeypatch.delenv("AUTH_SIGNING_KEYS")
     monkeypatch.setenv("ENVIRONMENT", "local")
 
-    assert AuthSettings.load().keys[0].get_secret_value() == LOCAL_KEY
+    assert AuthSettings.load().signing_keys[0].get_secret_value() == LOCAL_KEY
 
 
 @pytest.mark.parametrize("place", ["staging", "production"])
@@ -26,20 +26,20 @@ def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place:
     """Elsewhere nothing starts with a missing or well-known key; the message says what to set and how to make one."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if keys is None:
-        monkeypatch.delenv("AUTH_KEYS")
+        monkeypatch.delenv("AUTH_SIGNING_KEYS")
     else:
-        monkeypatch.setenv("AUTH_KEYS", keys)
+        monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
-    with pytest.raises(SettingsError, match=r"AUTH_KEYS: set it .*secrets\.token_urlsafe"):
+    with pytest.raises(SettingsError, match=r"AUTH_SIGNING_KEYS: set it .*secrets\.token_urlsafe"):
         AuthSettings.load()
 
 
 @pytest.mark.parametrize("keys", ["", "short", "c2hvcnQ", "not base64!", f"{GOOD},c2hvcnQ"])
 def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
     """A key that can be guessed is no key, anywhere, and is not repeated in the message."""
-    monkeypatch.setenv("AUTH_KEYS", keys)
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
-    with pytest.raises(SettingsError, match="AUTH_KEYS: ") as caught:
+    with pytest.raises(SettingsError, match="AUTH_SIGNING_KEYS: ") as caught:
         AuthSettings.load()
 
     assert "c2hvcnQ" not in str(caught.value)

@@ -190,12 +190,12 @@ def algorithm(request: pytest.FixtureRequest, environment: None, monkeypatch: py
 
 def test_rotation_logs_nobody_out(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new key in front signs; tokens of the old one are good until it is taken away."""
-    monkeypatch.setenv("AUTH_KEYS", OLD)
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", OLD)
     old = make_auth(AuthSettings.load())
     token = old.tokens.make("ada", "", uuid4())
-    monkeypatch.setenv("AUTH_KEYS", f"{NEW},{OLD}")
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", f"{NEW},{OLD}")
     both = make_auth(AuthSettings.load())
-    monkeypatch.setenv("AUTH_KEYS", NEW)
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", NEW)
     new = make_auth(AuthSettings.load())
 
     assert both.tokens.verify(token).caller.subject == "ada"

@@ -85,7 +85,7 @@ async def test_pages_of_other_sites_are_refused(server: Server, room: str) -> No
     """A page may connect to the server that it comes from; one of another site may not."""
     for origin in ("https://evil.example", "null", "http://["):
         status, problem = await refused(server, room, origin=origin)
-        assert (status, problem["type"]) == (403, "urn:problem:foreign-origin")
+        assert (status, problem["type"]) == (403, "urn:problem:origin-not-allowed")
     async with entered(server, room, origin=server.url) as ada:
         await ada.say("hello")
         assert await ada.hear(1) == ["hello"]

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import update
 
 from keel.auth.models import Identity, User
-from keel.auth.oidc.problems import AccountClosed, AddressNotVouchedFor
+from keel.auth.oidc.problems import AccountClosed, EmailNotVerifiedByProvider
 from keel.auth.oidc.provider import _verified_address
 from keel.observability import logs
 from keel.services import services_of
@@ -138,7 +138,7 @@ async def test_somebody_without_an_address(
     answer = await sign_in()
 
     assert answer.status_code == 403
-    assert answer.json()["type"] == AddressNotVouchedFor.type
+    assert answer.json()["type"] == EmailNotVerifiedByProvider.type
     assert await count(oidc_app, User) == known
     assert await count(oidc_app, Identity) == 0
 

@@ -139,7 +139,7 @@ async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider"
 async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Keys may rotate while somebody signs in; with all keys replaced, the attempt is over."""
     back = await answer_of(browser)
-    old = services_of(oidc_app).auth.settings.keys[0].get_secret_value()
+    old = services_of(oidc_app).auth.settings.signing_keys[0].get_secret_value()
     new = "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCBubyBzZWNyZXQgZWl0aGVy"
     sealed = browser.cookies["oidc"]
     state = state_of(back)
