@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from keel import about
 from keel.background.shutdown import Shutdown
 from keel.features import FEATURES
+from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
 from keel.packages import find_packages, load_each
@@ -106,8 +107,6 @@ def _install_packages(app: FastAPI, services: Services) -> None:
     packages = services.packages
     for _, module in load_each(packages, "plugin"):
         module.install(app)
-    for _, module in load_each(packages, "account_data"):
-        services.account_data.register(module.account_data(services))
     for _, module in load_each(packages, "exports"):
         for name, exporter in module.exporters(services).items():
             services.exports.register(name, exporter)
@@ -141,6 +140,7 @@ def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]
     chosen.append(Middleware(ErrorMiddleware))
     if "*" not in settings.allowed_hosts:
         chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
+    chosen += CALLER_MIDDLEWARE
     if settings.rate_limit:
         chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
     chosen.append(Middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5))

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who calls: an opaque subject, which rows belong to, and what they may do."""
+    """A caller: an opaque subject, which rows belong to, and the scopes of its token."""
 
     subject: str
     scopes: frozenset[str] = frozenset()
 
     def may(self, scope: str) -> bool:
-        """Whether the caller may do something. Where nobody signs in, everybody may."""
+        """Whether the caller has a scope. The guest of a project without sign-in has all of them."""
         return scope in self.scopes or self == GUEST
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """A caller on a connection that lasts, and until when that is certain."""
+class VerifiedCaller:
+    """A caller, and how long its token proves it: connections that last longer verify the token again."""
 
     caller: Caller
     expires_at: float | None = None
-    """Seconds since 1970 at which to identify the caller again; None: never."""
+    """Seconds since 1970 at which to verify the token again; None: never."""
 
 
 GUEST = Caller(subject="guest")

@@ -1,14 +1,10 @@
-"""Auth: who is calling. Accounts, OAuth2 password login, short-lived JWTs, rotating refresh tokens, scopes."""
+"""Auth: accounts, OAuth2 password login, stateless access tokens (JWT), rotating refresh tokens, scopes, OpenID Connect."""
 
 from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Add the endpoints and sign callers in.
+    """Install the plugin; its modules are loaded only then."""
+    from keel.auth import plugin
 
-    Raises:
-        SettingsError: a key is missing or not good enough, or mail cannot be sent.
-    """
-    from keel.auth.lifecycle import install_auth
-
-    install_auth(app)
+    plugin.install(app)

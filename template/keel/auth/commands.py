@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter, ValidationError
 
 from keel import clock
+from keel.auth.accounts.passwords import WeakPassword
+from keel.auth.accounts.repository import UserRepository
+from keel.auth.accounts.schemas import Email
 from keel.auth.models import User
-from keel.auth.passwords import WeakPassword
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
-from keel.auth.repository import SessionRepository, UserRepository
-from keel.auth.schemas import Email
+from keel.auth.sessions.repository import SessionRepository
 from keel.auth.state import Auth
 from keel.caller import GUEST
 from keel.db.database import Database
@@ -75,7 +76,7 @@ def adopt_guest(
             user = await UserRepository(session).by_email(to)
             if user is None:
                 raise typer.BadParameter(f"there is no account {to}")
-            await services_of(app).account_data.transfer_ownership(session, GUEST.subject, user.subject)
+            await Auth.of(app).account_data.transfer_ownership(session, GUEST.subject, user.subject)
         typer.echo(f"What belonged to the guest belongs to {to}.")
 
     context.obj.run(work)

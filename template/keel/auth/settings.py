@@ -41,7 +41,9 @@ class AuthSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
-    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (
+        SecretStr(LOCAL_KEY),
+    )
     """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
 
     algorithm: Literal["HS256", "Ed25519"] = "HS256"
@@ -98,5 +100,7 @@ class AuthSettings(Settings):
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:
         if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.signing_keys):
-            raise ValueError(f"AUTH_SIGNING_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
+            raise ValueError(
+                f"AUTH_SIGNING_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}"
+            )
         return self

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from joserfc.jwk import KeySet
 
+from keel.auth.accounts.account_data import AccountData
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.audit import Audit
-from keel.auth.keys import make_ring
-from keel.auth.passwords import Passwords
+from keel.auth.sessions.access_tokens import AccessTokens
+from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings, key_bytes
-from keel.auth.tokens import AccessTokens
 from keel.services import services_of
 
 
@@ -22,6 +23,7 @@ class Auth:
     tokens: AccessTokens
     passwords: Passwords
     audit: Audit
+    account_data: AccountData
 
     @classmethod
     def of(cls, app: FastAPI) -> "Auth":
@@ -29,8 +31,8 @@ class Auth:
         return services_of(app).auth
 
 
-def make_auth(settings: AuthSettings) -> Auth:
-    """Return what works with the given settings."""
+def make_auth(settings: AuthSettings, account_data: AccountData | None = None) -> Auth:
+    """Return what works with the given settings, and with the data of other packages."""
     keys = [key.get_secret_value() for key in settings.signing_keys]
     ring = make_ring(settings.algorithm, keys)
     return Auth(
@@ -39,4 +41,5 @@ def make_auth(settings: AuthSettings) -> Auth:
         tokens=AccessTokens(settings, ring),
         passwords=Passwords(settings),
         audit=Audit(key_bytes(keys[0])),
+        account_data=account_data or AccountData(),
     )

@@ -9,7 +9,6 @@ from fastapi import APIRouter, FastAPI
 
 from keel import clock
 from keel.celery import measures
-from keel.celery.account_data import TaskAccountData
 from keel.celery.announcing import Announcer, BrokerAnnouncer, InProcessAnnouncer
 from keel.celery.execution import Executor
 from keel.celery.exports import EXPORT, ExportWork
@@ -60,7 +59,6 @@ def install_worker(app: FastAPI) -> None:
     services_of(app).celery.schedule.add("purges", PURGES, "17 * * * *")
     services_of(app).gauges.register(measures.GAUGES, lambda: measures.read(app))
     services_of(app).scopes |= {"tasks:read": "Read your tasks", "tasks:write": "Begin and cancel tasks"}
-    services_of(app).account_data.register(TaskAccountData())
     services_of(app).retention.register("worker tasks", purge)
     app.include_router(events, prefix="/api/v1")
     app.include_router(router, prefix="/api/v1")

@@ -7,13 +7,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import TypeAdapter, ValidationError
 
+from keel.auth.accounts.schemas import Email
 from keel.auth.oidc.attempts import Attempt
 from keel.auth.oidc.cache import Cached
 from keel.auth.oidc.calls import Calls, fault
 from keel.auth.oidc.id_token import InvalidIdToken, UnknownKey, verify_id_token
 from keel.auth.oidc.metadata import InvalidMetadata, Metadata, read_metadata
 from keel.auth.oidc.settings import OidcSettings
-from keel.auth.schemas import Email
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
@@ -49,7 +49,7 @@ class Provider:
             metadata.authorization_endpoint, state=attempt.state, nonce=attempt.nonce, verifier=attempt.verifier
         )
 
-    async def identify(self, code: str, attempt: Attempt, answering: str | None) -> Person:
+    async def authenticate(self, code: str, attempt: Attempt, answering: str | None) -> Person:
         """Exchange a code for who somebody is; `answering` is the issuer that the answer names (RFC 9207).
 
         Raises:

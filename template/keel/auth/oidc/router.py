@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
-from keel.auth.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
 from keel.auth.dependencies import AuthDep, Throttled
 from keel.auth.oidc import cookies
 from keel.auth.oidc.dependencies import OidcDep, SignInsDep
@@ -18,7 +17,8 @@ from keel.auth.oidc.problems import (
     SignInFailed,
 )
 from keel.auth.oidc.schemas import Challenge, CodeExchange, ProviderAnswer
-from keel.auth.schemas import Token
+from keel.auth.sessions.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
+from keel.auth.sessions.schemas import Token
 from keel.web import errors
 from keel.web.errors import AppError
 
@@ -58,7 +58,7 @@ async def end(
         attempt = oidc.attempts.open(cookies.kept(request, secure=oidc.secure), answer.state)
         if answer.error or not answer.code:
             raise SignInFailed("The provider did not sign you in.")
-        person = await oidc.provider.identify(answer.code, attempt, answer.iss)
+        person = await oidc.provider.authenticate(answer.code, attempt, answer.iss)
         code = await sign_ins.admit(person, attempt.challenge)
     except AppError as error:
         # An attempt is over, whatever came of it.

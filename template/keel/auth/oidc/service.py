@@ -6,17 +6,17 @@ from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 from keel import clock
-from keel.auth import mails
+from keel.auth.accounts import mails
+from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
-from keel.auth.logins import LoginService
 from keel.auth.models import Identity, SignInCode, User
 from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, EmailNotVerifiedByProvider, InvalidSignInCode
 from keel.auth.oidc.provider import Person
 from keel.auth.oidc.repository import IdentityRepository, SignInCodeRepository
 from keel.auth.problems import RegistrationClosed
-from keel.auth.repository import UserRepository
-from keel.auth.schemas import Token
+from keel.auth.sessions.schemas import Token
+from keel.auth.sessions.service import LoginService
 from keel.auth.settings import AuthSettings
 from keel.background.jobs import Jobs
 from keel.db.database import Session

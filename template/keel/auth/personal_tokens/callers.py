@@ -4,11 +4,11 @@ from collections import OrderedDict
 
 from keel import clock
 from keel.auth.digests import digest
-from keel.auth.logins import ADMIN
 from keel.auth.personal_tokens.format import is_well_formed
 from keel.auth.personal_tokens.repository import PersonalTokenReader
 from keel.auth.personal_tokens.usage import EVERY, PersonalTokenUsage, Use
-from keel.auth.tokens import InvalidToken
+from keel.auth.sessions.access_tokens import InvalidToken
+from keel.auth.sessions.service import ADMIN
 from keel.caller import Caller
 from keel.db.database import Database
 

@@ -11,10 +11,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from keel import clock
-from keel.auth import mails
+from keel.auth.accounts import mails
+from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest
-from keel.auth.logins import ADMIN
 from keel.auth.models import PersonalToken, User
 from keel.auth.personal_tokens.format import hint, new_personal_token
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
@@ -26,9 +26,10 @@ from keel.auth.problems import (
     TokenLifetimeTooLong,
     TooManyPersonalTokens,
 )
-from keel.auth.repository import SessionRepository, UserRepository
+from keel.auth.sessions.access_tokens import Claims
+from keel.auth.sessions.repository import SessionRepository
+from keel.auth.sessions.service import ADMIN
 from keel.auth.settings import AuthSettings
-from keel.auth.tokens import Claims
 from keel.background.jobs import Jobs
 from keel.db.database import Session
 from keel.messaging import mail

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from keel import clock
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.dependencies import make_logins
 from keel.auth.models import User
-from keel.auth.passwords import Passwords
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth
 from keel.services import services_of
@@ -89,7 +89,7 @@ def configure(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configu
     def run(**variables: str) -> FastAPI:
         for name, value in variables.items():
             monkeypatch.setenv(f"AUTH_{name}", value)
-        services_of(app).auth = make_auth(AuthSettings.load())
+        services_of(app).auth = make_auth(AuthSettings.load(), auth.account_data)
         return app
 
     auth = services_of(app).auth

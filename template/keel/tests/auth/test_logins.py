@@ -8,8 +8,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from keel import clock
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.models import LoginSession, RefreshToken, User
-from keel.auth.passwords import Passwords
 from keel.auth.settings import AuthSettings
 from keel.db.database import Database
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person

@@ -15,10 +15,10 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 
 from app.main import create_app
-from keel.auth.keys import make_ring
+from keel.auth.sessions.access_tokens import InvalidToken
+from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings
 from keel.auth.state import Auth, make_auth
-from keel.auth.tokens import InvalidToken
 from keel.testing.support import running
 from keel.tests.auth.fixtures import AUTH, Configure, Person
 
@@ -171,7 +171,7 @@ async def test_remembered_token_expires(app: FastAPI, monkeypatch: pytest.Monkey
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
     """Many tokens do not fill the memory."""
-    monkeypatch.setattr("keel.auth.tokens._REMEMBERED", 2)
+    monkeypatch.setattr("keel.auth.sessions.access_tokens._REMEMBERED", 2)
     tokens = make_auth(AuthSettings.load()).tokens
     made = [tokens.make(str(i), "", uuid4()) for i in range(4)]
     for token in made:

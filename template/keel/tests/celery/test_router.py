@@ -16,7 +16,7 @@ from keel.identity import current_caller
 from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
-from keel.tests.celery.support import TASKS, Silence, export, finished, stored
+from keel.tests.celery.support import TASKS, Silence, export, finished
 from tests.examples.notes.api import create
 from tests.examples.notes.test_events import events
 
@@ -118,18 +118,3 @@ async def test_events_until_the_end(server: Server, monkeypatch: pytest.MonkeyPa
 
     assert first == task
     assert [event["state"] for event in rest] == ["cancelled"]
-
-
-async def test_tasks_of_a_subject_that_goes(app: FastAPI, client: AsyncClient) -> None:
-    """They go with their results; handed over, they are another's."""
-    task = await finished(client, (await export(client))["id"])
-    owner = await sign_in(client)
-    async with services_of(app).database.transaction() as session:
-        await services_of(app).account_data.transfer_ownership(session, owner, "heir")
-    inherited = await stored(app, UUID(task["id"]))
-    async with services_of(app).database.transaction() as session:
-        await services_of(app).account_data.delete(session, "heir")
-
-    assert inherited is not None
-    assert inherited.owner_id == "heir"
-    assert await stored(app, UUID(task["id"])) is None

@@ -60,10 +60,10 @@ async def go_through(browser: AsyncClient, provider: "LoopbackProvider", sub: st
     return await browser.get(await begin(browser, provider, sub))
 
 
-async def identify(app: FastAPI) -> Person:
+async def authenticate(app: FastAPI) -> Person:
     """Let an application ask the provider who somebody is, with a code that it has not made."""
     oidc = services_of(app).oidc
-    return await oidc.provider.identify("code", oidc.attempts.begin(CHALLENGE), None)
+    return await oidc.provider.authenticate("code", oidc.attempts.begin(CHALLENGE), None)
 
 
 async def admit(app: FastAPI, email: str | None = "ada@example.com", sub: str = "ada-there") -> str:

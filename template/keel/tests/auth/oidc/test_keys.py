@@ -10,7 +10,7 @@ from keel.auth.oidc import cache
 from keel.auth.oidc.problems import ProviderFault
 from keel.services import services_of
 from keel.tests.auth.oidc.conftest import SignIn
-from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, count, identify
+from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, authenticate, count
 
 if TYPE_CHECKING:
     from keel.tests.auth.oidc.provider import LoopbackProvider
@@ -68,7 +68,7 @@ async def test_no_token(oidc_app: FastAPI, provider: "LoopbackProvider", token: 
     provider.answers[TOKEN] = {"access_token": "access", "token_type": "Bearer", "id_token": token}
 
     with pytest.raises(ProviderFault):
-        await identify(oidc_app)
+        await authenticate(oidc_app)
 
 
 @pytest.mark.usefixtures("nothing_known")

@@ -18,10 +18,10 @@ from keel.tests.auth.oidc.support import (
     DISCOVERY,
     KEYS,
     TOKEN,
+    authenticate,
     begin,
     believe,
     code_of,
-    identify,
     log_in,
     me,
 )
@@ -114,7 +114,7 @@ NONSENSE = {
 async def assert_fault(app: FastAPI, what: str) -> None:
     """Make sure that something which the provider says is said to be its fault."""
     with structlog.testing.capture_logs() as logged, pytest.raises(ProviderFault):
-        await identify(app)
+        await authenticate(app)
 
     assert logged[-1]["what"] == what
 

@@ -3,7 +3,7 @@
 import pytest
 
 from keel.application import new_app
-from keel.auth.oidc.lifecycle import install_oidc
+from keel.auth.oidc.plugin import install as install_oidc
 from keel.auth.oidc.settings import OidcSettings
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth

@@ -6,12 +6,13 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from keel import clock
+from keel.auth.accounts.repository import UserRepository
+from keel.auth.accounts.schemas import UserQuery, UserUpdate
 from keel.auth.audit import Audit
 from keel.auth.models import User
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
-from keel.auth.repository import SessionRepository, UserRepository
-from keel.auth.schemas import UserQuery, UserUpdate
+from keel.auth.sessions.repository import SessionRepository
 from keel.clock import UtcDatetime
 from keel.db.database import Session
 from keel.web.pagination import Cursor, decode_cursor

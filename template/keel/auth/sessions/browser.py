@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from keel.auth.dependencies import AuthDep, LoginsDep, Throttled
 from keel.auth.problems import OAuthError
-from keel.auth.schemas import BrowserLogin, Token
+from keel.auth.sessions.schemas import BrowserLogin, Token
 from keel.services import services_of
 from keel.web import errors
 from keel.web.errors import Forbidden

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from keel.auth.accounts.schemas import User, UserQuery, UserUpdate
 from keel.auth.dependencies import RESPONSES, AdministrationDep, CurrentAdmin
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
-from keel.auth.schemas import User, UserQuery, UserUpdate
 from keel.web import errors
 from keel.web.pagination import Page
 

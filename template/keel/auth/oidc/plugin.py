@@ -10,7 +10,7 @@ from keel.services import services_of
 from keel.settings import SettingsError
 
 
-def install_oidc(app: FastAPI) -> None:
+def install(app: FastAPI) -> None:
     """Add the endpoints if `AUTH_OIDC_ISSUER` names a provider.
 
     Raises:

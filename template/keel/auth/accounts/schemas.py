@@ -1,7 +1,7 @@
-"""What callers send and get."""
+"""What callers send and get about accounts."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
@@ -37,83 +37,49 @@ Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
 MailedTokenText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
+    """A body whose unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Registration(_Input):
+class Registration(Input):
     """A new account."""
 
     email: Email
     password: Password
 
 
-class Address(_Input):
+class Address(Input):
     """Where a mail goes to."""
 
     email: Email
 
 
-class Verification(_Input):
+class Verification(Input):
     """Proof that a mail arrived."""
 
     token: MailedTokenText
 
 
-class PasswordChange(_Input):
+class PasswordChange(Input):
     """A new password from somebody who knows the old one."""
 
     current: Password
     new: Password
 
 
-class PasswordReset(_Input):
+class PasswordReset(Input):
     """A new password from somebody who got a mail."""
 
     token: MailedTokenText
     password: Password
 
 
-class Deletion(_Input):
+class Deletion(Input):
     """The end of an account."""
 
     password: Password
-
-
-class Refresh(_Input):
-    """A refresh token, to be used up."""
-
-    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
-
-
-class TokenRequest(BaseModel):
-    """A request for tokens, as a form (RFC 6749, 4.3 and 6)."""
-
-    grant_type: Literal["password", "refresh_token"] = "password"
-    username: LoginName = ""
-    password: Annotated[SecretStr, Field(max_length=MAX_PASSWORD)] = SecretStr("")
-    refresh_token: Annotated[SecretStr, Field(max_length=200)] = SecretStr("")
-    scope: Annotated[SafeStr, Field(max_length=1000)] = ""
-    client_id: str | None = None
-    client_secret: str | None = None
-
-
-class BrowserLogin(_Input):
-    """A login of a browser."""
-
-    email: LoginName
-    password: Password
-    scope: Annotated[SafeStr, Field(max_length=1000)] = ""
-
-
-class Token(BaseModel):
-    """Tokens (RFC 6749, 5.1)."""
-
-    access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind
-    expires_in: int = Field(description="Seconds that the access token is valid")
-    refresh_token: str
-    scope: str = Field(description="What the tokens allow, separated by spaces")
 
 
 class Accepted(BaseModel):
@@ -147,7 +113,7 @@ Scope = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!#-\[\]-~
 """The name of a scope (RFC 6749, 3.3)."""
 
 
-class UserUpdate(_Input):
+class UserUpdate(Input):
     """Changes to an account by an administrator; what is left out stays as it is."""
 
     is_active: bool | MISSING = MISSING
@@ -155,7 +121,7 @@ class UserUpdate(_Input):
     scopes: Annotated[list[Scope], Field(max_length=50)] | MISSING | None = MISSING
 
 
-class UserQuery(_Input):
+class UserQuery(Input):
     """Which accounts a list holds, the newest first."""
 
     q: Annotated[SafeStr, Field(max_length=254)] | None = Field(default=None, description="A part of the address")
@@ -163,20 +129,3 @@ class UserQuery(_Input):
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
         default=None, description="`next` of the page before"
     )
-
-
-class LoginSession(BaseModel):
-    """A place where somebody is logged in."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    scope: str
-    user_agent: str
-    created_at: datetime
-    used_at: datetime
-    expires_at: datetime
-
-
-KeySet = dict[str, list[dict[str, Any]]]
-"""Public keys (RFC 7517)."""

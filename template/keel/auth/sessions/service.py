@@ -5,15 +5,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from keel import clock
+from keel.auth.accounts.passwords import Passwords
+from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
 from keel.auth.models import LoginSession, User
-from keel.auth.passwords import Passwords
 from keel.auth.problems import InvalidRefreshToken, InvalidScope, SessionNotFound, WrongCredentials
-from keel.auth.repository import SessionRepository, UserRepository
-from keel.auth.schemas import Token
+from keel.auth.sessions.access_tokens import AccessTokens
+from keel.auth.sessions.repository import SessionRepository
+from keel.auth.sessions.schemas import Token
 from keel.auth.settings import AuthSettings
-from keel.auth.tokens import AccessTokens
 from keel.db.database import Session
 from keel.web.rate_limit import RateLimit
 

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet
 from joserfc.jwt import JWTClaimsRegistry
 
 from keel.auth.settings import AuthSettings
-from keel.caller import Caller
+from keel.caller import Caller, VerifiedCaller
 
 _REMEMBERED = 10_000
 """Tokens whose claims are kept; the least recently used go first."""
@@ -23,12 +23,11 @@ class InvalidToken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """What a verified token says."""
+class Claims(VerifiedCaller):
+    """The claims of a verified access token."""
 
-    caller: Caller
-    session_id: UUID
     expires_at: float
+    session_id: UUID
 
 
 class AccessTokens:
@@ -95,6 +94,6 @@ class AccessTokens:
             self._registry.validate(decoded.claims)
             said = decoded.claims
             caller = Caller(said["sub"], frozenset(said["scope"].split()))
-            return Claims(caller, UUID(said["sid"]), float(said["exp"]))
+            return Claims(caller, float(said["exp"]), UUID(said["sid"]))
         except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidToken from error

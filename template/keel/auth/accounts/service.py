@@ -4,17 +4,18 @@ from datetime import timedelta
 from uuid import UUID
 
 from keel import clock
-from keel.auth import mails
+from keel.auth.accounts import mails
+from keel.auth.accounts.account_data import AccountData
+from keel.auth.accounts.passwords import Passwords
+from keel.auth.accounts.repository import MailedTokenRepository, UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
 from keel.auth.models import User
-from keel.auth.passwords import Passwords
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
 from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
-from keel.auth.repository import MailedTokenRepository, SessionRepository, UserRepository
+from keel.auth.sessions.repository import SessionRepository
 from keel.auth.settings import AuthSettings
 from keel.background.jobs import Jobs
-from keel.db.account_data import AccountData
 from keel.db.database import Session
 from keel.messaging import mail
 
@@ -30,7 +31,7 @@ class AccountService:
         passwords: Passwords,
         audit: Audit,
         jobs: Jobs,
-        subjects: AccountData,
+        account_data: AccountData,
     ) -> None:
         self._session = session
         self._users = UserRepository(session)
@@ -41,7 +42,7 @@ class AccountService:
         self._passwords = passwords
         self._audit = audit
         self._jobs = jobs
-        self._subjects = subjects
+        self._account_data = account_data
 
     async def register(self, email: str, password: str) -> None:
         """Create an account that its address must confirm; if the address has one, tell only its owner.
@@ -130,7 +131,7 @@ class AccountService:
             WrongPassword: the password is wrong.
         """
         await self.confirm(user, password)
-        await self._subjects.delete(self._session, user.subject)
+        await self._account_data.delete(self._session, user.subject)
         await self._users.delete(user)
         self._audit.event("deleted", subject=user.subject)
 
