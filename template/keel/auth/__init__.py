@@ -1,4 +1,4 @@
-"""Auth: accounts, OAuth2 password login, stateless access tokens (JWT), rotating refresh tokens, scopes, OpenID Connect."""
+"""Auth: accounts, OAuth2 password login, JWT access tokens, rotating refresh tokens, scopes, OpenID Connect."""
 
 from fastapi import FastAPI
 

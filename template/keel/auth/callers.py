@@ -24,7 +24,7 @@ _KEY = "keel.bearer_token"
 
 
 class BearerToken:
-    """A token that is verified at most once: an access token at once, a personal one (a query) when its caller is needed."""
+    """A token, verified at most once: an access token at once, a personal one (a query) when its caller is needed."""
 
     __slots__ = ("_app", "_claims", "_invalid", "_personal", "_text")
 

@@ -44,7 +44,7 @@ RESPONSES = errors.responses(NotSignedIn, MissingScope)
 
 
 async def get_auth(request: Request) -> Auth:
-    """Return what auth keeps for the application's lifetime."""
+    """Return the services of auth."""
     return services_of(request.app).auth
 
 
@@ -108,7 +108,7 @@ CurrentAdmin = Annotated[Caller, Security(current_admin)]
 
 
 async def throttle(request: Request, auth: AuthDep) -> None:
-    """Count an attempt of an address to log in, register or have mail sent."""
+    """Count an attempt to log in, register or request mail, by IP address."""
     await services_of(request.app).rate_limit.spend(
         auth.settings.rate_limit_per_ip, "auth", client_address(request.scope)
     )

@@ -11,7 +11,7 @@ from keel.settings import DevDefault, Rate, Settings, split_commas
 MAX_PERSONAL_TOKEN_DAYS = 366
 
 KEY_BYTES = 32
-LOCAL_KEY = urlsafe_b64encode(b"a key that everybody knows: local").decode().rstrip("=")
+LOCAL_KEY = urlsafe_b64encode(b"a well-known key for local use only").decode().rstrip("=")
 """Signs tokens on a developer's machine; refused elsewhere."""
 
 
@@ -37,7 +37,7 @@ def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 class AuthSettings(Settings):
-    """How callers are told apart."""
+    """Settings of accounts, logins and tokens."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
@@ -53,7 +53,7 @@ class AuthSettings(Settings):
     audience: str = "api"
 
     access_minutes: Annotated[float, Field(gt=0, le=60)] = 15
-    """Minutes that an access token is valid; it cannot be taken back before."""
+    """Minutes that an access token is valid; it cannot be revoked before."""
 
     session_days: Annotated[float, Field(gt=0)] = 30
     """Days after its last use that a session ends."""
@@ -68,7 +68,7 @@ class AuthSettings(Settings):
     """Personal access tokens that one account may have at a time."""
 
     registration: bool = True
-    """Whether strangers may create accounts."""
+    """Whether accounts can be registered by anyone."""
 
     public_url: Annotated[HttpUrl, DevDefault] = HttpUrl("http://localhost:8000")
     """Where links in mails lead; their pages are yours."""
@@ -83,7 +83,7 @@ class AuthSettings(Settings):
     """Failed attempts to log in to one account."""
 
     rate_limit_per_ip: Rate = "100/15minute"
-    """Attempts to log in, register or ask for mail from one address."""
+    """Attempts to log in, register or request mail, from one IP address."""
 
     password_min_length: Annotated[int, Field(ge=8)] = 15
     """Characters of a password; NIST SP 800-63B-4 asks for 15 where nothing else is checked."""
@@ -95,7 +95,7 @@ class AuthSettings(Settings):
     """Passes of argon2id."""
 
     hash_threads: Annotated[int, Field(ge=1)] = 2
-    """Passwords that are hashed at the same time; others wait."""
+    """Passwords that are hashed concurrently; others wait."""
 
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:

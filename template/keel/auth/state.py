@@ -1,4 +1,4 @@
-"""What auth keeps for the application's lifetime."""
+"""The services of auth, for the application's lifetime."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from keel.services import services_of
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Settings, keys and what works with them."""
+    """Settings, keys, and the services that use them."""
 
     settings: AuthSettings
     ring: KeySet
@@ -27,12 +27,12 @@ class Auth:
 
     @classmethod
     def of(cls, app: FastAPI) -> "Auth":
-        """Return what an application keeps."""
+        """Return an application's."""
         return services_of(app).auth
 
 
 def make_auth(settings: AuthSettings, account_data: AccountData | None = None) -> Auth:
-    """Return what works with the given settings, and with the data of other packages."""
+    """Make the services from settings, and from the account data of other packages."""
     keys = [key.get_secret_value() for key in settings.signing_keys]
     ring = make_ring(settings.algorithm, keys)
     return Auth(

@@ -1,4 +1,4 @@
-"""Data that belongs to an account: each package says how its rows are deleted or transferred (the hook `account_data`)."""
+"""Data that belongs to an account, which packages delete or transfer (the hook `account_data`)."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property

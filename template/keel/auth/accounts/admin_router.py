@@ -31,5 +31,5 @@ async def read_user(user_id: UUID, _: CurrentAdmin, administration: Administrati
 
 @router.patch("/{user_id}", responses=errors.responses(UserNotFound, InvalidScope, LastAdmin))
 async def update_user(user_id: UUID, data: UserUpdate, admin: CurrentAdmin, administration: AdministrationDep) -> User:
-    """Close or open an account, say what it may do, make or unmake an administrator."""
+    """Activate or deactivate an account, set its scopes, grant or revoke administration."""
     return User.model_validate(await administration.update(user_id, data, by=admin.subject))

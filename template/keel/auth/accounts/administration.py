@@ -1,4 +1,4 @@
-"""The rules of administration: who may be closed out, and who may administer."""
+"""Administration of accounts: activation, scopes, administrators."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -22,7 +22,7 @@ _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 
 class AdministrationService:
-    """What administrators do with the accounts of others."""
+    """What administrators do with accounts."""
 
     def __init__(self, session: Session, *, audit: Audit, scopes: Sequence[str]) -> None:
         self._users = UserRepository(session)
@@ -57,12 +57,12 @@ class AdministrationService:
         return user
 
     async def update(self, user_id: UUID, data: UserUpdate, *, by: str) -> User:
-        """Close or open an account, say what it may do, make or unmake an administrator; who loses is logged out.
+        """Change an account; losing anything ends its logins and personal tokens.
 
         Raises:
             UserNotFound: there is no such account.
             InvalidScope: a scope does not exist, or is not given in this way.
-            LastAdmin: nobody would be left to administer.
+            LastAdmin: no active administrator would remain.
         """
         user = await self.get(user_id)
         changes = data.model_dump(exclude_unset=True)
@@ -75,7 +75,7 @@ class AdministrationService:
         for field, value in changes.items():
             setattr(user, field, value)
         if administered and not (user.is_admin and user.is_active) and await self._users.count_admins() == 0:
-            raise LastAdmin("There must be an administrator; make somebody else one first.")
+            raise LastAdmin("At least one active administrator must remain.")
         if narrowed or False in changes.values():
             await self._logins.revoke_all(user.id, clock.now())
             await self._personal_tokens.delete_all(user.id)

@@ -1,4 +1,4 @@
-"""Work that is done after the answer, so that its time tells nobody which addresses are known."""
+"""Jobs that run after the response, so that response times do not reveal which addresses have accounts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ REQUEST_VERIFICATION = "auth.request_verification"
 
 
 def register_jobs(app: FastAPI) -> None:
-    """Say what does the jobs of auth."""
+    """Register the handlers of auth's jobs."""
 
     async def forget_password(session: Session, payload: Mapping[str, Any]) -> None:
         await make_accounts(app, session).forget_password(payload["email"])

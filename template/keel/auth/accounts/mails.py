@@ -22,8 +22,8 @@ SUBJECTS = {
 
 
 def compose(kind: str, to: str, *, public_url: str, page: str = "", token: str = "") -> Mail:
-    """Return a mail of a kind, with a link to a page that is given the token."""
-    # Behind `#`, so that the token reaches neither a server's log nor another site's `Referer`.
+    """Return a mail of a kind, with a link to a page; the token is in the link's fragment."""
+    # In the fragment, so that the token reaches neither a server's log nor another site's `Referer`.
     link = f"{public_url.rstrip('/')}/{page}#token={quote(token)}" if token else public_url
     values = {"name": about.NAME, "link": link}
     return Mail(

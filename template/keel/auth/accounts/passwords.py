@@ -1,4 +1,4 @@
-"""Passwords: argon2id away from the event loop, and rules after NIST SP 800-63B-4."""
+"""Passwords: argon2id in threads, and rules after NIST SP 800-63B-4."""
 
 import secrets
 import unicodedata
@@ -13,10 +13,10 @@ from keel.auth.settings import AuthSettings
 from keel.web.errors import AppError
 
 _SCORE = 3
-"""What zxcvbn must give: it takes more than a hundred million guesses."""
+"""The lowest accepted zxcvbn score: at least 10^8 guesses."""
 
 _WEIGHED = 64
-"""Characters that are weighed; weighing takes longer than linear time."""
+"""Characters that are scored; scoring takes more than linear time."""
 
 
 class WeakPassword(AppError):
@@ -27,7 +27,7 @@ class WeakPassword(AppError):
 
 
 class Passwords:
-    """Hashes and checks passwords, a few at a time."""
+    """Hashes and verifies passwords, at most `hash_threads` at a time."""
 
     def __init__(self, settings: AuthSettings) -> None:
         hasher = Argon2Hasher(time_cost=settings.hash_time, memory_cost=settings.hash_memory, parallelism=1)
@@ -43,7 +43,7 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Return whether a password is right, and a new hash if the stored one is weaker than today's.
 
-        Where nothing is stored, it takes as long to say no.
+        Without a stored hash it takes as long, and returns False.
         """
         return await to_thread.run_sync(self._verify, _normalised(password), stored, limiter=self._limiter)
 
@@ -56,10 +56,10 @@ class Passwords:
         return self._hash.verify_and_update(password, stored)
 
     async def check(self, password: str, email: str) -> None:
-        """Refuse a new password that is short, common, or made of what everybody knows.
+        """Refuse a new password that is short, common, or made of the address or the application's name.
 
         Raises:
-            WeakPassword: it says what is wrong.
+            WeakPassword: the detail names the reason.
         """
         normalised = _normalised(password)
         if len(normalised) < self._min_length:
@@ -70,12 +70,12 @@ class Passwords:
 
 
 def _score(password: str, words: list[str]) -> int:
-    # Loads lists of common passwords and words, which only somebody who chooses a password needs.
+    # Loads lists of common passwords and words, which are only needed when a password is chosen.
     from zxcvbn import zxcvbn
 
     return zxcvbn(password[:_WEIGHED], user_inputs=words)["score"]
 
 
 def _normalised(password: str) -> str:
-    """Return the same characters for the same keys, on whatever machine they are typed (NIST SP 800-63B-4, 3.1.1.2)."""
+    """Return the NFKC form: the same characters for the same keys on every machine (NIST SP 800-63B-4, 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

@@ -59,25 +59,25 @@ class UserRepository:
         return (await self._session.scalars(statement)).one()
 
     async def delete(self, user: User) -> None:
-        """Remove an account; its sessions and tokens go with it."""
+        """Delete an account, with its sessions and tokens."""
         await self._session.execute(delete(User).where(User.id == user.id))
 
 
 class MailedTokenRepository:
-    """Tokens that were sent by mail."""
+    """Tokens sent by mail."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def replace(self, user: User, purpose: str, digest: bytes, expires_at: datetime) -> None:
-        """Store a token; those sent before for the same purpose are worth nothing from now on."""
+        """Store a token; it replaces earlier ones for the same purpose."""
         await self._session.execute(
             delete(MailedToken).where(MailedToken.user_id == user.id, MailedToken.purpose == purpose)
         )
         self._session.add(MailedToken(digest=digest, user_id=user.id, purpose=purpose, expires_at=expires_at))
 
     async def use(self, digest: bytes, purpose: str, now: datetime) -> UUID | None:
-        """Use a token up; return whose it was if it was still valid. Of two who try at once, one succeeds."""
+        """Consume a token; return its user's id if it was valid. Of two concurrent attempts one succeeds."""
         statement = (
             delete(MailedToken)
             .where(MailedToken.digest == digest, MailedToken.purpose == purpose, MailedToken.expires_at > now)
@@ -86,6 +86,6 @@ class MailedTokenRepository:
         return (await self._session.scalars(statement)).one_or_none()
 
     async def purge(self, now: datetime) -> int:
-        """Delete tokens that are too old."""
+        """Delete expired tokens; return how many."""
         result: Any = await self._session.execute(delete(MailedToken).where(MailedToken.expires_at <= now))
         return result.rowcount

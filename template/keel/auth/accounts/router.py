@@ -29,7 +29,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     responses=errors.responses(RegistrationClosed, WeakPassword),
 )
 async def register(data: Registration, accounts: AccountsDep) -> Accepted:
-    """Create an account. A mail says how to go on, and only its reader learns whether the address is known."""
+    """Create an account, to be confirmed by mail. The response does not reveal whether the address has an account."""
     await accounts.register(data.email, data.password.get_secret_value())
     return Accepted()
 
@@ -42,7 +42,7 @@ async def verify(data: Verification, accounts: AccountsDep) -> None:
 
 @router.post("/verify/request", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
 async def request_verification(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
-    """Have the mail sent again."""
+    """Send the confirmation mail again."""
     await jobs.enqueue(session, REQUEST_VERIFICATION, {"email": data.email})
     return Accepted()
 
@@ -69,14 +69,14 @@ async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) ->
     responses={**RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
 )
 async def change_password(data: PasswordChange, claims: ClaimsDep, user: CurrentUser, accounts: AccountsDep) -> None:
-    """Choose a new password. You stay logged in here and nowhere else."""
+    """Choose a new password. Every other login ends."""
     current, new = data.current.get_secret_value(), data.new.get_secret_value()
     await accounts.change_password(user, current, new, keep=claims.session_id)
 
 
 @router.post("/password/forgot", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
 async def forget_password(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
-    """Have a link sent to choose a new password."""
+    """Send a link to choose a new password."""
     await jobs.enqueue(session, FORGET_PASSWORD, {"email": data.email})
     return Accepted()
 

@@ -13,7 +13,7 @@ MAX_PASSWORD = 256
 
 
 def _address(value: str) -> str:
-    """Return the one way to write an address: ASCII, lower case; what only looks like another's is refused."""
+    """Return the canonical form of an address: ASCII, lower case; homoglyphs are refused."""
     try:
         found = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except EmailNotValidError:
@@ -31,7 +31,7 @@ LoginName = Annotated[
     Field(max_length=320, pattern=NO_NUL),
     AfterValidator(lambda value: value.strip().lower()),
 ]
-"""What somebody who logs in calls their address: it is looked up, not checked."""
+"""An address at login: looked up, not validated."""
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
 MailedTokenText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
@@ -51,39 +51,39 @@ class Registration(Input):
 
 
 class Address(Input):
-    """Where a mail goes to."""
+    """The address that a mail is sent to."""
 
     email: Email
 
 
 class Verification(Input):
-    """Proof that a mail arrived."""
+    """The token from a mail, which proves the address."""
 
     token: MailedTokenText
 
 
 class PasswordChange(Input):
-    """A new password from somebody who knows the old one."""
+    """A new password, with the current one."""
 
     current: Password
     new: Password
 
 
 class PasswordReset(Input):
-    """A new password from somebody who got a mail."""
+    """A new password, with the token from a mail."""
 
     token: MailedTokenText
     password: Password
 
 
 class Deletion(Input):
-    """The end of an account."""
+    """The deletion of an account."""
 
     password: Password
 
 
 class Accepted(BaseModel):
-    """What anybody is told who asks for a mail, whether or not the address is known."""
+    """The response to a request for a mail, whether or not the address has an account."""
 
     detail: str = "If that is possible, a mail is on its way."
 
@@ -103,7 +103,7 @@ class User(BaseModel):
     is_active: bool
     is_admin: bool
     scopes: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
-        description="What the account may do at most; null for everything but to administer"
+        description="The scopes that the account is limited to; null: all but `admin`"
     )
     verified_at: datetime | None
     created_at: datetime
@@ -114,7 +114,7 @@ Scope = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[!#-\[\]-~
 
 
 class UserUpdate(Input):
-    """Changes to an account by an administrator; what is left out stays as it is."""
+    """Changes to an account by an administrator; omitted fields are unchanged."""
 
     is_active: bool | MISSING = MISSING
     is_admin: bool | MISSING = MISSING
@@ -122,7 +122,7 @@ class UserUpdate(Input):
 
 
 class UserQuery(Input):
-    """Which accounts a list holds, the newest first."""
+    """Filters and the page of a list of accounts, newest first."""
 
     q: Annotated[SafeStr, Field(max_length=254)] | None = Field(default=None, description="A part of the address")
     limit: Annotated[int, Field(ge=1, le=100)] = 20

@@ -1,4 +1,4 @@
-"""The rules of accounts: how they begin, are proven, change and end. Nobody learns which addresses are known."""
+"""Accounts: registration, verification, passwords, deletion. No response reveals which addresses have accounts."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -21,7 +21,7 @@ from keel.messaging import mail
 
 
 class AccountService:
-    """What people do with their accounts."""
+    """What users do with their accounts."""
 
     def __init__(
         self,
@@ -45,16 +45,16 @@ class AccountService:
         self._account_data = account_data
 
     async def register(self, email: str, password: str) -> None:
-        """Create an account that its address must confirm; if the address has one, tell only its owner.
+        """Create an account, to be confirmed by mail; if the address has one, only its owner is told.
 
         Raises:
-            RegistrationClosed: strangers cannot create accounts.
+            RegistrationClosed: registration is disabled.
             WeakPassword: the password is too easy to guess.
         """
         if not self._settings.registration:
             raise RegistrationClosed("Registration is closed.")
         await self._passwords.check(password, email)
-        # Also for a known address: the work must not tell.
+        # Also for a known address: the response time must not reveal it.
         password_hash = await self._passwords.hash(password)
         user = User(email=email, password_hash=password_hash, created_at=clock.now())
         if await self._users.add(user):
@@ -63,7 +63,7 @@ class AccountService:
             return
         known = await self._users.by_email(email)
         if known is not None and known.verified_at is None:
-            # Nobody has proven that the address is theirs: the last who tries counts, with the password they know.
+            # The address is not verified yet: the password of the latest registration counts.
             known.password_hash = password_hash
             await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
         elif known is not None:
@@ -72,7 +72,7 @@ class AccountService:
         self._audit.attempt("registered_again", email)
 
     async def verify(self, token: str) -> None:
-        """Prove that an address belongs to who registered it.
+        """Verify an address by the token from a mail.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
@@ -82,7 +82,7 @@ class AccountService:
         self._audit.event("verified", subject=user.subject)
 
     async def request_verification(self, email: str) -> None:
-        """Send the mail again."""
+        """Send the confirmation mail again."""
         user = await self._users.by_email(email)
         if user is not None and user.verified_at is None:
             await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
@@ -95,7 +95,7 @@ class AccountService:
         self._audit.attempt("password_forgotten", email)
 
     async def reset_password(self, token: str, password: str) -> None:
-        """Choose a new password with a link from a mail, which also proves the address; every login and token ends.
+        """Set a new password by the token from a mail, which also verifies the address; all logins and tokens end.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
@@ -111,7 +111,7 @@ class AccountService:
         self._audit.event("password_reset", subject=user.subject)
 
     async def change_password(self, user: User, current: str, new: str, *, keep: UUID) -> None:
-        """Choose a new password, knowing the old one; every other login ends.
+        """Set a new password, given the current one; all other logins end.
 
         Raises:
             WrongPassword: the current password is wrong.
@@ -125,7 +125,7 @@ class AccountService:
         self._audit.event("password_changed", subject=user.subject)
 
     async def delete(self, user: User, password: str) -> None:
-        """End an account, with everything that belongs to it.
+        """Delete an account with all data that belongs to it.
 
         Raises:
             WrongPassword: the password is wrong.
@@ -136,10 +136,10 @@ class AccountService:
         self._audit.event("deleted", subject=user.subject)
 
     async def confirm(self, user: User, password: str) -> None:
-        """Make sure that it is really the owner who asks.
+        """Verify the current password.
 
         Raises:
-            WrongPassword: it seems not.
+            WrongPassword: it is wrong.
         """
         right, _ = await self._passwords.verify(password, user.password_hash)
         if not right:

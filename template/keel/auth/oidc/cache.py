@@ -1,4 +1,4 @@
-"""What the provider publishes, kept for a while."""
+"""A cache for the provider's metadata and keys."""
 
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -11,17 +11,17 @@ from keel.auth.oidc.problems import ProviderFault, ProviderUnavailable
 T = TypeVar("T")
 
 LIFETIME = 3600.0
-"""Seconds until it is asked for again anyway."""
+"""Seconds until a value is loaded again."""
 
 REFRESH_PAUSE = 60.0
-"""Seconds between two times that somebody's token makes us ask before that."""
+"""Seconds between two early refreshes, such as for an unknown key."""
 
 FAILURE_PAUSE = 5.0
-"""Seconds that a provider which is away is left alone."""
+"""Seconds after a failure in which no request is made."""
 
 
 class Cached(Generic[T]):
-    """Something that is loaded once for all who need it, again when it is old, and sooner on demand, but rarely."""
+    """A value that is loaded on first use and again when it is old, with rate-limited early refreshes."""
 
     def __init__(self, load: Callable[[], Awaitable[T]]) -> None:
         self._load = load
@@ -31,11 +31,11 @@ class Cached(Generic[T]):
         self._failure: type[ProviderFault | ProviderUnavailable] = ProviderUnavailable
 
     async def get(self) -> T:
-        """Return it.
+        """Return the value.
 
         Raises:
             ProviderUnavailable: it cannot be loaded, now or a few seconds ago.
-            ProviderFault: it makes no sense.
+            ProviderFault: it is not usable.
         """
         async with self._lock:
             if self._value is None or monotonic() - self._loaded_at > LIFETIME:
@@ -43,11 +43,11 @@ class Cached(Generic[T]):
             return self._value
 
     async def refresh(self) -> T:
-        """Return it as it is now, unless that was asked for within the last minute.
+        """Load the value again, unless that was done within `REFRESH_PAUSE`.
 
         Raises:
             ProviderUnavailable: it cannot be loaded, now or a few seconds ago.
-            ProviderFault: it makes no sense.
+            ProviderFault: it is not usable.
         """
         async with self._lock:
             if self._value is None or monotonic() - self._refreshed_at > REFRESH_PAUSE:

@@ -1,4 +1,4 @@
-"""Calls to the provider: within a bounded time, without following redirects, in words that callers may hear."""
+"""HTTP calls to the provider: with timeouts, without redirects, with errors that callers may see."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -22,13 +22,13 @@ SERVER_ERROR = 500
 
 
 def fault(what: str, reason: object) -> ProviderFault:
-    """Log why an answer cannot be used; return what the caller is told."""
+    """Log why a response cannot be used; return the error for the caller."""
     log.warning("oidc_provider_fault", what=what, reason=str(reason))
     return ProviderFault()
 
 
 class Calls:
-    """Opens clients that know who we are."""
+    """Makes HTTP clients with our credentials at the provider."""
 
     def __init__(self, settings: OidcSettings, redirect_url: str) -> None:
         self._settings = settings
@@ -50,8 +50,8 @@ class Calls:
         )
 
     def authorization_url(self, endpoint: str, *, state: str, nonce: str, verifier: str) -> str:
-        """Return where a browser asks for a code (OpenID Connect Core 1.0, 3.1.2.1) that the verifier belongs to."""
-        # No client: one would be opened and closed for each person without a single call.
+        """Return the URL of the authorization request (OpenID Connect Core 1.0, 3.1.2.1)."""
+        # No client: it would be opened and closed without a single call.
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
@@ -68,11 +68,11 @@ class Calls:
         )
 
     async def get(self, what: str, url: str, token: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the JSON object that is found at an address, with an access token if that is needed.
+        """Return the JSON object at a URL, requested with an access token if there is one.
 
         Raises:
             ProviderUnavailable: the provider does not answer.
-            ProviderFault: it answers something else.
+            ProviderFault: the response is no JSON object, or an error.
         """
         async with self.answering(what), await self.client() as client:
             if token is not None:
@@ -81,7 +81,7 @@ class Calls:
                 "GET", url, withhold_token=token is None, headers={"Accept": "application/json"}
             )
             if not response.is_success:
-                # Redirects too: only what the provider itself publishes is believed.
+                # Redirects too: only the provider's own documents are trusted.
                 response.raise_for_status()
                 raise ValueError("an empty answer")
             document = response.json()
@@ -91,12 +91,12 @@ class Calls:
 
     @asynccontextmanager
     async def answering(self, what: str) -> AsyncGenerator[None]:
-        """Give the provider its time, and put what goes wrong into words.
+        """Limit the time of a call and translate its errors.
 
         Raises:
             ProviderUnavailable: it does not answer, or not in time.
             SignInFailed: it does not accept the code.
-            ProviderFault: it says something else that is of no use.
+            ProviderFault: the response is not usable.
         """
         import httpx2
         from authlib.common.errors import AuthlibBaseError
@@ -114,7 +114,7 @@ class Calls:
             raise ProviderUnavailable from error
         except AuthlibBaseError as error:
             if error.error == "invalid_grant":
-                raise SignInFailed("The provider does not know this code, or not any more; begin again.") from error
+                raise SignInFailed("The provider does not accept this code; sign in again.") from error
             raise fault(what, error.error) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             raise fault(what, type(error).__name__) from error
@@ -122,7 +122,7 @@ class Calls:
 
 @cache
 def _prepare() -> SSLContext:
-    """Load what only sign-ins need, away from the event loop: it takes a few hundred milliseconds, once."""
+    """Import modules and load certificates in a thread: it takes a few hundred milliseconds, once."""
     import authlib.integrations.httpx_client  # noqa: F401 - loaded ahead
     import httpx2
 

@@ -1,4 +1,4 @@
-"""Checking an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
+"""Validation of ID tokens (OpenID Connect Core 1.0, 3.1.3.7)."""
 
 import hashlib
 import hmac
@@ -19,11 +19,11 @@ MAX_SUBJECT = 255
 
 
 class InvalidIdToken(ValueError):
-    """The token is not the provider's, not for us, not for this sign-in, or not valid now."""
+    """The token fails validation: issuer, audience, nonce, time, hash or signature."""
 
 
 class UnknownKey(InvalidIdToken):
-    """The token names a key that the provider had not published when we last looked."""
+    """The token's key is not among the cached keys of the provider."""
 
 
 def verify_id_token(
@@ -36,14 +36,14 @@ def verify_id_token(
     nonce: str,
     access_token: str,
 ) -> dict[str, Any]:
-    """Return the claims of a token, once everything about it holds.
+    """Validate a token and return its claims.
 
     Raises:
         InvalidIdToken: something does not.
         UnknownKey: it is signed with a key that is not among these.
     """
     try:
-        # The provider's document says which algorithms there are; the token's own header only chooses among them.
+        # The discovery document limits the algorithms; the token's header chooses among them.
         registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
         decoded = jwt.decode(token, keys, algorithms, registry)
         claims = decoded.claims
@@ -84,7 +84,7 @@ def _registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
 
 
 def _check_parties(claims: dict[str, Any], client_id: str) -> None:
-    """Refuse tokens that were made for somebody else."""
+    """Check `aud` and `azp`."""
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if (several or "azp" in claims) and claims.get("azp") != client_id:
         raise InvalidIdToken("it was made for another client")

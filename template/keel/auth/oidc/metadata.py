@@ -1,4 +1,4 @@
-"""The provider's discovery document (OpenID Connect Discovery 1.0, 3), as far as it concerns us."""
+"""The provider's discovery document (OpenID Connect Discovery 1.0, 3)."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +11,15 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "Ed25519", "EdDSA"),
 )
-"""Signatures with a private key of the provider: neither `none`, nor HS256, whose key we would share."""
+"""Accepted signature algorithms: asymmetric ones only."""
 
 
 class InvalidMetadata(ValueError):
-    """The document is not what the issuer would publish, or names endpoints that cannot be trusted."""
+    """The document is invalid, of another issuer, or names untrusted endpoints."""
 
 
 class Metadata(BaseModel):
-    """Where the provider's endpoints are, and what they understand."""
+    """The provider's endpoints and capabilities."""
 
     issuer: str
     authorization_endpoint: str
@@ -36,7 +36,7 @@ class Metadata(BaseModel):
         return [name for name in ALGORITHMS if name in self.id_token_signing_alg_values_supported]
 
     def auth_method(self, *, secret: bool) -> str:
-        """Return how we prove at the token endpoint who we are."""
+        """Return the authentication method for the token endpoint."""
         if not secret:
             return "none"
         basic = "client_secret_basic"
@@ -44,7 +44,7 @@ class Metadata(BaseModel):
 
 
 def read_metadata(document: Any, settings: OidcSettings) -> Metadata:
-    """Return what a document says.
+    """Parse and check a discovery document.
 
     Raises:
         InvalidMetadata: it is another issuer's, or cannot be used.
@@ -55,7 +55,7 @@ def read_metadata(document: Any, settings: OidcSettings) -> Metadata:
         raise InvalidMetadata(f"missing or wrong: {[e['loc'] for e in error.errors()]}") from None
     if metadata.issuer != settings.issuer:
         raise InvalidMetadata("it names another issuer")
-    # An empty list would mean to joserfc: whatever is recommended, HS256 among it.
+    # For joserfc an empty list means all recommended algorithms, HS256 among them.
     if not metadata.algorithms:
         raise InvalidMetadata("it offers no algorithm with a public key")
     schemes = {"https"} if settings.deployed else {"https", "http"}

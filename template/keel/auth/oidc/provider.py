@@ -1,4 +1,4 @@
-"""The OpenID provider: where it sends people, and whom it says that they are."""
+"""The OpenID provider: authorization requests, code exchange, validated claims."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +20,16 @@ _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody, as the provider knows them."""
+    """A person, by the provider's claims."""
 
     issuer: str
     subject: str
     email: str | None
-    """An address that the provider has verified."""
+    """The address, if the provider has verified it."""
 
 
 class Provider:
-    """Talks to one provider; what it publishes is remembered for a while."""
+    """Client of one provider; its metadata and keys are cached."""
 
     def __init__(self, settings: OidcSettings, redirect_url: str) -> None:
         self._settings = settings
@@ -38,11 +38,11 @@ class Provider:
         self._keys = Cached(self._load_keys)
 
     async def authorization_url(self, attempt: Attempt) -> str:
-        """Return where somebody signs in.
+        """Return the URL of the authorization request.
 
         Raises:
             ProviderUnavailable: the provider does not answer.
-            ProviderFault: it does not make sense.
+            ProviderFault: its metadata is not usable.
         """
         metadata = await self._metadata.get()
         return self._calls.authorization_url(
@@ -50,12 +50,12 @@ class Provider:
         )
 
     async def authenticate(self, code: str, attempt: Attempt, answering: str | None) -> Person:
-        """Exchange a code for who somebody is; `answering` is the issuer that the answer names (RFC 9207).
+        """Exchange a code for the person that signed in; `answering` is the `iss` of the response (RFC 9207).
 
         Raises:
             SignInFailed: the provider does not accept the code.
             ProviderUnavailable: it does not answer.
-            ProviderFault: it says what cannot be believed.
+            ProviderFault: a response or the ID token is not valid.
         """
         metadata = await self._metadata.get()
         expected = metadata.issuer if metadata.authorization_response_iss_parameter_supported else answering
@@ -104,7 +104,7 @@ class Provider:
     async def _ask(self, url: str, token: dict[str, Any], subject: str) -> dict[str, Any]:
         claims = await self._calls.get("userinfo", url, token)
         if claims.get("sub") != subject:
-            raise fault("userinfo", "it is about somebody else")
+            raise fault("userinfo", "its `sub` differs from the ID token's")
         return claims
 
     async def _load_metadata(self) -> Metadata:
@@ -118,7 +118,7 @@ class Provider:
         metadata = await self._metadata.get()
         document = await self._calls.get("keys", metadata.jwks_uri)
         try:
-            # Keys that are shared secrets have no place in a published document.
+            # Symmetric keys do not belong in a published document.
             public = [key for key in document["keys"] if key["kty"] != "oct"]
             return KeySet.import_key_set({"keys": public})
         except (JoseError, KeyError, TypeError, ValueError) as error:
@@ -126,7 +126,7 @@ class Provider:
 
 
 def _verified_address(claims: dict[str, Any]) -> str | None:
-    # Some write the truth as text.
+    # Some providers send a string.
     if claims.get("email_verified") not in (True, "true"):
         return None
     try:

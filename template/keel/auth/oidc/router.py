@@ -1,4 +1,4 @@
-"""HTTP for signing in with OpenID Connect."""
+"""HTTP for sign-in with OpenID Connect."""
 
 from typing import Annotated
 
@@ -36,7 +36,7 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
     responses=errors.responses(ProviderFault, ProviderUnavailable),
 )
 async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) -> Response:
-    """Send a browser to the provider. Keep the verifier of your challenge: the code at the end is worth nothing without."""
+    """Redirect a browser to the provider. Keep your verifier: the code is exchanged with it."""
     attempt = oidc.attempts.begin(code_challenge)
     response = _redirect(await oidc.provider.authorization_url(attempt))
     cookies.keep(response, oidc.attempts.seal(attempt), secure=oidc.secure)
@@ -52,7 +52,7 @@ async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) ->
 async def end(
     answer: Annotated[ProviderAnswer, Query()], request: Request, oidc: OidcDep, auth: AuthDep, sign_ins: SignInsDep
 ) -> Response:
-    """Take a browser back from the provider, and send it on to `AUTH_PUBLIC_URL` with a code that `/token` exchanges."""
+    """Accept the provider's redirect, and redirect to `AUTH_PUBLIC_URL` with a code for `/token`."""
     forgotten = {"Set-Cookie": cookies.forgotten(secure=oidc.secure), "Cache-Control": "no-store"}
     try:
         attempt = oidc.attempts.open(cookies.kept(request, secure=oidc.secure), answer.state)
@@ -61,10 +61,10 @@ async def end(
         person = await oidc.provider.authenticate(answer.code, attempt, answer.iss)
         code = await sign_ins.admit(person, attempt.challenge)
     except AppError as error:
-        # An attempt is over, whatever came of it.
+        # The attempt is over, also after an error.
         error.headers = {**error.headers, **forgotten}
         raise
-    # Behind `#`, so that the code reaches no server's log; nothing of the request decides where this leads.
+    # In the fragment, so that no server logs the code. Nothing of the request decides the target: no open redirect.
     response = _redirect(f"{str(auth.settings.public_url).rstrip('/')}/signed-in#code={code}")
     response.headers.update(forgotten)
     return response

@@ -1,9 +1,9 @@
-"""The rules of personal access tokens: how they are made, and how they end.
+"""Personal access tokens: creation, listing, revocation.
 
-They are made, listed and revoked by who is logged in. A password that is reset (nobody knows what the thief of the old
-one has made), an account that is closed and one that is deleted end them all. A password that is changed leaves them:
-its owner knew the old one, machines know neither, and the answer would be an outage at every change. That a token was
-made is told by mail (NIST SP 800-63B-4, 4.6), so that a stolen login cannot leave one behind unnoticed.
+They need a login. A password reset revokes all of them (a thief of the old password may have created some), as does
+closing or deleting the account. A password change keeps them: the owner knew the old password, and each change would
+be an outage of machines. A mail tells the owner of each new token (NIST SP 800-63B-4, 4.6), so that a stolen login
+cannot create one unnoticed.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _DEFAULT_DAYS = 30
 
 
 class PersonalTokenService:
-    """What people do with their tokens."""
+    """What users do with their tokens."""
 
     def __init__(self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs) -> None:
         self._session = session
@@ -50,16 +50,16 @@ class PersonalTokenService:
         self._jobs = jobs
 
     async def create(self, user: User, claims: Claims, data: PersonalTokenCreate) -> tuple[PersonalToken, str]:
-        """Make a token that may do what its maker's login may do, or less; return it with the text that is shown once.
+        """Create a token with a subset of the login's scopes; return it with its text, which is shown once.
 
         Raises:
-            NotSignedIn: the login was ended, though its access token is still good for some minutes.
-            InvalidScope: the login may not do what was asked for.
-            TokenLifetimeTooLong: it would be valid for longer than is allowed.
-            TooManyPersonalTokens: the account has as many as it may have.
+            NotSignedIn: the login was revoked, though its access token has not expired yet.
+            InvalidScope: the login lacks a requested scope.
+            TokenLifetimeTooLong: the lifetime exceeds the maximum.
+            TooManyPersonalTokens: the account has the maximum number.
         """
         now = clock.now()
-        # Locked: nobody resets the password, closes the account or makes another token between these checks and the end.
+        # Locked: a concurrent reset, closing or creation waits until this transaction ends.
         await self._users.by_id(user.id)
         if await self._logins.alive(claims.session_id, now) is None:
             raise NotSignedIn("This login was ended; log in again.", 'Bearer error="invalid_token"')
@@ -84,14 +84,14 @@ class PersonalTokenService:
         return token, text
 
     async def list(self, user: User) -> Sequence[PersonalToken]:
-        """Return the tokens of somebody, the newest first."""
+        """Return the tokens of a user, newest first."""
         return await self._tokens.of_user(user.id, clock.now())
 
     async def revoke(self, token_id: UUID, user: User) -> None:
-        """End a token of somebody, from the next request on.
+        """Revoke a token of a user, from the next request on.
 
         Raises:
-            PersonalTokenNotFound: they have no such token.
+            PersonalTokenNotFound: the user has no such token.
         """
         if not await self._tokens.delete(user.id, token_id):
             raise PersonalTokenNotFound("You have no such token.")

@@ -1,4 +1,4 @@
-"""Access tokens (RFC 9068 in its main points): made, and verified once for as long as they live."""
+"""Access tokens: JWTs after RFC 9068. Verified claims are cached until they expire."""
 
 import secrets
 import time
@@ -15,11 +15,11 @@ from keel.auth.settings import AuthSettings
 from keel.caller import Caller, VerifiedCaller
 
 _REMEMBERED = 10_000
-"""Tokens whose claims are kept; the least recently used go first."""
+"""Tokens whose claims are cached (LRU)."""
 
 
 class InvalidToken(Exception):
-    """A token that is not ours, not whole, or not valid at this time."""
+    """The token is malformed, expired, or not signed by one of our keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class AccessTokens:
         """Seconds that a token is valid."""
 
     def make(self, subject: str, scope: str, session_id: UUID) -> str:
-        """Return a token for a subject that may do what the scope says."""
+        """Return a token for a subject and a scope."""
         now = int(time.time())
         claims = {
             "iss": self._issuer,
@@ -67,10 +67,10 @@ class AccessTokens:
         return jwt.encode({"alg": self._algorithm, "kid": key.kid, "typ": "at+jwt"}, claims, key, [self._algorithm])
 
     def verify(self, token: str) -> Claims:
-        """Return what a token says. Its signature is checked the first time, its end every time.
+        """Return the claims of a token. The signature is checked the first time, the expiry every time.
 
         Raises:
-            InvalidToken: it says nothing that counts.
+            InvalidToken: it is not valid.
         """
         claims = self._known.get(token)
         if claims is None:
@@ -87,7 +87,7 @@ class AccessTokens:
 
     def _verify(self, token: str) -> Claims:
         try:
-            # The algorithm is pinned: what the token's own header asks for is not an argument.
+            # The algorithm is pinned; the token's own header does not choose it.
             decoded = jwt.decode(token, self._ring, [self._algorithm])
             if decoded.header.get("typ") != "at+jwt":
                 raise InvalidToken

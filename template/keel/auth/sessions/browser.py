@@ -1,8 +1,8 @@
-"""Logins of a browser: the refresh token stays in a cookie that no script can read.
+"""Browser logins: the refresh token is an HttpOnly cookie.
 
-The cookie goes nowhere but here, and is sent by pages of this site only (`SameSite=Strict`). A page proves besides that
-it may call us, by a header that another site's page cannot add without asking first, and by its origin
-(OWASP Cross-Site Request Forgery Prevention).
+The cookie is limited to these routes and to pages of this site (`SameSite=Strict`). Besides, a request needs a header that
+pages of other sites cannot add without a preflight, and an allowed origin (OWASP Cross-Site Request Forgery
+Prevention).
 """
 
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
 
 
 class CrossSiteRequest(Forbidden):
-    """The request does not come from a page that may make it."""
+    """The page's origin is not allowed."""
 
     type = "urn:problem:cross-site-request"
 
@@ -45,7 +45,7 @@ async def same_site(
     x_requested_with: Annotated[str, Header(min_length=1, max_length=100, description="Any value")],  # noqa: ARG001 - it must be there
     origin: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    """Refuse pages of other sites.
+    """Refuse requests from pages of other origins.
 
     Raises:
         CrossSiteRequest: the origin is neither this host nor one of `CORS_ORIGINS`.
@@ -85,7 +85,7 @@ async def refresh(logins: LoginsDep, auth: AuthDep, response: Response, cookie: 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
-    """End the login that the cookie belongs to, and forget the cookie."""
+    """End the cookie's login and delete the cookie."""
     await logins.end_by_token(cookie)
     response.delete_cookie(COOKIE, PATH, secure=True, httponly=True, samesite="strict")
 

@@ -1,4 +1,4 @@
-"""The ring of keys: the first signs, all verify, so that rotating a key logs nobody out."""
+"""Signing keys: the first signs, all verify, so that rotation ends no login."""
 
 from collections.abc import Sequence
 
@@ -30,5 +30,5 @@ def _make(algorithm: str, key: str) -> Key:
 
 
 def public_keys(ring: KeySet) -> dict[str, list[dict[str, object]]]:
-    """Return what others may know of the ring: nothing of keys that are shared secrets."""
+    """Return the public keys of the ring (RFC 7517); none for HS256, whose keys are secret."""
     return {"keys": [{**key.as_dict(private=False), "use": "sig"} for key in ring.keys if isinstance(key, OKPKey)]}

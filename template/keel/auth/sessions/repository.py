@@ -27,7 +27,7 @@ class SessionRepository:
         self._session.add(RefreshToken(digest=digest, session_id=login_id))
 
     async def use_token(self, digest: bytes, now: datetime) -> UUID | None:
-        """Use a refresh token up; return its login. Of two who try at once, one succeeds."""
+        """Consume a refresh token; return its login. Of two concurrent attempts one succeeds."""
         statement = (
             update(RefreshToken)
             .where(RefreshToken.digest == digest, RefreshToken.used_at.is_(None))
@@ -42,7 +42,7 @@ class SessionRepository:
         return (await self._session.scalars(statement)).one_or_none()
 
     async def alive(self, login_id: UUID, now: datetime) -> tuple[LoginSession, User] | None:
-        """Return a login that is valid, and whose it is."""
+        """Return a valid login and its user."""
         statement = (
             select(LoginSession, User)
             .join(User, User.id == LoginSession.user_id)
@@ -76,6 +76,6 @@ class SessionRepository:
         await self._session.execute(statement.values(revoked_at=now))
 
     async def purge(self, now: datetime) -> int:
-        """Delete logins that are over; their tokens go with them."""
+        """Delete expired logins with their tokens; return how many."""
         result: Any = await self._session.execute(delete(LoginSession).where(LoginSession.expires_at <= now))
         return result.rowcount

@@ -31,26 +31,26 @@ async def token(
 
 @router.post("/refresh", responses=errors.responses(OAuthError))
 async def refresh(data: Refresh, logins: LoginsDep, response: Response) -> Token:
-    """Exchange a refresh token for new tokens. Each is good for one use; a second use ends the login."""
+    """Exchange a refresh token for new tokens. Each can be used once; reuse ends the login."""
     response.headers["Cache-Control"] = "no-store"
     return await logins.refresh(data.refresh_token.get_secret_value())
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT, responses=RESPONSES)
 async def logout(claims: ClaimsDep, user: CurrentUser, logins: LoginsDep) -> None:
-    """Log out here."""
+    """End this login."""
     await logins.end_here(claims.session_id, user)
 
 
 @router.get("/sessions", responses=RESPONSES)
 async def list_sessions(user: CurrentUser, logins: LoginsDep) -> list[LoginSession]:
-    """List where you are logged in."""
+    """List your logins."""
     return [LoginSession.model_validate(login) for login in await logins.list(user)]
 
 
 @router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=RESPONSES)
 async def end_sessions(user: CurrentUser, logins: LoginsDep) -> None:
-    """Log out everywhere."""
+    """End all of your logins."""
     await logins.end_all(user)
 
 
@@ -60,11 +60,11 @@ async def end_sessions(user: CurrentUser, logins: LoginsDep) -> None:
     responses={**RESPONSES, **errors.responses(SessionNotFound)},
 )
 async def end_session(session_id: UUID, user: CurrentUser, logins: LoginsDep) -> None:
-    """Log out somewhere."""
+    """End one of your logins."""
     await logins.end(session_id, user)
 
 
 @well_known.get("/.well-known/jwks.json")
 async def key_set(auth: AuthDep) -> dict[str, Any]:
-    """Return the public keys that verify access tokens (RFC 7517); none where keys are shared secrets."""
+    """Return the public keys that verify access tokens (RFC 7517); none for HS256."""
     return public_keys(auth.ring)

@@ -11,7 +11,7 @@ from keel.text import SafeStr
 
 
 class Refresh(Input):
-    """A refresh token, to be used up."""
+    """A refresh token, which can be used once."""
 
     refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
@@ -47,7 +47,7 @@ class Token(BaseModel):
 
 
 class LoginSession(BaseModel):
-    """A place where somebody is logged in."""
+    """A login."""
 
     model_config = ConfigDict(from_attributes=True)
 

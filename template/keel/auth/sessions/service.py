@@ -1,4 +1,4 @@
-"""The rules of logins: passwords become tokens, refresh tokens become new ones, and both come to an end."""
+"""Logins: password grant, refresh with reuse detection, revocation."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,11 +19,11 @@ from keel.db.database import Session
 from keel.web.rate_limit import RateLimit
 
 ADMIN = "admin"
-"""The scope of administrators, which others cannot have."""
+"""The scope that only administrators can have."""
 
 
 class LoginService:
-    """Makes, renews and ends logins."""
+    """Opens, refreshes and revokes logins."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class LoginService:
         self._scopes = scopes
 
     async def log_in(self, email: str, password: str, scope: str, *, user_agent: str) -> Token:
-        """Exchange address and password for tokens. It takes as long whether or not the address is known.
+        """Exchange address and password for tokens. It takes as long for an unknown address.
 
         Raises:
             TooManyRequests: the account was tried too often.
-            WrongCredentials: something of it is wrong, or the account cannot be used.
-            InvalidScope: the account may not have what was asked for.
+            WrongCredentials: the address or password is wrong, or the account is not verified or not active.
+            InvalidScope: the account may have none of the requested scopes.
         """
         await self._limit.spend(self._settings.rate_limit_per_account, "login", email)
         user = await self._users.by_email(email)
@@ -65,10 +65,10 @@ class LoginService:
         return await self.open(user, scope, user_agent=user_agent)
 
     async def open(self, user: User, scope: str, *, user_agent: str) -> Token:
-        """Start a login of an account whose owner has proven to be it.
+        """Open a login of an account that has been authenticated.
 
         Raises:
-            InvalidScope: the account may not have what was asked for.
+            InvalidScope: the account may have none of the requested scopes.
         """
         now = clock.now()
         login = LoginSession(
@@ -84,7 +84,7 @@ class LoginService:
         return self._issue(login, user)
 
     async def refresh(self, refresh_token: str) -> Token:
-        """Use a refresh token up for new tokens. A second use ends the login, since one of the two users stole it.
+        """Exchange a refresh token for new tokens. Reuse revokes the login: the token must have been stolen.
 
         Raises:
             InvalidRefreshToken: the token is unknown, too old, or was used before.
@@ -104,38 +104,38 @@ class LoginService:
         login.used_at = now
         latest = login.created_at + timedelta(days=self._settings.session_max_days)
         login.expires_at = min(now + timedelta(days=self._settings.session_days), latest)
-        # What was taken from the account since is taken from the login.
+        # Scopes that the account has lost are lost to its logins, too.
         possible = self._possible(user)
         login.scope = " ".join(name for name in login.scope.split() if name in possible)
         return self._issue(login, user)
 
     async def list(self, user: User) -> Sequence[LoginSession]:
-        """Return where somebody is logged in."""
+        """Return the valid logins of a user."""
         return await self._logins.of_user(user.id, clock.now())
 
     async def end(self, login_id: UUID, user: User) -> None:
-        """End one login of somebody.
+        """Revoke one login of a user.
 
         Raises:
-            SessionNotFound: they have no such login.
+            SessionNotFound: the user has no such login.
         """
         if not await self._logins.revoke(login_id, clock.now(), user.id):
             raise SessionNotFound("You have no such login.")
         self._audit.event("logout", subject=user.subject, session=str(login_id))
 
     async def end_here(self, login_id: UUID, user: User) -> None:
-        """End the login that the caller's own token belongs to; that it is over already is no error."""
+        """Revoke the login of the caller's own token, if it still exists."""
         await self._logins.revoke(login_id, clock.now(), user.id)
         self._audit.event("logout", subject=user.subject, session=str(login_id))
 
     async def end_by_token(self, refresh_token: str) -> None:
-        """End the login that a refresh token belongs to, if there is one."""
+        """Revoke the login of a refresh token, if there is one."""
         login_id = await self._logins.login_of(digest(refresh_token))
         if login_id is not None and await self._logins.revoke(login_id, clock.now()):
             self._audit.event("logout", session=str(login_id))
 
     async def end_all(self, user: User) -> None:
-        """End every login of somebody."""
+        """Revoke all logins of a user."""
         await self._logins.revoke_all(user.id, clock.now())
         self._audit.event("logout_everywhere", subject=user.subject)
 

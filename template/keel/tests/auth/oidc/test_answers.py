@@ -168,7 +168,7 @@ async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider
     again = await browser.get(back, headers={"Cookie": f"oidc={cookie}"})
 
     assert again.status_code == 400
-    assert "The provider does not know this code" in again.json()["detail"]
+    assert "The provider does not accept this code" in again.json()["detail"]
 
 
 async def test_made_up_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
