@@ -47,7 +47,7 @@ class PersonalTokenCallers:
     def counted_as(self, token: str) -> str | None:
         """Return the rate-limit key of a token's owner, without a query.
 
-        None if this process has not seen the token succeed. So requests with tokens that somebody made up count for
+        None if this process has not seen the token succeed. So requests with made-up tokens count for
         their address: a new one for each request gains them nothing.
         """
         subject = self._subjects.get(digest(token))

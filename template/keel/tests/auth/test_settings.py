@@ -1,4 +1,4 @@
-"""Keys: what is good enough, and where."""
+"""Signing keys: required strength, by environment."""
 
 import pytest
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh project works on a developer's machine."""
+    """On a developer's machine a well-known key is used."""
     monkeypatch.delenv("AUTH_SIGNING_KEYS")
     monkeypatch.setenv("ENVIRONMENT", "local")
 
@@ -23,7 +23,7 @@ def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("place", ["staging", "production"])
 @pytest.mark.parametrize("keys", [None, LOCAL_KEY, f"{GOOD},{LOCAL_KEY}"])
 def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place: str, keys: str | None) -> None:
-    """Elsewhere nothing starts with a missing or well-known key; the message says what to set and how to make one."""
+    """Deployed, a missing or well-known key stops the start; the message says what to set and how to make one."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if keys is None:
         monkeypatch.delenv("AUTH_SIGNING_KEYS")
@@ -36,7 +36,7 @@ def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place:
 
 @pytest.mark.parametrize("keys", ["", "short", "c2hvcnQ", "not base64!", f"{GOOD},c2hvcnQ"])
 def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
-    """A key that can be guessed is no key, anywhere, and is not repeated in the message."""
+    """A short or malformed key is refused everywhere, and not repeated in the message."""
     monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
     with pytest.raises(SettingsError, match="AUTH_SIGNING_KEYS: ") as caught:
@@ -46,7 +46,7 @@ def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
 
 
 def test_deployed_needs_mail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts that cannot be verified are of no use."""
+    """Deployed, mail must be configured."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com")
     monkeypatch.delenv("MAIL_URL")

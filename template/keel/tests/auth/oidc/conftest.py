@@ -1,4 +1,4 @@
-"""A provider on loopback, and an application that believes it."""
+"""A provider on loopback, and an application that trusts it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Settings of the provider: what is needed, and what is refused."""
+"""Settings of the provider."""
 
 import pytest
 
