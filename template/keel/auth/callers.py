@@ -147,4 +147,4 @@ def _read(scope: Scope) -> str | None:
 
 
 def _not_valid() -> NotSignedIn:
-    return NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"')
+    return NotSignedIn("This token is not valid or has expired.", 'Bearer error="invalid_token"')

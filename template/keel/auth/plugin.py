@@ -8,14 +8,21 @@ from fastapi import APIRouter, FastAPI
 
 from keel import clock
 from keel.auth.accounts.account_data import AccountData
+from keel.auth.accounts.admin_router import router as administration
 from keel.auth.accounts.jobs import register_jobs
 from keel.auth.accounts.repository import MailedTokenRepository
+from keel.auth.accounts.router import router as accounts
 from keel.auth.callers import rate_limit_key
+from keel.auth.dependencies import password_flow
 from keel.auth.oidc.plugin import install as install_oidc
 from keel.auth.personal_tokens.callers import PersonalTokenCallers
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.auth.personal_tokens.router import router as personal_tokens
 from keel.auth.personal_tokens.usage import PersonalTokenUsage
+from keel.auth.sessions.browser import router as browser
 from keel.auth.sessions.repository import SessionRepository
+from keel.auth.sessions.router import router as sessions
+from keel.auth.sessions.router import well_known
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth
 from keel.db.database import Session
@@ -29,7 +36,7 @@ API = "/api/v1"
 
 
 def install(app: FastAPI) -> None:
-    """Add the endpoints, retention, jobs, and the caller as the one whom rate limits count.
+    """Add endpoints, scopes, jobs and retention; let rate limits count by caller.
 
     Raises:
         SettingsError: a key is missing or too weak, or mail cannot be sent.
@@ -43,6 +50,9 @@ def install(app: FastAPI) -> None:
     services.retention.register("auth sessions", _purge_sessions)
     services.retention.register("auth mailed tokens", _purge_mailed_tokens)
     services.retention.register("auth personal tokens", _purge_personal_tokens)
+    services.scopes["admin"] = "Administer accounts"
+    # The same dictionary: the documentation offers the scopes of all packages, whichever come later.
+    password_flow.scopes = services.scopes
     register_jobs(app)
     _include_routers(app)
     install_oidc(app)
@@ -60,19 +70,7 @@ def _account_data(services: Services) -> AccountData:
 
 
 def _include_routers(app: FastAPI) -> None:
-    # Imported here: FastAPI takes its time, and migrations and commands import this module without the routers.
-    from keel.auth.accounts.admin_router import router as administration
-    from keel.auth.accounts.router import router as accounts
-    from keel.auth.dependencies import password_flow
-    from keel.auth.personal_tokens.router import router as personal_tokens
-    from keel.auth.sessions.browser import router as browser
-    from keel.auth.sessions.router import router as sessions
-    from keel.auth.sessions.router import well_known
-
     services = services_of(app)
-    services.scopes["admin"] = "Administer accounts"
-    # The documentation offers the scopes of all packages, whichever come later.
-    password_flow.scopes = services.scopes
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:

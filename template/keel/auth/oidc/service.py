@@ -12,7 +12,7 @@ from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
 from keel.auth.models import Identity, SignInCode, User
 from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, EmailNotVerifiedByProvider, InvalidSignInCode
-from keel.auth.oidc.provider import Person
+from keel.auth.oidc.provider.client import Person
 from keel.auth.oidc.repository import IdentityRepository, SignInCodeRepository
 from keel.auth.problems import RegistrationClosed
 from keel.auth.sessions.schemas import Token

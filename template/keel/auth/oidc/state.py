@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from keel.auth.oidc.attempts import Attempts
-from keel.auth.oidc.provider import Provider
+from keel.auth.oidc.provider.client import Provider
 from keel.auth.oidc.settings import OidcSettings
 from keel.auth.settings import AuthSettings
 

@@ -26,5 +26,5 @@ async def status(client: AsyncClient, token: str) -> int:
     answer = await client.get(NOTES, headers=bearer(token))
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        assert answer.json()["detail"] == "This token is not valid, or not any more."
+        assert answer.json()["detail"] == "This token is not valid or has expired."
     return answer.status_code

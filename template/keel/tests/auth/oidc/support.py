@@ -8,7 +8,7 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 
 from keel.auth.oidc.dependencies import make_sign_ins
-from keel.auth.oidc.provider import Person
+from keel.auth.oidc.provider.client import Person
 from keel.auth.oidc.settings import OidcSettings
 from keel.auth.oidc.state import make_oidc
 from keel.services import services_of

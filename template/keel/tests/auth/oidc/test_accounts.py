@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from keel.auth.models import Identity, User
 from keel.auth.oidc.problems import AccountClosed, EmailNotVerifiedByProvider
-from keel.auth.oidc.provider import _verified_address
+from keel.auth.oidc.provider.client import _verified_address
 from keel.observability import logs
 from keel.services import services_of
 from keel.settings import CoreSettings

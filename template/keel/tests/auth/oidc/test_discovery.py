@@ -2,7 +2,7 @@
 
 import pytest
 
-from keel.auth.oidc.metadata import InvalidMetadata, read_metadata
+from keel.auth.oidc.provider.metadata import InvalidMetadata, read_metadata
 from keel.auth.oidc.settings import OidcSettings
 
 RIGHT = {

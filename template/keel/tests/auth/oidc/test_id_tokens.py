@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from joserfc import jwk, jwt
 
-from keel.auth.oidc.id_token import InvalidIdToken, UnknownKey, _half_hash, verify_id_token
-from keel.auth.oidc.metadata import read_metadata
+from keel.auth.oidc.provider.id_token import InvalidIdToken, UnknownKey, _half_hash, verify_id_token
+from keel.auth.oidc.provider.metadata import read_metadata
 from keel.auth.oidc.settings import OidcSettings
 
 if TYPE_CHECKING:

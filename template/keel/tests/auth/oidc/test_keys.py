@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from keel.auth.models import User
-from keel.auth.oidc import cache
 from keel.auth.oidc.problems import ProviderFault
+from keel.auth.oidc.provider import cache
 from keel.services import services_of
 from keel.tests.auth.oidc.conftest import SignIn
 from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, authenticate, count

@@ -9,8 +9,8 @@ import structlog
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from keel.auth.oidc import cache
 from keel.auth.oidc.problems import ProviderFault
+from keel.auth.oidc.provider import cache
 from keel.testing.support import PATIENCE
 from keel.tests.auth.oidc.conftest import SignIn
 from keel.tests.auth.oidc.support import (

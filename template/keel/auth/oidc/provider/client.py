@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from keel.auth.accounts.schemas import Email
 from keel.auth.oidc.attempts import Attempt
-from keel.auth.oidc.cache import Cached
-from keel.auth.oidc.calls import Calls, fault
-from keel.auth.oidc.id_token import InvalidIdToken, UnknownKey, verify_id_token
-from keel.auth.oidc.metadata import InvalidMetadata, Metadata, read_metadata
+from keel.auth.oidc.provider.cache import Cached
+from keel.auth.oidc.provider.calls import Calls, fault
+from keel.auth.oidc.provider.id_token import InvalidIdToken, UnknownKey, verify_id_token
+from keel.auth.oidc.provider.metadata import InvalidMetadata, Metadata, read_metadata
 from keel.auth.oidc.settings import OidcSettings
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
