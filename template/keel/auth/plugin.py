@@ -26,7 +26,6 @@ from keel.auth.sessions.router import well_known
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth
 from keel.db.database import Session
-from keel.features import FEATURES
 from keel.messaging.mail import NoMailer
 from keel.packages import find_package, load_each
 from keel.services import Services, services_of
@@ -64,7 +63,10 @@ def _account_data(services: Services) -> AccountData:
     Raises:
         PackageError: a package's `account_data` module lacks the function.
     """
-    packages = [*(find_package(feature.__name__) for feature in FEATURES), *services.packages]
+    from keel.features import FEATURES  # It imports this module.
+
+    names = (feature.__name__.removesuffix(".plugin") for feature in FEATURES)
+    packages = [*map(find_package, names), *services.packages]
     modules = [module for _, module in load_each(packages, "account_data")]
     return AccountData(lambda: [module.account_data(services) for module in modules])
 

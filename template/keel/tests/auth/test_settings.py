@@ -2,8 +2,8 @@
 
 import pytest
 
-from keel import auth
 from keel.application import new_app
+from keel.auth import plugin
 from keel.auth.settings import LOCAL_KEY, AuthSettings
 from keel.settings import SettingsError
 
@@ -52,4 +52,4 @@ def test_deployed_needs_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAIL_URL")
 
     with pytest.raises(SettingsError, match="MAIL_URL: set it"):
-        auth.install(new_app())
+        plugin.install(new_app())
