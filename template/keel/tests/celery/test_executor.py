@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from app.main import create_app
 from keel import clock
@@ -124,10 +124,6 @@ async def test_superseded_attempt_is_rolled_back(app: FastAPI) -> None:
 async def expire_lease(app: FastAPI, task_id: Any) -> None:
     """Expire a task's lease."""
     async with services_of(app).database.transaction() as session:
-        from sqlalchemy import update
-
-        from keel.celery.models import Task
-
         await session.execute(update(Task).where(Task.id == task_id).values(due_at=clock.now()))
 
 
