@@ -1,4 +1,4 @@
-"""Clients whose commands can be seen from outside."""
+"""Clients whose commands are traced and measured."""
 
 from functools import lru_cache
 from typing import Any
@@ -15,49 +15,49 @@ PIPELINE = Operation(SYSTEM, "PIPELINE")
 
 @lru_cache(maxsize=256)
 def command(name: str) -> Operation:
-    """Return what calls of a command have in common."""
+    """Return the operation of a command by name."""
     return Operation(SYSTEM, name)
 
 
-class SeenPipeline(Pipeline):
-    """Several commands, seen as one."""
+class InstrumentedPipeline(Pipeline):
+    """A pipeline, traced as one operation."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as in the base class
-        """Send the commands; return their answers."""
+        """Send the commands; return their results."""
         with Call(PIPELINE):
             return await super().execute(raise_on_error)
 
 
-class SeenRedis(Redis):
-    """A client of a server."""
+class InstrumentedRedis(Redis):
+    """The client of a server."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command; return its answer."""
+        """Send a command; return its result."""
         with Call(command(str(args[0]))):
             return await super().execute_command(*args, **options)
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - as in the base class
-        """Return what collects commands."""
-        return SeenPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        """Return a pipeline."""
+        return InstrumentedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-class SeenClusterPipeline(ClusterPipeline):
-    """Several commands for a cluster, seen as one."""
+class InstrumentedClusterPipeline(ClusterPipeline):
+    """A cluster's pipeline, traced as one operation."""
 
     async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as in the base class
-        """Send the commands; return their answers."""
+        """Send the commands; return their results."""
         with Call(PIPELINE):
             return await super().execute(raise_on_error, allow_redirections)
 
 
-class SeenCluster(RedisCluster):
-    """A client of a cluster."""
+class InstrumentedCluster(RedisCluster):
+    """The client of a cluster."""
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a command; return its answer."""
+        """Send a command; return its result."""
         with Call(command(str(args[0]))):
             return await super().execute_command(*args, **kwargs)
 
     def pipeline(self, transaction: Any | None = None, shard_hint: Any | None = None) -> ClusterPipeline:  # noqa: ARG002 - as in the base class
-        """Return what collects commands."""
-        return SeenClusterPipeline(self, transaction)
+        """Return a pipeline."""
+        return InstrumentedClusterPipeline(self, transaction)

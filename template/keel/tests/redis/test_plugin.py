@@ -1,4 +1,4 @@
-"""The application with Redis: what it does when that is away, and what operators can see and do."""
+"""The application with Redis: outages, the start, heartbeats and commands."""
 
 import asyncio
 from collections.abc import Generator
@@ -15,11 +15,11 @@ from app.main import create_app
 from keel.application import new_app
 from keel.messaging.pubsub import HistoryLost
 from keel.ops import cli
+from keel.redis import plugin
 from keel.redis.cache import RedisCache
-from keel.redis.lifecycle import install_shared, keep_beating
-from keel.redis.link import Link, RedisAway
+from keel.redis.connection import GuardedConnection, RedisUnavailable
+from keel.redis.plugin import heartbeat
 from keel.redis.presence import RedisPresence
-from keel.redis.settings import RedisSettings
 from keel.services import services_of
 from keel.testing.support import PATIENCE, eventually, running
 from keel.tests.messaging.cache_contract import Compute
@@ -30,36 +30,36 @@ from tests.examples.notes.api import NOTES, create, titles
 
 @pytest.fixture
 def on_own_server(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application on a server that may be paused and killed."""
+    """Return an application on a server that the test may pause and kill."""
     monkeypatch.setenv("REDIS_URL", own_server.url)
     return create_app()
 
 
 @contextmanager
 def unanswered(app: FastAPI, server: Server) -> Generator[None]:
-    """Let the server answer nothing while the block runs, and the application not wait for long."""
-    link = services_of(app).redis
+    """Pause the server during the block, with a short time limit for commands."""
+    connection = services_of(app).redis
     server.pause()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(link, "timeout", 0.1)
+        patch.setattr(connection, "timeout", 0.1)
         yield
     server.resume()
 
 
 async def readiness(client: AsyncClient) -> tuple[int, str, str]:
-    """Return the status, what it is called, and what the check of Redis said."""
+    """Return the status code of `/readyz`, its status, and that of the Redis check."""
     answer = await client.get("/readyz")
     body = answer.json()
     return answer.status_code, body["status"] if answer.is_success else "", body["checks"]["redis"]["status"]
 
 
-async def back(app: FastAPI) -> None:
-    """Wait until Redis is used again."""
-    await eventually(lambda: not services_of(app).redis.away)
+async def recovered(app: FastAPI) -> None:
+    """Wait until the circuit is closed."""
+    await eventually(lambda: not services_of(app).redis.unavailable)
 
 
 async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
-    """Requests work on, readiness tells, streams resume or are told to start afresh, and nothing has to be restarted."""
+    """Requests succeed, readiness is degraded, streams resume or are reset, and the application recovers by itself."""
     app, compute = on_own_server, Compute(7)
     async with running(app) as client:
         cache, pubsub, presence = services_of(app).cache, services_of(app).pubsub, services_of(app).presence
@@ -75,9 +75,9 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
             await pubsub.publish("topic", "event", "lost")
             async with pubsub.subscribe("topic", after="1-1") as early:
                 own_server.start()
-                await back(app)
+                await recovered(app)
 
-                # What could not be sent is not passed over in silence.
+                # Subscribers are told of the lost message.
                 for waiting in (listener, early):
                     with pytest.raises(HistoryLost):
                         await asyncio.wait_for(anext(waiting), PATIENCE)
@@ -92,7 +92,7 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
 
 
 async def test_invalidation_during_an_outage(on_own_server: FastAPI, own_server: Server) -> None:
-    """What changed while Redis did not answer is forgotten before anything is read again."""
+    """Invalidations during an outage are replayed before anything is read."""
     app, compute = on_own_server, Compute("old")
     async with running(app):
         cache = services_of(app).cache
@@ -101,31 +101,31 @@ async def test_invalidation_during_an_outage(on_own_server: FastAPI, own_server:
         with unanswered(app, own_server):
             await cache.invalidate("t")
             assert await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"]) == "new"
-        await back(app)
+        await recovered(app)
 
         assert await cache.get_or_compute("a", str, compute, ttl=60, tags=["t"]) == "new"
         assert cache.counters.bypassed == 1
 
 
-async def test_too_much_to_remember(
+async def test_too_many_pending_invalidations(
     on_own_server: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If too much has changed meanwhile, everything is forgotten."""
-    monkeypatch.setattr("keel.redis.cache.MAX_OWED", 2)
+    """Beyond the limit, everything is invalidated."""
+    monkeypatch.setattr("keel.redis.cache.MAX_PENDING", 2)
     app, compute = on_own_server, Compute(1)
     async with running(app):
         cache = services_of(app).cache
         await cache.get_or_compute("a", int, compute, ttl=60)
         with unanswered(app, own_server):
             await cache.invalidate("x", "y", "z")
-        await back(app)
+        await recovered(app)
         await cache.get_or_compute("a", int, compute, ttl=60)
 
     assert compute.count == 2
 
 
 async def test_start_without_redis(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process starts without Redis, and uses it once it is there; who must not run without says so."""
+    """A process starts without Redis and uses it later; with `REDIS_REQUIRED` it is not ready meanwhile."""
     own_server.kill()
     monkeypatch.setenv("REDIS_URL", own_server.url)
     monkeypatch.setenv("REDIS_REQUIRED", "true")
@@ -134,12 +134,12 @@ async def test_start_without_redis(app: FastAPI, own_server: Server, monkeypatch
         assert await readiness(client) == (503, "", "failed")
         await create(client)
         own_server.start()
-        await back(other)
+        await recovered(other)
         assert await readiness(client) == (200, "ready", "ok")
 
 
 async def test_limits_hold_for_all_processes(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes count a caller's requests together."""
+    """Two processes share the counters."""
     monkeypatch.setenv("RATE_LIMIT", "3/minute")
     async with running(create_app(), signed_in=False) as one, running(create_app(), signed_in=False) as other:
         answers = [await client.get("/nowhere") for client in (one, other, one, other)]
@@ -150,13 +150,13 @@ async def test_limits_hold_for_all_processes(app: FastAPI, monkeypatch: pytest.M
 async def test_plain_connections_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A deployed process that talks to a remote server without TLS says so when it starts."""
+    """A deployed process logs a warning at the start if a remote server is used without TLS."""
     monkeypatch.setenv("ENVIRONMENT", "staging")
     monkeypatch.setenv("ALLOWED_HOSTS", "test")
     monkeypatch.setenv("REDIS_URL", "redis://:secret@192.0.2.1")
     monkeypatch.setenv("REDIS_TIMEOUT", "0.01")
     other = new_app()
-    install_shared(other, RedisSettings.load())
+    plugin.install(other)
     async with other.router.lifespan_context(other):
         pass
 
@@ -165,13 +165,13 @@ async def test_plain_connections_are_reported(
     assert "secret" not in output
 
 
-async def test_beats_go_on() -> None:
-    """One that fails, for whatever reason, is no reason not to try again."""
+async def test_heartbeat_continues_after_errors() -> None:
+    """An outage skips the other callbacks of a beat; any other error does not."""
     beats: list[str] = []
 
-    async def away() -> None:
-        beats.append("away")
-        raise RedisAway
+    async def unavailable() -> None:
+        beats.append("unavailable")
+        raise RedisUnavailable
 
     async def broken() -> None:
         beats.append("broken")
@@ -180,23 +180,23 @@ async def test_beats_go_on() -> None:
     async def never() -> None:
         beats.append("never")
 
-    task = asyncio.create_task(keep_beating([broken, away, never], seconds=0.001))
+    task = asyncio.create_task(heartbeat([broken, unavailable, never], seconds=0.001))
     await eventually(lambda: len(beats) >= 4)
     task.cancel()
 
-    assert beats[:4] == ["broken", "away"] * 2
+    assert beats[:4] == ["broken", "unavailable"] * 2
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    """Run a command of the operator's in a process of its own; return its status and what it printed."""
+    """Run a command of `python -m app redis`; return its exit code and its output."""
     result = CliRunner().invoke(cli.build(create_app, "app"), ["redis", *arguments], terminal_width=200)
     return result.exit_code, result.output
 
 
-async def test_commands(link: Link, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Operators see the server and the hit ratio of all processes, and can have things forgotten."""
+async def test_commands(connection: GuardedConnection, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`info` shows the server and the hit ratio of all processes, `cache clear` invalidates."""
     monkeypatch.setenv("REDIS_PREFIX", OWN)
-    compute, cache = Compute(1), RedisCache(link, prefix=OWN)
+    compute, cache = Compute(1), RedisCache(connection, prefix=OWN)
     for _ in range(4):
         await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
     await cache.report()
@@ -206,16 +206,16 @@ async def test_commands(link: Link, redis: Redis, monkeypatch: pytest.MonkeyPatc
     assert "3 of 4" in output
     assert "75.0%" in output
     assert redis.info()["maxmemory_policy"] in output
-    assert await asyncio.to_thread(run, "cache", "clear", "--tag", "t") == (0, "Forgotten: t\n")
+    assert await asyncio.to_thread(run, "cache", "clear", "--tag", "t") == (0, "Invalidated: t\n")
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
     assert compute.count == 2
-    assert await asyncio.to_thread(run, "cache", "clear") == (0, "Forgotten: everything\n")
+    assert await asyncio.to_thread(run, "cache", "clear") == (0, "Invalidated: everything\n")
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
     assert compute.count == 3
 
 
 async def test_commands_without_redis(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that could do nothing says so, and fails."""
+    """Commands fail with a message."""
     own_server.kill()
     monkeypatch.setenv("REDIS_URL", own_server.url)
     for command in (["info"], ["cache", "clear"]):
