@@ -7,9 +7,9 @@ from typing import Self
 
 from fastapi import FastAPI
 
-from keel.caller import Caller, Identity
+from keel.caller import Caller, VerifiedCaller
 from keel.grpc.asgi_scope import Context
-from keel.identity import identify
+from keel.identity import verify_caller
 from keel.services import services_of
 from keel.web.errors import Forbidden
 
@@ -23,11 +23,11 @@ class TokenSubjectMismatch(Forbidden):
 class Authentication:
     """The caller of a stream, checked again whenever the token expires."""
 
-    def __init__(self, app: FastAPI, token: str | None, scopes: Sequence[str], identity: Identity) -> None:
+    def __init__(self, app: FastAPI, token: str | None, scopes: Sequence[str], verified: VerifiedCaller) -> None:
         self._app = app
         self._token = token
         self._scopes = scopes
-        self._identity = identity
+        self._verified = verified
 
     @classmethod
     async def of(cls, app: FastAPI, context: Context, *scopes: str) -> Self:
@@ -42,12 +42,12 @@ class Authentication:
             AppError: the token is not valid, or lacks a scope.
         """
         token = bearer(context)
-        return cls(app, token, scopes, await identify(app, token, scopes))
+        return cls(app, token, scopes, await verify_caller(app, token, scopes))
 
     @property
     def caller(self) -> Caller:
         """The caller."""
-        return self._identity.caller
+        return self._verified.caller
 
     async def until_shutdown(self) -> None:
         """Return when the process begins to shut down.
@@ -56,20 +56,20 @@ class Authentication:
             AppError: the token has expired or was revoked, or lacks a scope by now.
         """
         while True:
-            expires_at = self._identity.expires_at
+            expires_at = self._verified.expires_at
             seconds = None if expires_at is None else max(0.0, expires_at - time.time())
             try:
                 async with asyncio.timeout(seconds):
                     await services_of(self._app).shutdown.wait()
                     return
             except TimeoutError:
-                await self._identify_again()
+                await self._verify_again()
 
-    async def _identify_again(self) -> None:
-        identity = await identify(self._app, self._token, self._scopes)
-        if identity.caller.subject != self.caller.subject:
+    async def _verify_again(self) -> None:
+        verified = await verify_caller(self._app, self._token, self._scopes)
+        if verified.caller.subject != self.caller.subject:
             raise TokenSubjectMismatch("The token belongs to another subject.")
-        self._identity = identity
+        self._verified = verified
 
 
 async def current_caller(app: FastAPI, context: Context, *scopes: str) -> Caller:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.examples.notes.grpc.stubs.keel.notes.v1.notes_pb2 import ListNotesRequest
-from keel.caller import GUEST, Identity
+from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import auth, metrics
 from keel.grpc.interceptors import CallInterceptor
 from keel.observability import tracing
@@ -189,7 +189,7 @@ async def undone(app: FastAPI, waiting: Waiting) -> None:
 async def test_rate_limit(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls and HTTP requests of a caller share one limit; a refusal has a retry delay."""
     limit = RateLimit("2/hour")
-    limit.identify = services_of(app).rate_limit.identify
+    limit.key = services_of(app).rate_limit.key
     monkeypatch.setattr(services_of(app).rate_limit, "hit", limit.hit)
     await notes.list()
     allowed = notes.call("ListNotes", ListNotesRequest())
@@ -212,13 +212,13 @@ async def test_callers_are_authenticated(notes: Notes, monkeypatch: pytest.Monke
     """By the bearer token of their metadata, for the scopes of the method."""
     asked: list[tuple[Any, list[str]]] = []
 
-    async def identify(_: object, token: str | None, scopes: Any) -> Identity:
+    async def verify_caller(_: object, token: str | None, scopes: Any) -> VerifiedCaller:
         asked.append((token, list(scopes)))
         if token == "weak":
             raise Forbidden("This needs the scope notes:write.")
-        return Identity(GUEST)
+        return VerifiedCaller(GUEST)
 
-    monkeypatch.setattr(auth, "identify", identify)
+    monkeypatch.setattr(auth, "verify_caller", verify_caller)
     notes.metadata = (("authorization", "bearer strong"),)
     await notes.list()
     notes.metadata = (("authorization", "Bearer weak"),)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
-from keel.caller import GUEST, Caller, Identity
+from keel.caller import GUEST, Caller, VerifiedCaller
 from keel.grpc import auth
 from keel.messaging.pubsub import Backlog, SubscriberTooSlow
 from keel.services import services_of
@@ -98,18 +98,18 @@ async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
 async def test_stream_ends_with_its_token(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     """An expired token is checked again; the stream ends with the error."""
     answers = [
-        Identity(GUEST, time.time()),
-        Identity(GUEST, time.time()),
+        VerifiedCaller(GUEST, time.time()),
+        VerifiedCaller(GUEST, time.time()),
         Forbidden("Not any more."),
     ]
 
-    async def identify(*_: object) -> Identity:
+    async def verify_caller(*_: object) -> VerifiedCaller:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(auth, "identify", identify)
+    monkeypatch.setattr(auth, "verify_caller", verify_caller)
     ended = await end_of(await notes.watch())
 
     assert (ended.code, ended.message) == (grpc.StatusCode.PERMISSION_DENIED, "Not any more.")
@@ -121,12 +121,12 @@ async def test_stream_ends_if_the_tokens_subject_changes(
     app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error is token-subject-mismatch."""
-    identities = [Identity(GUEST, time.time()), Identity(Caller("eve"))]
+    identities = [VerifiedCaller(GUEST, time.time()), VerifiedCaller(Caller("eve"))]
 
-    async def identify(*_: object) -> Identity:
+    async def verify_caller(*_: object) -> VerifiedCaller:
         return identities.pop(0)
 
-    monkeypatch.setattr(auth, "identify", identify)
+    monkeypatch.setattr(auth, "verify_caller", verify_caller)
 
     assert (await end_of(await notes.watch())).reason == "TOKEN_SUBJECT_MISMATCH"
     await no_listeners(app)
