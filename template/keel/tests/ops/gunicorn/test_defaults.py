@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from keel.ops.gunicorn.settings import log_config, usable_cpus
+from keel.ops.gunicorn.defaults import log_config, usable_cpus
 
 ROOT = Path(__file__).parents[4]
 
@@ -100,4 +100,4 @@ def test_master_imports_no_application() -> None:
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - ours
 
     modules = {"keel", "keel.ops", "keel.ops.gunicorn"}
-    assert set(printed.split()) == modules | {f"keel.ops.gunicorn.{name}" for name in ("server", "settings", "worker")}
+    assert set(printed.split()) == modules | {f"keel.ops.gunicorn.{name}" for name in ("defaults", "server", "worker")}
