@@ -76,6 +76,12 @@ class NotFound(AppError):
     status = HTTPStatus.NOT_FOUND
 
 
+class Conflict(AppError):
+    """The request contradicts what is stored, such as a name that is taken."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class PreconditionFailed(AppError):
     """The thing has changed since the caller last saw it."""
 
@@ -99,7 +105,12 @@ class Unavailable(AppError):
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """Return what a route can answer with, for its `responses=`."""
-    return {int(e.status): documented(e.status.phrase) for e in errors}
+    return {
+        int(e.status): documented(e.status.phrase)
+        if e.status >= HTTPStatus.BAD_REQUEST
+        else {"description": e.status.phrase}
+        for e in errors
+    }
 
 
 def documented(description: str) -> dict[str, Any]:
@@ -151,6 +162,8 @@ def _title(status: int) -> str:
 
 def from_app_error(error: AppError) -> Response:
     """Build the response for one of our own errors."""
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return Response(status_code=error.status, headers=error.headers)
     return problem(error.status, kind=error.type, detail=error.detail, headers=error.headers, **error.members)
 
 

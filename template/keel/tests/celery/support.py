@@ -86,6 +86,6 @@ async def add_note(session: Session, title: str) -> None:
 
 async def notes_of_jobs(app: FastAPI) -> int:
     """Return how many notes jobs have stored."""
-    from app.examples.notes.repository import NoteReader
+    from app.examples.notes.repository import NoteRepository
 
-    return await NoteReader(services_of(app).database.read).count("job")
+    return await NoteRepository(services_of(app).database.read).count(owner_id="job")

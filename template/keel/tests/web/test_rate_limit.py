@@ -11,8 +11,7 @@ from keel.services import services_of
 from keel.testing.support import running
 from keel.tests.web.rate_limit_contract import RateLimitContract
 from keel.web.errors import Unavailable
-from keel.web.rate_limit import client_address
-from keel.web.rate_limit_storage import InProcessStorage, Rate, Window
+from keel.web.rate_limit import InProcessStorage, Rate, Window, client_address
 
 
 @pytest.fixture

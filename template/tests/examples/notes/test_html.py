@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.examples.notes.pages import tag_of_owner
+from app.examples.notes.service import owner_tag
 from keel.db.database import Database
 from keel.services import services_of
 from tests.examples.notes.api import NOTES, create
@@ -78,4 +78,4 @@ async def test_nothing_is_left_of_what_is_gone(
         await services_of(app).account_data.delete(session, "somebody")
         await services_of(app).account_data.transfer_ownership(session, "one", "another")
         assert len(forgotten) == 2
-    assert forgotten[2:] == [tag_of_owner("somebody"), tag_of_owner("one")]
+    assert forgotten[2:] == [owner_tag("somebody"), owner_tag("one")]
