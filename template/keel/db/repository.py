@@ -1,16 +1,19 @@
 """What repositories have in common: the statements that every table needs, built once for each class."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Row, Select, Table, bindparam, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from keel.db.database import ReadSession, Session
 from keel.db.models import Base
 from keel.db.pagination import ordered, read_cursor, to_page
-from keel.web.pagination import Page
+from keel.web.errors import AppError
+from keel.web.pagination import Page, PageQuery
 
 M = TypeVar("M", bound=Base)
 T = TypeVar("T")
@@ -25,6 +28,22 @@ async def insert_one(session: Session, model: type[Base], **values: Any) -> Row[
         IntegrityError: a constraint refuses the row.
     """
     return (await session.execute(_insert(model), values)).one()
+
+
+@contextmanager
+def unique(error: AppError) -> Generator[None]:
+    """Raise an error of ours where a unique constraint refuses a row; it must leave the transaction's block."""
+    try:
+        yield
+    except IntegrityError as refusal:
+        if not _violates_uniqueness(refusal):
+            raise
+        raise error from None
+
+
+def _violates_uniqueness(refusal: IntegrityError) -> bool:
+    code = getattr(refusal.orig, "sqlstate", None) or getattr(refusal.orig, "sqlite_errorname", None)
+    return code in {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 class Repository(Generic[M]):
@@ -62,23 +81,21 @@ class Repository(Generic[M]):
     async def page(
         self,
         schema: type[T],
+        query: PageQuery,
         *conditions: ColumnElement[bool],
-        order: str,
-        cursor: str | None = None,
-        limit: int = 20,
         **where: Any,
     ) -> Page[T]:
-        """Return a page of rows that fulfil further conditions; see `keel.db.pagination.paginate`.
+        """Return the page that a query asks for, of rows that fulfil all conditions.
 
         Raises:
             InvalidCursor: the cursor is not from a list in this order.
         """
-        after = read_cursor(_select(type(self)), order, cursor)
-        statement = _page(type(self), tuple(where), order, tuple(after))
+        after = read_cursor(_select(type(self)), query.sort, query.cursor)
+        statement = _page(type(self), tuple(where), query.sort, tuple(after))
         if conditions:
             statement = statement.where(*conditions)
-        rows = await self.session.all(statement, {**where, **after, "page_limit": limit + 1})
-        return to_page(rows, schema, order, limit)
+        rows = await self.session.all(statement, {**where, **after, "page_limit": query.limit + 1})
+        return to_page(rows, schema, query.sort, query.limit)
 
     async def add(self, **values: Any) -> Row[Any]:
         """Insert a row; return it with its defaults.
@@ -92,12 +109,14 @@ class Repository(Generic[M]):
         """Return an entity, locked until the transaction ends, so that no concurrent change is lost."""
         return (await self.writing.scalars(_locked(self.model, tuple(where)), where)).one_or_none()
 
-    async def save(self) -> None:
-        """Write the changes to entities.
+    async def update(self, entity: M, **changes: Any) -> None:
+        """Change attributes of an entity and write them.
 
         Raises:
-            IntegrityError: a constraint refuses a change.
+            IntegrityError: a constraint refuses the change.
         """
+        for name, value in changes.items():
+            setattr(entity, name, value)
         await self.writing.flush()
 
     async def delete(self, entity: M) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from keel.text import SafeStr
 from keel.web.errors import BadRequest
@@ -23,11 +23,10 @@ class InvalidCursor(BadRequest):
     type = "urn:problem:invalid-cursor"
 
 
-class PageQuery(BaseModel):
-    """Query parameters of a list; subclasses add filters and `sort`. Unknown parameters are refused."""
+class PageQuery(BaseModel, frozen=True, extra="forbid"):
+    """Query parameters of a list; subclasses add filters and name the orders. Unknown parameters are refused."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    sort: str
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=4000)] | None = Field(
         default=None, description="`next` of the page before, with the same filters and order"

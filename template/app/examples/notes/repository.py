@@ -47,14 +47,7 @@ class NoteRepository(Repository[Note]):
             conditions.append(Note.created_at >= query.created_from)
         if query.created_before:
             conditions.append(Note.created_at < query.created_before)
-        return await self.page(
-            schemas.Note,
-            *conditions,
-            owner_id=owner_id,
-            order=query.sort,
-            cursor=query.cursor,
-            limit=query.limit,
-        )
+        return await self.page(schemas.Note, query, *conditions, owner_id=owner_id)
 
     async def add_tags(self, note_id: UUID, owner_id: str, names: Sequence[str]) -> None:
         """Add tags to a note, creating those that are missing."""

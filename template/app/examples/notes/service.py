@@ -122,12 +122,9 @@ class NoteService:
                 await self._notes.remove_tags(note_id)
                 if tags := changes.pop("tags"):
                     await self._notes.add_tags(note_id, self._owner_id, tags)
-            for name, value in changes.items():
-                setattr(note, name, value)
-            note.search_text = normalize_for_search(f"{note.title}\n{note.body}")
-            # Tags are rows of their own: without this, a change of nothing else would make no new version.
-            note.updated_at = now()
-            await self._notes.save()
+            text = "{title}\n{body}".format_map({"title": note.title, "body": note.body} | changes)
+            # Tags are rows of their own: without `updated_at`, a change of nothing else would make no new version.
+            await self._notes.update(note, **changes, search_text=normalize_for_search(text), updated_at=now())
         updated = await self.get(note_id)
         self._publish("updated", updated)
         return updated
