@@ -22,7 +22,7 @@ _BITS = ((BigInteger, 63), (SmallInteger, 15), (Integer, 31))
 
 async def paginate(
     session: Session | ReadSession,
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     schema: type[T],
     *,
     order: str,
@@ -48,7 +48,7 @@ async def paginate(
     return to_page(rows, schema, order, limit)
 
 
-def read_cursor(statement: Select[Any], order: str, cursor: str | None) -> Mapping[str, Any]:
+def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | None) -> Mapping[str, Any]:
     """Return the parameters that a cursor stands for; one is missing where the last row has no value.
 
     Raises:
@@ -62,7 +62,7 @@ def read_cursor(statement: Select[Any], order: str, cursor: str | None) -> Mappi
     return {"page_id": id_} if value is None else {"page_id": id_, "page_value": value}
 
 
-def ordered(statement: Select[Any], order: str, after: Sequence[str]) -> Select[Any]:
+def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str]) -> Select[*tuple[Any, ...]]:
     """Add an order, and the conditions for what comes after a cursor.
 
     Args:

@@ -132,18 +132,20 @@ def _insert(model: type[Base]) -> ReturningInsert[*tuple[Any, ...]]:
 
 
 @cache
-def _select(kind: type[Repository[Any]], names: tuple[str, ...] = ()) -> Select[Any]:
+def _select(kind: type[Repository[Any]], names: tuple[str, ...] = ()) -> Select[*tuple[Any, ...]]:
     columns = kind.model.__table__.columns
     return select(*(kind.columns or columns)).where(*(columns[name] == bindparam(name) for name in names))
 
 
 @cache
-def _count(kind: type[Repository[Any]], names: tuple[str, ...]) -> Select[Any]:
+def _count(kind: type[Repository[Any]], names: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
     return _select(kind, names).with_only_columns(func.count(), maintain_column_froms=True)
 
 
 @cache
-def _page(kind: type[Repository[Any]], names: tuple[str, ...], order: str, after: tuple[str, ...]) -> Select[Any]:
+def _page(
+    kind: type[Repository[Any]], names: tuple[str, ...], order: str, after: tuple[str, ...]
+) -> Select[*tuple[Any, ...]]:
     return ordered(_select(kind, names), order, after)
 
 

@@ -80,7 +80,9 @@ async def add_note(session: Session, title: str) -> None:
     from keel import clock
 
     moment = clock.now()
-    session.add(Note(owner_id="job", title=title, body="", version=1, created_at=moment, updated_at=moment))
+    session.add(
+        Note(owner_id="job", title=title, body="", search_text="", version=1, created_at=moment, updated_at=moment)
+    )
     await session.flush()
 
 
