@@ -191,7 +191,7 @@ def limit(rates: str) -> Callable[[HTTPConnection], Awaitable[None]]:
         rate_limit: RateLimit = connection.app.state.services.rate_limit
         endpoint = connection.scope["endpoint"]
         name = f"{endpoint.__module__}.{endpoint.__qualname__}"
-        await rate_limit.spend(rates, name, rate_limit.identify(connection.scope))
+        await rate_limit.spend(rates, name, rate_limit.key(connection.scope))
 
     return dependency
 
