@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery.combinations import extremes
-from tests.machinery.examination import program
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
     from tests.machinery.bench import Bench
-    from tests.machinery.warm import WarmProcess
 
 #: Folders of `keel/` that every project has.
 ROOMS = {
@@ -40,7 +38,6 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)*(/|\.(py|md|toml|yml|yaml|jinja|example))|Dockerfile")
 _VARIABLE = re.compile(r"^# ([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_LISTING = re.compile(r"^`((?:app|tests)/[\w/.]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What only an owner's project has, and a module that no feature has yet.
 _NOT_YET = {".env", "commands.py"}
 #: The feature that the checklist in CONTRIBUTING.md adds.
@@ -138,35 +135,6 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         printed = dict(line.split() for line in result.stdout.splitlines())
         assert set(printed) == set(variables), id_
         assert {name for name, same in printed.items() if same != "True"} <= without_default, id_
-
-
-def test_the_listings_are_a_resource(bench: Bench, warm: WarmProcess, template: Path, tmp_path: Path) -> None:
-    """The guide to adding a resource, followed to the letter, ends with code that is clean and tests that pass."""
-    (answers,) = [item.answers for item in extremes(QUESTIONS)[:1]]
-    project = render(template, tmp_path / "project", answers)
-    guide = (project / "keel" / "docs" / "adding-a-resource.md").read_text(encoding="utf-8")
-    listings = dict(_LISTING.findall(guide))
-    assert len(listings) == guide.count("```python")
-    for name, code in listings.items():
-        path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding="utf-8")
-    assert program(project, bench, "ruff", "format", "--check", "--no-cache", *listings) == []
-    url = f"sqlite+aiosqlite:///{tmp_path}/books.db"
-    assert program(project, bench, "ruff", "check", "--quiet", "--no-cache") == []
-    assert program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python), "app") == []
-    environment = {"DATABASE_URL": url, "ENV_FILE": "", "PATH": f"{bench.python.parent}:{os.defpath}"}
-    commands = (
-        "importlinter.cli:lint_imports_command --no-cache",
-        "alembic upgrade head",
-        "alembic revision --autogenerate --message books",
-        "alembic upgrade head",
-        "alembic check",
-        "pytest:console_main -q --assert=plain -p no:cacheprovider tests/books",
-    )
-    for command in commands:
-        outcome = warm.run(*command.split(), directory=project, environment=environment)
-        assert outcome.status == 0, f"{command}:\n{outcome.tail()}"
 
 
 def test_the_site_builds_without_the_network(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Probe:
         database: Database = services_of(self._app).database
         try:
             async with database.transaction() as session:
-                notes = NoteService(session, GUEST, services_of(self._app).pubsub, services_of(self._app).cache)
+                notes = NoteService(session, GUEST, services_of(self._app))
                 await notes.create(NoteCreate(title="half done"))
                 waiting.begun.set()
                 await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Following the changes to somebody's notes, for whoever passes them on: over HTTP, or by another protocol."""
+"""Following a topic, for protocols that pass its messages on: server-sent events, gRPC streams."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
@@ -8,8 +8,8 @@ from typing import Any
 from keel.messaging.pubsub import HistoryLost, Message, PubSub, SubscriberTooSlow
 
 
-class Changes:
-    """A subscription that can begin again, from now on, when what it should have heard is lost."""
+class Feed:
+    """A subscription that starts again from the present when messages were lost."""
 
     def __init__(self, pubsub: PubSub, topic: str, stack: AsyncExitStack) -> None:
         self._pubsub = pubsub
@@ -20,29 +20,29 @@ class Changes:
 
     @classmethod
     @asynccontextmanager
-    async def following(cls, pubsub: PubSub, topic: str, after: str | None) -> "AsyncGenerator[Changes]":
-        """Listen before the answer begins: whoever has its beginning misses nothing that happens from then on.
+    async def open(cls, pubsub: PubSub, topic: str, after: str | None) -> "AsyncGenerator[Feed]":
+        """Subscribe. Do it before the response begins: a client that has its headers then misses nothing.
 
         Args:
-            pubsub: where changes are published.
-            topic: whose.
-            after: the last message that was seen; None: from now on.
+            pubsub: where messages are published.
+            topic: the topic to follow.
+            after: the id of the last message that the client has seen; None: start from now.
         """
         async with AsyncExitStack() as stack:
-            changes = cls(pubsub, topic, stack)
+            feed = cls(pubsub, topic, stack)
             try:
-                await changes._subscribe(after)
+                await feed._subscribe(after)
             except HistoryLost:
-                await changes._begin_again()
-            yield changes
+                await feed._restart()
+            yield feed
 
     async def until(self, ending: Coroutine[Any, Any, object]) -> AsyncGenerator[Message | None]:
-        """Pass messages on; None says that some were missed for good, and that what follows is heard from now on.
+        """Yield messages; None means that some were lost, and that those from now on follow.
 
-        This ends when `ending` returns, or when the reader cannot keep up; either way it may come back.
+        This ends when `ending` returns, or when the reader is too slow; either way the client may resume.
 
         Raises:
-            Exception: whatever `ending` raises.
+            Exception: what `ending` raises.
         """
         over = asyncio.ensure_future(ending)
         following: asyncio.Future[Message] | None = None
@@ -58,7 +58,7 @@ class Changes:
                 try:
                     yield following.result()
                 except HistoryLost:
-                    await self._begin_again()
+                    await self._restart()
             over.result()
         except SubscriberTooSlow:
             return
@@ -67,7 +67,7 @@ class Changes:
             if following:
                 following.cancel()
 
-    async def _begin_again(self) -> None:
+    async def _restart(self) -> None:
         self._missed = True
         await self._stack.aclose()
         await self._subscribe(None)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.examples.notes.changes import Changes
+from keel.messaging.feed import Feed
 from keel.messaging.pubsub import HistoryLost, Message
 
 FIRST, SECOND = Message("1", "created", "{}"), Message("2", "created", "{}")
@@ -47,8 +47,8 @@ async def test_what_gets_lost_is_told() -> None:
     """Once, and what comes after is heard from then on."""
     pubsub, over = Losing([FIRST], [SECOND]), asyncio.Event()
     heard: list[Message | None] = []
-    async with Changes.following(pubsub, "notes:ada", "0") as changes:
-        async for message in changes.until(over.wait()):
+    async with Feed.open(pubsub, "notes:ada", "0") as feed:
+        async for message in feed.until(over.wait()):
             heard.append(message)
             if message == SECOND:
                 over.set()
@@ -63,6 +63,6 @@ async def test_what_ends_it_may_fail() -> None:
     async def fail() -> None:
         raise PermissionError
 
-    async with Changes.following(Losing([FIRST]), "notes:ada", None) as changes:
+    async with Feed.open(Losing([FIRST]), "notes:ada", None) as feed:
         with pytest.raises(PermissionError):
-            assert [message async for message in changes.until(fail())] == [FIRST]
+            assert [message async for message in feed.until(fail())] == [FIRST]
