@@ -49,7 +49,7 @@ def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
     app = new_app(middleware)
     for feature in FEATURES:
         feature.install(app)
-    _install_packages(app, find_packages(root))
+    install_packages(app, find_packages(root))
     return app
 
 
@@ -100,7 +100,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
-def _install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
+def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
+    """Give an application what packages offer it."""
     services = services_of(app)
     for _, module in load_each(packages, "plugin"):
         module.install(app)
