@@ -102,7 +102,7 @@ def removal(isolated: Isolated, *feature: str) -> tuple[int, str]:
     """What the project's command says would go, and its status; it finds the Copier that is installed here."""
     programs = tools(isolated.project.with_name("tools"))
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    result = isolated.run("run", "python", "-m", "app", "removal", *feature, PATH=path)
+    result = isolated.run("run", "python", "-m", "app", "feature-removal", *feature, PATH=path)
     return result.returncode, result.stdout + result.stderr
 
 
