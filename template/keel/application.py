@@ -12,7 +12,7 @@ from keel.background.shutdown import Shutdown
 from keel.features import FEATURES
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
-from keel.packages import find_packages, load_each
+from keel.packages import Package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health

@@ -5,17 +5,19 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-EXAMPLES = ("app.examples.", "tests.examples.")
+from keel.packages import EXAMPLES
+
+PREFIXES = tuple(f"{root}.{EXAMPLES}." for root in ("app", "tests"))
 
 ROOT = Path(__file__).parents[2]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave a test module of an example out, with a warning, if it imports a module of the example that is not there."""
-    if collection_path.suffix != ".py" or not collection_path.is_relative_to(ROOT / "tests/examples"):
+    if collection_path.suffix != ".py" or not collection_path.is_relative_to(ROOT / "tests" / EXAMPLES):
         return None
     for name in imported(collection_path.read_text(encoding="utf-8")):
-        if name.startswith(EXAMPLES) and not exists(name):
+        if name.startswith(PREFIXES) and not exists(name):
             warnings.warn(f"{collection_path.relative_to(ROOT)} is left out: there is no {name}.", stacklevel=1)
             return True
     return None
