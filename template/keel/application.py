@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from keel import about
 from keel.background.shutdown import Shutdown
 from keel.features import FEATURES
+from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
 from keel.packages import Package, find_packages, load_each
@@ -50,7 +51,7 @@ def create_app(
         SettingsError: a setting is missing or wrong; the message names the variable.
         PackageError: a package of the root is not what it has to be; the message says what to change.
     """
-    app = new_app(middleware, problem_format)
+    app = new_app(middleware, problem_format, CALLER_MIDDLEWARE)
     services = services_of(app)
     services.packages = find_packages(root)
     for feature in FEATURES:
@@ -59,7 +60,11 @@ def create_app(
     return app
 
 
-def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None) -> FastAPI:
+def new_app(
+    middleware: Sequence[Middleware] = (),
+    problem_format: ProblemFormat | None = None,
+    caller_middleware: Sequence[Middleware] = (),
+) -> FastAPI:
     """Build the application without features and packages; see `create_app`."""
     settings = CoreSettings.load()
     logs.configure(settings)
@@ -84,7 +89,7 @@ def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat
         telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
         lifespan=_lifespan,
         middleware=list(middleware),
-        platform=_platform(settings, services.rate_limit),
+        platform=_platform(settings, services.rate_limit, caller_middleware),
         problem_format=problem_format,
     )
     app.state.services = services
@@ -112,11 +117,6 @@ def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
     services = services_of(app)
     for _, module in load_each(packages, "plugin"):
         module.install(app)
-    for _, module in load_each(packages, "account_data"):
-        services.account_data.register(module.account_data(services))
-    for _, module in load_each(packages, "exports"):
-        for name, exporter in module.exporters(services).items():
-            services.exports.register(name, exporter)
     for _, module in load_each(packages, "events"):
         app.include_router(module.router, prefix=API)
     for _, module in load_each(packages, "router"):
@@ -124,7 +124,9 @@ def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
         app.include_router(module.router, prefix=API)
 
 
-def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]:
+def _platform(
+    settings: CoreSettings, rate_limit: RateLimit, caller_middleware: Sequence[Middleware]
+) -> list[Middleware]:
     """Return the platform's middleware, outermost first."""
     chosen = [Middleware(RequestMiddleware), Middleware(SecurityHeadersMiddleware, hsts=settings.deployed)]
     if settings.cors_origins:
@@ -147,6 +149,7 @@ def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]
     chosen.append(Middleware(ErrorMiddleware))
     if "*" not in settings.allowed_hosts:
         chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
+    chosen += caller_middleware
     if settings.rate_limit:
         chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
     chosen.append(Middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5))
