@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.machinery import promises, selection
+from tests.machinery import owner, promises, selection
 from tests.machinery.beacon import NAME
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT
@@ -44,6 +44,8 @@ def test_a_feature_is_switched_on_late(ground: Ground, tmp_path: Path, case: Cas
     """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
     with ground.project(tmp_path, case.answers(on=False)) as project:
         commands = project.update({case.toggle: True})
+        if case.toggle in QUESTIONS.parts:
+            owner.edit_example(project.path)  # as the owner of the copy that it is compared with has done
         project.holds(case.answers(on=True), commands)
 
 

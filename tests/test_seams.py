@@ -84,7 +84,7 @@ def test_paths_are_plain(template: Path) -> None:
 def _pairs() -> list[ParameterSet]:
     questions = Questions.load(ROOT / "copier.yml")
     pairs = []
-    for toggle in questions.toggles:
+    for toggle in questions.switchable:
         for database in questions.databases.values:
             for base in ({}, dict.fromkeys(questions.toggles, True)):
                 answers = {**base, DATABASE: database}
@@ -115,6 +115,8 @@ def test_further_questions_touch_no_python(questions: Questions, template: Path,
     """Continuous integration and the like change no file that Python code or a test reads."""
     digests = {}
     for axis in questions.extras:
+        if axis.name in questions.parts:
+            continue
         for value in axis.values:
             project = render(template, tmp_path / f"{axis.name}-{value}", {axis.name: value})
             digests[project.name] = digest(project)

@@ -1,7 +1,7 @@
 """A feature is switched off again: what goes, what stays, and what its owner is told before anything is lost.
 
 - Keel's files of the feature go, the owner's changes in them included. Copier says nothing of it, so the command
-  `removal` does; git keeps them.
+  `feature-removal` does; git keeps them.
 - Files that the owner added stay, those beside the feature's too, and so do migrations, tables and rows.
 - No migration drops a table unless it is named.
 """

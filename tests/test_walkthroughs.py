@@ -106,7 +106,7 @@ def test_add_a_feature_later(shell: Shell) -> None:
     printed = _walk(shell, LATER)
 
     assert any(switched_off in block for block in printed)
-    (removal,) = (output for block, output in printed.items() if " removal " in block)
+    (removal,) = (output for block, output in printed.items() if " feature-removal " in block)
     assert "files of Keel's would be deleted" in removal
     (dropped,) = (output for block, output in printed.items() if switched_off in block)
     assert re.search(r"auth_users +holds rows", dropped), dropped

@@ -14,7 +14,7 @@ from keel.features import FEATURES
 from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
-from keel.packages import find_packages, load_each
+from keel.packages import Package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
@@ -56,7 +56,7 @@ def create_app(
     services.packages = find_packages(root)
     for feature in FEATURES:
         feature.install(app)
-    _install_packages(app, services)
+    install_packages(app, services.packages)
     return app
 
 
@@ -112,8 +112,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
-def _install_packages(app: FastAPI, services: Services) -> None:
-    packages = services.packages
+def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
+    """Give an application what packages offer it."""
+    services = services_of(app)
     for _, module in load_each(packages, "plugin"):
         module.install(app)
     for _, module in load_each(packages, "events"):

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, Protocol
 
+import structlog
 from fastapi import FastAPI
 
 WINGS = ("keel", "app")
@@ -31,6 +33,14 @@ HOOKS = {
     "plugin": "`install(app)`, for what no other module does",
 }
 """The modules that are looked for, and what each holds."""
+
+EXAMPLES = "examples"
+"""The folder of a root package that is Keel's: its packages may be deleted or reshaped by hand."""
+
+ADDED = ("account_data", "exports", "grpc")
+"""What features add to an example, whenever they are switched on."""
+
+log = structlog.get_logger()
 
 _ATTRIBUTES = {
     "router": "router",
@@ -75,16 +85,44 @@ class Package:
     def load(self, hook: str) -> ModuleType | None:
         """Import a module of the package, if it has one of that name.
 
+        What a feature has added to an example that is no longer what it was is left out, with a warning.
+
         Raises:
             PackageError: the module lacks what its name promises.
         """
         if hook not in self.offers:
+            return None
+        if missing := self.missing(hook):
+            log.warning("example_incomplete", skipped=f"{self.name}.{hook}", missing=missing)
             return None
         module = import_module(f"{self.name}.{hook}")
         attribute = _ATTRIBUTES.get(hook)
         if attribute is not None and not hasattr(module, attribute):
             raise PackageError(f"{module.__name__} has no `{attribute}`. It is found by its name: {HOOKS[hook]}.")
         return module
+
+    def missing(self, hook: str) -> str | None:
+        """Return the module of this example that what a feature adds cannot be imported without; None: there is none."""
+        if hook not in ADDED or hook not in self.offers or self.name.split(".")[1:2] != [EXAMPLES]:
+            return None
+        try:
+            import_module(f"{self.name}.{hook}")
+        except ImportError as error:
+            if error.name is None or not error.name.startswith(f"{self.name}."):
+                raise
+            return error.name
+        return None
+
+
+def incomplete_examples(packages: Iterable[Package]) -> Iterator[str]:
+    """Yield a sentence for each module that a feature has added to an example in vain."""
+    for package in packages:
+        for hook in ADDED:
+            if missing := package.missing(hook):
+                yield (
+                    f"{package.name}.{hook} is left out: the example has no {missing} as it needs. Delete it, or leave "
+                    "the examples out: copier update --data example=false"
+                )
 
 
 def load_each(packages: Iterable[Package], hook: str) -> Iterator[tuple[Package, Any]]:
@@ -103,7 +141,7 @@ def find_packages(root: str) -> list[Package]:
     found: list[Package] = []
     for name in _subpackages(root):
         below = _find(name)
-        if not below:
+        if not below and name != f"{root}.{EXAMPLES}":
             raise PackageError(
                 f"{name} offers nothing: none of {', '.join(HOOKS)}. Put helpers that are no package of their own into "
                 f"a module, such as {name}.py, or into the package that uses them."
@@ -130,7 +168,12 @@ def _find(name: str) -> list[Package]:
 
 
 def _subpackages(name: str) -> list[str]:
-    return sorted(f"{name}.{module.name}" for module in iter_modules([*_path(name)]) if module.ispkg)
+    found = {module.name for module in iter_modules([*_path(name)]) if module.ispkg}
+    if name.split(".")[1:] == [EXAMPLES]:
+        # An example that was deleted has no `__init__` either.
+        folders = (path for place in _path(name) for path in Path(place).iterdir() if path.is_dir())
+        found |= {path.name for path in folders if path.name.isidentifier() and path.name != "__pycache__"}
+    return sorted(f"{name}.{module}" for module in found)
 
 
 def _path(name: str) -> Iterable[str]:

@@ -87,13 +87,15 @@ def exhaustive(questions: Questions, toggles: Sequence[str]) -> list[Combination
 
 
 def extremes(questions: Questions) -> list[Combination]:
-    """Nothing and everything, with each database."""
+    """Nothing and everything, with each database, with and without the example."""
     everything = dict.fromkeys(questions.toggles, True)
-    last = {axis.name: axis.values[-1] for axis in questions.extras}
+    last = {axis.name: axis.values[-1] for axis in questions.extras if axis.name not in questions.parts}
+    without = dict.fromkeys(questions.parts, False)
     return [
-        combine(questions, {DATABASE: database, **answers})
+        combine(questions, {DATABASE: database, **answers, **parts})
         for database in questions.databases.values
         for answers in ({}, {**everything, **last})
+        for parts in ({}, without)
     ]
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from copier import run_update
 
-from tests.machinery import owner
+from tests.machinery import filling, owner
 from tests.machinery.checkout import begin
-from tests.machinery.databases import query
 from tests.machinery.rendering import git, render
 from tests.machinery.shell import lines, without_docker
 from tests.machinery.tools import tools
@@ -102,7 +101,7 @@ def removal(isolated: Isolated, *feature: str) -> tuple[int, str]:
     """What the project's command says would go, and its status; it finds the Copier that is installed here."""
     programs = tools(isolated.project.with_name("tools"))
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    result = isolated.run("run", "python", "-m", "app", "removal", *feature, PATH=path)
+    result = isolated.run("run", "python", "-m", "app", "feature-removal", *feature, PATH=path)
     return result.returncode, result.stdout + result.stderr
 
 
@@ -121,8 +120,8 @@ def differences(project: Path, fresh: Path) -> list[str]:
 
 
 def rows(url: str) -> dict[str, int]:
-    """How many rows each table has that the owner filled."""
-    return {table: query(url, f"SELECT count(*) FROM {table}")[0][0] for table in owner.TABLES}  # noqa: S608 - our names
+    """How many rows each table has that the owner filled, of those that there are."""
+    return filling.count(url, [table for table in owner.TABLES if table in filling.tables(url)])
 
 
 def _comparable(project: Path) -> dict[str, bytes]:

@@ -61,10 +61,8 @@ def edit(isolated: Isolated) -> None:
     tide = "from app.flag import FlagMiddleware\nfrom app.tide import router as tide\n"
     insert_before(main, "from keel.application import", tide)
     insert(main, "    # Your own middleware, and routers that belong to no package, go here.", _ROUTER)
-    notes = project / "app" / "examples" / "notes"
-    replace(notes / "repository.py", "MAX_WORDS = 8", "MAX_WORDS = 12")
-    _append(notes / "router.py", _LENGTH)
-    _append(project / "tests" / "examples" / "notes" / "test_router.py", _LENGTH_TEST)
+    if has_example(project):
+        edit_example(project)
     compose = project / "compose.yaml"
     insert(compose, "  # Your own volumes go below this line.", "  charts:\n")
     insert(compose, "    # Your own variables go below this line.", _VARIABLE)
@@ -73,6 +71,19 @@ def edit(isolated: Isolated) -> None:
         _append(overlay, _GREETING)
     isolated.must("add", "--quiet", "--no-sync", *PACKAGES)
     isolated.must("add", "--quiet", "--no-sync", "--dev", DEVELOPMENT)
+
+
+def has_example(project: Path) -> bool:
+    """Whether the project has the example, by its answers."""
+    return "\nexample: true\n" in (project / ".copier-answers.yml").read_text(encoding="utf-8")
+
+
+def edit_example(project: Path) -> None:
+    """Make the edits of files of the example."""
+    notes = project / "app" / "examples" / "notes"
+    replace(notes / "repository.py", "MAX_WORDS = 8", "MAX_WORDS = 12")
+    _append(notes / "router.py", _LENGTH)
+    _append(project / "tests" / "examples" / "notes" / "test_router.py", _LENGTH_TEST)
 
 
 def configure(isolated: Isolated, url: str) -> None:
@@ -100,20 +111,23 @@ def squash(isolated: Isolated, empty: str) -> None:
     isolated.must("run", "alembic", "stamp", "--purge", "head")
 
 
-def survived(project: Path) -> list[str]:
-    """Which edits are missing."""
+def survived(project: Path, *, example: bool | None = None) -> list[str]:
+    """Which edits are missing; those of the example if it is there, unless told otherwise."""
     expected = {
         "app/main.py": (
             "from app.flag import",
             "from app.tide import",
             _ROUTER,
         ),
-        "app/examples/notes/repository.py": ("MAX_WORDS = 12",),
-        "app/examples/notes/router.py": (_LENGTH,),
-        "tests/examples/notes/test_router.py": (_LENGTH_TEST,),
         "compose.yaml": ("  charts:\n", _VARIABLE, _SERVICE),
         "pyproject.toml": tuple(f'    "{package}>=' for package in (*PACKAGES, DEVELOPMENT)),
     }
+    if has_example(project) if example is None else example:
+        expected |= {
+            "app/examples/notes/repository.py": ("MAX_WORDS = 12",),
+            "app/examples/notes/router.py": (_LENGTH,),
+            "tests/examples/notes/test_router.py": (_LENGTH_TEST,),
+        }
     own = {path.relative_to(_DATA).as_posix(): path for path in _DATA.rglob("*") if path.is_file()}
     missing = [name for name, path in own.items() if not _same(project / name, path)]
     for name, parts in expected.items():

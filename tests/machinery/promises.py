@@ -71,7 +71,7 @@ def cases(questions: Questions) -> list[Case]:
     """Every toggle on every base with every database."""
     return [
         _case(questions, toggle, base, database, preset)
-        for toggle in questions.toggles
+        for toggle in questions.switchable
         for base, preset in bases(questions, toggle).items()
         for database in sorted(questions.databases.values)
     ]
@@ -82,7 +82,7 @@ def sample(questions: Questions) -> list[Case]:
     databases = sorted(questions.databases.values)
     return [
         _case(questions, toggle, base, databases[(number + turn) % len(databases)], preset)
-        for number, toggle in enumerate(questions.toggles)
+        for number, toggle in enumerate(questions.switchable)
         for turn, (base, preset) in enumerate(list(bases(questions, toggle).items())[:2])
     ]
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DATABASE = "database"
 PRESET = "preset"
 
+#: Patterns of what Python code is in.
+_CODE = re.compile(r"^/(app|keel|tests)/(?!docs/)")
 _GUARD = re.compile(r"^\{% if (?P<condition>.+?) %\}$")
 
 
@@ -79,13 +81,28 @@ class Questions:
 
     @cached_property
     def extras(self) -> tuple[Axis, ...]:
-        """Other closed questions (continuous integration and the like), which touch no Python file."""
+        """Other closed questions: the example, continuous integration and the like."""
         known = {DATABASE, PRESET, *self.toggles}
         return tuple(
             _axis(name, question)
             for name, question in self.asked.items()
             if name not in known and (question["type"] == "bool" or "choices" in question)
         )
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The further yes/no questions that own code, though no preset answers them: the example."""
+        owners = {
+            manifest.question
+            for manifest in self.manifests
+            if any(_CODE.match(pattern) for pattern in manifest.patterns)
+        }
+        return tuple(axis.name for axis in self.extras if axis.name in owners and True in axis.values)
+
+    @cached_property
+    def switchable(self) -> tuple[str, ...]:
+        """What owns code and can be switched on and off: the features, then the example."""
+        return (*self.toggles, *self.parts)
 
     @cached_property
     def manifests(self) -> tuple[Manifest, ...]:

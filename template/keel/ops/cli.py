@@ -65,7 +65,7 @@ def build(create_app: Callable[[], FastAPI], root: str) -> typer.Typer:
     cli.command()(migrate)
     cli.command(name="settings")(show_settings)
     cli.command()(upgrades)
-    cli.command(name="removal")(show_removal)
+    cli.command(name="feature-removal")(show_feature_removal)
     cli.command()(seed)
     cli.command()(purge)
     cli.command(name="packages")(show_packages)
@@ -142,7 +142,7 @@ def upgrades(
             typer.echo(f"  {line}")
 
 
-def show_removal(
+def show_feature_removal(
     feature: Annotated[
         str | None,
         typer.Argument(help="A question that .copier-answers.yml answers with true; without it: the next update"),
@@ -168,9 +168,14 @@ def seed(
     if CoreSettings.load().deployed and not force:
         raise typer.BadParameter("this is not a developer's database; use --force if you mean it")
 
+    seeds = [*load_each(context.obj.packages, "seed")]
+    if not seeds:
+        typer.echo("There is nothing to seed: no package has a module `seed`.")
+        return
+
     async def work(app: FastAPI) -> None:
         with Progress() as progress:
-            for package, module in load_each(context.obj.packages, "seed"):
+            for package, module in seeds:
                 task = progress.add_task(package.short_name, total=count)
                 async for _ in module.seed(app, count):
                     progress.advance(task)

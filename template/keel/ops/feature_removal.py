@@ -22,7 +22,7 @@ Tree = Mapping[str, bytes]
 """The files of a copy by their paths."""
 
 _REQUIREMENT = re.compile(r'^ {4}"([A-Za-z0-9._-]+)[^"]*",$', re.MULTILINE)
-_TABLE = re.compile(r'^ {4}__tablename__ = "(\w+)"$', re.MULTILINE)
+_TABLE = re.compile(r'^(?: {4}__tablename__ = |\w+ = Table\(\s*)"(\w+)"', re.MULTILINE)
 _SAME = "--vcs-ref=:current:"  # the version of the template that the project has
 _PYTHON = ("app", "keel", "tests", "migrations")
 

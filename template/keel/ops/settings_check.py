@@ -11,7 +11,7 @@ from pydantic import AliasChoices
 from pydantic_settings import DotEnvSettingsSource
 
 from keel.ops.upgrades import PROJECT, changes
-from keel.packages import WINGS
+from keel.packages import WINGS, find_packages, incomplete_examples
 from keel.settings import Settings, SettingsError
 
 COMPOSE = Path("compose.yaml")
@@ -37,11 +37,12 @@ def problems(allowed: Collection[str] = ()) -> list[str]:
         allowed: names in the file that others read
 
     Returns:
-        A sentence for each variable that must be set, is wrong, renamed, removed or unknown.
+        A sentence for each variable that must be set, is wrong, renamed, removed or unknown; and for what a feature
+        has added to an example that lacks what it needs.
     """
     classes = find_settings()
     found = {problem: None for cls in classes for problem in _unusable(cls)}
-    return [*found, *stale(allowed, classes)]
+    return [*found, *stale(allowed, classes), *incomplete_examples(find_packages(WINGS[-1]))]
 
 
 def explain(error: SettingsError) -> str:

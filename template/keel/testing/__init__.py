@@ -18,7 +18,7 @@ if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # ty: ignore[invalid-assignment]
 
 _ROOT = Path(__file__).parents[2]
-_SHARED = ("application", "breakable", "database", "environment", "mail", "server")
+_SHARED = ("application", "breakable", "database", "environment", "examples", "mail", "server")
 
 pytest_plugins = [
     *(f"{__name__}.{name}" for name in _SHARED),

@@ -21,8 +21,10 @@ from httpx2 import AsyncClient
 
 from keel.testing.ports import Port
 from keel.testing.support import PATIENCE
+from keel.tests.widgets.api import EVENTS, WIDGETS
 
 pytestmark = pytest.mark.faults
+PROGRAM = "keel.tests.application:create_app()"
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,7 +42,7 @@ class Gunicorn:
             "LOG_LEVEL": "INFO",
             "LOG_FORMAT": "json",
         }
-        command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
+        command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", PROGRAM]
         with log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603 - ours
                 command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -89,7 +91,7 @@ def gunicorn(client: AsyncClient, tmp_path: Path) -> Iterator[Gunicorn]:
 
 @dataclass
 class Load:
-    """Clients that create notes until they are told to stop; half of them keep their connections."""
+    """Clients that create widgets until they are told to stop; half of them keep their connections."""
 
     port: int
     headers: dict[str, str]
@@ -123,11 +125,11 @@ class Load:
             turn += 1
             title = f"{number}-{turn}"
             try:
-                connection.request("POST", "/api/v1/notes", json.dumps({"title": title}), headers)
+                connection.request("POST", WIDGETS, json.dumps({"title": title}), headers)
                 answer = connection.getresponse()
-                note = json.loads(answer.read())
-                assert (answer.status, note["title"]) == (201, title)
-                self.kept.append(note["id"])
+                widget = json.loads(answer.read())
+                assert (answer.status, widget["title"]) == (201, title)
+                self.kept.append(widget["id"])
             except (OSError, http.client.HTTPException) as error:
                 self.broken.append(f"{title}: {error!r}")
                 connection.close()
@@ -135,13 +137,13 @@ class Load:
 
 
 async def stored(client: AsyncClient) -> set[str]:
-    """Return the notes that the database holds, read by another application."""
+    """Return the widgets that the database holds, read by another application."""
     found: set[str] = set()
-    following: str | None = "/api/v1/notes?limit=100"
+    following: str | None = f"{WIDGETS}?limit=100"
     while following:
         page = (await client.get(following)).json()
-        found |= {note["id"] for note in page["items"]}
-        following = page["next"] and f"/api/v1/notes?limit=100&cursor={page['next']}"
+        found |= {widget["id"] for widget in page["items"]}
+        following = page["next"] and f"{WIDGETS}?limit=100&cursor={page['next']}"
     return found
 
 
@@ -190,7 +192,7 @@ async def test_whoever_waits_is_let_in(gunicorn: Gunicorn, client: AsyncClient) 
 
 
 async def test_a_killed_worker_is_replaced(gunicorn: Gunicorn, client: AsyncClient) -> None:
-    """What its own connections carried breaks off, nothing else; acknowledged notes are stored, and work goes on."""
+    """What its own connections carried breaks off, nothing else; acknowledged widgets are stored, and work goes on."""
     with Load(gunicorn.port, headers(client)) as load:
         await asyncio.sleep(0.5)
         os.kill(gunicorn.workers[0], signal.SIGKILL)
@@ -233,16 +235,16 @@ def head(client: AsyncClient, request: str, *more: str) -> bytes:
 
 
 def post(client: AsyncClient) -> bytes:
-    """Return a request that makes a note."""
+    """Return a request that creates a widget."""
     body = b'{"title": "Last words"}'
     about = ("Content-Type: application/json", f"Content-Length: {len(body)}")
-    return head(client, "POST /api/v1/notes", *about) + body
+    return head(client, f"POST {WIDGETS}", *about) + body
 
 
 def listen(gunicorn: Gunicorn, client: AsyncClient) -> socket.socket:
     """Return a connection on which a stream of events has begun."""
     stream = socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE)
-    stream.sendall(head(client, "GET /api/v1/notes/events"))
+    stream.sendall(head(client, f"GET {EVENTS}"))
     assert stream.recv(65536).startswith(b"HTTP/1.1 200")
     return stream
 

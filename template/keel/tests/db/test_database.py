@@ -10,26 +10,27 @@ from httpx2 import AsyncClient
 from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 
-from app.examples.notes.models import Tag
 from keel.application import new_app
 from keel.db.database import Database, ReadSession
 from keel.dependencies import SessionDep
 from keel.services import services_of
 from keel.testing.support import connections_in_use, running
+from keel.tests.widgets.api import WIDGETS
+from keel.tests.widgets.models import Label, Widget
 from keel.web.errors import Unavailable
 
-COUNT = select(func.count()).select_from(Tag.__table__)
+COUNT = select(func.count()).select_from(Label.__table__)
 
 
-def tag(name: str) -> Tag:
+def label(name: str) -> Label:
     """Return a row to write."""
-    return Tag(owner_id="somebody", name=name)
+    return Label(name=name)
 
 
 async def test_commit_at_the_end_of_the_block(database: Database) -> None:
     """What was written is there afterwards."""
     async with database.transaction() as session:
-        session.add(tag("a"))
+        session.add(label("a"))
 
     assert await database.read.scalar(COUNT) == 1
 
@@ -38,7 +39,7 @@ async def test_rollback_when_the_block_raises(database: Database) -> None:
     """Nothing of what was written is there afterwards, and the error is the caller's."""
     with pytest.raises(LookupError):
         async with database.transaction() as session:
-            session.add(tag("a"))
+            session.add(label("a"))
             await session.flush()
             raise LookupError
 
@@ -49,7 +50,7 @@ async def test_errors_do_not_tell_what_statements_were_given(database: Database)
     """They end up in logs."""
     with pytest.raises(DBAPIError, match="parameters hidden"):
         async with database.transaction() as session:
-            session.add_all([tag("a"), tag("a")])
+            session.add_all([label("a"), label("a")])
 
 
 async def test_after_commit_is_called_once_it_is_true(database: Database) -> None:
@@ -61,7 +62,7 @@ async def test_after_commit_is_called_once_it_is_true(database: Database) -> Non
 
     async with database.transaction() as session:
         session.after_commit(look)
-        session.add(tag("a"))
+        session.add(label("a"))
     with pytest.raises(LookupError):
         async with database.transaction() as session:
             session.after_commit(look)
@@ -75,13 +76,13 @@ async def test_transactions_take_turns(database: Database) -> None:
 
     async def add_one_more() -> None:
         async with database.transaction() as session:
-            await session.advisory_lock("tags")
-            count = (await session.scalars(select(func.count()).select_from(Tag))).one()
-            session.add(tag(str(count)))
+            await session.advisory_lock("labels")
+            count = (await session.scalars(select(func.count()).select_from(Label))).one()
+            session.add(label(str(count)))
 
     await asyncio.gather(*(add_one_more() for _ in range(10)))
 
-    names = await database.read.all(select(Tag.name))
+    names = await database.read.all(select(Label.name))
     assert {name for (name,) in names} == set(map(str, range(10)))
 
 
@@ -98,7 +99,7 @@ async def test_after_commit_that_fails(database: Database) -> None:
     async with database.transaction() as session:
         session.after_commit(fail)
         session.after_commit(succeed)
-        session.add(tag("a"))
+        session.add(label("a"))
 
     assert called == [True]
     assert await database.read.scalar(COUNT) == 1
@@ -107,7 +108,7 @@ async def test_after_commit_that_fails(database: Database) -> None:
 async def test_reading_cannot_write(database: Database) -> None:
     """The database itself refuses writes by who only reads."""
     with pytest.raises((DBAPIError, Unavailable)):
-        await database.read.all(text("INSERT INTO tags VALUES ('1', 'a', 'b') RETURNING id"))
+        await database.read.all(text("INSERT INTO widget_labels (id, name) VALUES ('1', 'a') RETURNING id"))
 
     assert await database.read.scalar(COUNT) == 0
 
@@ -115,13 +116,13 @@ async def test_reading_cannot_write(database: Database) -> None:
 async def test_reading_holds_no_connection(database: Database) -> None:
     """Between two statements nothing is checked out, and rows outlive their connection."""
     async with database.transaction() as session:
-        session.add_all([tag("a"), tag("b")])
+        session.add_all([label("a"), label("b")])
 
-    rows = await database.read.all(select(Tag.__table__.c.name).order_by("name"))
+    rows = await database.read.all(select(Label.__table__.c.name).order_by("name"))
 
     assert connections_in_use(database) == 0
     assert [row.name for row in rows] == ["a", "b"]
-    assert (await database.read.first(select(Tag.__table__.c.name).where(text("1 = 0")))) is None
+    assert (await database.read.first(select(Label.__table__.c.name).where(text("1 = 0")))) is None
 
 
 async def test_closed_session_stays_closed(database: Database) -> None:
@@ -140,7 +141,7 @@ async def test_cancelled_request_gives_its_connection_back(database: Database) -
 
     async def request() -> None:
         async with database.transaction() as session:
-            session.add(tag("a"))
+            session.add(label("a"))
             await session.flush()
             writing.set()
             await asyncio.sleep(60)
@@ -203,11 +204,11 @@ async def test_commit_that_fails_is_never_a_success(
     failing_commit: None, client: AsyncClient, database: Database
 ) -> None:
     """The commit comes before the answer, so an answer of 2xx means that it is stored."""
-    answer = await client.post("/api/v1/notes", json={"title": "Lost"})
+    answer = await client.post(WIDGETS, json={"title": "Lost"})
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
-    assert (await database.read.scalar(select(func.count()).select_from(text("notes")))) == 0
+    assert (await database.read.scalar(select(func.count()).select_from(Widget))) == 0
 
 
 async def test_error_after_writing_rolls_back(database: Database) -> None:
@@ -217,7 +218,7 @@ async def test_error_after_writing_rolls_back(database: Database) -> None:
 
     @app.post("/write-and-fail")
     async def write_and_fail(session: SessionDep, _: Annotated[None, Depends(lambda: None)]) -> None:
-        session.add(tag("a"))
+        session.add(label("a"))
         await session.flush()
         raise RuntimeError
 

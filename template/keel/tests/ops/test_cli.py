@@ -6,18 +6,22 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
-from app.main import create_app
+from keel.db.database import Database
 from keel.ops import cli, settings_check
 from keel.ops.upgrades import Change
+from keel.packages import find_package
 from keel.services import services_of
 from keel.settings import Settings, SettingsError
+from keel.tests.application import create_app
+from keel.tests.widgets.models import Widget
 
 runner = CliRunner()
 
@@ -121,7 +125,14 @@ def create_app_without_database() -> FastAPI:
     return app
 
 
+@pytest.fixture
+def only_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands find no package but the widgets'."""
+    monkeypatch.setattr(cli, "all_packages", lambda _: [find_package("keel.tests.widgets")])
+
+
 @pytest.mark.parametrize("command", ["migrate", "seed"])
+@pytest.mark.usefixtures("only_widgets")
 def test_an_absent_database_is_explained(command: str) -> None:
     """Instead of a traceback, a line says what the driver said, and where to look."""
     result = runner.invoke(cli.build(create_app_without_database, "app"), [command])
@@ -131,9 +142,19 @@ def test_an_absent_database_is_explained(command: str) -> None:
     assert "DATABASE_URL" in result.output
 
 
-def test_seed() -> None:
-    """Demonstration data is added by every feature that has some, and progress is shown."""
-    assert "notes" in run("seed", "--count", "1")
+@pytest.mark.usefixtures("only_widgets")
+async def test_seed(database: Database) -> None:
+    """Demonstration data is added by every package that has some, and progress is shown."""
+    assert "widgets" in await anyio.to_thread.run_sync(run, "seed", "--count", "2")
+
+    assert await database.read.scalar(select(func.count()).select_from(Widget)) == 2
+
+
+def test_nothing_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no package has demonstration data, the command says so and succeeds."""
+    monkeypatch.setattr(cli, "all_packages", lambda _: [])
+
+    assert "nothing to seed" in run("seed")
 
 
 def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,11 +137,11 @@ def test_the_command_tells_a_pipeline(project: Path, copier: Path, monkeypatch: 
     monkeypatch.setattr(migrations, "ROOT", project)
     runner, commands = CliRunner(), cli.build(create_app, "app")
 
-    assert runner.invoke(commands, ["removal", "radio"]).exit_code == 0
+    assert runner.invoke(commands, ["feature-removal", "radio"]).exit_code == 0
     write(project, {"app/radio/service.py": b"MINE = 1\n"})
-    result = runner.invoke(commands, ["removal", "radio"])
+    result = runner.invoke(commands, ["feature-removal", "radio"])
     assert (result.exit_code, "app/radio/service.py" in result.output) == (1, True)
-    assert runner.invoke(commands, ["removal", "lamps"]).exit_code == 2
+    assert runner.invoke(commands, ["feature-removal", "lamps"]).exit_code == 2
 
 
 def test_a_feature_that_is_off_cannot_go(project: Path) -> None:

@@ -38,6 +38,7 @@ def known(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr(settings_check, "find_settings", lambda: known)
     monkeypatch.setattr(settings_check, "changes", lambda: history)
+    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: [])
 
 
 @pytest.fixture
@@ -51,6 +52,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         return path
 
     return write
+
+
+def test_incomplete_examples_are_reported(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a feature has added to an example in vain is told with the settings, which are checked after each update."""
+    write("")
+    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is left out"])
+
+    assert settings_check.problems() == ["yard.examples.notes.exports is left out"]
 
 
 def test_nothing_to_say(write: Write) -> None:

@@ -24,7 +24,7 @@ renamed = { SUN = "RAIN" }
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Two packages with notes and one without."""
-    notes = {"keel/ops": NOTES, "app/examples/ships": NOTES.replace("v1.2.0", "next"), "app/notes": None}
+    notes = {"keel/ops": NOTES, "app/harbour/ships": NOTES.replace("v1.2.0", "next"), "app/notes": None}
     for package, text in notes.items():
         (tmp_path / package).mkdir(parents=True)
         if text:

@@ -15,11 +15,11 @@ import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import URL, make_url
 
-from app.main import create_app
 from keel.db.migrations import ROOT
 from keel.testing.support import running
+from keel.tests.application import create_app
 from keel.tests.postgresql.fixtures import dsn
-from tests.examples.notes.api import create, titles
+from keel.tests.widgets.api import create, titles
 
 PAGE = ROOT / "keel/docs/backups.md"
 

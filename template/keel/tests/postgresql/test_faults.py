@@ -9,12 +9,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import URL, make_url, text
 
-from app.main import create_app
 from keel.db.database import Database
 from keel.dependencies import SessionDep
 from keel.testing.support import PATIENCE, running
+from keel.tests.application import create_app
 from keel.tests.postgresql.fixtures import dsn
-from tests.examples.notes.api import NOTES, create, titles
+from keel.tests.widgets.api import WIDGETS, create, titles
 
 
 class Proxy:
@@ -81,19 +81,19 @@ def behind_proxy(app: FastAPI, proxy: Proxy, database_url: str, monkeypatch: pyt
 async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy: Proxy) -> None:
     """Callers get 503, readiness tells, liveness does not, and nothing needs a restart."""
     async with running(behind_proxy) as client:
-        note = await create(client, title="before")
+        widget = await create(client, title="before")
 
         await proxy.cut()
         away = [
-            await client.get(f"{NOTES}/{note['id']}"),
-            await client.get(NOTES),
-            await client.post(NOTES, json={"title": "meanwhile"}),
+            await client.get(f"{WIDGETS}/{widget['id']}"),
+            await client.get(WIDGETS),
+            await client.post(WIDGETS, json={"title": "meanwhile"}),
             await client.get("/readyz"),
         ]
         alive = await client.get("/healthz")
 
         await proxy.open()
-        back = [await client.get("/readyz"), await client.get(f"{NOTES}/{note['id']}")]
+        back = [await client.get("/readyz"), await client.get(f"{WIDGETS}/{widget['id']}")]
         await create(client, title="after")
 
         assert [answer.status_code for answer in away] == [503] * 4
@@ -107,7 +107,7 @@ async def test_restart_between_two_requests_is_not_noticed(
     app: FastAPI, client: AsyncClient, database: Database, server_url: URL
 ) -> None:
     """Pooled connections that the server has closed are replaced, for reading and for writing."""
-    notes = await asyncio.gather(*(create(client) for _ in range(5)))
+    widgets = await asyncio.gather(*(create(client) for _ in range(5)))
     admin = await asyncpg.connect(dsn(server_url))
     ours = "FROM pg_stat_activity WHERE datname = $1 AND application_name = ''"
     await admin.execute(f"SELECT pg_terminate_backend(pid) {ours}", database.writer.url.database)
@@ -118,9 +118,9 @@ async def test_restart_between_two_requests_is_not_noticed(
     await admin.close()
     await asyncio.sleep(0.05)
 
-    for note in notes:
-        assert (await client.get(f"{NOTES}/{note['id']}")).status_code == 200
-        assert (await client.patch(f"{NOTES}/{note['id']}", json={"title": "t"})).status_code == 200
+    for widget in widgets:
+        assert (await client.get(f"{WIDGETS}/{widget['id']}")).status_code == 200
+        assert (await client.patch(f"{WIDGETS}/{widget['id']}", json={"title": "t"})).status_code == 200
 
 
 async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, server_url: URL) -> None:
@@ -129,7 +129,7 @@ async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, s
 
     @other.post("/lost", status_code=201)
     async def lost(session: SessionDep) -> None:
-        await session.execute(text("INSERT INTO tags VALUES (gen_random_uuid(), 'o', 'lost')"))
+        await session.execute(text("INSERT INTO widget_labels (id, name) VALUES (gen_random_uuid(), 'lost')"))
         pid = await session.scalar(text("SELECT pg_backend_pid()"))
         admin = await asyncpg.connect(dsn(server_url))
         await admin.execute("SELECT pg_terminate_backend($1, 1000)", pid)
@@ -139,7 +139,7 @@ async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, s
         answer = await client.post("/lost")
 
     assert answer.status_code == 503
-    assert await database.read.scalar(text("SELECT count(*) FROM tags")) == 0
+    assert await database.read.scalar(text("SELECT count(*) FROM widget_labels")) == 0
 
 
 async def test_server_that_refuses_connections(
@@ -150,8 +150,8 @@ async def test_server_that_refuses_connections(
     monkeypatch.setenv("DATABASE_URL", url)
 
     async with running(create_app()) as client:
-        assert (await client.get(NOTES)).status_code == 503
-        assert (await client.post(NOTES, json={"title": "t"})).status_code == 503
+        assert (await client.get(WIDGETS)).status_code == 503
+        assert (await client.post(WIDGETS, json={"title": "t"})).status_code == 503
 
 
 async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

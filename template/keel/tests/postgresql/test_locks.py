@@ -72,10 +72,10 @@ def test_no_migration_blocks_a_table_in_use() -> None:
 @pytest.mark.parametrize(
     ("statement", "rule"),
     [
-        ("ALTER TABLE notes ADD COLUMN pinned BOOLEAN NOT NULL;", "adding-required-field"),
-        ("ALTER TABLE notes ALTER COLUMN version TYPE BIGINT;", "changing-column-type"),
-        ("ALTER TABLE notes DROP COLUMN body;", "ban-drop-column"),
-        ("CREATE INDEX ix_notes_body ON notes (body);", "require-concurrent-index-creation"),
+        ("ALTER TABLE widgets ADD COLUMN pinned BOOLEAN NOT NULL;", "adding-required-field"),
+        ("ALTER TABLE widgets ALTER COLUMN version TYPE BIGINT;", "changing-column-type"),
+        ("ALTER TABLE widgets DROP COLUMN body;", "ban-drop-column"),
+        ("CREATE INDEX ix_widgets_body ON widgets (body);", "require-concurrent-index-creation"),
     ],
 )
 def test_what_blocks_is_found(statement: str, rule: str) -> None:

@@ -9,15 +9,15 @@ import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import insert
 
-from app.examples.notes.models import note_tags
-from app.main import create_app
 from keel.application import new_app
 from keel.db.database import Database
 from keel.dependencies import SessionDep
 from keel.services import services_of
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import running
-from tests.examples.notes.api import NOTES, create
+from keel.tests.application import create_app
+from keel.tests.widgets.api import WIDGETS, create
+from keel.tests.widgets.models import Label
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ async def test_locked_database(
     other_process: sqlite3.Connection, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another process holds the write lock, writes get a 503 with Retry-After and reads succeed."""
-    note = await create(client)
+    widget = await create(client)
     monkeypatch.setenv("DATABASE_BUSY_TIMEOUT", "0.05")
     other_process.execute("BEGIN IMMEDIATE")
     async with running(create_app()) as impatient:
-        refused = await impatient.post(NOTES, json={"title": "Later"})
-        read = await impatient.get(f"{NOTES}/{note['id']}")
+        refused = await impatient.post(WIDGETS, json={"title": "Later"})
+        read = await impatient.get(f"{WIDGETS}/{widget['id']}")
         other_process.execute("ROLLBACK")
-        accepted = await impatient.post(NOTES, json={"title": "Now"})
+        accepted = await impatient.post(WIDGETS, json={"title": "Now"})
 
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "1"
@@ -49,7 +49,7 @@ async def test_locked_database(
 async def test_write_waits_for_the_lock(other_process: sqlite3.Connection, client: AsyncClient) -> None:
     """A lock that is released within the busy timeout only delays the request."""
     other_process.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(client.post(NOTES, json={"title": "Soon"}))
+    writing = asyncio.create_task(client.post(WIDGETS, json={"title": "Soon"}))
     await asyncio.sleep(0.05)
     assert not writing.done()
     other_process.execute("ROLLBACK")
@@ -65,7 +65,7 @@ async def test_failed_commit_fails_the_request(database: Database) -> None:
     @app.post("/dangling", status_code=201)
     async def dangling(session: SessionDep) -> None:
         await (await session.connection()).exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-        await session.execute(insert(note_tags).values(note_id=uuid4(), tag_id=uuid4()))
+        await session.execute(insert(Label).values(widget_id=uuid4(), name="dangling"))
 
     async with running(app) as client:
         assert [(await client.post("/dangling")).status_code for _ in range(2)] == [500, 500]

@@ -31,12 +31,12 @@ async def test_unknown_path(client: AsyncClient) -> None:
 
 async def test_no_redirects(client: AsyncClient) -> None:
     """A slash too many is another path, in every verb."""
-    assert_problem(await client.delete("/api/v1/notes/"), 404)
+    assert_problem(await client.delete("/api/v1/widgets/"), 404)
 
 
 async def test_unknown_method(client: AsyncClient) -> None:
     """405, and which methods there are."""
-    answer = await client.put("/api/v1/notes")
+    answer = await client.put("/api/v1/widgets")
 
     assert_problem(answer, 405)
     assert answer.headers["Allow"]
@@ -58,7 +58,7 @@ MALFORMED = {
 async def test_malformed_body(client: AsyncClient) -> None:
     """A client's mistake is never a server error, whatever bytes it sends."""
     for name, content in MALFORMED.items():
-        answer = await client.post("/api/v1/notes", content=content, headers={"Content-Type": "application/json"})
+        answer = await client.post("/api/v1/widgets", content=content, headers={"Content-Type": "application/json"})
 
         assert answer.status_code in {400, 422}, name
         assert_problem(answer, answer.status_code)
@@ -66,7 +66,7 @@ async def test_malformed_body(client: AsyncClient) -> None:
 
 async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
     """An answer may be logged where a secret must not be."""
-    answer = await client.post("/api/v1/notes", json={"title": ["s3cret"]})
+    answer = await client.post("/api/v1/widgets", json={"title": ["s3cret"]})
 
     assert_problem(answer, 422)
     assert "s3cret" not in answer.text
@@ -74,7 +74,7 @@ async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
 
 async def test_body_that_is_too_large(client: AsyncClient) -> None:
     """413 by its declared length, before it is read."""
-    answer = await client.post("/api/v1/notes", content=b"x" * 1_048_577)
+    answer = await client.post("/api/v1/widgets", content=b"x" * 1_048_577)
 
     assert_problem(answer, 413)
 
@@ -86,7 +86,7 @@ async def test_body_of_unknown_length_that_is_too_large(client: AsyncClient) -> 
         for _ in range(17):
             yield b"x" * 65536
 
-    answer = await client.post("/api/v1/notes", content=chunks(), headers={"Content-Type": "application/json"})
+    answer = await client.post("/api/v1/widgets", content=chunks(), headers={"Content-Type": "application/json"})
 
     assert_problem(answer, 413)
 

@@ -1,0 +1,77 @@
+"""An example that was deleted or reshaped by hand, before a feature is switched on that adds to it.
+
+What the feature adds to the example is left out, the check of the settings says so, and all tests pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machinery.enabling import conflicts, hurry, update
+from tests.machinery.promises import presets
+from tests.machinery.questions import DATABASE, PRESET, Questions
+from tests.machinery.rendering import ROOT, git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.machinery.ground import Ground, Lived
+
+QUESTIONS = Questions.load(ROOT / "copier.yml")
+SMALLEST = next(iter(presets(QUESTIONS)))
+NOTES = "app/examples/notes"
+TESTS = "tests/examples/notes"
+
+
+def additions(toggle: str) -> list[str]:
+    """What a feature adds to the examples, by its manifest."""
+    return [
+        pattern[1:]
+        for manifest in QUESTIONS.manifests
+        if manifest.question == toggle
+        for pattern in manifest.patterns
+        if pattern.startswith("/app/examples/")
+    ]
+
+
+TOGGLES = [toggle for toggle in QUESTIONS.toggles if additions(toggle)]
+
+
+def delete(project: Lived) -> None:
+    """Delete the example and its tests."""
+    git(project.path, "rm", "-r", "--quiet", NOTES, TESTS)
+
+
+def reshape(project: Lived) -> None:
+    """Give the module of its rules another name; its own tests are the owner's to change, and go."""
+    git(project.path, "mv", f"{NOTES}/service.py", f"{NOTES}/rules.py")
+    git(project.path, "rm", "-r", "--quiet", TESTS)
+    for path in (project.path / NOTES).glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("app.examples.notes.service", "app.examples.notes.rules"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [delete, reshape], ids=["deleted", "reshaped"])
+@pytest.mark.parametrize("toggle", TOGGLES)
+def test_a_feature_is_switched_on_late(ground: Ground, tmp_path: Path, toggle: str, change: object) -> None:
+    """No conflict; the project is migrated, all tests pass, and what was added in vain is named."""
+    assert callable(change)
+    answers = {PRESET: SMALLEST, DATABASE: "sqlite"}
+    with ground.project(tmp_path, answers) as project:
+        change(project)
+        project.commit("Our own notes")
+
+        commands = update(project.isolated, {toggle: True})
+
+        assert conflicts(project.path) == []
+        hurry(project.isolated, commands)
+        project.isolated.must("run", "pytest")
+        checked = project.isolated.run("run", "python", "-m", "app", "settings", "--check")
+        told = checked.stdout + checked.stderr
+        in_vain = [name for name in additions(toggle) if name.startswith(NOTES)]
+        for name in in_vain:
+            module = name.removesuffix(".py").replace("/", ".")
+            assert f"{module} is left out: the example has no {NOTES.replace('/', '.')}." in told
+        assert (checked.returncode == 1) == bool(in_vain), told
