@@ -1,4 +1,4 @@
-"""Redis (or Valkey): the cache, the pubsub, presence and rate limits of all processes together."""
+"""Redis (or Valkey): the cache, pub/sub and rate limits of all processes together."""
 
 from fastapi import FastAPI
 

@@ -11,7 +11,6 @@ from keel.background.asyncio_tasks import stop
 from keel.redis.cache import RedisCache
 from keel.redis.client import connect
 from keel.redis.link import Link, RedisAway
-from keel.redis.presence import RedisPresence
 from keel.redis.pubsub import RedisPubSub
 from keel.redis.rate_limit_storage import RedisStorage
 from keel.redis.settings import RedisSettings
@@ -32,7 +31,6 @@ def install_shared(app: FastAPI, settings: RedisSettings) -> None:
     pubsub = RedisPubSub(
         link, prefix=settings.prefix, history=settings.history, history_seconds=settings.history_seconds
     )
-    presence = RedisPresence(link, prefix=settings.prefix)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -44,7 +42,7 @@ def install_shared(app: FastAPI, settings: RedisSettings) -> None:
             await link.ping()
         tasks = [
             asyncio.create_task(pubsub.reader.run()),
-            asyncio.create_task(keep_beating([presence.beat, pubsub.catch_up, cache.report])),
+            asyncio.create_task(keep_beating([pubsub.catch_up, cache.report])),
         ]
         try:
             yield
@@ -57,7 +55,6 @@ def install_shared(app: FastAPI, settings: RedisSettings) -> None:
     services_of(app).redis = link
     services_of(app).cache = cache
     services_of(app).pubsub = pubsub
-    services_of(app).presence = presence
     services_of(app).rate_limit.storage = RedisStorage(
         link, prefix=settings.prefix, fallback=settings.rate_limit_fallback
     )

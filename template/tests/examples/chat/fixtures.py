@@ -1,4 +1,4 @@
-"""Rooms."""
+"""Settings and a room for all tests."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -6,18 +6,18 @@ from httpx2 import AsyncClient
 from keel.testing.support import PATIENCE
 
 ENVIRONMENT = {
-    "CHAT_MESSAGE_RATE": "1000000/second",
-    # What is looked at now and then is looked at soon.
+    "WEBSOCKETS_MESSAGE_RATE": "1000000/second",
+    # Polls come soon.
     "CHAT_POLL_SECONDS": "0.05",
     "CHAT_PRESENCE_SECONDS": "0.05",
-    # A busy machine is no silent client.
-    "CHAT_AUTHENTICATE_SECONDS": str(PATIENCE),
+    # On a busy machine, a client may need long.
+    "WEBSOCKETS_AUTHENTICATE_SECONDS": str(PATIENCE),
 }
 
 
 @pytest.fixture
 async def room(client: AsyncClient) -> str:
-    """Return a room in which nothing was said yet."""
+    """Return a room without messages."""
     from tests.examples.chat.api import open_room  # Not before pytest knows the modules of other fixtures.
 
     return await open_room(client)
