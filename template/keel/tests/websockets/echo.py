@@ -110,18 +110,18 @@ class Client:
                 return closed.rcvd.code if closed.rcvd else None
 
 
-def dial(server: Server, token: str | None = "ada", *, query: str = "", **options: Any) -> connect:
-    """Return a connection to the endpoint, for an `async with` block."""
-    offered: Any = ["bearer", token] if token else None
+def dial(server: Server, caller: str | None = "ada", *, query: str = "", **options: Any) -> connect:
+    """Return a connection to the endpoint, for an `async with` block; the name of a caller is their token."""
+    offered: Any = ["bearer", caller] if caller else None
     options = {"subprotocols": offered, **options}
     url = f"{server.url.replace('http', 'ws', 1)}{PATH}{query}"
     return connect(url, compression=None, proxy=None, open_timeout=PATIENCE, **options)
 
 
 @asynccontextmanager
-async def connected(server: Server, token: str | None = "ada", **options: Any) -> AsyncGenerator[Client]:
+async def connected(server: Server, caller: str | None = "ada", **options: Any) -> AsyncGenerator[Client]:
     """Be connected while the block runs."""
-    async with dial(server, token, **options) as socket:
+    async with dial(server, caller, **options) as socket:
         client = Client(socket)
         await client.next("hello")
         yield client

@@ -15,10 +15,10 @@ from keel.tests.websockets.echo import Client, connected, dial
 from keel.websockets.registry import ConnectionRegistry
 
 
-async def refused(server: Server, token: str | None = "ada", **options: Any) -> tuple[int, dict[str, Any]]:
+async def refused(server: Server, caller: str | None = "ada", **options: Any) -> tuple[int, dict[str, Any]]:
     """Return the status and the problem document of a refused handshake."""
     with pytest.raises(InvalidStatus) as answer:
-        async with dial(server, token, **options):
+        async with dial(server, caller, **options):
             pass
     response = answer.value.response
     assert response.headers["Content-Type"] == "application/problem+json"

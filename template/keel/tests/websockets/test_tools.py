@@ -44,7 +44,9 @@ def test_close_codes(code: CloseCode) -> None:
 
 def test_asyncapi_document() -> None:
     """It names every frame and every close code, and all its references resolve."""
-    found = document(Channel(name="echo", address="/echo", client=[Say], server=[Said], query={"n": {"type": "integer"}}))
+    found = document(
+        Channel(name="echo", address="/echo", client=[Say], server=[Said], query={"n": {"type": "integer"}})
+    )
 
     assert found["asyncapi"] == "3.0.0"
     types = {message["name"] for message in found["components"]["messages"].values()}
