@@ -3,16 +3,8 @@
 import pytest
 from httpx2 import AsyncClient
 
-from keel.testing.support import PATIENCE
-
-ENVIRONMENT = {
-    "WEBSOCKETS_MESSAGE_RATE": "1000000/second",
-    # Polls come soon.
-    "CHAT_POLL_SECONDS": "0.05",
-    "CHAT_PRESENCE_SECONDS": "0.05",
-    # On a busy machine, a client may need long.
-    "WEBSOCKETS_AUTHENTICATE_SECONDS": str(PATIENCE),
-}
+# Polls come soon.
+ENVIRONMENT = {"CHAT_POLL_SECONDS": "0.05", "CHAT_PRESENCE_SECONDS": "0.05"}
 
 
 @pytest.fixture

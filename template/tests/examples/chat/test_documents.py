@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from typer.testing import CliRunner
@@ -15,10 +16,11 @@ from app.examples.chat import plugin
 from app.examples.chat.commands import commands
 from app.examples.chat.live import documents
 from app.examples.chat.live.frames import SERVER
+from app.main import create_app
 from keel.testing.server import Server
-from keel.testing.support import PATIENCE
+from keel.testing.support import PATIENCE, running
 from keel.websockets.frames import CloseCode, Pong
-from tests.examples.chat.api import connected, token_of
+from tests.examples.chat.api import ROOMS, connected, token_of
 
 PATH = "/api/v1/chat/asyncapi.json"
 PAGES = Path(plugin.__file__).with_name("pages")
@@ -75,6 +77,16 @@ async def test_demo_page(anonymous: AsyncClient) -> None:
     for name in files:
         assert (await anonymous.get(f"/demo/{name}")).status_code == 200, name
     assert not re.search(r"<script>|<style|style=| on\w+=|https?://", page.text)
+
+
+async def test_page_and_document_can_be_switched_off(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `CHAT_DEMO` there is no page, without `API_DOCS` no document."""
+    monkeypatch.setenv("CHAT_DEMO", "false")
+    monkeypatch.setenv("API_DOCS", "false")
+    async with running(create_app()) as client:
+        assert (await client.get("/demo/")).status_code == 404
+        assert (await client.get(PATH)).status_code == 404
+        assert (await client.get(ROOMS)).status_code == 200
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PAGES.iterdir()))
