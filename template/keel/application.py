@@ -17,6 +17,7 @@ from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
 from keel.web.compression import CompressionMiddleware
+from keel.web.errors import ProblemFormat
 from keel.web.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -34,19 +35,22 @@ API = "/api/v1"
 """Where the routers of packages are."""
 
 
-def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
+def create_app(
+    root: str, *, middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None
+) -> FastAPI:
     """Build the application.
 
     Args:
         root: the name of the package whose packages are found by what they hold (`keel.packages`).
         middleware: your own, outermost first. It runs inside the platform's, as does what `app.add_middleware` adds:
             its answers have a request id, security headers and an access line, and its errors are problem documents.
+        problem_format: makes a response of another format from the members of a problem document.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
         PackageError: a package of the root is not what it has to be; the message says what to change.
     """
-    app = new_app(middleware)
+    app = new_app(middleware, problem_format)
     services = services_of(app)
     services.packages = find_packages(root)
     for feature in FEATURES:
@@ -55,7 +59,7 @@ def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
     return app
 
 
-def new_app(middleware: Sequence[Middleware] = ()) -> FastAPI:
+def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None) -> FastAPI:
     """Build the application without features and packages; see `create_app`."""
     settings = CoreSettings.load()
     logs.configure(settings)
@@ -81,6 +85,7 @@ def new_app(middleware: Sequence[Middleware] = ()) -> FastAPI:
         lifespan=_lifespan,
         middleware=list(middleware),
         platform=_platform(settings, services.rate_limit),
+        problem_format=problem_format,
     )
     app.state.services = services
     services.jobs.register(mail.JOB, mail.sender(lambda: services.mailer))
