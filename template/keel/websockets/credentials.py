@@ -1,4 +1,4 @@
-"""Who is calling on an open connection, checked again when that may have changed."""
+"""The caller of an open connection, checked again when the token expires or is replaced."""
 
 import asyncio
 import time

@@ -35,7 +35,7 @@ async def test_nothing_is_left_of_a_closed_connection(echo_server: Server, regis
     await eventually(lambda: not (registry.connections or registry._per_caller))
 
     assert connection.events == ["opened", "closed"]
-    connection.send("nobody receives this")
+    connection.send("too late")
     connection.close(CloseCode.INTERNAL_ERROR)
     assert len(connection.queue) == 0
 

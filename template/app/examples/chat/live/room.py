@@ -8,15 +8,15 @@ in order.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import structlog
 from opentelemetry.context import Context, get_current
-from pydantic import BaseModel
 
-from app.examples.chat.live.batches import Batch, split_batches
+from app.examples.chat.live.batches import split_batches
 from app.examples.chat.live.frames import MessageError, encode_message
+from app.examples.chat.live.listener import Listener
 from app.examples.chat.live.message_buffer import RECENT, MessageBuffer
 from app.examples.chat.live.presence import RoomPresence
 from app.examples.chat.message_store import Draft, MessageStore, Stored
@@ -41,19 +41,6 @@ _MESSAGES = meter.create_counter(
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger()
-
-
-class Listener(Protocol):
-    """A connection, as a room sees it."""
-
-    last_seen: int
-    """The last message that the client had seen when it connected."""
-
-    def push(self, batch: Batch) -> None:
-        """Queue messages of the room."""
-
-    def send(self, frame: str | BaseModel) -> None:
-        """Queue another frame."""
 
 
 class LiveRoom:
