@@ -44,7 +44,7 @@ _ATTRIBUTES = {
 
 
 class Feature(Protocol):
-    """A package of `keel/` that was chosen."""
+    """A package of `keel/` that was chosen, or its module `plugin`."""
 
     __name__: str
 

@@ -27,7 +27,7 @@ ROOMS, CHAT_CLIENTS, WRITERS = 2, 4, 2
 """Rooms, people in each, and writers for each account over HTTP; over gRPC it is one."""
 
 SETTLE_SECONDS = 150
-"""A task whose message was lost is announced again after 30 seconds, then 60 later."""
+"""A task whose message was lost is published again after 30 seconds, then 60 later."""
 
 
 def arguments() -> argparse.Namespace:
@@ -72,7 +72,7 @@ async def wait_until_settled(
             for row in await database.fetch("SELECT id, last_message_id FROM chat_rooms")
         }
         waiting = await database.fetchval(
-            "SELECT count(*) FROM worker_tasks WHERE state IN ('pending', 'running')"
+            "SELECT count(*) FROM celery_tasks WHERE state IN ('pending', 'running')"
         )
         delivered = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in chat_clients)
         if not waiting and delivered and not verdict.events(accounts):
