@@ -85,6 +85,7 @@ def clean_environment() -> dict[str, str]:
         "AUTH_",
         "MAIL_",
         "CHAT_",
+        "WEBSOCKETS_",
         "REDIS_",
         "OTEL_",
         "GRPC_",

@@ -27,12 +27,12 @@ SETTINGS = {
     "ENVIRONMENT": "production",
     "ALLOWED_HOSTS": "127.0.0.1",
     "RATE_LIMIT": "1000000000/minute",
-    "CHAT_MESSAGE_RATE": "1000000000/minute",
-    "CHAT_CONNECTIONS": "100000",
+    "WEBSOCKETS_MESSAGE_RATE": "1000000000/minute",
+    "WEBSOCKETS_MAX_PER_CALLER": "100000",
     "ENV_FILE": "",
 }
-PROJECT, ONE_BY_ONE, FLOOR, TEXTBOOK = "project", "project, one by one", "floor", "textbook"
-PROTOCOLS = {PROJECT: "keel.chat.v2", ONE_BY_ONE: "keel.chat.v1"}
+PROJECT, SINGLE, FLOOR, TEXTBOOK = "project", "project, single messages", "floor", "textbook"
+PROTOCOLS = {PROJECT: "keel.chat.v2", SINGLE: "keel.chat.v1"}
 """Messages may share a frame in the second version of the project's protocol, as its demonstration page speaks it."""
 
 FIELDS = ("rate", "p50", "p99", "cost", "memory")
@@ -108,7 +108,7 @@ def _put(server: Server, project: Project, connections: int, options: argparse.N
     output, _ = crowd.communicate(b"go\n")
     found = json.loads(output)
     if not found["deliveries"]:
-        raise RuntimeError(f"{server.name}: nobody heard anything")
+        raise RuntimeError(f"{server.name}: no message was delivered")
     cost = (_processor_time(server) - spent) / found["deliveries"] * 1e6
     return {**found, "cost": cost, "memory": memory}
 
@@ -134,7 +134,7 @@ def main() -> None:
             for workers in options.workers:
                 contenders = [
                     Contender(PROJECT, project.python, project.path, "app.main:app", settings | store),
-                    Contender(ONE_BY_ONE, project.python, project.path, "app.main:app", settings | store),
+                    Contender(SINGLE, project.python, project.path, "app.main:app", settings | store),
                     # A process alone needs nobody else to reach everybody.
                     Contender(
                         FLOOR, project.python, FLOORS, "rooms_floor:app", shared if workers > 1 else {}

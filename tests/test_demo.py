@@ -30,8 +30,8 @@ EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 #: Run in the project while nobody serves: what clients missed meanwhile comes to them in one frame.
 STORE = """
 import asyncio
+from app.examples.chat.message_store import Draft, MessageStore
 from app.examples.chat.repository import ChatReader
-from app.examples.chat.service import Draft, Journal
 from app.main import create_app
 from keel.services import services_of
 
@@ -40,7 +40,7 @@ async def main():
     async with app.router.lifespan_context(app):
         (room,) = await ChatReader(services_of(app).database.read).rooms(1, None)
         drafts = [Draft("guest", str(n), f"Missed {n}") for n in range(3)]
-        await Journal(services_of(app).database).store(room.id, drafts)
+        await MessageStore(services_of(app).database).append(room.id, drafts)
 
 asyncio.run(main())
 """
@@ -153,7 +153,7 @@ def serving(bench: Bench, place: Path, **answers: bool) -> Isolated:
 
 
 def test_two_tabs(bench: Bench, browser: Browser, tmp_path: Path) -> None:
-    """Both hear what is said and which notes change; what is said while the server is away comes once it is back."""
+    """Both tabs receive messages and changes of notes; messages that are sent during an outage come once it is over."""
     isolated, port = serving(bench, tmp_path / "project"), free_port()
     command = ("uvicorn", "app.main:app", "--port", "{port}", "--timeout-graceful-shutdown", "5")
     with isolated.served(*command, port=port) as (address, server):
@@ -222,7 +222,7 @@ def phone(browser: Browser) -> None:
 
 
 def test_signing_in(bench: Bench, browser: Browser, tmp_path: Path) -> None:
-    """Where callers sign in, the page asks who they are, says what is wrong, and talks in their name."""
+    """Where callers sign in, the page asks for an account, shows errors, and sends messages in its name."""
     isolated = serving(bench, tmp_path / "project", auth=True)
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):

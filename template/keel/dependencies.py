@@ -10,7 +10,6 @@ from keel.background.jobs import Jobs
 from keel.background.shutdown import Shutdown
 from keel.db.database import Database, ReadSession, Session
 from keel.messaging.cache import Cache
-from keel.messaging.presence import Presence
 from keel.messaging.pubsub import PubSub
 from keel.services import Services
 
@@ -50,11 +49,6 @@ async def get_pubsub(connection: HTTPConnection) -> PubSub:
     return _services(connection).pubsub
 
 
-async def get_presence(connection: HTTPConnection) -> Presence:
-    """Return where the application keeps who is present."""
-    return _services(connection).presence
-
-
 async def get_jobs(connection: HTTPConnection) -> Jobs:
     """Return where the application enqueues jobs."""
     return _services(connection).jobs
@@ -72,6 +66,5 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 ReadSessionDep = Annotated[ReadSession, Depends(get_read_session)]
 CacheDep = Annotated[Cache, Depends(get_cache)]
 PubSubDep = Annotated[PubSub, Depends(get_pubsub)]
-PresenceDep = Annotated[Presence, Depends(get_presence)]
 JobsDep = Annotated[Jobs, Depends(get_jobs)]
 ShutdownDep = Annotated[Shutdown, Depends(get_shutdown)]

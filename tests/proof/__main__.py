@@ -23,7 +23,7 @@ from tests.proof.report import say
 from tests.proof.servers import START_SECONDS, Group, RabbitMQ
 from tests.proof.system import ACCOUNTS, PASSWORD, System
 
-ROOMS, TALKERS, WRITERS = 2, 4, 2
+ROOMS, CHAT_CLIENTS, WRITERS = 2, 4, 2
 """Rooms, people in each, and writers for each account over HTTP; over gRPC it is one."""
 
 SETTLE_SECONDS = 150
@@ -61,8 +61,10 @@ async def watch(system: System, found: verdict.Memory) -> None:
         await asyncio.sleep(1)
 
 
-async def settle(talkers: list[chat.Talker], accounts: list[Account], database: asyncpg.Connection) -> None:
-    """Wait until everybody has heard everything, and every task is finished; not for ever."""
+async def wait_until_settled(
+    chat_clients: list[chat.ChatClient], accounts: list[Account], database: asyncpg.Connection
+) -> None:
+    """Wait until every message is delivered and every task is finished, within a limit."""
     end = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < end:
         newest = {
@@ -72,8 +74,8 @@ async def settle(talkers: list[chat.Talker], accounts: list[Account], database: 
         waiting = await database.fetchval(
             "SELECT count(*) FROM celery_tasks WHERE state IN ('pending', 'running')"
         )
-        heard = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in talkers)
-        if not waiting and heard and not verdict.events(accounts):
+        delivered = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in chat_clients)
+        if not waiting and delivered and not verdict.events(accounts):
             return
         await asyncio.sleep(0.2)
 
@@ -89,20 +91,20 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
             "POST", chat.ROOMS, json={"name": f"Room {number}"}, headers=accounts[0].headers
         )
         rooms.append(str(answer.json()["id"]))
-    talkers = [
-        chat.Talker(
+    chat_clients = [
+        chat.ChatClient(
             front,
             f"{room}-{place}",
             where,
             accounts[place % 3].headers["Authorization"].removeprefix("Bearer "),
         )
         for room, where in enumerate(rooms)
-        for place in range(TALKERS)
+        for place in range(CHAT_CLIENTS)
     ]
     over, memory = asyncio.Event(), verdict.Memory()
     begun = time.monotonic()
     listening = [asyncio.create_task(notes.listen(front, account, over)) for account in accounts]
-    talking = [asyncio.create_task(talker.run()) for talker in talkers]
+    chatting = [asyncio.create_task(chat_client.run()) for chat_client in chat_clients]
     servers = rpc.Servers(front, system.project, [server.port for server in system.rpcs])
     begins = [asyncio.Event() for _ in accounts]
     listening += [
@@ -127,22 +129,22 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     windows = await faults.inflict(
         system, chosen, 0 if options.short else options.minutes * 60, options.pause, say
     )
-    for talker in talkers:
-        talker.talkative = False
+    for chat_client in chat_clients:
+        chat_client.active = False
     over.set()
     await asyncio.gather(*working)
     used = time.monotonic() - begun
     database = await asyncpg.connect(system.postgresql.url)
-    await settle(talkers, accounts, database)
-    for task in (*listening, *talking, watching):
+    await wait_until_settled(chat_clients, accounts, database)
+    for task in (*listening, *chatting, watching):
         task.cancel()
-    ended = await asyncio.gather(*listening, *talking, watching, return_exceptions=True)
+    ended = await asyncio.gather(*listening, *chatting, watching, return_exceptions=True)
     wrong = [f"a client failed: {each!r}" for each in ended if isinstance(each, Exception)]
     seen, explained = verdict.troubles(front, windows)
     grown, sizes = verdict.memory(memory)
     wrong += seen + grown
     wrong += await verdict.notes(database, accounts) + verdict.events(accounts)
-    wrong += await verdict.chat(database, talkers) + await verdict.tasks(database, front, accounts)
+    wrong += await verdict.chat(database, chat_clients) + await verdict.tasks(database, front, accounts)
     await database.close()
     await servers.channel.close()
     for task in re.findall(r"task ([0-9a-f-]{36})", " ".join(wrong))[:5]:
@@ -151,7 +153,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
                 if task in line and '"GET"' not in line:
                     say(f"{role.name}: {line[:300]}")
     say(f"{used:.0f} s, {len(windows)} faults, broker {options.broker}")
-    report.clients(front, servers, accounts, talkers)
+    report.clients(front, servers, accounts, chat_clients)
     report.faults(windows, explained)
     for line in sizes:
         say(line)

@@ -1,4 +1,4 @@
-"""People in a chat room, as the documentation asks for them: they resume, and say again what was not acknowledged."""
+"""Clients in a chat room, as the documentation describes them: they resume, and send unacknowledged messages again."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 ROOMS = "/api/v1/chat/rooms"
 
 
-class Talker:
-    """Somebody in a room."""
+class ChatClient:
+    """A client in a room."""
 
     def __init__(self, front: Front, name: str, room: str, token: str) -> None:
-        """Be somebody who is called so."""
+        """Prepare a client of that name."""
         self.ids: list[int] = []
         self.bodies: list[str] = []
-        self.said: list[str] = []
+        self.sent: list[str] = []
         self.unsent: dict[str, str] = {}
-        self.talkative = True
+        self.active = True
         self.room = room
         self._front = front
         self._name = name
         self._protocols: list[Any] = ["keel.chat.v1", "bearer", token]
-        self._dice = random.Random(name)  # noqa: S311 - it decides when to talk
+        self._dice = random.Random(name)  # noqa: S311 - when to send
 
     async def run(self) -> None:
-        """Talk and listen, until cancelled."""
+        """Send and receive until cancelled."""
         options: dict[str, Any] = {
             "compression": None,
             "proxy": None,
@@ -45,17 +45,17 @@ class Talker:
             url = f"ws://{self._front.pick()}{ROOMS}/{self.room}/ws?after={after}"
             try:
                 async with connect(url, subprotocols=self._protocols, **options) as connection:
-                    talking = {asyncio.create_task(self._talk(connection))}
+                    sending = {asyncio.create_task(self._send_all(connection))}
                     try:
                         while True:
                             frame = json.loads(await connection.recv())
-                            self._hear(frame)
+                            self._receive(frame)
                             if frame["type"] == "error":
-                                talking.add(asyncio.create_task(self._again(connection, frame)))
+                                sending.add(asyncio.create_task(self._resend(connection, frame)))
                     finally:
-                        for task in talking:
+                        for task in sending:
                             task.cancel()
-                        await asyncio.gather(*talking, return_exceptions=True)
+                        await asyncio.gather(*sending, return_exceptions=True)
             except ConnectionClosed as closed:
                 self._front.counts[f"socket closed {closed.rcvd.code if closed.rcvd else 1006}"] += 1
             except InvalidStatus as refused:
@@ -64,28 +64,28 @@ class Talker:
                 self._front.counts["socket not opened"] += 1
             await asyncio.sleep(self._dice.uniform(0.05, 0.3))
 
-    async def _talk(self, connection: ClientConnection) -> None:
+    async def _send_all(self, connection: ClientConnection) -> None:
         for client_id in list(self.unsent):
-            await self._say(connection, client_id)
-        while self.talkative:
+            await self._send(connection, client_id)
+        while self.active:
             await asyncio.sleep(self._dice.uniform(0.2, 1))
-            client_id = f"{self._name}-{len(self.said)}"
-            self.said.append(client_id)
+            client_id = f"{self._name}-{len(self.sent)}"
+            self.sent.append(client_id)
             self.unsent[client_id] = client_id
-            await self._say(connection, client_id)
+            await self._send(connection, client_id)
 
-    async def _again(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
-        """What the server could not store has to be said again."""
+    async def _resend(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
+        """Send again what the server could not store."""
         self._front.counts[f"message {frame['code']}"] += 1
         await asyncio.sleep(self._dice.uniform(0.2, 0.5))
         if frame["code"] == "unavailable" and frame["client_id"] in self.unsent:
-            await self._say(connection, frame["client_id"])
+            await self._send(connection, frame["client_id"])
 
-    async def _say(self, connection: ClientConnection, client_id: str) -> None:
+    async def _send(self, connection: ClientConnection, client_id: str) -> None:
         frame = {"type": "message", "client_id": client_id, "body": self.unsent[client_id]}
         await connection.send(json.dumps(frame))
 
-    def _hear(self, frame: dict[str, Any]) -> None:
+    def _receive(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "message":
             self.ids.append(int(frame["id"]))
             self.bodies.append(str(frame["body"]))

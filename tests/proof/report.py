@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.proof.chat import Talker
+    from tests.proof.chat import ChatClient
     from tests.proof.faults import Window
     from tests.proof.front import Front
     from tests.proof.notes import Account
@@ -22,7 +22,9 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def clients(front: Front, servers: Servers, accounts: Sequence[Account], talkers: Sequence[Talker]) -> None:
+def clients(
+    front: Front, servers: Servers, accounts: Sequence[Account], chat_clients: Sequence[ChatClient]
+) -> None:
     """Say what clients did, and how long answers took."""
     answers = {kind: front.counts[kind] for kind in ("2xx", "3xx", "4xx", "5xx")}
     say(f"answers {answers}")
@@ -36,8 +38,8 @@ def clients(front: Front, servers: Servers, accounts: Sequence[Account], talkers
     sums = {
         "notes acknowledged": sum(len(each.created) for each in accounts),
         "without an answer": sum(len(each.maybe) for each in accounts),
-        "messages said": sum(len(each.said) for each in talkers),
-        "messages heard": sum(len(each.ids) for each in talkers),
+        "messages sent": sum(len(each.sent) for each in chat_clients),
+        "messages received": sum(len(each.ids) for each in chat_clients),
         "exports": sum(len(each.exports) for each in accounts),
     }
     for name in accounts[0].listeners:

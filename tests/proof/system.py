@@ -155,7 +155,7 @@ class System:
             "AUTH_SIGNING_KEYS": secrets.token_urlsafe(32),
             "AUTH_PUBLIC_URL": "http://127.0.0.1",
             "RATE_LIMIT": "",
-            "CHAT_MESSAGE_RATE": "",
+            "WEBSOCKETS_MESSAGE_RATE": "",
             "MAIL_URL": "smtp://127.0.0.1:9",
             "MAIL_SENDER": "proof@example.com",
         }

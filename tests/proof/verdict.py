@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from tests.proof.chat import Talker
+    from tests.proof.chat import ChatClient
     from tests.proof.faults import Window
     from tests.proof.front import Front
     from tests.proof.notes import Account
@@ -67,20 +67,22 @@ def events(accounts: Sequence[Account]) -> list[str]:
     return wrong
 
 
-async def chat(database: asyncpg.Connection, talkers: Sequence[Talker]) -> list[str]:
-    """Every message is stored once, and everybody heard every message of their room once, in one order."""
+async def chat(database: asyncpg.Connection, chat_clients: Sequence[ChatClient]) -> list[str]:
+    """Every message is stored once and delivered once to every client of its room, in one order."""
     wrong: list[str] = []
-    for room in {talker.room for talker in talkers}:
+    for room in {each.room for each in chat_clients}:
         found = await database.fetch(
             "SELECT id, body FROM chat_messages WHERE room_id = $1 ORDER BY id", room
         )
         stored, ids = [row["body"] for row in found], [row["id"] for row in found]
-        here = [talker for talker in talkers if talker.room == room]
-        said = [text for talker in here for text in talker.said]
-        if sorted(said) != sorted(stored):
-            lost, more = Counter(said) - Counter(stored), Counter(stored) - Counter(said)
+        here = [each for each in chat_clients if each.room == room]
+        sent = [text for each in here for text in each.sent]
+        if sorted(sent) != sorted(stored):
+            lost, more = Counter(sent) - Counter(stored), Counter(stored) - Counter(sent)
             wrong.append(f"messages lost {dict(lost)}, doubled {dict(more)}")
-        wrong += ["somebody heard something else" for one in here if (one.ids, one.bodies) != (ids, stored)]
+        wrong += [
+            "a client received other messages" for one in here if (one.ids, one.bodies) != (ids, stored)
+        ]
     return wrong
 
 

@@ -1,1 +1,1 @@
-"""Cache, publish/subscribe, presence, mail: ports and their defaults within one process."""
+"""Cache, publish/subscribe, mail: ports and their defaults within one process."""

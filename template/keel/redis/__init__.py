@@ -1,4 +1,4 @@
-"""Redis (or Valkey): cache, pub/sub, presence and rate limits shared by all processes."""
+"""Redis (or Valkey): the cache, pub/sub and rate limits of all processes together."""
 
 from fastapi import FastAPI
 

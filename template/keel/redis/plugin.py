@@ -11,7 +11,6 @@ from keel.background.asyncio_tasks import stop
 from keel.redis.cache import RedisCache
 from keel.redis.client import connect
 from keel.redis.connection import GuardedConnection, RedisUnavailable
-from keel.redis.presence import RedisPresence
 from keel.redis.pubsub import RedisPubSub
 from keel.redis.rate_limit_storage import RedisStorage
 from keel.redis.settings import RedisSettings
@@ -24,14 +23,13 @@ log = structlog.get_logger()
 
 
 def install(app: FastAPI) -> None:
-    """Replace the in-process cache, pub/sub, presence and rate limits by shared ones."""
+    """Replace the in-process cache, pub/sub and rate limits by shared ones."""
     settings = RedisSettings.load()
     connection = GuardedConnection(connect(settings), timeout=settings.timeout)
     cache = RedisCache(connection, prefix=settings.prefix)
     pubsub = RedisPubSub(
         connection, prefix=settings.prefix, history=settings.stream_maxlen, history_seconds=settings.stream_seconds
     )
-    presence = RedisPresence(connection, prefix=settings.prefix)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -43,7 +41,7 @@ def install(app: FastAPI) -> None:
             await connection.ping()
         tasks = [
             asyncio.create_task(pubsub.reader.run()),
-            asyncio.create_task(heartbeat([presence.beat, pubsub.catch_up, cache.report])),
+            asyncio.create_task(heartbeat([pubsub.catch_up, cache.report])),
         ]
         try:
             yield
@@ -57,7 +55,6 @@ def install(app: FastAPI) -> None:
     services.redis = connection
     services.cache = cache
     services.pubsub = pubsub
-    services.presence = presence
     services.rate_limit.storage = RedisStorage(
         connection, prefix=settings.prefix, fallback=settings.rate_limit_fallback
     )

@@ -1,7 +1,9 @@
-"""Who is present where, in all processes together.
+"""Presence in all processes, in place of the in-process default.
 
-Each topic is a sorted set of members with the time at which they lapse. A process keeps renewing its own, so those of a
-killed one are gone after `LAPSE_SECONDS`, and those that a restarted Redis has forgotten are back with the next beat.
+Each topic is a sorted set of members with their expiry. A process renews its own, so those of a killed one expire after
+`EXPIRY_SECONDS`, and those that a restarted Redis has lost are back with the next heartbeat.
+
+A module of its own that `keel.features` lists: it is rendered only in projects with WebSockets.
 """
 
 import asyncio
@@ -10,11 +12,17 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from keel.redis.connection import GuardedConnection, RedisUnavailable
-from keel.redis.scripts import Script
+from fastapi import APIRouter, FastAPI
 
-LAPSE_SECONDS = 15
-"""After the last sign of life; several beats long, so that one may fail."""
+from keel.background.asyncio_tasks import stop
+from keel.redis.connection import GuardedConnection, RedisUnavailable
+from keel.redis.plugin import heartbeat
+from keel.redis.scripts import Script
+from keel.redis.settings import RedisSettings
+from keel.services import services_of
+
+EXPIRY_SECONDS = 15
+"""After the last heartbeat; several of them long, so that one may fail."""
 
 # By the server's clock: those of the processes may differ.
 RENEW = Script(
@@ -31,19 +39,35 @@ RENEW = Script(
 PRESENT = Script("return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. redis.call('TIME')[1], '+inf')")
 
 
-class RedisPresence:
-    """Presence in all processes; while Redis is away, in this one."""
+def install(app: FastAPI) -> None:
+    """Share presence between processes."""
+    presence = RedisPresence(services_of(app).redis, prefix=RedisSettings.load().prefix)
 
-    def __init__(self, link: GuardedConnection, *, prefix: str) -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        task = asyncio.create_task(heartbeat([presence.beat]))
+        try:
+            yield
+        finally:
+            await stop(task)
+
+    services_of(app).presence = presence
+    app.include_router(APIRouter(lifespan=lifespan))
+
+
+class RedisPresence:
+    """Presence in all processes; in this one while Redis is unavailable."""
+
+    def __init__(self, connection: GuardedConnection, *, prefix: str) -> None:
         self._link = link
         self._prefix = f"{prefix}presence:"
-        # Somebody may be here and in another process too: what one of them says of its own is no business of the other.
+        # A member may be in several processes; each of these adds and removes its own entry.
         self._process = secrets.token_hex(4)
         self._topics: dict[str, Counter[str]] = {}
 
     @asynccontextmanager
     async def join(self, topic: str, member: str) -> AsyncGenerator[None]:
-        """Be present until the block ends; see `keel.messaging.presence`."""
+        """Be present until the block ends; see `keel.websockets.presence`."""
         here = self._topics.setdefault(topic, Counter())
         here[member] += 1
         try:
@@ -56,11 +80,11 @@ class RedisPresence:
                 del here[member]
                 if not here:
                     self._topics.pop(topic, None)
-                # Also when the block is cancelled: others should not have to wait for the lapse.
+                # Also when the block is cancelled: other processes should not have to wait for the expiry.
                 await asyncio.shield(self._leave(topic, member))
 
     async def members(self, topic: str) -> list[str]:
-        """Return who is present: sorted, each once."""
+        """Return the members that are present: sorted, each once."""
         here = set(self._topics.get(topic, ()))
         try:
             found = await self._link.run(lambda client: PRESENT(client, self._prefix + topic))
@@ -69,16 +93,16 @@ class RedisPresence:
         return sorted(here | {entry.decode().partition(":")[2] for entry in found})
 
     async def beat(self) -> None:
-        """Renew everybody who is present in this process."""
+        """Renew the members of this process."""
         for topic, here in list(self._topics.items()):
             await self._tell(topic, list(here))
 
     async def _tell(self, topic: str, members: list[str]) -> None:
         entries = [self._entry(member) for member in members]
         try:
-            await self._link.run(lambda client: RENEW(client, self._prefix + topic, LAPSE_SECONDS, *entries))
+            await self._link.run(lambda client: RENEW(client, self._prefix + topic, EXPIRY_SECONDS, *entries))
         except RedisUnavailable:
-            # The next beat tells.
+            # The next heartbeat tells.
             return
 
     async def _leave(self, topic: str, member: str) -> None:

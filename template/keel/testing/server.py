@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import uvicorn
@@ -32,6 +32,11 @@ class Server:
         """Return the address that the server listens on."""
         host, port = self._uvicorn.servers[0].sockets[0].getsockname()[:2]
         return f"http://{host}:{port}"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the lifespans of the application have yielded."""
+        return self._uvicorn.lifespan.state
 
     @property
     def accepting(self) -> bool:

@@ -1,1 +1,1 @@
-"""Chat: rooms over WebSocket with history, presence and delivery that loses nothing and repeats nothing."""
+"""Chat: rooms over WebSocket with history and presence; messages are delivered once, in order."""

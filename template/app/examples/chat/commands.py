@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from app.examples.chat import documents
+from app.examples.chat.live import documents
 
 commands = typer.Typer(no_args_is_help=True, help="Chat.")
 
@@ -17,5 +17,5 @@ def asyncapi() -> None:
 
 @commands.command()
 def schema() -> None:
-    """Print the JSON Schema of the frames of both sides."""
+    """Print the JSON Schema of the frames."""
     typer.echo(json.dumps(documents.json_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""How a request gets its services."""
+"""Dependencies of the endpoints, and the scopes that they need."""
 
 from typing import Annotated
 
@@ -10,17 +10,19 @@ from keel.caller import Caller
 from keel.dependencies import ReadSessionDep, SessionDep
 from keel.identity import current_caller
 
-ReaderDep = Annotated[Caller, Security(current_caller, scopes=["chat:read"])]
-WriterDep = Annotated[Caller, Security(current_caller, scopes=["chat:write"])]
+READ, WRITE = "chat:read", "chat:write"
+
+ReaderDep = Annotated[Caller, Security(current_caller, scopes=[READ])]
+WriterDep = Annotated[Caller, Security(current_caller, scopes=[WRITE])]
 
 
 async def get_read_service(session: ReadSessionDep, _: ReaderDep) -> ChatReadService:
-    """Return what reads rooms."""
+    """Return the service that reads rooms."""
     return ChatReadService(ChatReader(session))
 
 
 async def get_service(session: SessionDep, caller: WriterDep) -> ChatService:
-    """Return what opens rooms."""
+    """Return the service that opens rooms."""
     return ChatService(session, caller)
 
 

@@ -1,4 +1,4 @@
-"""Tables of rooms and what was said in them."""
+"""Tables of rooms and their messages."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from keel.db.models import Base
 
 
 class Room(Base):
-    """A place to talk, open to every caller."""
+    """A room, open to every caller."""
 
     __tablename__ = "chat_rooms"
     __table_args__ = (Index(None, "created_at", "id"),)
@@ -21,11 +21,11 @@ class Room(Base):
     created_by: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column()
     last_message_id: Mapped[int] = mapped_column(BigInteger, default=0)
-    """The number of the newest message. Whoever adds one locks this row, so numbers become visible in their order."""
+    """The number of the newest message. Adding one locks this row, so numbers become visible in their order."""
 
 
 class ChatMessage(Base):
-    """A message. Its number is its place in the room: 1, 2, 3 and so on, without a gap."""
+    """A message. Numbers of a room have no gap: 1, 2, 3 and so on."""
 
     __tablename__ = "chat_messages"
     # A message that is sent again, since its acknowledgement was lost, is stored once.

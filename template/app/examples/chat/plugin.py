@@ -1,30 +1,42 @@
-"""Plugging chat into the application."""
+"""The demonstration page under `/demo`: static files that may do nothing but call this server."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 
-from app.examples.chat import demo, documents
-from app.examples.chat.hubs import Hubs
 from app.examples.chat.settings import ChatSettings
-from app.examples.chat.socket import router as sockets
-from keel.services import services_of
+
+PATH = "/demo"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+"""What the page may do: run its own script and style, and call this server."""
+
+
+class Pages(StaticFiles):
+    """Files with a content security policy."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        """Return a file that browsers revalidate each time: it changes with the server."""
+        response = super().file_response(*arguments, **named)
+        response.headers["Content-Security-Policy"] = CSP
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def install(app: FastAPI) -> None:
-    """Add endpoints, the demonstration page, and the hubs, which live as long as the application runs."""
-    settings = ChatSettings.load()
+    """Serve the page, unless `CHAT_DEMO` is off. A plugin, since it is not below `/api/v1` as routers are."""
+    if not ChatSettings.load().demo:
+        return
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with Hubs.running(app, settings) as hubs:
-            app.state.chat = hubs
-            yield
+    async def open_page(request: Request) -> Response:
+        # With the slash, so that the page finds its own files beside it.
+        return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{PATH}/")
 
-    app.include_router(APIRouter(lifespan=lifespan))
-    app.include_router(sockets, prefix="/api/v1")
-    if services_of(app).settings.api_docs:
-        documents.install(app)
-    if settings.demo:
-        demo.install(app)
+    app.add_route(PATH, open_page, include_in_schema=False)
+    app.mount(PATH, Pages(directory=Path(__file__).parent / "pages", html=True), name="demo")

@@ -1,4 +1,4 @@
-"""Queries on rooms and messages. Nothing here decides anything."""
+"""Queries on rooms and messages."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, cast
@@ -48,7 +48,7 @@ class ChatReader:
         return await self._session.first(_ONE_ROOM, {"id": room_id})
 
     async def rooms(self, limit: int, after: Cursor[Any] | None) -> Sequence[Row[Any]]:
-        """Return rooms, the newest first, and one more than the limit if there are any after them."""
+        """Return rooms, newest first: one more than the limit if there is a further page."""
         if after is None:
             return await self._session.all(_ROOMS, {"limit": limit + 1})
         return await self._session.all(_ROOMS_AFTER, {"limit": limit + 1, "value": after.value, "after_id": after.id})
@@ -59,7 +59,7 @@ class ChatReader:
         return {row.id: row.last_message_id for row in rows}
 
     async def history(self, room_id: UUID, before: int, limit: int) -> Sequence[Row[Any]]:
-        """Return messages before a number, the newest first, and one more than the limit if there are any."""
+        """Return messages before a number, newest first: one more than the limit if there is a further page."""
         return await self._session.all(_HISTORY, {"room": room_id, "before": before, "limit": limit + 1})
 
     async def following(self, room_id: UUID, after: int, limit: int) -> Sequence[Row[Any]]:
@@ -87,7 +87,7 @@ class ChatRepository:
         await self._session.flush()
 
     async def take_numbers(self, room_id: UUID, count: int) -> int:
-        """Take the next numbers of a room and return the last one; nobody else gets any until the transaction ends."""
+        """Take the next numbers of a room, and return the last one; other transactions wait until this one ends."""
         return (await self._session.execute(_TAKE, {"room": room_id, "count": count})).scalar_one()
 
     async def add_messages(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -98,8 +98,8 @@ class ChatRepository:
         """
         await self._session.execute(insert(messages), rows)
 
-    async def stored(self, room_id: UUID, names: Collection[tuple[str, str]]) -> Sequence[RowMapping]:
-        """Return those messages, named by sender and client id, that are stored already."""
-        named = or_(*(and_(messages.c.sender == s, messages.c.client_id == c) for s, c in names))
-        statement = select(*_MESSAGE).where(messages.c.room_id == room_id, named)
+    async def stored(self, room_id: UUID, keys: Collection[tuple[str, str]]) -> Sequence[RowMapping]:
+        """Return those messages, given by sender and client id, that are stored already."""
+        given = or_(*(and_(messages.c.sender == s, messages.c.client_id == c) for s, c in keys))
+        statement = select(*_MESSAGE).where(messages.c.room_id == room_id, given)
         return (await self._session.execute(statement)).mappings().all()

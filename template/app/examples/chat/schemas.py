@@ -1,4 +1,4 @@
-"""What callers send and get over HTTP, and a message, which looks the same everywhere."""
+"""Requests and responses; a message is the same over HTTP and the socket."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -26,35 +26,35 @@ class Room(BaseModel):
     name: str
     created_by: str
     created_at: datetime
-    last_message_id: int = Field(description="The number of the newest message; 0 if there is none.")
+    last_message_id: int = Field(description="The number of the newest message; 0 in an empty room.")
 
 
 class RoomDetail(Room):
-    """A room and who is in it."""
+    """A room and its members."""
 
-    present: list[str] = Field(description="AccountData of those who are connected, at most 100 of them.")
+    present: list[str] = Field(description="Subjects of the members that are connected, at most 100 of them.")
     present_count: int
 
 
 class ChatMessage(BaseModel):
-    """A message, as everybody in the room gets it; for its sender it is the acknowledgement."""
+    """A message as every client in the room receives it; for its sender it is the acknowledgement."""
 
     model_config = ConfigDict(from_attributes=True)
 
     type: Literal["message"] = "message"
-    id: int = Field(description="Its place in the room: 1, 2, 3 and so on, without a gap.")
-    client_id: str = Field(description="What its sender called it.")
+    id: int = Field(description="Its number in the room: 1, 2, 3 and so on, without a gap.")
+    client_id: str = Field(description="The sender's own id of the message.")
     sender: str
     body: str
     sent_at: datetime
 
 
 class PageQuery(BaseModel):
-    """Which part of a list to show."""
+    """A page of a list."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
-        default=None, description="`next` of the page before"
+        default=None, description="`next` of the previous page"
     )

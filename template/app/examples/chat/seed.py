@@ -1,12 +1,13 @@
-"""A demonstration room, and what was said in it."""
+"""A demonstration room with messages."""
 
 import random
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
+from app.examples.chat.message_store import Draft, MessageStore
 from app.examples.chat.schemas import RoomCreate
-from app.examples.chat.service import ChatService, Draft, Journal
+from app.examples.chat.service import ChatService
 from keel.caller import GUEST
 from keel.services import services_of
 
@@ -15,17 +16,17 @@ _BATCH = 50
 
 
 async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
-    """Open a room and say something in it, yielding after each message."""
+    """Open a room and store messages in it, yielding after each."""
     # The same words on every machine; nothing here is secret.
     dice = random.Random(0)  # noqa: S311 - the same each time
     async with services_of(app).database.transaction() as session:
         room = await ChatService(session, GUEST).open(RoomCreate(name="Harbour"))
-    journal = Journal(services_of(app).database)
+    store = MessageStore(services_of(app).database)
     for start in range(0, count, _BATCH):
         numbers = range(start, min(start + _BATCH, count))
-        said = [" ".join(dice.choices(_WORDS, k=dice.randint(2, 8))) for _ in numbers]
-        await journal.store(
-            room.id, [Draft(GUEST.subject, f"seed-{n}", text) for n, text in zip(numbers, said, strict=True)]
+        texts = [" ".join(dice.choices(_WORDS, k=dice.randint(2, 8))) for _ in numbers]
+        await store.append(
+            room.id, [Draft(GUEST.subject, f"seed-{n}", text) for n, text in zip(numbers, texts, strict=True)]
         )
         for _ in numbers:
             yield

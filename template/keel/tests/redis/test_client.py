@@ -12,7 +12,6 @@ from keel.background.asyncio_tasks import stop
 from keel.redis.cache import RedisCache
 from keel.redis.client import BlockingSentinelPool, connect
 from keel.redis.connection import GuardedConnection
-from keel.redis.presence import RedisPresence
 from keel.redis.pubsub import RedisPubSub
 from keel.redis.rate_limit_storage import RedisStorage
 from keel.redis.settings import RedisSettings
@@ -41,9 +40,6 @@ async def use_everything(url: str) -> None:
         await cache.invalidate("t", "u")
         await cache.report()
         assert await cache.totals() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
-        presence = RedisPresence(connection, prefix="p:")
-        async with presence.join("a", "mary"):
-            assert await presence.members("a") == ["mary"]
         storage = RedisStorage(connection, prefix="p:", fallback="closed")
         assert (await storage.hit("a", [Rate(2, 60)]))[0].remaining == 1
         await storage.clear("a")

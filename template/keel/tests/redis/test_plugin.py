@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import cast
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +18,6 @@ from keel.redis import plugin
 from keel.redis.cache import RedisCache
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.plugin import heartbeat
-from keel.redis.presence import RedisPresence
 from keel.services import services_of
 from keel.testing.support import PATIENCE, eventually, running
 from keel.tests.messaging.cache_contract import Compute
@@ -62,16 +60,15 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
     """Requests succeed, readiness is degraded, streams resume or are reset, and the application recovers by itself."""
     app, compute = on_own_server, Compute(7)
     async with running(app) as client:
-        cache, pubsub, presence = services_of(app).cache, services_of(app).pubsub, services_of(app).presence
+        cache, pubsub = services_of(app).cache, services_of(app).pubsub
         assert await readiness(client) == (200, "ready", "ok")
         assert await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"]) == 7
-        async with pubsub.subscribe("topic") as listener, presence.join("room", "mary"):
+        async with pubsub.subscribe("topic") as listener:
             own_server.kill()
             note = await create(client, title="meanwhile")
             assert (await client.get(f"{NOTES}/{note['id']}")).status_code == 200
             assert await readiness(client) == (200, "degraded", "failed")
             assert await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"]) == 7
-            assert await presence.members("room") == ["mary"]
             await pubsub.publish("topic", "event", "lost")
             async with pubsub.subscribe("topic", after="1-1") as early:
                 own_server.start()
@@ -81,8 +78,6 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
                 for waiting in (listener, early):
                     with pytest.raises(HistoryLost):
                         await asyncio.wait_for(anext(waiting), PATIENCE)
-            await cast("RedisPresence", presence).beat()
-            assert await presence.members("room") == ["mary"]
         assert await readiness(client) == (200, "ready", "ok")
         assert await titles(client) == ["meanwhile"]
         for _ in range(2):

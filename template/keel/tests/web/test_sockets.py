@@ -11,9 +11,7 @@ from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.types import Message
 
 from keel.application import new_app
-from keel.settings import CoreSettings
 from keel.testing.server import Server
-from keel.web import origins
 
 router = APIRouter()
 
@@ -143,26 +141,3 @@ async def test_handshakes_are_counted(sockets: FastAPI) -> None:
 async def test_errors_after_the_handshake(sockets: FastAPI) -> None:
     """A socket whose handler fails is closed with the code for it."""
     assert (await call(sockets, "/broken", query="late"))[-1] == {"type": "websocket.close", "code": 1011}
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "allowed"),
-    [
-        (None, b"api.example.com", True),
-        (b"https://api.example.com", b"API.example.com", True),
-        (b"http://localhost:8000", b"localhost:8000", True),
-        (b"https://front.example.com", b"api.example.com", True),
-        (b"https://evil.example", b"api.example.com", False),
-        (b"http://localhost:3000", b"localhost:8000", False),
-        (b"null", b"api.example.com", False),
-        (b"http://[", b"api.example.com", False),
-        (b"https://api.example.com", b"", False),
-        (b"", b"", False),
-    ],
-)
-def test_origins(environment: None, origin: bytes | None, host: bytes, *, allowed: bool) -> None:
-    """A page may connect to its own host and, where it is named, to others."""
-    settings = CoreSettings(cors_origins=("https://front.example.com",))
-    headers = [(b"host", host), *([(b"origin", origin)] if origin is not None else [])]
-
-    assert origins.is_allowed({"headers": headers}, settings) is allowed

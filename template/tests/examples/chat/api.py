@@ -1,4 +1,4 @@
-"""Calls that most tests of chat make: a room, and somebody who talks in it over a real socket."""
+"""Helpers of most tests of chat: a room, and a client that is connected to it over a real socket."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from keel.testing.server import Server
 from keel.testing.support import PATIENCE
 
 ROOMS = "/api/v1/chat/rooms"
-ONE_BY_ONE, TOGETHER = "keel.chat.v1", "keel.chat.v2"
+SINGLE, BATCHED = "keel.chat.v1", "keel.chat.v2"
 
 
 async def open_room(client: AsyncClient, name: str = "Harbour") -> str:
@@ -27,20 +27,20 @@ async def open_room(client: AsyncClient, name: str = "Harbour") -> str:
 
 
 async def token_of(server: Server, name: str) -> str | None:
-    """Return the token that somebody signs in with; None where nobody does."""
+    """Return the token of a caller; None without a feature that signs callers in."""
     async with server.client() as client:
         await sign_in(client, name)
         return client.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
 def protocols(token: str | None, *versions: str) -> Sequence[Any]:
-    """Return what a client offers in its handshake."""
-    offered = versions or (TOGETHER, ONE_BY_ONE)
+    """Return the subprotocols that a client offers."""
+    offered = versions or (BATCHED, SINGLE)
     return [*offered, "bearer", token] if token else offered
 
 
 def address(server: Server, room: str, after: int | None = None) -> str:
-    """Return where a room's socket is."""
+    """Return the address of a room's socket."""
     query = "" if after is None else f"?after={after}"
     return f"{server.url.replace('http', 'ws', 1)}{ROOMS}/{room}/ws{query}"
 
@@ -50,38 +50,38 @@ def messages_in(frame: dict[str, Any]) -> list[dict[str, Any]]:
     return frame["messages"] if frame["type"] == "messages" else [frame]
 
 
-def dialled(server: Server, room: str, after: int | None = None, **options: Any) -> connect:
+def dial(server: Server, room: str, after: int | None = None, **options: Any) -> connect:
     """Return a connection to a room, for an `async with` block."""
     return connect(address(server, room, after), compression=None, proxy=None, open_timeout=PATIENCE, **options)
 
 
-class Talker:
-    """Somebody in a room."""
+class ChatClient:
+    """A client in a room."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self._heard: deque[dict[str, Any]] = deque()
+        self._received: deque[dict[str, Any]] = deque()
 
     async def send(self, **frame: Any) -> None:
         """Send a frame."""
         await self.socket.send(json.dumps(frame))
 
-    async def say(self, *bodies: str) -> None:
-        """Say something; each message is called by what it says."""
+    async def send_messages(self, *bodies: str) -> None:
+        """Send messages; the body of each is its `client_id`, too."""
         for body in bodies:
             await self.send(type="message", client_id=body, body=body)
 
     async def next(self, kind: str = "message") -> dict[str, Any]:
-        """Return the next frame of a kind, which may have come in one with others; other kinds are passed over."""
+        """Return the next frame of a kind, which may share a frame with others; skip other kinds."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                while self._heard:
-                    if (frame := self._heard.popleft())["type"] == kind:
+                while self._received:
+                    if (frame := self._received.popleft())["type"] == kind:
                         return frame
-                self._heard.extend(messages_in(json.loads(await self.socket.recv())))
+                self._received.extend(messages_in(json.loads(await self.socket.recv())))
 
-    async def hear(self, count: int) -> list[str]:
-        """Return what the next messages say."""
+    async def receive(self, count: int) -> list[str]:
+        """Return the bodies of the next messages."""
         return [(await self.next())["body"] for _ in range(count)]
 
     async def closed(self) -> int | None:
@@ -95,19 +95,19 @@ class Talker:
 
 
 @asynccontextmanager
-async def entered(
+async def connected(
     server: Server, room: str, name: str = "ada", *versions: str, after: int | None = None, **options: Any
-) -> AsyncGenerator[Talker]:
-    """Be in a room, ready to talk, while the block runs."""
+) -> AsyncGenerator[ChatClient]:
+    """Be connected to a room while the block runs."""
     options = {"subprotocols": protocols(await token_of(server, name), *versions), **options}
-    async with dialled(server, room, after, **options) as socket:
-        talker = Talker(socket)
-        await talker.next("ready")
-        yield talker
+    async with dial(server, room, after, **options) as socket:
+        client = ChatClient(socket)
+        await client.next("ready")
+        yield client
 
 
 @asynccontextmanager
-async def crowd(server: Server, room: str, count: int, *versions: str) -> AsyncGenerator[list[Talker]]:
-    """Be in a room several times."""
+async def many_connected(server: Server, room: str, count: int, *versions: str) -> AsyncGenerator[list[ChatClient]]:
+    """Be connected to a room several times."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(entered(server, room, f"talker-{n}", *versions)) for n in range(count)]
+        yield [await stack.enter_async_context(connected(server, room, f"client-{n}", *versions)) for n in range(count)]

@@ -1,4 +1,4 @@
-"""Messages that share a frame, what waits for a client, and the order in which a process gives messages to listeners."""
+"""Messages that share a frame, the send queue, and the order in which a process sends messages."""
 
 import asyncio
 import json
@@ -7,16 +7,17 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
+from pydantic import BaseModel
 
-from app.examples.chat.frames import SERVER, Messages, encode_message
-from app.examples.chat.hub import Hub
-from app.examples.chat.outbox import LARGEST, Batch, Outbox, batches
-from app.examples.chat.service import Draft, Journal
-from app.examples.chat.timeline import AHEAD, Timeline
+from app.examples.chat.live.batches import MAX_SIZE, Batch, MessageQueue, split_batches
+from app.examples.chat.live.frames import SERVER, Messages, encode_message
+from app.examples.chat.live.message_buffer import MAX_EARLY, MessageBuffer
+from app.examples.chat.live.room import LiveRoom
+from app.examples.chat.message_store import Draft, MessageStore
 from keel.services import services_of
 from keel.testing.server import Server
 from keel.testing.support import PATIENCE, eventually
-from tests.examples.chat.api import ONE_BY_ONE, TOGETHER, entered
+from tests.examples.chat.api import BATCHED, SINGLE, connected
 
 
 def message(number: int, body: str = "") -> str:
@@ -30,179 +31,182 @@ def messages(first: int, last: int) -> list[str]:
     return [message(number) for number in range(first, last + 1)]
 
 
-def taken(outbox: Outbox) -> list[Any]:
-    """Return what a client is sent: lists of numbers for messages that share a frame."""
+def taken(queue: MessageQueue) -> list[Any]:
+    """Return what a client is sent: lists of ids for messages that share a frame."""
     found = []
-    while (frame := outbox.take()) is not None:
+    while (frame := queue.take()) is not None:
         content = json.loads(frame)
         found.append([each["id"] for each in content["messages"]] if "messages" in content else content.get("id"))
     return found
 
 
-@pytest.mark.parametrize(("version", "kinds"), [(TOGETHER, ["messages"]), (ONE_BY_ONE, ["message"] * 3)])
+@pytest.mark.parametrize(("version", "kinds"), [(BATCHED, ["messages"]), (SINGLE, ["message"] * 3)])
 async def test_messages_share_a_frame(server: Server, app: FastAPI, room: str, version: str, kinds: list[str]) -> None:
-    """What is heard, and what was missed, comes in one frame to those who take it so, and to others one by one."""
-    async with entered(server, room, "ada", version) as ada:
-        # This application shares the database with the server's: there, all are found at once.
-        await Journal(services_of(app).database).store(
+    """New messages and missed ones share a frame for clients of the second version, and only for them."""
+    async with connected(server, room, "ada", version) as ada:
+        # This application shares the database with the server's, which finds all of them in one poll.
+        await MessageStore(services_of(app).database).append(
             UUID(room), [Draft("eve", str(n), f"body {n}") for n in range(3)]
         )
-        heard = [await frame(ada) for _ in kinds]
-    async with entered(server, room, "ada", version, after=0) as ada:
+        received = [await frame(ada) for _ in kinds]
+    async with connected(server, room, "ada", version, after=0) as ada:
         replayed = [await frame(ada) for _ in kinds]
 
-    assert [each["type"] for each in heard] == kinds
-    assert replayed == heard
-    for each in heard:
+    assert [each["type"] for each in received] == kinds
+    assert replayed == received
+    for each in received:
         SERVER.validate_python(each)
-    bodies = [each["body"] for one in heard for each in one.get("messages", [one])]
+    bodies = [each["body"] for one in received for each in one.get("messages", [one])]
     assert bodies == ["body 0", "body 1", "body 2"]
 
 
-async def frame(talker: Any) -> dict[str, Any]:
+async def frame(client: Any) -> dict[str, Any]:
     """Return the next frame that holds messages, as it came."""
     async with asyncio.timeout(PATIENCE):
-        while "message" not in (found := json.loads(await talker.socket.recv()))["type"]:
+        while "message" not in (found := json.loads(await client.socket.recv()))["type"]:
             pass
     return found
 
 
-def test_a_frame_of_messages_can_be_read() -> None:
-    """It is one of the frames that tools know."""
+def test_messages_frame_is_decoded() -> None:
+    """A frame of several messages is one of the documented frames."""
     read = SERVER.validate_json(Batch(messages(1, 2)).frame)
     assert isinstance(read, Messages)
     assert [each.id for each in read.messages] == [1, 2]
 
 
-def test_what_waits_together_is_sent_together() -> None:
-    """Messages that follow each other share a frame, however they came; other frames keep their place among them."""
-    outbox = Outbox(together=True)
+def test_consecutive_messages_share_a_frame() -> None:
+    """Consecutive messages share a frame, whatever batch they came in; other frames keep their place among them."""
+    queue = MessageQueue(batched=True)
     for batch in (Batch(messages(1, 2)), Batch(messages(3, 3))):
-        outbox.add_batch(batch)
-    outbox.add("{}")
-    outbox.add_batch(Batch(messages(4, 4)))
+        queue.put_batch(batch)
+    queue.put("{}")
+    queue.put_batch(Batch(messages(4, 4)))
 
-    assert len(outbox) == 5
-    assert taken(outbox) == [[1, 2, 3], None, 4]
-    assert (len(outbox), outbox.take()) == (0, None)
-
-
-def test_one_by_one() -> None:
-    """A client that takes no frames of several messages gets none, and as many wait for it."""
-    outbox = Outbox(together=False)
-    outbox.add_batch(Batch(messages(1, 3)))
-
-    assert len(outbox) == 3
-    assert taken(outbox) == [1, 2, 3]
+    assert len(queue) == 5
+    assert taken(queue) == [[1, 2, 3], None, 4]
+    assert (len(queue), queue.take()) == (0, None)
 
 
-def test_frames_have_a_limit() -> None:
-    """No frame is larger than clients take, unless one message is; whatever is divided keeps its order."""
-    large = [message(number, "x" * (LARGEST // 3)) for number in range(1, 6)] + [message(6, "x" * LARGEST), message(7)]
-    divided = list(batches(large))
-    outbox = Outbox(together=True)
-    for batch in divided:
-        outbox.add_batch(batch)
+def test_single_messages() -> None:
+    """A client of the first version gets a frame for each message, and the queue counts each."""
+    queue = MessageQueue(batched=False)
+    queue.put_batch(Batch(messages(1, 3)))
 
-    assert [len(batch.messages) for batch in divided] == [2, 2, 1, 1, 1]
-    assert taken(outbox) == [[1, 2], [3, 4], 5, 6, 7]
-    assert list(batches([])) == []
+    assert len(queue) == 3
+    assert taken(queue) == [1, 2, 3]
 
 
-def test_a_frame_is_made_once() -> None:
-    """However many get it."""
+def test_frame_size_is_limited() -> None:
+    """No frame is larger than the limit, unless a single message is; the order stays."""
+    large = [message(number, "x" * (MAX_SIZE // 3)) for number in range(1, 6)] + [
+        message(6, "x" * MAX_SIZE),
+        message(7),
+    ]
+    batches = list(split_batches(large))
+    queue = MessageQueue(batched=True)
+    for batch in batches:
+        queue.put_batch(batch)
+
+    assert [len(batch.messages) for batch in batches] == [2, 2, 1, 1, 1]
+    assert taken(queue) == [[1, 2], [3, 4], 5, 6, 7]
+    assert list(split_batches([])) == []
+
+
+def test_batch_is_encoded_once() -> None:
+    """All clients get the same frame."""
     batch = Batch(messages(1, 2))
-    boxes = [Outbox(together=True) for _ in range(2)]
-    for box in boxes:
-        box.add_batch(batch)
-    assert boxes[0].take() is boxes[1].take()
+    queues = [MessageQueue(batched=True) for _ in range(2)]
+    for queue in queues:
+        queue.put_batch(batch)
+    assert queues[0].take() is queues[1].take()
 
 
-def test_numbers_put_messages_in_order() -> None:
-    """What arrives before its turn waits; what arrives twice, or in part, is given once."""
-    timeline = Timeline()
-    timeline.start(2, ["1", "2"])
+def test_buffer_orders_messages() -> None:
+    """Messages that arrive before their turn wait; those that arrive twice, or in part, are returned once."""
+    buffer = MessageBuffer()
+    buffer.start(2, ["1", "2"])
 
-    assert timeline.add(6, ["6"]) == []
-    assert timeline.add(4, ["4", "5"]) == []
-    assert timeline.is_broken
-    assert timeline.add(2, ["2", "3"]) == ["3", "4", "5", "6"]
-    assert timeline.add(6, ["6"]) == []
-    assert not timeline.is_broken
-    assert (timeline.last, timeline.following(3)) == (6, ["4", "5", "6"])
-    assert (timeline.following(6), Timeline().following(-1)) == ([], None)
-
-
-def test_few_announcements_wait() -> None:
-    """What is dropped comes from the database."""
-    timeline = Timeline()
-    for number in range(2, AHEAD + 10):
-        timeline.add(number, [str(number)])
-    assert timeline.add(1, ["1"]) == [str(number) for number in range(1, AHEAD + 2)]
+    assert buffer.add(6, ["6"]) == []
+    assert buffer.add(4, ["4", "5"]) == []
+    assert buffer.has_gap
+    assert buffer.add(2, ["2", "3"]) == ["3", "4", "5", "6"]
+    assert buffer.add(6, ["6"]) == []
+    assert not buffer.has_gap
+    assert (buffer.last, buffer.following(3)) == (6, ["4", "5", "6"])
+    assert (buffer.following(6), MessageBuffer().following(-1)) == ([], None)
 
 
-class Ear:
-    """A listener that keeps what it hears."""
+def test_early_announcements_are_bounded() -> None:
+    """The buffer drops what exceeds the bound; the database has it."""
+    buffer = MessageBuffer()
+    for number in range(2, MAX_EARLY + 10):
+        buffer.add(number, [str(number)])
+    assert buffer.add(1, ["1"]) == [str(number) for number in range(1, MAX_EARLY + 2)]
 
-    origin = 0
+
+class RecordingListener:
+    """A listener that records what it receives."""
+
+    last_seen = 0
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def push(self, batch: Batch) -> None:
-        """Keep messages."""
-        self.heard += batch.messages
+        """Record messages."""
+        self.received += batch.messages
 
-    def tell(self, frame: str) -> None:
-        """Keep something else."""
+    def send(self, frame: str | BaseModel) -> None:
+        """Ignore other frames."""
 
 
 class Reader:
-    """A database that knows nothing, and whether it was asked."""
+    """A database without messages, and whether it was queried."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
+        self.queried = asyncio.Event()
 
     async def following(self, *_: object) -> list[Any]:
         """Find nothing."""
-        self.asked.set()
+        self.queried.set()
         return []
 
 
-def overtaken() -> tuple[Hub, Ear, Reader]:
-    """Return a hub that has heard the second message, then the first; what listens to it, and what it asks."""
+def overtaken_room() -> tuple[LiveRoom, RecordingListener, Reader]:
+    """Return a room that received the second message before the first, its listener, and its database."""
     reader: Any = Reader()
     nothing: Any = None
-    hub = Hub(uuid4(), reader=reader, journal=nothing, pubsub=nothing, attendance=nothing)
-    hub.listeners.add(ear := Ear())
-    hub.hear(2, ["2"])
-    hub.hear(1, ["1"])
-    return hub, ear, reader
+    room = LiveRoom(uuid4(), reader=reader, store=nothing, pubsub=nothing, presence=nothing)
+    room.listeners.add(listener := RecordingListener())
+    room.receive(2, ["2"])
+    room.receive(1, ["1"])
+    return room, listener, reader
 
 
-async def test_an_announcement_is_overtaken() -> None:
-    """Processes that store in turns announce out of turn: nobody asks the database unless something stays away."""
-    hub, ear, reader = overtaken()
-    await eventually(lambda: not hub._tasks)
-    assert (ear.heard, reader.asked.is_set()) == (["1", "2"], False)
+async def test_overtaken_announcement() -> None:
+    """Announcements out of order need no query, unless one stays missing."""
+    room, listener, reader = overtaken_room()
+    await eventually(lambda: not room._tasks)
+    assert (listener.received, reader.queried.is_set()) == (["1", "2"], False)
 
-    hub.hear(4, ["4"])
+    room.receive(4, ["4"])
     async with asyncio.timeout(PATIENCE):
-        await reader.asked.wait()
-    assert ear.heard == ["1", "2"]
+        await reader.queried.wait()
+    assert listener.received == ["1", "2"]
 
 
-async def test_a_gap_just_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is missing is asked for, also if that shows as soon as nothing else is waited for."""
-    monkeypatch.setattr("app.examples.chat.hub.GAP_SECONDS", 0)
-    hub, _, reader = overtaken()
-    waiting = hub._tasks["wait"]
-    # It begins, and it ends; what is called when it has ended comes next.
+async def test_gap_right_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second gap is queried, too, if it appears just when the wait for the first has ended."""
+    monkeypatch.setattr("app.examples.chat.live.room.GAP_SECONDS", 0)
+    room, _, reader = overtaken_room()
+    waiting = room._tasks["wait"]
+    # The task starts, then ends; its callback comes next.
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert waiting.done()
-    assert hub._tasks
+    assert room._tasks
 
-    hub.hear(4, ["4"])
+    room.receive(4, ["4"])
     async with asyncio.timeout(PATIENCE):
-        await reader.asked.wait()
+        await reader.queried.wait()

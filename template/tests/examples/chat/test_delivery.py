@@ -1,4 +1,4 @@
-"""What is said is stored once, then heard by everybody once, in one order."""
+"""Messages are stored once and delivered once, in one order."""
 
 import asyncio
 import json
@@ -12,230 +12,235 @@ from httpx2 import AsyncClient
 from sqlalchemy import text
 from websockets.exceptions import InvalidStatus
 
-from app.examples.chat.frames import ErrorFrame
-from app.examples.chat.hub import Hub
+from app.examples.chat.live.frames import MessageError
+from app.examples.chat.live.room import LiveRoom
+from app.examples.chat.live.room_registry import RoomRegistry
+from app.examples.chat.message_store import Draft, MessageStore
 from app.examples.chat.repository import ChatReader
-from app.examples.chat.service import Draft, Journal
 from keel.db.database import Database
 from keel.services import services_of
 from keel.testing.server import Server
 from keel.testing.support import PATIENCE
 from keel.web.errors import Unavailable
-from tests.examples.chat.api import ONE_BY_ONE, ROOMS, TOGETHER, Talker, crowd, entered
+from tests.examples.chat.api import BATCHED, ROOMS, SINGLE, ChatClient, connected, many_connected
 
 
-async def test_everybody_hears_what_is_said(server: Server, client: AsyncClient, room: str) -> None:
-    """All in the room get the message, its sender too, and it is in the history."""
-    async with entered(server, room, "ada") as ada, entered(server, room, "eve") as eve:
+async def test_message_is_delivered_to_all(server: Server, client: AsyncClient, room: str) -> None:
+    """Every client in the room receives the message, its sender too, and it is in the history."""
+    async with connected(server, room, "ada") as ada, connected(server, room, "eve") as eve:
         await ada.send(type="message", client_id="c1", body="Ahoy 🚢")
-        heard, acknowledged = await eve.next(), await ada.next()
+        received, acknowledged = await eve.next(), await ada.next()
 
-    assert heard == acknowledged
-    assert heard.keys() == {"type", "id", "client_id", "sender", "body", "sent_at"}
-    assert (heard["id"], heard["client_id"], heard["body"]) == (1, "c1", "Ahoy 🚢")
-    assert (await client.get(f"{ROOMS}/{room}/messages")).json()["items"] == [heard]
+    assert received == acknowledged
+    assert received.keys() == {"type", "id", "client_id", "sender", "body", "sent_at"}
+    assert (received["id"], received["client_id"], received["body"]) == (1, "c1", "Ahoy 🚢")
+    assert (await client.get(f"{ROOMS}/{room}/messages")).json()["items"] == [received]
 
 
-@pytest.mark.parametrize("version", [ONE_BY_ONE, TOGETHER])
-async def test_all_hear_the_same_order(server: Server, room: str, version: str) -> None:
-    """Many who talk at once are heard by each in the order of the numbers, without a gap."""
-    async with crowd(server, room, 5, version) as talkers:
-        await asyncio.gather(*(talker.say(*(f"{n}-{i}" for i in range(8))) for n, talker in enumerate(talkers)))
-        heard = [[await talker.next() for _ in range(40)] for talker in talkers]
+@pytest.mark.parametrize("version", [SINGLE, BATCHED])
+async def test_order_is_the_same_for_all(server: Server, room: str, version: str) -> None:
+    """Messages of many clients at once reach each of them in the order of their ids, without a gap."""
+    async with many_connected(server, room, 5, version) as clients:
+        await asyncio.gather(
+            *(client.send_messages(*(f"{n}-{i}" for i in range(8))) for n, client in enumerate(clients))
+        )
+        received = [[await client.next() for _ in range(40)] for client in clients]
 
-    assert [message["id"] for message in heard[0]] == list(range(1, 41))
-    assert all(each == heard[0] for each in heard)
+    assert [message["id"] for message in received[0]] == list(range(1, 41))
+    assert all(each == received[0] for each in received)
     for n in range(5):
-        own = [message["body"] for message in heard[0] if message["body"].startswith(f"{n}-")]
+        own = [message["body"] for message in received[0] if message["body"].startswith(f"{n}-")]
         assert own == [f"{n}-{i}" for i in range(8)]
 
 
-async def test_rooms_do_not_hear_each_other(server: Server, client: AsyncClient, room: str) -> None:
-    """What is said in a room stays there."""
+async def test_rooms_are_separate(server: Server, client: AsyncClient, room: str) -> None:
+    """A message is delivered in its room only."""
     other = (await client.post(ROOMS, json={"name": "Other"})).json()["id"]
-    async with entered(server, room) as here, entered(server, other) as there:
-        await there.say("secret")
+    async with connected(server, room) as here, connected(server, other) as there:
+        await there.send_messages("secret")
         await there.next()
-        await here.say("public")
+        await here.send_messages("public")
 
-        assert await here.hear(1) == ["public"]
+        assert await here.receive(1) == ["public"]
 
 
-async def test_a_message_sent_again_is_said_once(server: Server, room: str) -> None:
-    """Whoever lost the acknowledgement sends again, and gets it; nobody hears the message twice."""
-    async with entered(server, room, "eve") as eve:
-        async with entered(server, room, "ada") as ada:
-            await ada.say("once")
+async def test_resent_message_is_stored_once(server: Server, room: str) -> None:
+    """A client that lost the acknowledgement sends again and gets it; no client receives the message twice."""
+    async with connected(server, room, "eve") as eve:
+        async with connected(server, room, "ada") as ada:
+            await ada.send_messages("once")
             first = await ada.next()
-        async with entered(server, room, "ada") as ada:
-            await ada.say("once")
+        async with connected(server, room, "ada") as ada:
+            await ada.send_messages("once")
             again = await ada.next()
-            await ada.say("twice")
-            assert await ada.hear(1) == ["twice"]
+            await ada.send_messages("twice")
+            assert await ada.receive(1) == ["twice"]
 
         assert again == first
-        assert await eve.hear(2) == ["once", "twice"]
+        assert await eve.receive(2) == ["once", "twice"]
 
 
-async def test_a_message_sent_again_and_replayed_comes_once(server: Server, room: str) -> None:
-    """Whoever comes back and sends again what was stored gets it in its place, and not a second time."""
-    async with entered(server, room, "ada") as ada:
-        await ada.say("lost", "other")
-        await ada.hear(2)
-    async with entered(server, room, "ada", after=0) as ada:
-        await ada.say("lost", "new")
+async def test_resent_and_replayed_message_comes_once(server: Server, room: str) -> None:
+    """A client that reconnects and sends a stored message again gets it in its place, and not a second time."""
+    async with connected(server, room, "ada") as ada:
+        await ada.send_messages("lost", "other")
+        await ada.receive(2)
+    async with connected(server, room, "ada", after=0) as ada:
+        await ada.send_messages("lost", "new")
 
-        assert await ada.hear(3) == ["lost", "other", "new"]
+        assert await ada.receive(3) == ["lost", "other", "new"]
 
 
-@pytest.mark.parametrize("version", [ONE_BY_ONE, TOGETHER])
-async def test_coming_back(server: Server, room: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes back with the last message that they saw gets exactly what followed, while others talk on."""
-    monkeypatch.setattr("app.examples.chat.timeline.RECENT", 16)
-    monkeypatch.setattr("app.examples.chat.hub.RECENT", 16)
-    monkeypatch.setattr("app.examples.chat.hub.BATCH", 12)
-    async with entered(server, room, "eve") as eve:
-        await eve.say(*(f"before {n}" for n in range(60)))
+@pytest.mark.parametrize("version", [SINGLE, BATCHED])
+async def test_reconnect(server: Server, room: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reconnects with its last message gets exactly the following ones, while others go on."""
+    monkeypatch.setattr("app.examples.chat.live.message_buffer.RECENT", 16)
+    monkeypatch.setattr("app.examples.chat.live.room.RECENT", 16)
+    monkeypatch.setattr("app.examples.chat.live.room.BATCH", 12)
+    async with connected(server, room, "eve") as eve:
+        await eve.send_messages(*(f"before {n}" for n in range(60)))
         seen = [await eve.next() for _ in range(60)]
-        talking = asyncio.create_task(eve.say(*(f"during {n}" for n in range(20))))
+        sending = asyncio.create_task(eve.send_messages(*(f"during {n}" for n in range(20))))
         all_bodies = [message["body"] for message in seen] + [f"during {n}" for n in range(20)]
-        # The first is further back than what the process remembers, and than what it asks the database for at once.
+        # The first is older than the buffer, and further back than one query.
         for after in (10, 55):
-            async with entered(server, room, "ada", version, after=after) as ada:
-                assert await ada.hear(80 - after) == all_bodies[after:]
+            async with connected(server, room, "ada", version, after=after) as ada:
+                assert await ada.receive(80 - after) == all_bodies[after:]
             if after == 10:
-                await asyncio.gather(talking, eve.hear(20))
+                await asyncio.gather(sending, eve.receive(20))
 
 
-async def test_coming_back_with_a_message_that_never_was(server: Server, room: str) -> None:
-    """A client that knows more than the database is told so in the handshake."""
+async def test_reconnect_with_an_unknown_message(server: Server, room: str) -> None:
+    """A client ahead of the database is refused in the handshake."""
     with pytest.raises(InvalidStatus) as refused:
-        async with entered(server, room, after=5):
+        async with connected(server, room, after=5):
             pass
     assert refused.value.response.status_code == 400
     assert json.loads(refused.value.response.body)["type"] == "urn:problem:unknown-message"
 
 
-async def test_coming_back_while_the_database_is_away(
+async def test_reconnect_without_the_database(
     server: Server, app: FastAPI, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who cannot be given what they missed is told to come back later, and given nothing that came after it."""
-    await Journal(services_of(app).database).store(_uuid(room), [Draft("eve", str(n), "x") for n in range(5)])
+    """A client whose missed messages cannot be read is told to try later, and gets no newer ones."""
+    await MessageStore(services_of(app).database).append(_uuid(room), [Draft("eve", str(n), "x") for n in range(5)])
 
-    async def away(*_: object) -> None:
-        raise Unavailable("The database is away.")
+    async def unavailable(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
 
-    monkeypatch.setattr("app.examples.chat.hub.RECENT", 2)
-    monkeypatch.setattr(ChatReader, "following", away)
-    async with entered(server, room, after=0) as ada:
+    monkeypatch.setattr("app.examples.chat.live.room.RECENT", 2)
+    monkeypatch.setattr(ChatReader, "following", unavailable)
+    async with connected(server, room, after=0) as ada:
         assert await ada.closed() == 1013
 
 
-async def test_what_nobody_announced_is_found(server: Server, app: FastAPI, room: str) -> None:
-    """A message of another process whose pubsub was lost is heard all the same, in its place."""
-    async with entered(server, room) as ada:
-        await ada.say("first")
-        await ada.hear(1)
+async def test_unannounced_message_is_found(server: Server, app: FastAPI, room: str) -> None:
+    """A message of another process is delivered in its place, even if its publication was lost."""
+    async with connected(server, room) as ada:
+        await ada.send_messages("first")
+        await ada.receive(1)
         # This application shares the database with the server's, and nothing else.
-        new, _ = await Journal(services_of(app).database).store(_uuid(room), [Draft("eve", "x", "unannounced")])
-        assert await ada.hear(1) == ["unannounced"]
+        new, _ = await MessageStore(services_of(app).database).append(_uuid(room), [Draft("eve", "x", "unannounced")])
+        assert await ada.receive(1) == ["unannounced"]
         assert new[0]["id"] == 2
 
 
-async def test_a_client_that_is_ahead(server: Server, app: FastAPI, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes from a process that knew more is not told again what they have seen there."""
-    hubs = server.app.state.chat
-    async with entered(server, room, "ada") as ada:
-        monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"poll_seconds": 0.5}))
+async def test_client_ahead_of_the_process(
+    server: Server, app: FastAPI, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reconnects from a process that was ahead does not get the same messages again."""
+    rooms: RoomRegistry = server.state["chat_rooms"]
+    async with connected(server, room, "ada") as ada:
+        monkeypatch.setattr(rooms, "settings", rooms.settings.model_copy(update={"poll_seconds": 0.5}))
         await asyncio.sleep(0.1)
         drafts = [Draft("eve", str(n), f"elsewhere {n}") for n in range(3)]
-        await Journal(services_of(app).database).store(_uuid(room), drafts)
-        async with entered(server, room, "eve", after=2) as eve:
-            await ada.say("here")
-            assert await eve.hear(2) == ["elsewhere 2", "here"]
-        assert await ada.hear(4) == ["elsewhere 0", "elsewhere 1", "elsewhere 2", "here"]
+        await MessageStore(services_of(app).database).append(_uuid(room), drafts)
+        async with connected(server, room, "eve", after=2) as eve:
+            await ada.send_messages("here")
+            assert await eve.receive(2) == ["elsewhere 2", "here"]
+        assert await ada.receive(4) == ["elsewhere 0", "elsewhere 1", "elsewhere 2", "here"]
 
 
-async def test_pubsubs_out_of_order(server: Server, app: FastAPI, room: str) -> None:
-    """A later message that arrives first waits for those before it; one that arrives twice is heard once."""
+async def test_publications_out_of_order(server: Server, app: FastAPI, room: str) -> None:
+    """A message that arrives first waits for earlier ones; one that arrives twice is delivered once."""
     pubsub = services_of(server.app).pubsub
-    async with entered(server, room) as ada:
-        journal = Journal(services_of(app).database)
+    async with connected(server, room) as ada:
+        store = MessageStore(services_of(app).database)
         frames = []
         for n in range(3):
-            (row,), _ = await journal.store(_uuid(room), [Draft("eve", str(n), str(n))])
+            (row,), _ = await store.append(_uuid(room), [Draft("eve", str(n), str(n))])
             frames.append(f"{row['id']}\n{json.dumps({'type': 'message', 'body': row['body']})}")
         for frame in (frames[2], frames[0], frames[2], frames[1]):
-            await _in_server(server, ada, pubsub.publish(Hub.topic(_uuid(room)), "messages", frame))
-        await ada.say("end")
+            await _in_server(server, ada, pubsub.publish(LiveRoom.topic(_uuid(room)), "messages", frame))
+        await ada.send_messages("end")
 
-        assert await ada.hear(4) == ["0", "1", "2", "end"]
+        assert await ada.receive(4) == ["0", "1", "2", "end"]
 
 
-async def _in_server(server: Server, talker: Talker, work: Any) -> None:
-    """Do some work on the server's event loop."""
+async def _in_server(server: Server, client: ChatClient, work: Any) -> None:
+    """Run a coroutine on the server's event loop."""
     loop = services_of(server.app).shutdown._loop
     await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
-async def test_a_message_that_cannot_be_stored(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its sender is told, by its name; sent again once the database is back, it is said."""
+async def test_message_that_cannot_be_stored(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sender gets an error with its id; sent again once the database answers, it is delivered."""
     original = Database.transaction
 
-    def away(self: Database) -> Any:
-        raise Unavailable("The database is away.")
+    def unavailable(self: Database) -> Any:
+        raise Unavailable("The database does not answer.")
 
-    async with entered(server, room) as ada:
-        monkeypatch.setattr(Database, "transaction", away)
-        await ada.say("hello")
+    async with connected(server, room) as ada:
+        monkeypatch.setattr(Database, "transaction", unavailable)
+        await ada.send_messages("hello")
         refused = await ada.next("error")
         monkeypatch.setattr(Database, "transaction", original)
-        await ada.say("hello")
+        await ada.send_messages("hello")
 
-        assert ErrorFrame.model_validate(refused).client_id == "hello"
+        assert MessageError.model_validate(refused).client_id == "hello"
         assert refused["code"] == "unavailable"
-        assert await ada.hear(1) == ["hello"]
+        assert await ada.receive(1) == ["hello"]
 
 
-async def test_a_broken_pubsub_is_no_loss(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is connected to the same process hears what is said whatever becomes of the pubsub."""
+async def test_broken_pubsub(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the same process receive messages without pub/sub."""
 
     async def broken(*_: object) -> None:
         raise ConnectionError
 
-    async with entered(server, room, "ada") as ada, entered(server, room, "eve") as eve:
+    async with connected(server, room, "ada") as ada, connected(server, room, "eve") as eve:
         monkeypatch.setattr(services_of(server.app).pubsub, "publish", broken)
-        await ada.say("still here")
+        await ada.send_messages("still here")
 
-        assert await eve.hear(1) == await ada.hear(1) == ["still here"]
+        assert await eve.receive(1) == await ada.receive(1) == ["still here"]
 
 
-@pytest.mark.parametrize("version", [ONE_BY_ONE, TOGETHER])
-async def test_a_slow_client_slows_nobody(
+@pytest.mark.parametrize("version", [SINGLE, BATCHED])
+async def test_slow_client_is_disconnected(
     server: Server, room: str, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that reads nothing is disconnected; the others hear everything meanwhile."""
-    hubs = server.app.state.chat
-    monkeypatch.setattr("app.examples.chat.connection.CLOSING_SECONDS", 0.05)
-    monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"backlog": 16}))
-    async with entered(server, room, "ada") as ada, AsyncExitStack() as stack:
+    """A client that does not read is disconnected; others receive everything meanwhile."""
+    registry = services_of(server.app).websockets
+    monkeypatch.setattr("keel.websockets.connection.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"send_queue_size": 16}))
+    async with connected(server, room, "ada") as ada, AsyncExitStack() as stack:
         with server.small_buffers():
-            eve = await stack.enter_async_context(entered(server, room, "eve", version))
+            eve = await stack.enter_async_context(connected(server, room, "eve", version))
         eve.socket.transport.pause_reading()
         async with asyncio.timeout(PATIENCE):
             sent = 0
-            while len(hubs.connections) == 2:
+            while len(registry.connections) == 2:
                 sent += 1
                 await ada.send(type="message", client_id=str(sent), body="x" * 4000)
                 await ada.next()
         eve.socket.transport.abort()
 
 
-async def test_numbers_are_taken_in_turns(database: Database, room: str) -> None:
-    """Messages that are stored at the same time from several sides get different numbers, without a gap."""
-    journal = Journal(database)
+async def test_concurrent_messages_get_consecutive_ids(database: Database, room: str) -> None:
+    """Messages that are stored concurrently get different ids, without a gap."""
+    store = MessageStore(database)
     drafts = [Draft("ada", str(n), "x") for n in range(10)]
-    await asyncio.gather(*(journal.store(_uuid(room), [draft]) for draft in [*drafts, *drafts]))
+    await asyncio.gather(*(store.append(_uuid(room), [draft]) for draft in [*drafts, *drafts]))
 
     async with database.transaction() as session:
         rows = (await session.execute(text("SELECT id, client_id FROM chat_messages ORDER BY id"))).all()

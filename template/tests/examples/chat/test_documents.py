@@ -1,4 +1,4 @@
-"""The description of the socket, for tools, and the demonstration page."""
+"""The descriptions of the socket for tools, and the demonstration page."""
 
 import asyncio
 import json
@@ -7,28 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from app.examples.chat import documents
+from app.examples.chat import plugin
 from app.examples.chat.commands import commands
-from app.examples.chat.frames import SERVER, Close, Pong
+from app.examples.chat.live import documents
+from app.examples.chat.live.frames import SERVER
+from app.main import create_app
 from keel.testing.server import Server
-from keel.testing.support import PATIENCE
-from tests.examples.chat.api import entered, token_of
+from keel.testing.support import PATIENCE, running
+from keel.websockets.frames import CloseCode, Pong
+from tests.examples.chat.api import ROOMS, connected, token_of
+
+PATH = "/api/v1/chat/asyncapi.json"
+PAGES = Path(plugin.__file__).with_name("pages")
 
 
 async def test_asyncapi_document(client: AsyncClient) -> None:
-    """It is served, names every frame and every close code, and refers to nothing that is not in it."""
-    document = (await client.get(documents.PATH)).json()
+    """It is served, names every frame and every close code, and all its references resolve."""
+    document = (await client.get(PATH)).json()
     text = json.dumps(document)
 
     assert document["asyncapi"] == "3.0.0"
     assert set(document["operations"]) == {"fromClient", "fromServer"}
     types = {message["name"] for message in document["components"]["messages"].values()}
     assert types == {"message", "authenticate", "ping", "ready", "messages", "presence", "pong", "error"}
-    assert all(str(int(code)) in document["info"]["description"] for code in Close)
+    assert all(str(int(code)) in document["info"]["description"] for code in CloseCode)
     for reference in re.findall(r'"\$ref": "#/([^"]+)"', text):
         place: Any = document
         for part in reference.split("/"):
@@ -36,7 +43,7 @@ async def test_asyncapi_document(client: AsyncClient) -> None:
 
 
 def test_commands() -> None:
-    """The operator gets both documents without a server."""
+    """The command line prints both documents without a server."""
     printed = CliRunner().invoke(commands, ["asyncapi"]).stdout
     schema = json.loads(CliRunner().invoke(commands, ["schema"]).stdout)
 
@@ -52,14 +59,14 @@ def test_commands() -> None:
     }
 
 
-def test_frames_are_read_as_they_are_written() -> None:
+def test_frames_round_trip() -> None:
     """A client in Python can use the models."""
     frame: BaseModel = SERVER.validate_json(Pong().model_dump_json())
     assert isinstance(frame, Pong)
 
 
 async def test_demo_page(anonymous: AsyncClient) -> None:
-    """The page is served with all that it needs, may load nothing from elsewhere, and runs no script within it."""
+    """The page is served with its files, loads nothing from elsewhere, and has no inline script."""
     redirect = await anonymous.get("/demo")
     page = await anonymous.get(redirect.headers["Location"])
     files = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
@@ -72,31 +79,41 @@ async def test_demo_page(anonymous: AsyncClient) -> None:
     assert not re.search(r"<script>|<style|style=| on\w+=|https?://", page.text)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in Path(documents.__file__).with_name("pages").iterdir()))
-def test_demo_files_speak_to_nobody_else(name: str) -> None:
+async def test_page_and_document_can_be_switched_off(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `CHAT_DEMO` there is no page, without `API_DOCS` no document."""
+    monkeypatch.setenv("CHAT_DEMO", "false")
+    monkeypatch.setenv("API_DOCS", "false")
+    async with running(create_app()) as client:
+        assert (await client.get("/demo/")).status_code == 404
+        assert (await client.get(PATH)).status_code == 404
+        assert (await client.get(ROOMS)).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.iterdir()))
+def test_demo_files_name_no_other_server(name: str) -> None:
     """No file of the page names another server."""
-    text = Path(documents.__file__).with_name("pages").joinpath(name).read_text(encoding="utf-8")
+    text = PAGES.joinpath(name).read_text(encoding="utf-8")
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
 
 
 async def test_client_of_the_documentation(
     server: Server, client: AsyncClient, room: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The program in the documentation says something, gets it back, and hears what others say."""
+    """The program of the documentation sends a message, receives it, and receives those of others."""
     page = (Path(__file__).parents[3] / "keel/docs/features/chat.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(program.replace("ws://127.0.0.1:8000", server.url.replace("http", "ws", 1)), names)  # noqa: S102 - our own
-    talking = asyncio.create_task(names["talk"](room, await token_of(server, "eve")))
-    async with entered(server, room, after=0) as ada:
-        assert await ada.hear(1) == ["Ahoy"]
-        await ada.say("Good morning")
-        await ada.hear(1)
+    chatting = asyncio.create_task(names["chat"](room, await token_of(server, "eve")))
+    async with connected(server, room, after=0) as ada:
+        assert await ada.receive(1) == ["Ahoy"]
+        await ada.send_messages("Good morning")
+        await ada.receive(1)
         async with asyncio.timeout(PATIENCE):
-            heard = capsys.readouterr().out
-            while "Good morning" not in heard:
+            output = capsys.readouterr().out
+            while "Good morning" not in output:
                 await asyncio.sleep(0.005)
-                heard += capsys.readouterr().out
-    talking.cancel()
+                output += capsys.readouterr().out
+    chatting.cancel()
 
-    assert [line.partition(": ")[2] for line in heard.splitlines()] == ["Ahoy", "Good morning"]
+    assert [line.partition(": ")[2] for line in output.splitlines()] == ["Ahoy", "Good morning"]

@@ -1,4 +1,4 @@
-"""Processes, the database and whatever else they share are killed and restarted under load: every message is counted."""
+"""Processes, the database and other shared servers are killed and restarted under load; every message is counted."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from keel.testing.breakable import Breakable
 from keel.testing.identity import sign_in
 from keel.testing.ports import Port
 from keel.testing.support import running
-from tests.examples.chat.api import ONE_BY_ONE, ROOMS, TOGETHER, messages_in, open_room, protocols
+from tests.examples.chat.api import BATCHED, ROOMS, SINGLE, messages_in, open_room, protocols
 
 pytestmark = pytest.mark.faults
 
@@ -32,7 +32,7 @@ CLIENTS = 200
 
 
 class Worker:
-    """A process of this project, which shares with the others what the project's settings say."""
+    """A server process of this project."""
 
     def __init__(self, folder: Path) -> None:
         self._port = Port()
@@ -41,7 +41,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start, and return when it serves."""
+        """Start, and return when it accepts connections."""
         command = ["-m", "uvicorn", "app.main:app", "--port", str(self.port), "--no-access-log"]
         command += ["--timeout-graceful-shutdown", "5"]
         with self._log.open("ab") as log:
@@ -83,27 +83,27 @@ async def working(folder: Path, count: int) -> AsyncGenerator[list[Worker]]:
 
 
 class Client:
-    """A client as the documentation asks for one: it resumes, and sends again what was not acknowledged."""
+    """A client as the documentation describes it: it resumes, and sends unacknowledged messages again."""
 
     def __init__(self, name: str, room: str, token: str | None, workers: list[Worker]) -> None:
         self.ids: list[int] = []
         self.bodies: list[str] = []
-        self.said: list[str] = []
+        self.sent: list[str] = []
         self.unsent: dict[str, str] = {}
         self.codes: list[int] = []
         self.refusals: list[int] = []
         self.at: Worker | None = None
         self.unavailable = 0
-        self.talkative = True
+        self.active = True
         self._name = name
         self._room = room
-        # Half of them take messages one by one.
-        self._protocols = protocols(token, TOGETHER if len(name) % 2 else ONE_BY_ONE)
+        # Half of them speak the first version.
+        self._protocols = protocols(token, BATCHED if len(name) % 2 else SINGLE)
         self._workers = workers
-        self._dice = random.Random(name)  # noqa: S311 - it decides when to come back, and where
+        self._dice = random.Random(name)  # noqa: S311 - when to reconnect, and where
 
     async def run(self) -> None:
-        """Talk and listen until cancelled."""
+        """Send and receive until cancelled."""
         while True:
             worker = self._dice.choice(self._workers)
             url = f"ws://127.0.0.1:{worker.port}{ROOMS}/{self._room}/ws?after={self.ids[-1] if self.ids else 0}"
@@ -111,15 +111,15 @@ class Client:
             try:
                 async with connect(url, subprotocols=self._protocols, **options) as connection:
                     self.at = worker
-                    talking = asyncio.create_task(self._talk(connection))
+                    sending = asyncio.create_task(self._send_all(connection))
                     try:
                         while True:
                             for frame in messages_in(json.loads(await connection.recv())):
-                                await self._hear(connection, frame)
+                                await self._receive(connection, frame)
                     finally:
                         self.at = None
-                        talking.cancel()
-                        await asyncio.gather(talking, return_exceptions=True)
+                        sending.cancel()
+                        await asyncio.gather(sending, return_exceptions=True)
             except ConnectionClosed as closed:
                 self.codes.append(closed.rcvd.code if closed.rcvd else 1006)
             except InvalidStatus as refused:
@@ -128,23 +128,23 @@ class Client:
                 pass
             await asyncio.sleep(self._dice.uniform(0.05, 0.3))
 
-    async def _talk(self, connection: ClientConnection) -> None:
+    async def _send_all(self, connection: ClientConnection) -> None:
         for client_id in list(self.unsent):
-            await self._say(connection, client_id)
+            await self._send(connection, client_id)
         while True:
             await asyncio.sleep(self._dice.uniform(2, 8))
-            if not self.talkative:
+            if not self.active:
                 return
-            client_id = f"{self._name}-{len(self.said)}"
-            self.unsent[client_id] = f"{self._name} says {len(self.said)}"
-            self.said.append(client_id)
-            await self._say(connection, client_id)
+            client_id = f"{self._name}-{len(self.sent)}"
+            self.unsent[client_id] = f"{self._name} sends {len(self.sent)}"
+            self.sent.append(client_id)
+            await self._send(connection, client_id)
 
-    async def _say(self, connection: ClientConnection, client_id: str) -> None:
+    async def _send(self, connection: ClientConnection, client_id: str) -> None:
         body = self.unsent[client_id]
         await connection.send(json.dumps({"type": "message", "client_id": client_id, "body": body}))
 
-    async def _hear(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
+    async def _receive(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
         if frame["type"] == "message":
             self.ids.append(frame["id"])
             self.bodies.append(frame["body"])
@@ -154,11 +154,11 @@ class Client:
             self.unavailable += 1
             await asyncio.sleep(self._dice.uniform(0.2, 1))
             if frame["client_id"] in self.unsent:
-                await self._say(connection, frame["client_id"])
+                await self._send(connection, frame["client_id"])
 
 
-async def test_nothing_is_lost_and_nothing_repeated(app: FastAPI, breakable: list[Breakable], tmp_path: Path) -> None:
-    """Whatever is killed and restarted while hundreds talk: all hear everything, once, in one order."""
+async def test_every_message_is_delivered_once(app: FastAPI, breakable: list[Breakable], tmp_path: Path) -> None:
+    """Whatever is killed and restarted under load: every client receives every message, once, in one order."""
     other = create_app()
     async with running(other, signed_in=False) as client, working(tmp_path, 2) as workers, asyncio.timeout(500):
         await sign_in(client)
@@ -178,40 +178,40 @@ async def test_nothing_is_lost_and_nothing_repeated(app: FastAPI, breakable: lis
             await worker.start()
             workers.append(worker)
         for server in breakable:
-            await all_talk(clients)
+            await all_send(clients)
             await asyncio.to_thread(server.kill)
             await asyncio.sleep(1.5)
             await asyncio.to_thread(server.start)
-        await all_talk(clients)
+        await all_send(clients)
         for each in clients:
-            each.talkative = False
-        said = [name for each in clients for name in each.said]
-        await until(lambda: all(len(each.ids) >= len(said) and not each.unsent for each in clients))
-        # Nothing comes on top of that.
+            each.active = False
+        sent = [name for each in clients for name in each.sent]
+        await until(lambda: all(len(each.ids) >= len(sent) and not each.unsent for each in clients))
+        # No further message follows.
         await asyncio.sleep(2)
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
-        stored = await ChatReader(services_of(other).database.read).following(UUID(room), 0, len(said) + 1)
+        stored = await ChatReader(services_of(other).database.read).following(UUID(room), 0, len(sent) + 1)
 
     assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
     for each in clients:
-        assert each.ids == list(range(1, len(said) + 1))
+        assert each.ids == list(range(1, len(sent) + 1))
         assert each.bodies == clients[0].bodies
     assert [row.body for row in stored] == clients[0].bodies
-    assert sorted(row.client_id for row in stored) == sorted(said)
-    # The kill was felt, and so was the announced restart; no handshake was refused for another reason.
+    assert sorted(row.client_id for row in stored) == sorted(sent)
+    # Clients saw kills and announced restarts; no handshake was refused for another reason.
     assert {1006, 1012} <= {code for each in clients for code in each.codes}
     assert {status for each in clients for status in each.refusals} <= {503}
 
 
-async def all_talk(clients: list[Client]) -> None:
-    """Return when everybody is in the room, and half of them have been heard from now on."""
-    before = [len(each.said) - len(each.unsent) for each in clients]
+async def all_send(clients: list[Client]) -> None:
+    """Return when all are connected, and half of them have had a new message acknowledged."""
+    before = [len(each.sent) - len(each.unsent) for each in clients]
     await until(
         lambda: (
             all(each.at for each in clients)
-            and sum(len(each.said) - len(each.unsent) > count for each, count in zip(clients, before, strict=True))
+            and sum(len(each.sent) - len(each.unsent) > count for each, count in zip(clients, before, strict=True))
             > len(clients) // 2
         )
     )

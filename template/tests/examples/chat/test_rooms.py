@@ -1,4 +1,4 @@
-"""Rooms and their history, over HTTP."""
+"""Rooms and their history over HTTP."""
 
 from uuid import UUID, uuid4
 
@@ -7,13 +7,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.examples.chat.seed import seed
-from app.examples.chat.service import Draft, Journal
 from keel.db.database import Database
 from tests.examples.chat.api import ROOMS, open_room
 
 
-async def test_opening_a_room(client: AsyncClient) -> None:
-    """A room that was opened can be read where `Location` says."""
+async def test_open_room(client: AsyncClient) -> None:
+    """`Location` leads to the new room."""
     answer = await client.post(ROOMS, json={"name": "Pier 4"})
     room = (await client.get(answer.headers["Location"])).json()
 
@@ -22,8 +21,8 @@ async def test_opening_a_room(client: AsyncClient) -> None:
     assert (room["name"], room["last_message_id"]) == ("Pier 4", 0)
 
 
-async def test_listing_rooms(client: AsyncClient) -> None:
-    """Pages lead through all rooms, the newest first."""
+async def test_list_rooms(client: AsyncClient) -> None:
+    """Pages lead through all rooms, newest first."""
     for n in range(5):
         await open_room(client, str(n))
     first = (await client.get(ROOMS, params={"limit": 3})).json()
@@ -34,11 +33,11 @@ async def test_listing_rooms(client: AsyncClient) -> None:
 
 
 async def test_history(client: AsyncClient, database: Database) -> None:
-    """Pages lead back to the first message, and stay right while others talk."""
+    """Pages lead back to the first message, and stay right while new ones arrive."""
     room = await open_room(client)
-    await say(database, room, 7)
+    await store_messages(database, room, 7)
     first = await client.get(f"{ROOMS}/{room}/messages", params={"limit": 4})
-    await say(database, room, 2, "later")
+    await store_messages(database, room, 2, "later")
     second = (await client.get(f"{ROOMS}/{room}/messages", params={"cursor": first.json()["next"]})).json()
 
     assert [message["id"] for message in first.json()["items"] + second["items"]] == [7, 6, 5, 4, 3, 2, 1]
@@ -47,9 +46,9 @@ async def test_history(client: AsyncClient, database: Database) -> None:
 
 
 async def test_cursor_of_another_room(client: AsyncClient, database: Database) -> None:
-    """A cursor is good for the list that it came from."""
+    """A cursor is valid for its list only."""
     room, other = await open_room(client), await open_room(client)
-    await say(database, room, 2)
+    await store_messages(database, room, 2)
     cursor = (await client.get(f"{ROOMS}/{room}/messages", params={"limit": 1})).json()["next"]
     answer = await client.get(f"{ROOMS}/{other}/messages", params={"cursor": cursor})
 
@@ -57,28 +56,28 @@ async def test_cursor_of_another_room(client: AsyncClient, database: Database) -
 
 
 @pytest.mark.parametrize("path", ["", "/messages"])
-async def test_no_such_room(client: AsyncClient, path: str) -> None:
-    """What does not exist is not found."""
+async def test_unknown_room(client: AsyncClient, path: str) -> None:
+    """An unknown room is 404."""
     answer = await client.get(f"{ROOMS}/{uuid4()}{path}")
 
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:problem:room-not-found")
 
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 101}, {"name": "\0"}, {"name": "x", "y": 1}])
-async def test_rooms_that_cannot_be(client: AsyncClient, body: dict[str, object]) -> None:
-    """A room has a name, and nothing else."""
+async def test_invalid_rooms(client: AsyncClient, body: dict[str, object]) -> None:
+    """A room has a name, and no other field."""
     assert (await client.post(ROOMS, json=body)).status_code == 422
 
 
 async def test_seed(app: FastAPI, client: AsyncClient) -> None:
-    """Demonstration data is a room with a history."""
+    """Demonstration data is a room with messages."""
     assert [None async for _ in seed(app, 60)] == [None] * 60
     (room,) = (await client.get(ROOMS)).json()["items"]
 
     assert room["last_message_id"] == 60
 
 
-async def say(database: Database, room: str, count: int, name: str = "message", sender: str = "ada") -> None:
+async def store_messages(database: Database, room: str, count: int, name: str = "message", sender: str = "ada") -> None:
     """Store some messages."""
     drafts = [Draft(sender, f"{name} {n}", f"{name} {n}") for n in range(count)]
-    await Journal(database).store(UUID(room), drafts)
+    await MessageStore(database).append(UUID(room), drafts)

@@ -1,4 +1,4 @@
-"""The handshake, what a client may send, presence, and how a connection ends."""
+"""The socket of a room: handshake, frames, presence, and close codes."""
 
 import asyncio
 import json
@@ -13,36 +13,36 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from websockets.exceptions import InvalidStatus
 
-from app.examples.chat.credentials import Credentials
-from app.examples.chat.frames import Close
+from app.examples.chat.live.room_registry import RoomRegistry
 from app.main import create_app
 from keel.caller import Caller, VerifiedCaller
+from keel.services import services_of
 from keel.testing.server import Server
 from keel.testing.support import eventually
 from keel.web.errors import AppError, Forbidden
-from tests.examples.chat.api import Talker, dialled, entered, open_room, protocols, token_of
+from tests.examples.chat.api import ChatClient, connected, dial, open_room, protocols, token_of
 
 ALL = frozenset({"chat:read", "chat:write"})
 
 
 class SignInFirst(AppError):
-    """Stands for what an identity provider raises."""
+    """What an identity provider raises."""
 
     status = HTTPStatus.UNAUTHORIZED
 
 
-class People:
-    """Stands in for whatever identifies callers: a token is a name, which ends when it is told to."""
+class Callers:
+    """Replaces `identify`: a token is a name, and expires when `ends` says so."""
 
     def __init__(self) -> None:
         self.ends: dict[str, float] = {}
         self.scopes = ALL
         self.seconds: float | None = None
-        """How long a connection may rely on what it was told; then it asks again."""
+        """How long an identity is valid; then the connection identifies its caller again."""
         self.asked: Counter[str | None] = Counter()
 
     async def verify_caller(self, _: FastAPI, token: str | None, scopes: Any = ()) -> VerifiedCaller:
-        """Return whose token it is."""
+        """Return the caller of a token."""
         self.asked[token] += 1
         if token is None or self.ends.get(token, time.time() + 60) <= time.time():
             raise SignInFirst("Sign in first.")
@@ -53,19 +53,19 @@ class People:
 
 
 @pytest.fixture
-def people(monkeypatch: pytest.MonkeyPatch) -> People:
-    """Let callers be identified by name."""
-    people = People()
-    monkeypatch.setattr("app.examples.chat.socket.verify_caller", people.verify_caller)
-    monkeypatch.setattr("app.examples.chat.credentials.verify_caller", people.verify_caller)
-    return people
+def callers(monkeypatch: pytest.MonkeyPatch) -> Callers:
+    """Let tokens be names."""
+    callers = Callers()
+    monkeypatch.setattr("keel.websockets.handshake.verify_caller", callers.verify_caller)
+    monkeypatch.setattr("keel.websockets.credentials.verify_caller", callers.verify_caller)
+    return callers
 
 
 async def refused(server: Server, room: str, **options: Any) -> tuple[int, dict[str, Any]]:
-    """Return how a handshake is refused."""
+    """Return the status and the problem document of a refused handshake."""
     options = {"subprotocols": protocols(await token_of(server, "ada")), **options}
     with pytest.raises(InvalidStatus) as answer:
-        async with dialled(server, room, **options):
+        async with dial(server, room, **options):
             pass
     response = answer.value.response
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -73,128 +73,107 @@ async def refused(server: Server, room: str, **options: Any) -> tuple[int, dict[
     return response.status_code, json.loads(response.body)
 
 
-async def test_no_such_room(server: Server, room: str) -> None:
-    """Nobody enters what is not there."""
+async def test_unknown_room(server: Server, room: str) -> None:
+    """An unknown room is 404, an invalid id 422."""
     status, problem = await refused(server, str(uuid4()))
     assert (status, problem["type"]) == (404, "urn:problem:room-not-found")
     status, problem = await refused(server, "nowhere")
     assert (status, problem["type"]) == (422, "urn:problem:invalid-request")
 
 
-async def test_pages_of_other_sites_are_refused(server: Server, room: str) -> None:
-    """A page may connect to the server that it comes from; one of another site may not."""
+async def test_other_origins_are_refused(server: Server, room: str) -> None:
+    """Pages of other sites may not connect; those of the server may."""
     for origin in ("https://evil.example", "null", "http://["):
         status, problem = await refused(server, room, origin=origin)
         assert (status, problem["type"]) == (403, "urn:problem:origin-not-allowed")
-    async with entered(server, room, origin=server.url) as ada:
-        await ada.say("hello")
-        assert await ada.hear(1) == ["hello"]
+    async with connected(server, room, origin=server.url) as ada:
+        await ada.send_messages("hello")
+        assert await ada.receive(1) == ["hello"]
 
 
 async def test_subprotocols(server: Server, room: str) -> None:
-    """The answer names the protocol that is spoken, or else one that the client offers."""
+    """The server answers with its preferred protocol, else `bearer` if it is offered."""
     token = await token_of(server, "ada") or "none"
     for offered, chosen in (
         (["keel.chat.v1", "bearer", token], "keel.chat.v1"),
         (["keel.chat.v1", "keel.chat.v2", "bearer", token], "keel.chat.v2"),
         (["bearer", token], "bearer"),
     ):
-        async with entered(server, room, subprotocols=offered) as ada:
+        async with connected(server, room, subprotocols=offered) as ada:
             assert ada.socket.subprotocol == chosen
 
 
-async def test_token_in_the_first_frame(server: Server, room: str, people: People) -> None:
-    """A client whose handshake holds no token says in its first frame who it is."""
-    async with dialled(server, room) as socket:
-        ada = Talker(socket)
+async def test_token_in_first_frame(server: Server, room: str, callers: Callers) -> None:
+    """A client without a token in its handshake may send it in its first frame."""
+    async with dial(server, room) as socket:
+        ada = ChatClient(socket)
         await ada.send(type="authenticate", token="ada")
         assert (await ada.next("ready"))["you"] == "ada"
-        await ada.say("hello")
+        await ada.send_messages("hello")
         assert (await ada.next())["sender"] == "ada"
 
 
 @pytest.mark.parametrize("frame", [None, '{"type": "ping"}', "nonsense", b"binary"])
-async def test_who_says_nothing_of_themselves_is_sent_away(
-    server: Server, room: str, people: People, monkeypatch: pytest.MonkeyPatch, frame: str | bytes | None
+async def test_unauthenticated_socket_is_closed(
+    server: Server, room: str, callers: Callers, monkeypatch: pytest.MonkeyPatch, frame: str | bytes | None
 ) -> None:
-    """Without a token, in time and before all else, there is nothing to hear."""
+    """The first frame must be a token, and come in time."""
     if frame is None:
-        hubs = server.app.state.chat
-        monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"authenticate_seconds": 0.05}))
-    async with dialled(server, room) as socket:
+        registry = services_of(server.app).websockets
+        monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"authenticate_seconds": 0.05}))
+    async with dial(server, room) as socket:
         if frame is not None:
             await socket.send(frame)
-        assert await Talker(socket).closed() == 4401
+        assert await ChatClient(socket).closed() == 4401
 
 
-async def test_first_frame_for_a_room_that_is_not_there(server: Server, room: str, people: People) -> None:
-    """Only who has signed in learns that there is no such room."""
-    async with dialled(server, str(uuid4())) as socket:
-        ada = Talker(socket)
+async def test_unknown_room_after_token_in_first_frame(server: Server, room: str, callers: Callers) -> None:
+    """A client must authenticate before it is told that a room is unknown."""
+    async with dial(server, str(uuid4())) as socket:
+        ada = ChatClient(socket)
         await ada.send(type="authenticate", token="ada")
         assert await ada.closed() == 4404
 
 
-async def test_a_wrong_token_is_refused(server: Server, room: str, people: People) -> None:
-    """A token that says nothing ends the handshake, and so does one that does not allow to listen."""
-    people.ends["late"] = time.time() - 1
+async def test_invalid_token_is_refused(server: Server, room: str, callers: Callers) -> None:
+    """An expired token and one without the scope to read refuse the handshake."""
+    callers.ends["late"] = time.time() - 1
     assert (await refused(server, room, subprotocols=["bearer", "late"]))[0] == 401
-    people.scopes = frozenset()
+    callers.scopes = frozenset()
     assert (await refused(server, room, subprotocols=["bearer", "ada"]))[0] == 403
 
 
-async def test_a_token_runs_out(server: Server, room: str, people: People) -> None:
-    """A connection ends with its token."""
-    people.seconds = 0.02
-    async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
-        await ada.say("in time")
-        assert await ada.hear(1) == ["in time"]
-        people.ends["ada"] = time.time()
+async def test_expired_token_closes_connection(server: Server, room: str, callers: Callers) -> None:
+    """A connection is closed when its token expires."""
+    callers.seconds = 0.02
+    async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
+        await ada.send_messages("in time")
+        assert await ada.receive(1) == ["in time"]
+        callers.ends["ada"] = time.time()
         assert await ada.closed() == 4401
 
 
-async def test_a_fresh_token(server: Server, room: str, people: People) -> None:
-    """A new token keeps the connection open; somebody else's ends it."""
-    people.seconds = 0.02
-    async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
+async def test_fresh_token(server: Server, room: str, callers: Callers) -> None:
+    """A fresh token keeps the connection open; that of another caller closes it."""
+    callers.seconds = 0.02
+    async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
         await ada.send(type="authenticate", token="ada.fresh")
-        await eventually(lambda: people.asked["ada.fresh"] > 1)
-        people.ends["ada"] = time.time()
-        asked = people.asked.copy()
-        await eventually(lambda: people.asked["ada.fresh"] > asked["ada.fresh"] + 1)
-        assert people.asked["ada"] == asked["ada"]
-        await ada.say("still here")
-        assert await ada.hear(1) == ["still here"]
+        await eventually(lambda: callers.asked["ada.fresh"] > 1)
+        callers.ends["ada"] = time.time()
+        asked = callers.asked.copy()
+        await eventually(lambda: callers.asked["ada.fresh"] > asked["ada.fresh"] + 1)
+        assert callers.asked["ada"] == asked["ada"]
+        await ada.send_messages("still here")
+        assert await ada.receive(1) == ["still here"]
         await ada.send(type="authenticate", token="eve")
         assert await ada.closed() == 4403
 
 
-async def test_a_fresh_token_just_in_time(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts, also if the old one is being looked at, and found to have ended, when it comes."""
-    looking, ended, closed = asyncio.Event(), asyncio.Event(), list[Close]()
-
-    async def verify_caller(_: FastAPI, token: str | None, __: Any = ()) -> VerifiedCaller:
-        if token == "old":
-            looking.set()
-            await ended.wait()
-            raise SignInFirst("Sign in first.")
-        return VerifiedCaller(Caller("ada", ALL))
-
-    monkeypatch.setattr("app.examples.chat.credentials.verify_caller", verify_caller)
-    credentials = Credentials(app, VerifiedCaller(Caller("ada", ALL), time.time()), "old", closed.append)
-    await looking.wait()
-    await credentials.identify("fresh")
-    ended.set()
-    await asyncio.wait(credentials.forget())
-
-    assert closed == []
-
-
-async def test_listening_only(server: Server, room: str, people: People) -> None:
-    """A token that allows to read does not allow to write."""
-    people.scopes = frozenset({"chat:read"})
-    async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
-        await ada.say("hello")
+async def test_read_only_token(server: Server, room: str, callers: Callers) -> None:
+    """A token with the scope to read only cannot send messages."""
+    callers.scopes = frozenset({"chat:read"})
+    async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
+        await ada.send_messages("hello")
         error = await ada.next("error")
 
     assert (error["code"], error["client_id"]) == ("forbidden", "hello")
@@ -215,9 +194,9 @@ async def test_listening_only(server: Server, room: str, people: People) -> None
         (json.dumps({"type": "message", "client_id": "a", "body": "x" * 4001}), "a"),
     ],
 )
-async def test_frames_that_make_no_sense(server: Server, room: str, text: str, named: str | None) -> None:
-    """A wrong frame is answered by an error, with the name of the message if it has one; the connection goes on."""
-    async with entered(server, room) as ada:
+async def test_invalid_frames(server: Server, room: str, text: str, named: str | None) -> None:
+    """An invalid frame is answered by an error with its `client_id`, if any; the connection stays open."""
+    async with connected(server, room) as ada:
         await ada.socket.send(text)
         error = await ada.next("error")
         await ada.send(type="ping")
@@ -227,50 +206,54 @@ async def test_frames_that_make_no_sense(server: Server, room: str, text: str, n
 
 
 @pytest.mark.parametrize(("frame", "code"), [(b"binary", 1003), ("x" * 65_537, 1009), ("é" * 40_000, 1009)])
-async def test_frames_that_end_the_connection(server: Server, room: str, frame: str | bytes, code: int) -> None:
-    """What is no text or too large is not even looked at."""
-    async with entered(server, room) as ada:
+async def test_frames_that_close_the_connection(server: Server, room: str, frame: str | bytes, code: int) -> None:
+    """Binary and too large frames close the connection."""
+    async with connected(server, room) as ada:
         await ada.socket.send(frame)
         assert await ada.closed() == code
 
 
-async def test_who_sends_too_much(server: Server, room: str, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller is counted over all connections, slowed down first, and sent away if that does not help."""
-    hubs = server.app.state.chat
-    monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"message_rate": "2/year"}))
-    async with entered(server, room, subprotocols=["bearer", "ada.1"]) as one:
-        await one.say("1", "2")
-        assert await one.hear(2) == ["1", "2"]
-        async with entered(server, room, subprotocols=["bearer", "ada.2"]) as two:
-            await two.say("3")
+async def test_message_rate_exceeded(
+    server: Server, room: str, callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames count for the caller over all connections; far above the rate, a connection is closed."""
+    registry = services_of(server.app).websockets
+    monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"message_rate": "2/year"}))
+    async with connected(server, room, subprotocols=["bearer", "ada.1"]) as one:
+        await one.send_messages("1", "2")
+        assert await one.receive(2) == ["1", "2"]
+        async with connected(server, room, subprotocols=["bearer", "ada.2"]) as two:
+            await two.send_messages("3")
             assert await two.closed() == 4429
 
 
-async def test_who_sends_a_little_too_much(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What exceeds the rate is said later, and not lost."""
-    hubs = server.app.state.chat
-    monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"message_rate": "3/second"}))
-    async with entered(server, room) as ada:
-        await ada.say(*map(str, range(5)))
-        assert await ada.hear(5) == list(map(str, range(5)))
+async def test_message_rate_slightly_exceeded(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames above the rate are delayed, not lost."""
+    registry = services_of(server.app).websockets
+    monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"message_rate": "3/second"}))
+    async with connected(server, room) as ada:
+        await ada.send_messages(*map(str, range(5)))
+        assert await ada.receive(5) == list(map(str, range(5)))
 
 
-async def test_too_many_connections(server: Server, room: str, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller has so many connections and no more; others are let in."""
-    hubs = server.app.state.chat
-    monkeypatch.setattr(hubs, "settings", hubs.settings.model_copy(update={"connections": 1}))
-    async with entered(server, room, subprotocols=["bearer", "ada"]):
+async def test_too_many_connections(
+    server: Server, room: str, callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller has a limited number of connections; other callers are not affected."""
+    registry = services_of(server.app).websockets
+    monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"max_per_caller": 1}))
+    async with connected(server, room, subprotocols=["bearer", "ada"]):
         assert (await refused(server, room, subprotocols=["bearer", "ada"]))[0] == 429
-        async with entered(server, room, subprotocols=["bearer", "eve"]):
+        async with connected(server, room, subprotocols=["bearer", "eve"]):
             pass
 
 
-async def test_presence(server: Server, client: AsyncClient, room: str, people: People) -> None:
-    """All in the room see who comes and goes; somebody with two connections is there once."""
-    async with entered(server, room, subprotocols=["bearer", "ada"]) as ada:
+async def test_presence(server: Server, client: AsyncClient, room: str, callers: Callers) -> None:
+    """All clients see joins and leaves; a member with two connections counts once."""
+    async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
         async with (
-            entered(server, room, subprotocols=["bearer", "eve.1"]) as eve,
-            entered(server, room, subprotocols=["bearer", "eve.2"]),
+            connected(server, room, subprotocols=["bearer", "eve.1"]) as eve,
+            connected(server, room, subprotocols=["bearer", "eve.2"]),
         ):
             while (seen := await ada.next("presence"))["members"] != ["ada", "eve"]:
                 pass
@@ -281,39 +264,40 @@ async def test_presence(server: Server, client: AsyncClient, room: str, people: 
             pass
 
 
-async def test_nothing_is_left_of_an_empty_room(server: Server, room: str) -> None:
-    """The last one to leave closes the room's part of the process."""
-    hubs = server.app.state.chat
-    async with entered(server, room):
-        assert len(hubs._hubs) == 1
-    await eventually(lambda: not (hubs._hubs or hubs.connections or hubs._callers or hubs._settling))
+async def test_empty_room_is_closed(server: Server, room: str) -> None:
+    """When the last client leaves, the process keeps nothing of the room."""
+    registry = services_of(server.app).websockets
+    rooms: RoomRegistry = server.state["chat_rooms"]
+    async with connected(server, room):
+        assert len(rooms._rooms) == len(registry.connections) == 1
+    await eventually(lambda: not (rooms._rooms or rooms._closing or registry.connections or registry._per_caller))
 
 
 async def test_shutdown(app: FastAPI, client: AsyncClient) -> None:
-    """Clients are told that the server restarts, after they were given what was stored for them."""
+    """At shutdown, connections are closed with 1012."""
     room = await open_room(client)
     with Server(create_app()) as server:
-        async with entered(server, room) as ada:
-            await ada.say("last words")
-            await ada.hear(1)
+        async with connected(server, room) as ada:
+            await ada.send_messages("last words")
+            await ada.receive(1)
             stopping = asyncio.create_task(asyncio.to_thread(server.stop))
             assert await ada.closed() == 1012
             await stopping
 
 
-async def test_no_connection_while_stopping(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is about to stop lets nobody in."""
-    monkeypatch.setattr(server.app.state.chat, "draining", True)
+async def test_handshake_while_draining(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is about to stop refuses handshakes."""
+    monkeypatch.setattr(services_of(server.app).websockets, "draining", True)
     assert (await refused(server, room))[0] == 503
 
 
 async def test_unforeseen_errors(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client learns that something went wrong, and nothing of what."""
+    """The client gets a code, and no details."""
 
     async def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    async with entered(server, room) as ada:
-        monkeypatch.setattr("app.examples.chat.speech.Speech._on_text", broken)
-        await ada.say("hello")
+    async with connected(server, room) as ada:
+        monkeypatch.setattr("app.examples.chat.live.connection.RoomConnection.receive", broken)
+        await ada.send_messages("hello")
         assert await ada.closed() == 1011

@@ -1,4 +1,4 @@
-"""Who is present where: a port, and its default for one process.
+"""Presence: a port, and its default for one process.
 
 A member is present in a topic while a block runs. The default knows this process only; a feature that shares state
 between processes replaces it on `services_of(app).presence`.
@@ -11,22 +11,21 @@ from typing import Protocol
 
 
 class Presence(Protocol):
-    """Who is present in a topic."""
+    """The members that are present in topics."""
 
     def join(self, topic: str, member: str) -> AbstractAsyncContextManager[None]:
-        """Be present until the block ends. A killed process's members lapse by themselves."""
+        """Be present until the block ends. The members of a killed process expire."""
         ...
 
     async def members(self, topic: str) -> list[str]:
-        """Who is present: sorted, each once."""
+        """Return the members that are present: sorted, each once."""
         ...
 
 
 class InProcessPresence:
-    """Presence within this process: it dies with its members, so nothing has to lapse."""
+    """Presence within this process: it ends with the process, so nothing has to expire."""
 
     def __init__(self) -> None:
-        """Start with nobody."""
         self._topics: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     @asynccontextmanager
@@ -44,5 +43,5 @@ class InProcessPresence:
                 del self._topics[topic]
 
     async def members(self, topic: str) -> list[str]:
-        """Who is present: sorted, each once."""
+        """Return the members that are present: sorted, each once."""
         return sorted(self._topics.get(topic, ()))

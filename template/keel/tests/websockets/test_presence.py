@@ -1,6 +1,6 @@
-"""Who is present, within one process."""
+"""Presence within one process."""
 
-from keel.messaging.presence import InProcessPresence
+from keel.websockets.presence import InProcessPresence
 
 
 async def test_members() -> None:

@@ -1,45 +1,45 @@
-"""The messages of a room as this process knows them: in the order of their numbers, none twice, without a gap."""
+"""The messages of a room as this process knows them: in the order of their numbers, each once, without a gap."""
 
 from collections import deque
 from collections.abc import Sequence
 
 RECENT = 256
-"""Newest messages that are kept in memory, so that a thousand clients who come back at once do not ask the database."""
+"""Newest messages that are kept in memory, so that a thousand clients that reconnect at once need no query."""
 
-AHEAD = 64
-"""Announcements that wait for those before them, at most; the database has what is dropped."""
+MAX_EARLY = 64
+"""Announcements that wait for earlier ones; the database has what is dropped."""
 
 
-class Timeline:
-    """What was said last, and what arrived before its turn."""
+class MessageBuffer:
+    """The newest messages, and those that arrived before their turn."""
 
     def __init__(self) -> None:
         self.last = 0
         """The newest message without a gap before it."""
         self._recent: deque[str] = deque(maxlen=RECENT)
-        self._ahead: dict[int, Sequence[str]] = {}
+        self._early: dict[int, Sequence[str]] = {}
 
     @property
-    def is_broken(self) -> bool:
-        """Whether something has arrived before its turn, and waits."""
-        return bool(self._ahead)
+    def has_gap(self) -> bool:
+        """Whether a message has arrived before its turn, and waits."""
+        return bool(self._early)
 
     def start(self, last: int, frames: Sequence[str]) -> None:
-        """Begin after a message, with the newest ones up to it."""
+        """Start after a message, with the newest ones up to it."""
         self.last = last
         self._recent.extend(frames)
 
     def add(self, first: int, frames: Sequence[str]) -> list[str]:
-        """Take messages from a number on; return those whose turn it is now, and which were not here yet."""
+        """Take messages from a number on; return the new ones whose turn it is."""
         if first > self.last + 1:
-            if len(self._ahead) < AHEAD:
-                self._ahead[first] = frames
+            if len(self._early) < MAX_EARLY:
+                self._early[first] = frames
             return []
         due = self._append(first, frames)
-        for number in sorted(self._ahead):
+        for number in sorted(self._early):
             if number > self.last + 1:
                 break
-            due += self._append(number, self._ahead.pop(number))
+            due += self._append(number, self._early.pop(number))
         return due
 
     def _append(self, first: int, frames: Sequence[str]) -> list[str]:
@@ -49,7 +49,7 @@ class Timeline:
         return new
 
     def following(self, after: int) -> list[str] | None:
-        """Return what followed a message; None if that is too long ago to be known here."""
+        """Return the messages after a number, up to `last`; None if they are older than the buffer."""
         count = self.last - after
         if count > len(self._recent):
             return None

@@ -1,0 +1,1 @@
+"""Tests of sockets, on a small endpoint of their own."""
