@@ -59,7 +59,7 @@ class RedisPresence:
     """Presence in all processes; in this one while Redis is unavailable."""
 
     def __init__(self, connection: GuardedConnection, *, prefix: str) -> None:
-        self._link = link
+        self._connection = connection
         self._prefix = f"{prefix}presence:"
         # A member may be in several processes; each of these adds and removes its own entry.
         self._process = secrets.token_hex(4)
@@ -87,7 +87,7 @@ class RedisPresence:
         """Return the members that are present: sorted, each once."""
         here = set(self._topics.get(topic, ()))
         try:
-            found = await self._link.run(lambda client: PRESENT(client, self._prefix + topic))
+            found = await self._connection.run(lambda client: PRESENT(client, self._prefix + topic))
         except RedisUnavailable:
             return sorted(here)
         return sorted(here | {entry.decode().partition(":")[2] for entry in found})
@@ -100,14 +100,14 @@ class RedisPresence:
     async def _tell(self, topic: str, members: list[str]) -> None:
         entries = [self._entry(member) for member in members]
         try:
-            await self._link.run(lambda client: RENEW(client, self._prefix + topic, EXPIRY_SECONDS, *entries))
+            await self._connection.run(lambda client: RENEW(client, self._prefix + topic, EXPIRY_SECONDS, *entries))
         except RedisUnavailable:
             # The next heartbeat tells.
             return
 
     async def _leave(self, topic: str, member: str) -> None:
         try:
-            await self._link.run(lambda client: client.zrem(self._prefix + topic, self._entry(member)))
+            await self._connection.run(lambda client: client.zrem(self._prefix + topic, self._entry(member)))
         except RedisUnavailable:
             return
 

@@ -126,7 +126,7 @@ async def test_kinds_of_servers(run: Callable[[Path], AbstractContextManager[str
     """A restricted user and a cluster suffice."""
     with run(tmp_path) as url:
         settings = RedisSettings.model_validate({"url": url})
-        link = GuardedConnection(connect(settings), timeout=settings.timeout)
+        connection = GuardedConnection(connect(settings), timeout=settings.timeout)
         connection.open()
         try:
             await connection.ping()

@@ -75,7 +75,7 @@ async def test_fresh_token_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None
             raise Unauthenticated("Sign in first.")
         return VerifiedCaller(Caller("ada"))
 
-    monkeypatch.setattr("keel.websockets.credentials.verify_caller", identify)
+    monkeypatch.setattr("keel.websockets.credentials.verify_caller", verify_caller)
     credentials = Credentials(FastAPI(), VerifiedCaller(Caller("ada"), time.time()), "old", (), closed.append)
     await checking.wait()
     await credentials.renew("fresh")

@@ -5,14 +5,14 @@ from httpx2 import AsyncClient
 from app.examples.chat.account_data import ChatAccountData
 from keel.db.database import Database
 from tests.examples.chat.api import ROOMS, open_room
-from tests.examples.chat.test_rooms import say
+from tests.examples.chat.test_rooms import store_messages
 
 
 async def test_deletion(client: AsyncClient, database: Database) -> None:
     """Messages of a deleted account become empty; the numbers of the others stay."""
     room = await open_room(client)
-    await say(database, room, 2, sender="ada")
-    await say(database, room, 1, sender="eve")
+    await store_messages(database, room, 2, sender="ada")
+    await store_messages(database, room, 1, sender="eve")
     async with database.transaction() as session:
         await ChatAccountData().delete(session, "ada")
     items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]
@@ -27,8 +27,8 @@ async def test_deletion(client: AsyncClient, database: Database) -> None:
 async def test_transfer_of_ownership(client: AsyncClient, database: Database) -> None:
     """Messages belong to the new owner, also where both used the same client ids."""
     room = await open_room(client)
-    await say(database, room, 1, sender="ada")
-    await say(database, room, 1, sender="eve")
+    await store_messages(database, room, 1, sender="ada")
+    await store_messages(database, room, 1, sender="eve")
     async with database.transaction() as session:
         await ChatAccountData().transfer_ownership(session, "ada", "eve")
     items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]

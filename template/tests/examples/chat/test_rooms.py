@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.examples.chat.message_store import Draft, MessageStore
 from app.examples.chat.seed import seed
 from keel.db.database import Database
 from tests.examples.chat.api import ROOMS, open_room
