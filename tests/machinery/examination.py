@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.machinery import imports, modules, texts
+from tests.machinery import imports, modules, reachability, texts
 from tests.machinery.bytecode import share_bytecode
 from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
@@ -94,6 +94,7 @@ def _python(report: Report, project: Path, combination: Combination, bench: Benc
 
 def check_python(report: Report, project: Path, database: str, bench: Bench, warm: WarmProcess) -> None:
     """Types, declared imports, layers, modules alone, migrations that match the models."""
+    report.note("everything is reached", reachability.unreached(project))
     report.note("declared imports", imports.undeclared(project, bench.python))
     report.note("types", program(project, bench, "ty", "check", *TYPES, str(bench.python)))
     report.note("modules alone", modules.unimportable(project, warm, {}))
