@@ -89,6 +89,40 @@ def test_dockerfiles(deployed: list[Path]) -> None:
     lint("hadolint", *distinct(deployed, "Dockerfile"))
 
 
+def test_the_image_holds_what_serves(template: Path, tmp_path: Path) -> None:
+    """Both wings and the migrations reach the image; tests, fixtures, documentation, settings and history do not."""
+    project = render(template, tmp_path / "project", {"preset": "everything"})
+    names = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+    rules = (project / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    sent = {name for name in names | {".env", ".git/config", "app.db"} if not ignored(name, rules)}
+
+    assert sent >= {"app/main.py", "keel/application.py", "migrations/env.py", "pyproject.toml"}
+    outside = (
+        "tests/",
+        "keel/tests/",
+        "keel/testing/",
+        "keel/docs/",
+        ".env",
+        ".git/",
+        "app.db",
+        "conftest.py",
+    )
+    assert [name for name in sent if name.startswith(outside)] == []
+
+
+def ignored(name: str, rules: Iterable[str]) -> bool:
+    """Whether Docker leaves a file out: the last rule that matches it, or a folder around it, decides."""
+    found = False
+    parts = name.split("/")
+    for rule in (rule for rule in rules if rule and not rule.startswith("#")):
+        pattern = re.escape(rule.removeprefix("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+        pattern = pattern.replace(r"\[co\]", "[co]")
+        if any(re.fullmatch(pattern, "/".join(parts[:length])) for length in range(1, len(parts) + 1)):
+            found = not rule.startswith("!")
+    return found
+
+
 def test_whoever_stops_the_server_waits_for_it(deployed: list[Path]) -> None:
     """Gunicorn's grace period is shorter than that of Compose and of Kubernetes, after the pause before it."""
     project = next(path for path in deployed if (path / "deploy/k8s").is_dir())

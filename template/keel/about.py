@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 """The folder of the project."""
@@ -11,3 +12,5 @@ _pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 NAME: str = _pyproject["tool"]["keel"]["title"]
 DESCRIPTION: str = _pyproject["project"]["description"]
 VERSION: str = _pyproject["project"]["version"]
+DEFAULTS: dict[str, Any] = _pyproject["tool"]["keel"].get("defaults", {})
+"""This project's defaults of settings, by variable."""

@@ -12,11 +12,12 @@ from keel.background.shutdown import Shutdown
 from keel.features import FEATURES
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
-from keel.packages import Package, find_packages, load_each
+from keel.packages import find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
 from keel.web.compression import CompressionMiddleware
+from keel.web.errors import ProblemFormat
 from keel.web.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -34,26 +35,31 @@ API = "/api/v1"
 """Where the routers of packages are."""
 
 
-def create_app(root: str, *, middleware: Sequence[Middleware] = ()) -> FastAPI:
+def create_app(
+    root: str, *, middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None
+) -> FastAPI:
     """Build the application.
 
     Args:
         root: the name of the package whose packages are found by what they hold (`keel.packages`).
         middleware: your own, outermost first. It runs inside the platform's, as does what `app.add_middleware` adds:
             its answers have a request id, security headers and an access line, and its errors are problem documents.
+        problem_format: makes a response of another format from the members of a problem document.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
         PackageError: a package of the root is not what it has to be; the message says what to change.
     """
-    app = new_app(middleware)
+    app = new_app(middleware, problem_format)
+    services = services_of(app)
+    services.packages = find_packages(root)
     for feature in FEATURES:
         feature.install(app)
-    _install_packages(app, find_packages(root))
+    _install_packages(app, services)
     return app
 
 
-def new_app(middleware: Sequence[Middleware] = ()) -> FastAPI:
+def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None) -> FastAPI:
     """Build the application without features and packages; see `create_app`."""
     settings = CoreSettings.load()
     logs.configure(settings)
@@ -79,6 +85,7 @@ def new_app(middleware: Sequence[Middleware] = ()) -> FastAPI:
         lifespan=_lifespan,
         middleware=list(middleware),
         platform=_platform(settings, services.rate_limit),
+        problem_format=problem_format,
     )
     app.state.services = services
     services.jobs.register(mail.JOB, mail.sender(lambda: services.mailer))
@@ -100,8 +107,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
-def _install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
-    services = services_of(app)
+def _install_packages(app: FastAPI, services: Services) -> None:
+    packages = services.packages
     for _, module in load_each(packages, "plugin"):
         module.install(app)
     for _, module in load_each(packages, "account_data"):

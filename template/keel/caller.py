@@ -1,17 +1,17 @@
-"""The caller of a request, as every feature sees it."""
+"""The caller of a request."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who calls: an opaque subject, which rows belong to, and what they may do."""
+    """The caller: an opaque subject, which owns rows, and the granted scopes."""
 
     subject: str
     scopes: frozenset[str] = frozenset()
 
     def may(self, scope: str) -> bool:
-        """Whether the caller may do something. Where nobody signs in, everybody may."""
+        """Whether the caller has a scope. Without sign-in, the guest has all of them."""
         return scope in self.scopes or self == GUEST
 
 

@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal, Self
 
 from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from keel import about
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names the variable and what to do."""
+    """A setting is missing or invalid; the message names the variable and what to do."""
 
 
 class Environment(StrEnum):
-    """Where the application runs; only the first two may use defaults meant for a developer's machine."""
+    """Where the application runs; only `local` and `test` accept development defaults."""
 
     LOCAL = "local"
     TEST = "test"
@@ -24,14 +27,28 @@ class Environment(StrEnum):
 
 
 class DevDefault:
-    """Marks a field whose default serves local and test only: elsewhere the variable must be set to something else."""
+    """Marks a field whose default is for `local` and `test` only; other environments must set the variable."""
+
+
+class _ProjectDefaults(PydanticBaseSettingsSource):
+    """Defaults of this project, by variable, in `[tool.keel.defaults]` of `pyproject.toml`."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - as pydantic calls it
+        """Return the project's default of a field, or None."""
+        name = getattr(self.settings_cls, "variable")(field_name)  # noqa: B009 - of our own subclass
+        return about.DEFAULTS.get(name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the defaults of a class's fields."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Settings(BaseSettings):
     """Base of every settings class.
 
     Values come from environment variables, then from the file that `ENV_FILE` names (`.env` unless set; empty for
-    none). A package's class sets its own `env_prefix`.
+    none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
     """
 
     model_config = SettingsConfigDict(
@@ -47,15 +64,16 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - as pydantic calls it
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Ask only what has something to say: each source takes as long as all the rest of reading a class."""
+        """Leave out sources that are not configured: each costs as much as all the rest of reading a class."""
         places = ((dotenv_settings, "env_file"), (file_secret_settings, "secrets_dir"))
-        return (init_settings, env_settings, *(source for source, place in places if getattr(source, place, None)))
+        asked = (source for source, place in places if getattr(source, place, None))
+        return (init_settings, env_settings, *asked, *([_ProjectDefaults(settings_cls)] if about.DEFAULTS else []))
 
     @classmethod
     def load(cls) -> Self:
@@ -82,7 +100,7 @@ class Settings(BaseSettings):
 
     @property
     def deployed(self) -> bool:
-        """Whether this is a place where defaults for a developer's machine are refused."""
+        """Whether development defaults are refused."""
         return self.environment in {Environment.STAGING, Environment.PRODUCTION}
 
     @model_validator(mode="after")
@@ -124,7 +142,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class CoreSettings(Settings):
-    """What every process of the application needs to know."""
+    """Settings of the platform itself."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"

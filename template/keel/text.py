@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 NO_NUL = r"^[^\x00]*$"
-"""A pattern rather than a validator, so that the OpenAPI document says it too."""
+"""A pattern rather than a validator, so that it is part of the OpenAPI document."""
 
 SafeStr = Annotated[str, Field(pattern=NO_NUL)]
 

@@ -29,7 +29,7 @@ PROCESSES = 4
 
 def receiver() -> Any:  # noqa: ANN401 - a module of the template
     """The collector that rendered projects test with, as a module."""
-    path = ROOT / "template" / "tests" / "telemetry" / "receiver.py"
+    path = ROOT / "template/keel/tests/otel/receiver.py"
     spec = importlib.util.spec_from_file_location("receiver", path)
     assert spec is not None
     assert spec.loader is not None

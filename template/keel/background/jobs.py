@@ -1,7 +1,7 @@
-"""Jobs: work that is done after a request, once what the request stored is committed.
+"""Jobs: work that runs after a request, once its transaction is committed.
 
-The default does them in this process, as FastAPI's background tasks do: quickly, and lost if the process is killed. A
-feature may put a durable queue in its place; whoever enqueues need not know.
+The default runs them in this process, like FastAPI's background tasks: they are lost if the process is killed. A feature
+may replace it by a durable queue; callers need no change.
 """
 
 import asyncio
@@ -20,39 +20,39 @@ from keel.background.job_context import Attempt, JobContext
 from keel.db.database import Database, Session
 
 Handler = Callable[[Session, Mapping[str, Any]], Awaitable[None]]
-"""Does a job within a transaction that is committed when it returns; raises if it should be tried again.
+"""Runs a job in a transaction that is committed when it returns; raises to be retried.
 
-A durable queue records in the same transaction that the job is done: what the job stores is stored once, however often
-it has to be begun.
+A durable queue marks the job as done in the same transaction, so its effect is stored once, however often it is
+attempted.
 """
 
 log = structlog.get_logger()
 
 
 class Jobs(Protocol):
-    """Where jobs are registered and enqueued."""
+    """Registers handlers and enqueues jobs."""
 
     handlers: MutableMapping[str, Handler]
-    """What does the jobs, by their names."""
+    """Handlers by job name."""
 
     def register(self, name: str, handler: Handler) -> None:
-        """Say what does the jobs of a name."""
+        """Register the handler of a job."""
 
     async def enqueue(self, session: Session, name: str, payload: Mapping[str, Any]) -> None:
-        """Do a job once the session's transaction is committed; never if it is not.
+        """Run a job once the session's transaction is committed; never if it is rolled back.
 
         Args:
             session: the transaction that the job belongs to.
             name: a registered name.
-            payload: what the job needs to know, as JSON can carry it.
+            payload: the arguments, JSON-serialisable.
         """
 
     async def drain(self) -> None:
-        """Wait, at shutdown, for what this process has begun."""
+        """Wait, at shutdown, for running jobs."""
 
 
 class InProcessJobs:
-    """Jobs as tasks of this process, each tried a few times."""
+    """Jobs as asyncio tasks of this process, with retries."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class InProcessJobs:
         pause: float = 1.0,
         grace: float = 10.0,
     ) -> None:
-        """Try `attempts` times, `pause` seconds apart (doubling), and wait `grace` seconds for jobs at shutdown."""
+        """Attempt each job `attempts` times, `pause` seconds apart (doubling); wait `grace` seconds at shutdown."""
         self._database = database
         self._job_context = job_context
         self._attempts = attempts
@@ -73,13 +73,13 @@ class InProcessJobs:
         self._running: set[asyncio.Task[None]] = set()
 
     def register(self, name: str, handler: Handler) -> None:
-        """Say what does the jobs of a name."""
+        """Register the handler of a job."""
         self.handlers[name] = handler
 
     async def enqueue(self, session: Session, name: str, payload: Mapping[str, Any]) -> None:
-        """Do a job once the session's transaction is committed; see `Jobs.enqueue`."""
+        """Run a job once the session's transaction is committed; see `Jobs.enqueue`."""
         handler = self.handlers[name]
-        # What cannot be sent elsewhere fails here and now, not on the day when a queue takes this place.
+        # A payload that is not serialisable fails here, not only once a durable queue is used.
         carried = orjson.loads(orjson.dumps(payload))
         first = Attempt(name, uuid4().hex, 1, last=False, asked_at=clock.now(), headers=self._job_context.headers())
 
@@ -110,7 +110,7 @@ class InProcessJobs:
             raise
 
     async def drain(self) -> None:
-        """Wait for the jobs that are under way, and for those that they lead to."""
+        """Wait for running jobs and for those that they enqueue."""
         end = time.monotonic() + self._grace
         while self._running and (left := end - time.monotonic()) > 0:
             await asyncio.wait(self._running, timeout=left)

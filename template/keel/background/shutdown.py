@@ -1,7 +1,7 @@
-"""Telling long answers that the process is about to stop.
+"""Signals long-lived responses that the process is about to stop.
 
-A server waits for open responses before it ends the lifespan, so a stream that ends only with the lifespan would hold
-the shutdown up for its whole grace period. The signal is the earliest sign that there is.
+A server waits for open responses before it ends the lifespan, so a stream that ended only with the lifespan would block
+shutdown for the whole grace period. The signal comes first.
 """
 
 import asyncio

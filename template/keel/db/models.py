@@ -1,10 +1,11 @@
 """What every table shares: the declarative base, names of constraints, moments in UTC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
-from pkgutil import walk_packages
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, ClassVar
 
 from sqlalchemy import DateTime, Dialect, MetaData
@@ -52,12 +53,18 @@ class Base(DeclarativeBase):
 def load_models(*roots: str) -> MetaData:
     """Import every module or package named `models` below some packages; return the metadata that has all tables."""
     for root in roots:
-        for module in walk_packages([*_path(root)], f"{root}."):
-            if module.name.endswith(".models") and ".tests." not in module.name:
-                import_module(module.name)
+        spec = find_spec(root)
+        for folder in (spec.submodule_search_locations if spec else None) or ():
+            for name in _models_in(root, Path(folder)):
+                import_module(name)
     return Base.metadata
 
 
-def _path(package: str) -> Iterable[str]:
-    spec = find_spec(package)
-    return (spec.submodule_search_locations if spec else None) or ()
+def _models_in(package: str, folder: Path) -> Iterator[str]:
+    """Yield the names of modules. No package is imported to look into it: fixtures for tests change the environment."""
+    for module in iter_modules([str(folder)]):
+        name = f"{package}.{module.name}"
+        if module.name == "models":
+            yield name
+        elif module.ispkg and module.name not in {"testing", "tests"}:
+            yield from _models_in(name, folder / module.name)

@@ -1,4 +1,4 @@
-"""The cache as long as one process has it for itself."""
+"""The cache within one process."""
 
 import time
 from collections import OrderedDict
@@ -23,9 +23,9 @@ class _Flight:
 
 
 class InProcessCache:
-    """Keeps values up to a number of bytes; the least recently used leave first.
+    """Keeps values up to a number of bytes; the least recently used are evicted first.
 
-    It hears of this process's invalidations only. With several processes and no shared cache, a value may be as old as
+    Only this process's invalidations apply. With several processes and no shared cache, a value may be as old as
     its `ttl`, unless its key names the version of what it is made of.
     """
 
@@ -73,7 +73,7 @@ class InProcessCache:
         return chosen.load(await self._flights.join(name, fill))
 
     async def invalidate(self, *tags: str) -> None:
-        """Forget every value with one of these tags."""
+        """Drop every value with one of these tags."""
         self.counters.invalidations += 1
         for tag in tags:
             for name in list(self._tagged.get(tag, ())):
@@ -81,14 +81,14 @@ class InProcessCache:
         self._outdate(lambda flight: not flight.tags.isdisjoint(tags))
 
     async def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._entries.clear()
         self._tagged.clear()
         self._bytes = 0
         self._outdate(lambda _: True)
 
     def _outdate(self, concerned: Callable[[_Flight], bool]) -> None:
-        """Keep nothing of computations that began before now, and let nobody who comes now wait for them."""
+        """Store no result of computations under way, and let later lookups start a new one."""
         for name, flight in list(self._flying.items()):
             if concerned(flight):
                 flight.outdated = True

@@ -1,4 +1,4 @@
-"""Mail: written to the log on a developer's machine, sent by SMTP (RFC 5321) elsewhere."""
+"""E-mail: logged on a developer's machine, sent by SMTP (RFC 5321) elsewhere."""
 
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
@@ -26,7 +26,7 @@ def _smtp_url(value: SecretStr) -> SecretStr:
 
 
 class MailSettings(Settings):
-    """How mail leaves."""
+    """How e-mail is sent."""
 
     model_config = SettingsConfigDict(env_prefix="MAIL_")
 
@@ -49,7 +49,7 @@ class MailSettings(Settings):
 
 
 class Mail(BaseModel):
-    """A mail to one person, as plain text and as HTML."""
+    """An e-mail to one recipient, as plain text and HTML."""
 
     to: str
     subject: str
@@ -58,29 +58,29 @@ class Mail(BaseModel):
 
 
 class Mailer(Protocol):
-    """Sends mail."""
+    """Sends e-mail."""
 
     async def send(self, mail: Mail) -> None:
-        """Send a mail now; raise if it could not be handed over."""
+        """Send an e-mail; raise if the server did not accept it."""
 
 
 class ConsoleMailer:
-    """Writes mail to the log, for a developer to read."""
+    """Writes e-mail to the log, for development."""
 
     async def send(self, mail: Mail) -> None:
-        """Log the mail."""
+        """Log the e-mail."""
         await log.ainfo("email_logged", to=mail.to, subject=mail.subject, text=mail.text)
 
 
 class SmtpMailer:
-    """Hands mail over to a server."""
+    """Sends e-mail to an SMTP server."""
 
     def __init__(self, settings: MailSettings, url: SecretStr) -> None:
         self._settings = settings
         self._url = urlsplit(url.get_secret_value())
 
     async def send(self, mail: Mail) -> None:
-        """Hand a mail over."""
+        """Send an e-mail."""
         import aiosmtplib
 
         message = EmailMessage()
@@ -102,20 +102,20 @@ class SmtpMailer:
 
 
 class NoMailer:
-    """Stands where no server was named."""
+    """Used when no server is configured outside local."""
 
     async def send(self, mail: Mail) -> None:
-        """Fail, so that somebody notices."""
-        raise RuntimeError(f"MAIL_URL is not set: a mail with the subject {mail.subject!r} was not sent")
+        """Raise: a silent loss would go unnoticed."""
+        raise RuntimeError(f"MAIL_URL is not set: the e-mail {mail.subject!r} was not sent")
 
 
 async def enqueue(jobs: Jobs, session: Session, mail: Mail) -> None:
-    """Send a mail once the session's transaction is committed."""
+    """Send an e-mail once the session's transaction is committed."""
     await jobs.enqueue(session, JOB, mail.model_dump())
 
 
 def make_mailer() -> Mailer:
-    """Return what sends mail, by the settings.
+    """Return the mailer that the settings ask for.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
@@ -127,7 +127,7 @@ def make_mailer() -> Mailer:
 
 
 def sender(mailer: Callable[[], Mailer]) -> Handler:
-    """Return the handler of the job that sends."""
+    """Return the handler of the job that sends e-mail."""
 
     async def send(_: Session, payload: Mapping[str, Any]) -> None:
         await mailer().send(Mail.model_validate(payload))

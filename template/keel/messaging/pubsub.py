@@ -1,7 +1,7 @@
-"""PubSub: fan-out of messages to everybody who listens to a topic, resumable for a while.
+"""Publish/subscribe: messages fan out to the subscribers of a topic and can be resumed from a bounded history.
 
-The default lives in this process. A feature may put a shared one in its place, so that several processes hear each
-other; whoever publishes or subscribes need not know.
+The default works within one process. A feature may replace it by one that all processes share; publishers and subscribers
+need no change.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ _ENDED = tracing.meter.create_counter(
 )
 
 _DIGITS = 20
-"""More digits than any message number has, and few enough to read quickly."""
+"""Longer than any message number, short enough to parse quickly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that happened: an id to resume after, a kind, and data that is already encoded."""
+    """A message: its id (to resume after), the event's name, and encoded data."""
 
     id: str
     event: str
@@ -41,57 +41,57 @@ class Message:
 
 
 class SubscriberTooSlow(Exception):
-    """A subscriber fell too far behind; it should resume from the last message that it saw."""
+    """The subscriber fell too far behind; it can resume after the last message that it received."""
 
 
 class HistoryLost(Exception):
-    """What followed the given message is no longer known; the subscriber should start afresh."""
+    """The messages after the given one are no longer available; the subscriber must reload its state."""
 
 
 class PubSub(Protocol):
-    """Where messages are published and heard.
+    """Publishes messages and subscribes to topics.
 
-    Messages of a topic come to everybody in the same order, each once. One that cannot be sent is not sent later: who
-    should have heard it gets `HistoryLost` as soon as that can be told.
+    All subscribers of a topic receive its messages in the same order, each once. A message that cannot be sent is not
+    retried: subscribers that missed it get `HistoryLost` as soon as the outage is detected.
     """
 
     @property
     def listeners(self) -> int:
-        """How many subscriptions of this process are open."""
+        """Number of open subscriptions of this process."""
         ...
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Send a message to everybody who listens to a topic. An outage is no error."""
+        """Publish a message to the subscribers of a topic. Does not raise when the backend is unavailable."""
 
     def subscribe(self, topic: str, *, after: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
-        """Listen to a topic from now on, or from the message that followed `after`.
+        """Subscribe to a topic, from now on or from the message after `after`.
 
         Raises:
-            HistoryLost: on entering, if `after` is unknown or too old; on iterating, if messages got lost meanwhile.
-            SubscriberTooSlow: on iterating, if more messages are waiting than are kept for one subscriber.
+            HistoryLost: on entering, if `after` is unknown or too old; on iterating, if messages were lost.
+            SubscriberTooSlow: on iterating, if the subscriber's backlog is full.
         """
         ...
 
 
 class Backlog:
-    """The messages that wait for one subscriber, an asynchronous iterator over them."""
+    """The bounded queue of one subscriber, an asynchronous iterator."""
 
     def __init__(self, size: int, waiting: Iterable[Message] = ()) -> None:
-        """Begin with some messages, and let `size` more wait."""
+        """Start with `waiting`, and hold up to `size` more."""
         self._waiting = deque(waiting)
         self._size = size + len(self._waiting)
         self._error: Exception | None = None
         self._news = asyncio.Event()
 
     def put(self, message: Message) -> None:
-        """Add a message; if too many wait, the subscriber is told so instead of hearing any of them."""
+        """Add a message; a full queue is dropped and ends with `SubscriberTooSlow`."""
         if len(self._waiting) >= self._size:
             self.fail(SubscriberTooSlow())
         self._waiting.append(message)
         self._news.set()
 
     def fail(self, error: Exception) -> None:
-        """End the subscription with an error, the first one of several."""
+        """End the subscription with an error; the first one counts."""
         if self._error is None:
             _ENDED.add(1, {"error.type": type(error).__qualname__})
         self._error = self._error or error
@@ -99,11 +99,11 @@ class Backlog:
         self._news.set()
 
     def __aiter__(self) -> Self:
-        """Return the messages from here on."""
+        """Return the iterator."""
         return self
 
     async def __anext__(self) -> Message:
-        """Return the next message, once there is one."""
+        """Wait for the next message."""
         while True:
             if self._error:
                 raise self._error
@@ -114,14 +114,14 @@ class Backlog:
 
 
 def publishing(topic: str) -> AbstractContextManager[None]:
-    """See that a message is published. Of the topic, only its kind is told: the rest may name a person."""
+    """Trace and count a published message. Only the topic's prefix is recorded: the rest may be personal data."""
     kind = topic.partition(":")[0]
     _PUBLISHED.add(1, {"app.pubsub.topic": kind})
     return tracing.step(f"publish {kind}", kind=SpanKind.PRODUCER, attributes={"messaging.operation.type": "send"})
 
 
 def hearing(topic: str, context: Context) -> AbstractContextManager[None]:
-    """See that a message of another process is given to subscribers, in the trace in which it was published."""
+    """Trace the delivery of another process's message, in the trace in which it was published."""
     kind = topic.partition(":")[0]
     attributes = {"messaging.operation.type": "process"}
     return tracing.step(f"process {kind}", kind=SpanKind.CONSUMER, context=context, attributes=attributes)
@@ -136,24 +136,24 @@ class _Topic:
 
 
 class InProcessPubSub:
-    """A pubsub within one process, with a bounded history for each topic."""
+    """Publish/subscribe within one process, with a bounded history per topic."""
 
     def __init__(self, *, history: int = 256, backlog: int = 256, idle_seconds: float = 600.0) -> None:
         """Keep `history` messages of a topic, and a topic for `idle_seconds` after its last use without listeners."""
         self._history = history
         self._backlog = backlog
         self._idle_seconds = idle_seconds
-        # Numbers start again with the process; the epoch tells an old process's ids from our own.
+        # Numbers restart with the process; the epoch distinguishes ids of an earlier process.
         self._epoch = secrets.token_hex(4)
         self._topics: OrderedDict[str, _Topic] = OrderedDict()
 
     @property
     def listeners(self) -> int:
-        """How many subscriptions of this process are open."""
+        """Number of open subscriptions of this process."""
         return sum(len(topic.subscribers) for topic in list(self._topics.values()))
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Send a message to everybody who listens to a topic."""
+        """Publish a message to the subscribers of a topic."""
         channel = self._topic(topic)
         channel.last += 1
         message = Message(f"{self._epoch}-{channel.last}", event, data)
@@ -164,9 +164,9 @@ class InProcessPubSub:
 
     @asynccontextmanager
     async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
-        """Listen to a topic; see `PubSub.subscribe`."""
+        """Subscribe to a topic; see `PubSub.subscribe`."""
         channel = self._topic(topic)
-        # No await between looking back and joining, so that nothing is missed or seen twice.
+        # No await between reading the history and joining, so that no message is missed or delivered twice.
         backlog = Backlog(self._backlog, self._missed(channel, after))
         channel.subscribers.add(backlog)
         try:
@@ -196,7 +196,7 @@ class InProcessPubSub:
         return channel
 
     def _forget_idle(self, now: float) -> None:
-        """Drop topics from the least recently used end; the work is paid by the topics that were added."""
+        """Evict idle topics, least recently used first."""
         while self._topics:
             name, channel = next(iter(self._topics.items()))
             if channel.used_at + self._idle_seconds >= now:

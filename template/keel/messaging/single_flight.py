@@ -1,4 +1,4 @@
-"""Computations under way: whoever asks for the same thing meanwhile waits for it instead of computing it again."""
+"""Single flight: concurrent requests for the same key share one computation."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -8,15 +8,15 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """At most one computation for each key at a time, within this process."""
+    """At most one computation per key at a time, within this process."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
 
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the outcome of the computation under way, starting it if there is none.
+        """Return the result of the computation under way, starting it if there is none.
 
-        It is a task of its own: a caller who gives up takes nothing from the others.
+        It runs as a task of its own: a cancelled caller does not cancel it for the others.
         """
         task = self._tasks.get(key)
         if task is None:
@@ -25,12 +25,12 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(task)
 
     def leave(self, key: Hashable) -> None:
-        """Let whoever asks from now on start afresh; those who wait already get what is under way."""
+        """Let later calls start a new computation; callers that wait already get the one under way."""
         self._tasks.pop(key, None)
 
     def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
         if self._tasks.get(key) is task:
             del self._tasks[key]
         if not task.cancelled():
-            # Everybody may have given up by now; the error is no surprise to anyone then.
+            # All callers may have been cancelled: mark the exception as retrieved.
             task.exception()

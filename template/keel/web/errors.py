@@ -1,6 +1,6 @@
 """Errors: each leaves the application as a problem document (RFC 9457) with the id of its request."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -10,17 +10,16 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
 
 
 class FieldProblem(BaseModel):
-    """One thing that is wrong with a request."""
+    """One error in a request."""
 
-    location: list[str | int] = Field(
-        description="Where: `body`, `query`, `path` or `header`, then the way to the field."
-    )
+    location: list[str | int] = Field(description="`body`, `query`, `path` or `header`, then the path to the field.")
     message: str
     type: str
 
@@ -32,7 +31,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str | None = None
-    request_id: str | None = Field(default=None, description="Quote this when you ask for help.")
+    request_id: str | None = Field(default=None, description="Id of the request, as in `X-Request-ID` and in the logs.")
     errors: list[FieldProblem] | None = Field(default=None, description="Only for invalid requests.")
 
 
@@ -42,7 +41,7 @@ class AppError(Exception):
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     type: ClassVar[str] = "about:blank"
     commit_on_error: ClassVar[bool] = False
-    """Whether what was stored before the error is kept, because the error is itself what the request led to."""
+    """Commit the transaction although the error is raised, for errors that record something (a failed login)."""
 
     def __init__(
         self,
@@ -59,37 +58,37 @@ class AppError(Exception):
 
 
 class BadRequest(AppError):
-    """The request is well-formed but cannot be meant."""
+    """Bad request: well-formed, but not valid here."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 class Forbidden(AppError):
-    """The caller is known, and may not do this."""
+    """The caller is known but not allowed to do this."""
 
     status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(AppError):
-    """There is no such thing, or not for this caller."""
+    """The resource does not exist, or is not visible to this caller."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class PreconditionFailed(AppError):
-    """The thing has changed since the caller last saw it."""
+    """The resource has changed since the caller last read it."""
 
     status = HTTPStatus.PRECONDITION_FAILED
 
 
 class TooManyRequests(AppError):
-    """The caller has used up a limit; `Retry-After` says when to come back."""
+    """The caller has exceeded a limit; `Retry-After` gives the wait in seconds."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
 
 class Unavailable(AppError):
-    """Something that the answer needs is away for the moment."""
+    """Service unavailable: a dependency did not answer."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -98,7 +97,7 @@ class Unavailable(AppError):
 
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return what a route can answer with, for its `responses=`."""
+    """Return the documentation of error responses, for a route's `responses=`."""
     return {int(e.status): documented(e.status.phrase) for e in errors}
 
 
@@ -110,15 +109,41 @@ def documented(description: str) -> dict[str, Any]:
 COMMON: dict[int, dict[str, Any]] = {
     status: documented(description)
     for status, description in {
-        400: "The request makes no sense",
+        400: "Bad request",
         413: "The body is too large",
-        422: "The request does not have the right form",
+        422: "The request is not valid",
         429: "Too many requests",
-        500: "Something went wrong on our side",
-        503: "Something that the answer needs is away for the moment",
+        500: "Internal server error",
+        503: "Service unavailable: a dependency did not answer",
     }.items()
 }
-"""What any route can answer with."""
+"""Problem responses that any route may return."""
+
+
+ProblemFormat = Callable[[Mapping[str, Any]], Response]
+"""Turns the members of a problem document into a response of another format; status and headers are set afterwards."""
+
+
+class ProblemResponse(Response):
+    """A problem document, or what the application's own `problem_format` makes of it."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None) -> None:
+        super().__init__(orjson.dumps(document), status, headers)
+        self.document = document
+        self.extra_headers = headers or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        convert: ProblemFormat | None = getattr(scope.get("app"), "problem_format", None)
+        if convert is None:
+            await super().__call__(scope, receive, send)
+            return
+        converted = convert(self.document)
+        converted.status_code = self.status_code
+        converted.headers.update(self.extra_headers)
+        await converted(scope, receive, send)
 
 
 def problem(
@@ -138,8 +163,7 @@ def problem(
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **members,
     }
-    content = orjson.dumps({key: value for key, value in body.items() if value is not None})
-    return Response(content, int(status), headers, MEDIA_TYPE)
+    return ProblemResponse({key: value for key, value in body.items() if value is not None}, int(status), headers)
 
 
 def _title(status: int) -> str:
@@ -169,7 +193,7 @@ def _encodable(part: str | int) -> str | int:
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError | WebSocketRequestValidationError) -> Response:
-    # What was sent is not repeated: it may be secret, and it may not even be encodable.
+    # The input is not repeated: it may be secret, and it may not even be encodable.
     errors = [
         {
             "location": [_encodable(part) for part in e["loc"]],
@@ -181,7 +205,7 @@ async def _on_invalid_request(_: Request, error: RequestValidationError | WebSoc
     return problem(
         422,
         kind="urn:problem:invalid-request",
-        detail="The request does not have the form that this operation needs; see `errors`.",
+        detail="The request is not valid; see `errors`.",
         errors=errors,
     )
 
@@ -192,4 +216,4 @@ HANDLERS: dict[Any, Any] = {
     RequestValidationError: _on_invalid_request,
     WebSocketRequestValidationError: _on_invalid_request,
 }
-"""Which error is answered how. Errors that nobody foresaw are answered by the request middleware."""
+"""Exception handlers by type. Unexpected exceptions are answered by `ErrorMiddleware`."""

@@ -1,4 +1,4 @@
-"""Health: liveness says that the process runs, readiness that it can do its work."""
+"""Health checks: liveness (the process runs) and readiness (it can serve requests)."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from keel.web import errors
 
 Check = Callable[[], Awaitable[None]]
-"""Returns if all is well and raises if not."""
+"""Returns if the dependency works, raises otherwise."""
 
 log = structlog.get_logger()
 
@@ -34,10 +34,11 @@ class CheckResult(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The process can do its work: every check that it needs for that passed."""
+    """The process can serve requests: all required checks passed."""
 
     status: Literal["ready", "degraded"] = Field(
-        default="ready", description="`degraded` if it does its work without something that is away."
+        default="ready",
+        description="`degraded`: an optional dependency does not answer; requests are served without it.",
     )
     checks: dict[str, CheckResult]
 
@@ -53,8 +54,8 @@ class Checks:
     def add(self, name: str, check: Check, *, required: bool = True) -> None:
         """Register a check under a name that appears in the answer.
 
-        If it is not required, its failure is told but keeps the process in service: what all processes can do without
-        must not take all of them away.
+        A failing check that is not `required` is reported as `degraded` and keeps the process in service: the failure
+        of a dependency that all processes share must not take all of them out of the load balancer.
         """
         self._checks[name] = check
         self._optional.discard(name)
@@ -62,7 +63,7 @@ class Checks:
             self._optional.add(name)
 
     def fatal(self, results: Mapping[str, CheckResult]) -> bool:
-        """Return whether one has failed that the process cannot do its work without."""
+        """Return whether a required check has failed."""
         return any(result.status == "failed" for name, result in results.items() if name not in self._optional)
 
     async def run(self) -> dict[str, CheckResult]:
@@ -76,7 +77,7 @@ class Checks:
             async with asyncio.timeout(self._timeout):
                 await check()
         except Exception as error:  # noqa: BLE001 - any error means not ready
-            # The log has the reason; strangers who ask for readiness do not.
+            # The reason goes to the log only: the endpoint is public.
             await log.awarning("readiness_check_failed", check=name, error=repr(error))
             status: Literal["ok", "failed"] = "failed"
         else:
@@ -85,7 +86,7 @@ class Checks:
 
 
 async def healthz() -> Response:
-    """Say that the process runs. Restart it if this does not answer."""
+    """Liveness probe: restart the process if this does not answer."""
     return Response(_ALIVE, media_type="application/json")
 
 
@@ -96,7 +97,7 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
     """
 
     async def readyz() -> Readiness:
-        """Say whether the process can do its work. Send it no requests if not."""
+        """Readiness probe: route no requests to the process while this fails."""
         results = await checks.run()
         members = {"checks": {name: result.model_dump() for name, result in results.items()}}
         if stopping():
@@ -107,4 +108,4 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
         return Readiness(status="degraded" if degraded else "ready", checks=results)
 
     app.get("/healthz", tags=["health"], response_model=Health)(healthz)
-    app.get("/readyz", tags=["health"], responses={503: errors.documented("Send no requests for now")})(readyz)
+    app.get("/readyz", tags=["health"], responses={503: errors.documented("Not ready: route no requests here")})(readyz)

@@ -1,7 +1,6 @@
 """Middleware, pure ASGI: request id and access line, unforeseen errors, host check, body limit, security headers.
 
-What needs not wait for what it calls hands on its awaitable: a coroutine less for each request, each open socket, and each
-message that is sent over one.
+Middleware that does not post-process returns the inner awaitable directly: one coroutine less per request and message.
 """
 
 import os
@@ -37,14 +36,14 @@ ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 class RequestMiddleware:
-    """Gives a request its id and writes its one access line."""
+    """Assigns the request id and writes one access log line per request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.log: Any = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its id bound to the log context."""
+        """Handle a request with its id bound to the log context."""
         if scope["type"] == "websocket":
             await self._watch(scope, receive, send)
             return
@@ -71,7 +70,7 @@ class RequestMiddleware:
             self.log.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=duration)
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a socket on; its one line says how the handshake was answered (101: accepted) and why it closed."""
+        """Handle a WebSocket; its log line has the handshake's status (101: accepted) and the close code."""
         request_id = id_of(scope)
         started = time.perf_counter()
         opened = False
@@ -112,7 +111,7 @@ class RequestMiddleware:
 
 
 def id_of(scope: Scope) -> bytes:
-    """Return the id that a proxy gave the request if it looks like one, else a new one."""
+    """Return the request id that a proxy sent if it is well-formed, else a new one."""
     for name, value in scope["headers"]:
         if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
             return value
@@ -120,14 +119,14 @@ def id_of(scope: Scope) -> bytes:
 
 
 class ErrorMiddleware:
-    """Answers errors that nobody foresaw, inside of the middleware that adds headers to every answer."""
+    """Turns unexpected exceptions into problem documents, inside the middleware that adds headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.log: Any = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; log what goes wrong and say nothing of it to the caller."""
+        """Log unexpected exceptions; the response does not describe them."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -141,7 +140,7 @@ class ErrorMiddleware:
         try:
             await self.app(scope, receive, watched_send)
         except WebSocketDisconnect:
-            # The client has gone, which is no error of ours.
+            # The client disconnected, which is not an error.
             return
         except Exception:
             self.log.exception("unhandled_error", method=scope.get("method", "WEBSOCKET"), path=scope["path"])
@@ -149,13 +148,13 @@ class ErrorMiddleware:
                 await send({"type": "websocket.close", "code": 1011})
                 return
             if started:
-                # Part of the answer is out: only a broken connection can tell the caller now.
+                # Part of the response has been sent: only a broken connection can signal the error now.
                 raise
-            await problem(500, detail="Something went wrong on our side.")(scope, receive, send)
+            await problem(500, detail="An unexpected error occurred.")(scope, receive, send)
 
 
 class HostMiddleware:
-    """Refuses requests for hosts that are not ours, except probes, which use addresses."""
+    """Refuses requests for unknown hosts, except probes, which use IP addresses."""
 
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
         self.app = app
@@ -164,10 +163,10 @@ class HostMiddleware:
         self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass requests on whose `Host` is allowed."""
+        """Handle a request whose `Host` is allowed."""
         if scope["type"] == "lifespan" or scope["path"] in self.exempt or self._allows(scope):
             return self.app(scope, receive, send)
-        refusal = problem(400, kind="urn:problem:unknown-host", detail="This server does not serve that host.")
+        refusal = problem(400, kind="urn:problem:unknown-host", detail="Unknown host.")
         return refusal(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
@@ -177,9 +176,9 @@ class HostMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that are too large: by their declared length, else as soon as more has come.
+    """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
 
-    FastAPI's own `max_body_size` stands outside of all other middleware, and answers in plain text.
+    FastAPI's own `max_body_size` runs outside all other middleware and answers in plain text.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -187,7 +186,7 @@ class BodyLimitMiddleware:
         self.limit = limit
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request on, counting the bytes of its body."""
+        """Handle a request, counting the bytes of its body."""
         if scope["type"] != "http":
             return self.app(scope, receive, send)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
@@ -207,11 +206,11 @@ class BodyLimitMiddleware:
 
     @property
     def _detail(self) -> str:
-        return f"A body may have at most {self.limit} bytes."
+        return f"The body exceeds the limit of {self.limit} bytes."
 
 
 class SecurityHeadersMiddleware:
-    """Adds headers that tell browsers to be careful; a response that sets one itself keeps its own."""
+    """Adds security headers; a response that sets one itself keeps its own."""
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self.app = app
@@ -219,7 +218,7 @@ class SecurityHeadersMiddleware:
         self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request on and add the headers to what comes back, also where a handshake is refused."""
+        """Add the headers to the response, also to that of a refused handshake."""
         if scope["type"] == "lifespan":
             return self.app(scope, receive, send)
 

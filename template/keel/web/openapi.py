@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from keel.web.errors import COMMON, Problem
+from keel.web.errors import COMMON, Problem, ProblemFormat
 
 
 class Application(FastAPI):
@@ -21,10 +21,13 @@ class Application(FastAPI):
     _completed: dict[str, Any] | None = None
     """The document that problems were added to."""
 
-    def __init__(self, *, platform: Sequence[Middleware] = (), **options: Any) -> None:
-        """Take FastAPI's options, and middleware that stays outside of all that `add_middleware` adds."""
+    def __init__(
+        self, *, platform: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None, **options: Any
+    ) -> None:
+        """Take FastAPI's options, middleware that stays outside of all others, and how problems are written."""
         super().__init__(**options)
         self._platform = list(platform)
+        self.problem_format = problem_format
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, the platform's first, as a method of the outermost.

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from keel.beacon.service import BeaconService
-from keel.db.database import SessionDep
+from keel.dependencies import SessionDep
 from keel.identity import CallerDep
 
 
