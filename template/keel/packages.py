@@ -3,16 +3,17 @@
 A package needs no registration: `app/books/router.py` with a `router` is enough. Packages may be nested.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 WINGS = ("keel", "app")
 """The platform and what is built on it."""
@@ -22,7 +23,7 @@ HOOKS = {
     "events": "`router`, an APIRouter of streams below /api/v1",
     "models": "tables, for migrations",
     "settings": "subclasses of `keel.settings.Settings`",
-    "commands": "`commands`, a Typer application that the command line has under the package's name",
+    "commands": "`commands`, a Typer application: a group of commands with the package's name",
     "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
@@ -31,16 +32,49 @@ HOOKS = {
 }
 """The modules that are looked for, and what each holds."""
 
-_ATTRIBUTES = {
-    "router": "router",
-    "events": "router",
-    "commands": "commands",
-    "seed": "seed",
-    "account_data": "account_data",
-    "exports": "exporters",
-    "grpc": "add_services",
-    "plugin": "install",
+
+class Install(Protocol):
+    """Adds something to the application, before it starts."""
+
+    def __call__(self, app: FastAPI) -> None:
+        """Install."""
+        ...
+
+
+class Seed(Protocol):
+    """Adds demonstration rows, yielding after each."""
+
+    def __call__(self, app: FastAPI, count: int) -> AsyncIterator[None]:
+        """Add up to `count` rows."""
+        ...
+
+
+class AddServices(Protocol):
+    """Adds servicers to a gRPC server; returns the full names of their services."""
+
+    def __call__(self, app: FastAPI, server: Any) -> Iterable[str]:
+        """Add the servicers."""
+        ...
+
+
+class OfServices(Protocol):
+    """Makes what a package offers, given the services of the application."""
+
+    def __call__(self, services: Any) -> Any:
+        """Make it."""
+        ...
+
+
+_ATTRIBUTES: dict[str, tuple[str, type]] = {
+    "router": ("router", APIRouter),
+    "events": ("router", APIRouter),
+    "seed": ("seed", Seed),
+    "account_data": ("account_data", OfServices),
+    "exports": ("exporters", OfServices),
+    "grpc": ("add_services", AddServices),
+    "plugin": ("install", Install),
 }
+"""The attribute that a module must have, and its class or the protocol that it must fulfil."""
 
 
 class Feature(Protocol):
@@ -79,10 +113,37 @@ class Package:
         if hook not in self.offers:
             return None
         module = import_module(f"{self.name}.{hook}")
-        attribute = _ATTRIBUTES.get(hook)
-        if attribute is not None and not hasattr(module, attribute):
-            raise PackageError(f"{module.__name__} has no `{attribute}`. It is found by its name: {HOOKS[hook]}.")
+        if attribute_and_kind := _expected(hook):
+            attribute, kind = attribute_and_kind
+            if fault := _fault(getattr(module, attribute, None), kind):
+                raise PackageError(
+                    f"{module.__name__}: `{attribute}` {fault}. The module is found by its name and must hold {HOOKS[hook]}."
+                )
         return module
+
+
+def _expected(hook: str) -> tuple[str, type] | None:
+    if hook == "commands":
+        from typer import Typer  # the command line alone needs it
+
+        return "commands", Typer
+    return _ATTRIBUTES.get(hook)
+
+
+def _fault(value: object, kind: type) -> str | None:
+    """Return why a value is not of a class, or cannot be called as a protocol says."""
+    if value is None:
+        return "is missing"
+    if not getattr(kind, "_is_protocol", False):
+        return None if isinstance(value, kind) else f"is a {type(value).__name__}, not a {kind.__name__}"
+    if not callable(value):
+        return "is not callable"
+    parameters = list(signature(kind.__call__).parameters)[1:]
+    try:
+        signature(value).bind(*parameters)
+    except TypeError:
+        return f"cannot be called with ({', '.join(parameters)})"
+    return None
 
 
 def load_each(packages: Iterable[Package], hook: str) -> Iterator[tuple[Package, Any]]:

@@ -12,6 +12,8 @@ from sqlalchemy import DateTime, Dialect, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
+from keel.packages import PackageError
+
 
 class UtcTimestamp(TypeDecorator[datetime]):
     """A moment, stored in UTC and always read back with its zone (SQLite itself keeps none)."""
@@ -48,6 +50,19 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar = {datetime: UtcTimestamp()}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a second model of a table.
+
+        Raises:
+            PackageError: another model has the table; the message names both.
+        """
+        table = cls.__dict__.get("__tablename__")
+        if table in cls.metadata.tables:
+            models = [m.class_ for m in cls.registry.mappers if m.local_table is cls.metadata.tables[table]]
+            names = " and ".join(f"{model.__module__}.{model.__qualname__}" for model in [*models, cls])
+            raise PackageError(f"Two models have the table `{table}`: {names}. Give yours another `__tablename__`.")
+        super().__init_subclass__(**options)
 
 
 def load_models(*roots: str) -> MetaData:
