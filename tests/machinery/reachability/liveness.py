@@ -126,7 +126,8 @@ class Project:
     def _publish(self, name: str) -> None:
         """An owner may use every public member of what is published."""
         self._reach(name)
-        if self.types.definitions[name].kind == "class":
+        # Services hold what features register in; that an owner can get at it keeps nothing of it.
+        if self.types.definitions[name].kind == "class" and name != "keel.services.Services":
             for each in self.types.ancestors(name):
                 for member in self._members[each]:
                     last = member.rpartition(".")[2]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _DATA = ROOT / "tests" / "data" / "reachability"
 _IMPORT = re.compile(r"^from (keel(?:\.\w+)*) import (?:\(([^)]*)\)|(.+))$", re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
-_MODULE = re.compile(r"keel(?:\.\w+)+")
-_NAME = re.compile(r"(?:async |await )?(\w+)(?:[\[(.:=].*)?")
+#: `keel.db.models.Base`, or `.Timestamps` of the same module; a signature or parameters may follow.
+_NAME = re.compile(r"(keel(?:\.\w+)*|)\.(\w+)(?:[\[(:=].*)?")
 
 
 def published(project: Path) -> list[str]:
@@ -39,14 +39,14 @@ def _lines(name: str) -> tuple[str, ...]:
 
 
 def _listed(text: str) -> Iterator[str]:
-    """Names of import statements, dotted paths, and names in a line (a row) that begins with a module's path."""
+    """Names of import statements, and those in the first cells of tables."""
     for module, several, one in _IMPORT.findall(text):
         yield from (f"{module}.{name}" for name in re.findall(r"\w+", several or one))
     for line in text.splitlines():
+        if not line.startswith("| `keel."):
+            continue
         module = ""
-        for code in _CODE.findall(line):
-            if found := _MODULE.match(code):
-                module = found[0]
-                yield module
-            elif module and (name := _NAME.fullmatch(code)):
-                yield f"{module}.{name[1]}"
+        for code in _CODE.findall(line.split(" | ")[0]):
+            if name := _NAME.fullmatch(code):
+                module = name[1] or module
+                yield f"{module}.{name[2]}"
