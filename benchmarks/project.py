@@ -88,6 +88,6 @@ def clean_environment() -> dict[str, str]:
         "REDIS_",
         "OTEL_",
         "RPC_",
-        "WORKER_",
+        "CELERY_",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

@@ -45,8 +45,8 @@ def every_feature(name: str) -> dict[str, str]:
         "MAIL_SENDER": "no-reply@example.com",
         "REDIS_URL": _redis(),
         "REDIS_PREFIX": f"{run}:",
-        "WORKER_BROKER_URL": _redis(),
-        "WORKER_QUEUE": run,
+        "CELERY_BROKER_URL": _redis(),
+        "CELERY_QUEUE": run,
     }
 
 

@@ -129,7 +129,7 @@ def test_an_image_serves(bench: Bench, builder: Builder, tmp_path: Path, chosen:
         assert status == 0, printed
         _stops_in_the_middle(containers, variables)
         if chosen.answers.get("celery"):
-            variables |= {"WORKER_BROKER_URL": bench.redis or "", "WORKER_QUEUE": tmp_path.name}
+            variables |= {"CELERY_BROKER_URL": bench.redis or "", "CELERY_QUEUE": tmp_path.name}
         _serves(containers, project, image, variables, works=bool(chosen.answers.get("celery")))
         if chosen.answers.get("grpc"):
             _serves_rpc(containers, variables)

@@ -90,7 +90,7 @@ def test_a_task_is_one_trace_in_two_processes(observed: Observed) -> None:
     assert done.kind == CONSUMER
     assert by_id[done.parent_span_id].kind == SERVER
     within = {span.name for span in spans if span.parent_span_id == done.span_id}
-    assert {"UPDATE worker_tasks", "COMMIT", "SELECT notes"} <= within
+    assert {"UPDATE celery_tasks", "COMMIT", "SELECT notes"} <= within
     assert len(observed.processes("export")) == 2
 
 
@@ -123,7 +123,7 @@ def test_lines_have_their_trace(observed: Observed) -> None:
         for line in observed.collector.lines()
         if line.trace_id.hex() == observed.traces["export"]
     }
-    assert "task_done" in lines
+    assert "task_succeeded" in lines
 
 
 def test_traffic_was_limited(observed: Observed) -> None:

@@ -118,9 +118,6 @@ def _install_packages(app: FastAPI, services: Services) -> None:
         module.install(app)
     for _, module in load_each(packages, "account_data"):
         services.account_data.register(module.account_data(services))
-    for _, module in load_each(packages, "exports"):
-        for name, exporter in module.exporters(services).items():
-            services.exports.register(name, exporter)
     for _, module in load_each(packages, "events"):
         app.include_router(module.router, prefix=API)
     for _, module in load_each(packages, "router"):

@@ -78,7 +78,7 @@ _ATTRIBUTES: dict[str, tuple[str, type]] = {
 
 
 class Feature(Protocol):
-    """A package of `keel/` that was chosen."""
+    """A package of `keel/` that was chosen, or its module `plugin`."""
 
     __name__: str
 

@@ -27,7 +27,7 @@ ROOMS, TALKERS, WRITERS = 2, 4, 2
 """Rooms, people in each, and writers for each account over HTTP; over gRPC it is one."""
 
 SETTLE_SECONDS = 150
-"""A task whose message was lost is announced again after 30 seconds, then 60 later."""
+"""A task whose message was lost is published again after 30 seconds, then 60 later."""
 
 
 def arguments() -> argparse.Namespace:
@@ -70,7 +70,7 @@ async def settle(talkers: list[chat.Talker], accounts: list[Account], database: 
             for row in await database.fetch("SELECT id, last_message_id FROM chat_rooms")
         }
         waiting = await database.fetchval(
-            "SELECT count(*) FROM worker_tasks WHERE state IN ('pending', 'running')"
+            "SELECT count(*) FROM celery_tasks WHERE state IN ('pending', 'running')"
         )
         heard = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in talkers)
         if not waiting and heard and not verdict.events(accounts):

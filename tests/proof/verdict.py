@@ -90,7 +90,7 @@ async def tasks(database: asyncpg.Connection, front: Front, accounts: Sequence[A
     accepted = {task: account for account in accounts for task in account.exports.values()}
     rows = {
         str(row["id"]): row
-        for row in await database.fetch("SELECT * FROM worker_tasks WHERE owner_id IS NOT NULL")
+        for row in await database.fetch("SELECT * FROM celery_tasks WHERE owner_id IS NOT NULL")
     }
     if len(accepted) != sum(len(account.exports) for account in accounts):
         wrong.append("two keys got the same task")
@@ -102,7 +102,7 @@ async def tasks(database: asyncpg.Connection, front: Front, accounts: Sequence[A
             wrong.append(f"task {task} is lost")
             continue
         if rows[task]["state"] != "succeeded":
-            columns = ("state", "reason", "attempt", "announcements", "created_at", "due_at")
+            columns = ("state", "last_error", "attempt", "publish_count", "created_at", "due_at")
             wrong.append(f"task {task}: " + ", ".join(f"{name} {rows[task][name]}" for name in columns))
             continue
         answer = await front.send("GET", f"{TASKS}/{task}/result", headers=account.headers)

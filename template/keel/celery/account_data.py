@@ -1,4 +1,4 @@
-"""What happens to tasks when their owner goes or changes."""
+"""Tasks of an account that is deleted, or whose data moves to another."""
 
 from sqlalchemy import delete, update
 
@@ -7,12 +7,12 @@ from keel.db.database import Session
 
 
 class TaskAccountData:
-    """Tasks, as they belong to subjects. A task that runs notices at its next checkpoint that it is gone."""
+    """Tasks by their owner. An attempt at a deleted task stops at its next checkpoint or heartbeat."""
 
     async def delete(self, session: Session, subject: str) -> None:
         """Delete a subject's tasks with their results."""
         await session.execute(delete(Task).where(Task.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's tasks to another."""
+        """Assign a subject's tasks to another."""
         await session.execute(update(Task).where(Task.owner_id == old).values(owner_id=new))

@@ -1,5 +1,6 @@
-"""The operator's commands for tasks, and the roles that do them."""
+"""The operator's commands for tasks; workers and beat are commands, too."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,57 +10,56 @@ from rich.console import Console
 from rich.table import Table
 
 from keel import clock
-from keel.celery import alive as signs
-from keel.celery import leases
 from keel.celery.repository import TaskReader, TaskRepository
-from keel.celery.settings import WorkerSettings
-from keel.celery.state import Worker
+from keel.celery.settings import CelerySettings
+from keel.celery.tasks import leases
+from keel.celery.worker import heartbeat
 from keel.services import services_of
 
-commands = typer.Typer(help="Tasks: the worker by itself; beat, failed tasks and more by their names.")
+commands = typer.Typer(help="Celery: without a command, run a worker.")
 
 
 @commands.callback(invoke_without_command=True)
 def worker(
     context: typer.Context,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Processes; WORKER_CONCURRENCY unless given")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Processes; CELERY_CONCURRENCY by default")] = None,
 ) -> None:
-    """Do tasks, until told to stop; a task that runs is finished first."""
+    """Run a worker. On SIGTERM it finishes the running tasks first."""
     if context.invoked_subcommand is None:
         arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle"]
-        _celery([*arguments, f"--concurrency={concurrency}"] if concurrency else arguments)
+        _start(context, [*arguments, f"--concurrency={concurrency}"] if concurrency else arguments)
 
 
 @commands.command()
-def beat() -> None:
-    """Ask for scheduled tasks, and for those that a message was lost of. Of several, one is at work."""
-    _celery(["--quiet", "beat"])
+def beat(context: typer.Context) -> None:
+    """Run the schedule and the relay. Of several beats, one is active."""
+    _start(context, ["--quiet", "beat"])
 
 
 @commands.command()
 def status(context: typer.Context) -> None:
-    """Say how many tasks wait, run and have ended, and whether a beat is at work."""
+    """Count the tasks by state, and show the active beat."""
 
     async def work(app: FastAPI) -> None:
-        table = Table("State", "Tasks", "The oldest was asked for")
-        for row in await TaskReader(services_of(app).database.read).standing():
+        table = Table("State", "Tasks", "Oldest")
+        for row in await TaskReader(services_of(app).database.read).count_by_state():
             table.add_row(row.state, str(row.tasks), row.oldest.isoformat(timespec="seconds"))
         Console().print(table)
-        beat = await leases.holder(services_of(app).database, leases.BEAT)
-        typer.echo(f"Beat at work: {beat}" if beat else "No beat is at work.")
+        beat = await leases.get_holder(services_of(app).database, leases.BEAT)
+        typer.echo(f"Active beat: {beat}" if beat else "No beat is active.")
 
     context.obj.run(work)
 
 
 @commands.command()
 def failed(context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="How many are shown")] = 50) -> None:
-    """List the tasks that were given up, the oldest first."""
+    """List failed tasks, the oldest first."""
 
     async def work(app: FastAPI) -> None:
-        table = Table("Task", "Name", "Attempts", "Given up", "Reason")
+        table = Table("Task", "Name", "Attempts", "Failed at", "Last error")
         for row in await TaskReader(services_of(app).database.read).failed(limit):
             finished = row.finished_at.isoformat(timespec="seconds")
-            table.add_row(str(row.id), row.name, str(row.attempt), finished, row.reason)
+            table.add_row(str(row.id), row.name, str(row.attempt), finished, row.last_error)
         Console().print(table)
 
     context.obj.run(work)
@@ -68,11 +68,11 @@ def failed(context: typer.Context, limit: Annotated[int, typer.Option(min=1, hel
 @commands.command()
 def replay(
     context: typer.Context,
-    task_id: Annotated[UUID | None, typer.Argument(help="One task")] = None,
+    task_id: Annotated[UUID | None, typer.Argument(help="A failed task")] = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Every task that was given up")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All failed tasks")] = False,
 ) -> None:
-    """Begin tasks anew that were given up."""
+    """Retry failed tasks."""
     if (task_id is None) is not all_:
         raise typer.BadParameter("name a task, or write --all")
 
@@ -80,22 +80,23 @@ def replay(
         async with services_of(app).database.transaction() as session:
             replayed = await TaskRepository(session).replay(clock.now(), task_id)
         for one in replayed:
-            Worker.of(app).jobs.announcer.announce(one)
-        typer.echo(f"{len(replayed)} of them will be done again.")
+            services_of(app).celery.jobs.publisher.publish(one)
+        typer.echo(f"Tasks that are retried: {len(replayed)}")
 
     context.obj.run(work)
 
 
 @commands.command()
 def alive() -> None:
-    """Succeed if a worker or beat in this container got on lately."""
-    if not signs.is_alive():
+    """Succeed if the worker or beat of this container has had a heartbeat within a minute."""
+    if not heartbeat.is_alive():
         raise typer.Exit(1)
 
 
-def _celery(arguments: list[str]) -> None:
-    if WorkerSettings.load().in_process:
-        raise typer.BadParameter("WORKER_BROKER_URL: name a broker; without one, the server does the tasks itself")
-    from keel.celery.celery import celery_app
+def _start(context: typer.Context, arguments: Sequence[str]) -> None:
+    if CelerySettings.load().in_process:
+        raise typer.BadParameter("CELERY_BROKER_URL: name a broker; without one, the server runs the tasks itself")
+    # Servers build this command line, too, and need no Celery.
+    from keel.celery.worker.app import WorkerApp
 
-    celery_app.start(arguments)
+    WorkerApp(context.obj.create_app).start([*arguments])

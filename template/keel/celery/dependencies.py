@@ -1,4 +1,4 @@
-"""How a request gets its services."""
+"""Dependencies of the endpoints of tasks."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,7 +9,6 @@ from keel.caller import Caller
 from keel.celery.repository import TaskReader
 from keel.celery.schemas import Task
 from keel.celery.service import TaskReadService, TaskService
-from keel.celery.state import Worker
 from keel.dependencies import ReadSessionDep, SessionDep
 from keel.identity import current_caller
 from keel.services import services_of
@@ -18,25 +17,23 @@ ReaderDep = Annotated[Caller, Security(current_caller, scopes=["tasks:read"])]
 WriterDep = Annotated[Caller, Security(current_caller, scopes=["tasks:write"])]
 
 
-async def get_read_service(session: ReadSessionDep, caller: ReaderDep) -> TaskReadService:
-    """Return what reads the caller's tasks."""
+async def make_read_service(session: ReadSessionDep, caller: ReaderDep) -> TaskReadService:
+    """Make the service that reads the caller's tasks."""
     return TaskReadService(TaskReader(session), caller)
 
 
-async def get_service(session: SessionDep, caller: WriterDep, request: Request) -> TaskService:
-    """Return what begins and ends the caller's tasks."""
-    worker = Worker.of(request.app)
-    return TaskService(
-        session, caller, jobs=worker.jobs, exports=services_of(request.app).exports, settings=worker.settings
-    )
+async def make_service(session: SessionDep, caller: WriterDep, request: Request) -> TaskService:
+    """Make the service that starts and cancels the caller's tasks."""
+    celery = services_of(request.app).celery
+    return TaskService(session, caller, jobs=celery.jobs, exporters=celery.exporters, settings=celery.settings)
 
 
-TasksReadDep = Annotated[TaskReadService, Depends(get_read_service)]
-TasksDep = Annotated[TaskService, Depends(get_service)]
+TasksReadDep = Annotated[TaskReadService, Depends(make_read_service)]
+TasksDep = Annotated[TaskService, Depends(make_service)]
 
 
 async def get_task(task_id: UUID, tasks: TasksReadDep) -> Task:
-    """Return the task that the path names."""
+    """Return the task of the path."""
     return await tasks.get(task_id)
 
 

@@ -1,4 +1,4 @@
-"""How a task gets on, as server-sent events."""
+"""The progress of a task as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncIterable
@@ -16,8 +16,8 @@ from keel.dependencies import ShutdownDep
 from keel.identity import RESPONSES
 from keel.web import errors
 
-LOOK = 0.5
-"""Seconds between two looks at the database: whichever process does the task, that is where it writes."""
+POLL_SECONDS = 0.5
+"""Between two queries: any process may run the task, and all write to the database."""
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
@@ -26,15 +26,15 @@ router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 async def task_events(
     task_id: UUID, task: TaskDep, tasks: TasksReadDep, shutdown: ShutdownDep
 ) -> AsyncIterable[ServerSentEvent]:
-    """Hear how a task gets on: events `task`, each with the task, when it has changed; the last one says how it ended.
+    """Stream a task: an event `task`, with the task as data, for each change. The stream ends with the final state.
 
-    A connection may end before that: browsers come back by themselves and hear the state as it is then.
+    A connection may end before that; browsers reconnect and get the current state.
     """
-    told: Task | None = None
+    sent: Task | None = None
     with suppress(TaskNotFound):
         while not shutdown.begun:
-            if task != told:
-                told = task
+            if task != sent:
+                sent = task
                 yield ServerSentEvent(event="task", raw_data=task.model_dump_json())
             if task.state.finished:
                 return
@@ -44,5 +44,5 @@ async def task_events(
 
 async def _pause(shutdown: Shutdown) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(LOOK):
+        async with asyncio.timeout(POLL_SECONDS):
             await shutdown.wait()

@@ -12,59 +12,62 @@ from keel.db.models import Base
 
 
 class Task(Base):
-    """Something to do, from the transaction that asks for it until its result has served its time."""
+    """A task, from the transaction that enqueues it until its retention ends."""
 
-    __tablename__ = "worker_tasks"
+    __tablename__ = "celery_tasks"
     __table_args__ = (Index(None, "owner_id", "created_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(100))
     owner_id: Mapped[str | None] = mapped_column(String(255))
-    """Whose task it is; nobody's if the application gave it to itself."""
-    key: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """Stands for the request that asked: whoever asks again gets the same task."""
+    """The subject who started it; None for jobs of the application, which are deleted as they succeed."""
+    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """SHA-256 of the owner and their Idempotency-Key, in hexadecimal digits."""
     payload: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
-    """What goes along from whoever asked; see `keel.background.job_context`."""
+    """The context of the request that enqueued it; see `keel.background.job_context`."""
     state: Mapped[str] = mapped_column(String(20))
     progress: Mapped[float] = mapped_column()
+    """0 to 1."""
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(String(500))
-    """What the owner is told."""
-    reason: Mapped[str | None] = mapped_column(String(1000))
-    """What the operator is told: the last error, as Python shows it."""
+    """Shown to the owner."""
+    last_error: Mapped[str | None] = mapped_column(String(1000))
+    """Shown to operators: the `repr` of the last exception."""
     attempt: Mapped[int] = mapped_column()
-    announcements: Mapped[int] = mapped_column()
+    """0 until the first attempt starts."""
+    publish_count: Mapped[int] = mapped_column()
+    """Messages that the relay has published since the last attempt started."""
     due_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When the relay looks after the task if nothing else has happened to it; never again once it is finished."""
+    """When the relay publishes the task again unless its state changes; while it runs, the end of its lease."""
     created_at: Mapped[datetime] = mapped_column()
     started_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class Chunk(Base):
-    """A piece of what a task has made: kept here, since any machine may make it and any other may serve it."""
+    """A part of a task's result: in the database, since one machine makes it and another serves it."""
 
-    __tablename__ = "worker_chunks"
+    __tablename__ = "celery_chunks"
 
-    task_id: Mapped[UUID] = mapped_column(ForeignKey("worker_tasks.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("celery_tasks.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     data: Mapped[bytes] = mapped_column()
 
 
-class UtcDatetime(Base):
-    """When an entry of the schedule was last asked for: a beat that takes over neither repeats nor forgets one."""
+class ScheduleRun(Base):
+    """When an entry of the schedule last ran: a beat that takes over neither repeats nor skips one."""
 
-    __tablename__ = "worker_moments"
+    __tablename__ = "celery_schedule_runs"
 
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    last_at: Mapped[datetime] = mapped_column()
+    last_run_at: Mapped[datetime] = mapped_column()
 
 
 class Lease(Base):
-    """Who has a role that only one process may have at a time."""
+    """The holder of a role that one process at a time may have."""
 
-    __tablename__ = "worker_leases"
+    __tablename__ = "celery_leases"
 
     role: Mapped[str] = mapped_column(String(50), primary_key=True)
     holder: Mapped[str] = mapped_column(String(200))

@@ -1,4 +1,4 @@
-"""Queries on tasks as their owners and operators see them. Nothing here decides anything."""
+"""Queries of tasks for their owners and for operators."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Row, bindparam, delete, func, select, tuple_, update
 
+from keel.celery.enums import UNFINISHED, TaskState
 from keel.celery.models import Chunk, Task
-from keel.celery.states import UNFINISHED, State
 from keel.db.database import ReadSession, Session
 from keel.web.pagination import Cursor
 
@@ -35,22 +35,22 @@ _AFTER = _PAGE.where(
     < tuple_(bindparam("after_value", type_=Task.created_at.type), bindparam("after_id", type_=Task.id.type))
 )
 _CHUNK = select(Chunk.data).where(Chunk.task_id == bindparam("id"), Chunk.number == bindparam("number"))
-_NUMBERS = select(func.count()).select_from(Chunk).where(Chunk.task_id == bindparam("id"))
-_STANDING = (
+_COUNT_CHUNKS = select(func.count()).select_from(Chunk).where(Chunk.task_id == bindparam("id"))
+_BY_STATE = (
     select(Task.state, func.count().label("tasks"), func.min(Task.created_at).label("oldest"))
     .group_by(Task.state)
     .order_by(Task.state)
 )
 _FAILED = (
-    select(Task.id, Task.name, Task.attempt, Task.finished_at, Task.reason)
-    .where(Task.state == State.FAILED)
+    select(Task.id, Task.name, Task.attempt, Task.finished_at, Task.last_error)
+    .where(Task.state == TaskState.FAILED)
     .order_by(Task.finished_at)
     .limit(bindparam("limit", literal_execute=False))
 )
 
 
 class TaskReader:
-    """Reads tasks as rows, for answers."""
+    """Reads tasks as rows, for responses."""
 
     def __init__(self, session: ReadSession) -> None:
         self._session = session
@@ -60,26 +60,26 @@ class TaskReader:
         return await self._session.first(_ONE, {"id": task_id, "owner": owner})
 
     async def page(self, owner: str, limit: int, after: Cursor[datetime] | None) -> Sequence[Row[Any]]:
-        """Return an owner's tasks, the latest first, and one more if there are any after them."""
+        """Return up to `limit + 1` of an owner's tasks, the latest first; the last one tells whether there is a next page."""
         parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1}
         if after is None:
             return await self._session.all(_PAGE, parameters)
         return await self._session.all(_AFTER, {**parameters, "after_value": after.value, "after_id": after.id})
 
-    async def chunks(self, task_id: UUID) -> int:
-        """Return how many pieces a task's result has."""
-        return await self._session.scalar(_NUMBERS, {"id": task_id})
+    async def count_chunks(self, task_id: UUID) -> int:
+        """Return the number of chunks of a result."""
+        return await self._session.scalar(_COUNT_CHUNKS, {"id": task_id})
 
     async def chunk(self, task_id: UUID, number: int) -> bytes | None:
-        """Return a piece of a task's result."""
+        """Return a chunk of a result."""
         return await self._session.scalar(_CHUNK, {"id": task_id, "number": number})
 
-    async def standing(self) -> Sequence[Row[Any]]:
-        """Return for each state how many tasks are in it, and when the oldest was asked for."""
-        return await self._session.all(_STANDING)
+    async def count_by_state(self) -> Sequence[Row[Any]]:
+        """Return (state, tasks, oldest) for each state, where `oldest` is the earliest creation time."""
+        return await self._session.all(_BY_STATE)
 
     async def failed(self, limit: int) -> Sequence[Row[Any]]:
-        """Return tasks that were given up, whosever they are, the oldest first."""
+        """Return failed tasks of all owners, the oldest first."""
         return await self._session.all(_FAILED, {"limit": limit})
 
 
@@ -94,37 +94,43 @@ class TaskRepository:
         self._session.add(task)
         await self._session.flush()
 
-    async def by_key(self, key: str) -> Task | None:
-        """Return the task that a key stands for."""
-        return (await self._session.scalars(select(Task).where(Task.key == key))).one_or_none()
+    async def get_by_key(self, key: str) -> Task | None:
+        """Return the task of an idempotency key."""
+        return (await self._session.scalars(select(Task).where(Task.idempotency_key == key))).one_or_none()
 
     async def get(self, owner: str, task_id: UUID) -> Task | None:
         """Return a task of an owner, locked until the transaction ends."""
         statement = select(Task).where(Task.id == task_id, Task.owner_id == owner).with_for_update()
         return (await self._session.scalars(statement)).one_or_none()
 
-    async def unfinished(self, owner: str, name: str) -> int:
-        """Return how many tasks of a name an owner waits for."""
+    async def count_unfinished(self, owner: str, name: str) -> int:
+        """Return the number of an owner's unfinished tasks of a name."""
         statement = select(func.count()).where(Task.owner_id == owner, Task.name == name, Task.state.in_(UNFINISHED))
         return (await self._session.scalars(statement)).one()
 
     async def cancel(self, task_id: UUID, now: datetime) -> bool:
-        """Cancel a task unless it is finished; return whether it was not."""
+        """Cancel a task; return False if it is finished."""
         statement = (
             update(Task)
             .where(Task.id == task_id, Task.state.in_(UNFINISHED))
-            .values(state=State.CANCELLED, due_at=None, finished_at=now)
+            .values(state=TaskState.CANCELLED, due_at=None, finished_at=now)
             .returning(Task.id)
         )
         return (await self._session.execute(statement)).first() is not None
 
     async def replay(self, now: datetime, task_id: UUID | None = None) -> Sequence[UUID]:
-        """Begin tasks anew that were given up, one or all; return which."""
+        """Make failed tasks pending again, one or all; return their ids."""
         statement = (
             update(Task)
-            .where(Task.state == State.FAILED)
+            .where(Task.state == TaskState.FAILED)
             .values(
-                state=State.PENDING, attempt=0, announcements=0, progress=0.0, error=None, finished_at=None, due_at=now
+                state=TaskState.PENDING,
+                attempt=0,
+                publish_count=0,
+                progress=0.0,
+                error=None,
+                finished_at=None,
+                due_at=now,
             )
             .returning(Task.id)
         )
@@ -133,6 +139,6 @@ class TaskRepository:
         return (await self._session.scalars(statement)).all()
 
     async def purge(self, before: datetime) -> int:
-        """Delete tasks that were finished before a moment, with their results; return how many."""
+        """Delete tasks that finished before a time, with their results; return how many."""
         statement = delete(Task).where(Task.finished_at < before).returning(Task.id)
         return len((await self._session.scalars(statement)).all())

@@ -1,4 +1,4 @@
-"""HTTP for tasks: parse, authorise, status codes and headers."""
+"""The endpoints of tasks."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from keel.celery.dependencies import TasksDep, TasksReadDep
-from keel.celery.formats import Format
+from keel.celery.export.formats import Format
 from keel.celery.schemas import ExportRequest, Task, TaskQuery
 from keel.celery.service import ExportNotAllowed, KeyReused, NoResult, TaskFinished, TaskNotFound
 from keel.identity import RESPONSES
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
 IdempotencyKey = Annotated[
     Annotated[SafeStr, Field(min_length=1, max_length=255)] | None,
-    Header(description="Your own name for this request: sent again with it, it begins nothing new"),
+    Header(description="Makes retries safe: a request with the same key starts nothing new"),
 ]
 
 NOT_FOUND = errors.responses(TaskNotFound)
@@ -49,7 +49,7 @@ async def start_export(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Task:
-    """Have everything of yours of one kind written into a file. `Location` is the task that does it."""
+    """Export all your objects of one kind into a file. `Location` is the task."""
     task = await tasks.export(data, key=idempotency_key)
     response.headers["Location"] = f"{request.url.path.removesuffix('/exports')}/{task.id}"
     return task
@@ -57,14 +57,14 @@ async def start_export(
 
 @router.get("/{task_id}", responses=NOT_FOUND)
 async def read_task(task_id: UUID, tasks: TasksReadDep, response: Response) -> Task:
-    """Read where a task stands."""
+    """Read a task."""
     response.headers["Cache-Control"] = "private, no-cache"
     return await tasks.get(task_id)
 
 
 @router.post("/{task_id}/cancel", responses=errors.responses(TaskNotFound, TaskFinished))
 async def cancel_task(task_id: UUID, tasks: TasksDep) -> Task:
-    """Cancel a task. One that runs stops within seconds; nothing of its result stays."""
+    """Cancel a task. A running one stops within seconds; its partial result is deleted."""
     return await tasks.cancel(task_id)
 
 
@@ -74,18 +74,18 @@ async def cancel_task(task_id: UUID, tasks: TasksDep) -> Task:
     responses={
         **errors.responses(TaskNotFound, NoResult),
         200: {
-            "description": "The result, as the task was asked to make it",
-            "content": {form.media_type: {"schema": {"type": "string"}} for form in Format},
+            "description": "The file, in the requested format",
+            "content": {format_.media_type: {"schema": {"type": "string"}} for format_ in Format},
         },
     },
 )
 async def download_result(task_id: UUID, tasks: TasksReadDep) -> StreamingResponse:
-    """Download what a task has made."""
-    task, form, pieces = await tasks.result(task_id)
+    """Download the result of a task."""
+    task, format_, chunks = await tasks.result(task_id)
     result = task.result or {}
     headers = {
-        "Content-Disposition": f'attachment; filename="{result["kind"]}.{form}"',
+        "Content-Disposition": f'attachment; filename="{result["kind"]}.{format_}"',
         "Content-Length": str(result["bytes"]),
         "Cache-Control": "private, no-store",
     }
-    return StreamingResponse(pieces, media_type=form.media_type, headers=headers)
+    return StreamingResponse(chunks, media_type=format_.media_type, headers=headers)

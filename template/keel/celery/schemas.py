@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response bodies."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -6,40 +6,40 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from keel.celery.formats import Format
-from keel.celery.states import State
+from keel.celery.enums import TaskState
+from keel.celery.export.formats import Format
 from keel.text import SafeStr
 
 
 class ExportRequest(BaseModel):
-    """What to export, and in which form."""
+    """What to export, and in which format."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Annotated[str, Field(max_length=50, pattern=r"^[a-z_]+$")] = Field(
-        default="notes", description="Which of your things"
+        default="notes", description="The kind of objects"
     )
     format: Format = Format.JSON_LINES
 
 
 class Task(BaseModel):
-    """A task, and where it stands."""
+    """A task and its state."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     name: str
-    state: State
+    state: TaskState
     progress: float = Field(ge=0, le=1)
-    result: dict[str, Any] | None = Field(description="What a task that has succeeded says of its result")
-    error: str | None = Field(description="Why a task has failed")
+    result: dict[str, Any] | None = Field(description="Describes the result of a task that has succeeded")
+    error: str | None = Field(description="Why the task has failed")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
 
 class TaskQuery(BaseModel):
-    """Which tasks a list holds."""
+    """The page of a list of tasks."""
 
     model_config = ConfigDict(extra="forbid")
 

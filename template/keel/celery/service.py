@@ -1,73 +1,73 @@
-"""The rules of tasks: whose they are, how many there may be, when they can be cancelled."""
+"""The rules of tasks: ownership, limits, cancellation."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from keel import clock
-from keel.background.exports import Exports
 from keel.caller import Caller
-from keel.celery.exports import EXPORT
-from keel.celery.formats import Format
-from keel.celery.jobs import DurableJobs, new_task
-from keel.celery.progress import drop_chunks
+from keel.celery.enums import TaskState
+from keel.celery.export.exporters import Exporter
+from keel.celery.export.formats import Format
+from keel.celery.export.handler import EXPORT
 from keel.celery.repository import TaskReader, TaskRepository
 from keel.celery.schemas import ExportRequest, Task, TaskQuery
-from keel.celery.settings import WorkerSettings
-from keel.celery.states import State
+from keel.celery.settings import CelerySettings
+from keel.celery.tasks.jobs import DurableJobs, new_task
+from keel.celery.tasks.progress import delete_chunks
 from keel.clock import UtcDatetime
 from keel.db.database import Session
 from keel.web.errors import AppError, BadRequest, Forbidden, NotFound, TooManyRequests
 from keel.web.pagination import Cursor, Page, decode_cursor
 
 _ORDER = "-created_at"
-_MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
+_CREATED_AT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 
 class TaskNotFound(NotFound):
-    """There is no such task, or it belongs to somebody else."""
+    """There is no such task, or the caller does not own it."""
 
     type = "urn:problem:task-not-found"
 
 
 class NoResult(AppError):
-    """The task has not succeeded, or has nothing to download."""
+    """The task has not succeeded, or has no result to download."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:no-result"
 
 
 class TaskFinished(AppError):
-    """The task is finished: it cannot be cancelled."""
+    """The task is finished and cannot be cancelled."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:task-finished"
 
 
 class UnknownExport(BadRequest):
-    """Nothing of this kind can be exported."""
+    """No exporter is registered for this kind."""
 
     type = "urn:problem:unknown-export"
 
 
 class ExportNotAllowed(Forbidden):
-    """The caller may not read what they want to export."""
+    """The caller lacks the scope to read this kind."""
 
     type = "urn:problem:missing-scope"
 
 
 class KeyReused(AppError):
-    """The idempotency key stands for another request."""
+    """The idempotency key was used for a different request."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     type = "urn:problem:idempotency-key-reused"
 
 
 class TooManyExports(TooManyRequests):
-    """The caller waits for as many exports as they may."""
+    """The caller has as many unfinished exports as allowed."""
 
     type = "urn:problem:too-many-exports"
 
@@ -96,7 +96,7 @@ class TaskReadService:
         Raises:
             InvalidCursor: the cursor is not from this list.
         """
-        after = decode_cursor(query.cursor, _ORDER, _MOMENT) if query.cursor is not None else None
+        after = decode_cursor(query.cursor, _ORDER, _CREATED_AT) if query.cursor is not None else None
         rows = await self._reader.page(self._caller.subject, query.limit, after)
         items = [Task.model_validate(row) for row in rows[: query.limit]]
         if len(rows) <= query.limit:
@@ -104,79 +104,85 @@ class TaskReadService:
         return Page(items=items, next=Cursor(items[-1].created_at, items[-1].id).encode(_ORDER))
 
     async def result(self, task_id: UUID) -> tuple[Task, Format, AsyncIterator[bytes]]:
-        """Return a task with the form of its result, and the result itself piece by piece.
+        """Return a task, the format of its result, and the result in chunks.
 
         Raises:
             TaskNotFound: the caller has no such task.
-            NoResult: it has not succeeded, or has made nothing.
+            NoResult: it has not succeeded, or is no export.
         """
         task = await self.get(task_id)
-        if task.state is not State.SUCCEEDED or task.result is None or task.name != EXPORT:
+        if task.state is not TaskState.SUCCEEDED or task.result is None or task.name != EXPORT:
             raise NoResult("This task has no result to download.")
-        return task, Format(task.result["format"]), self._pieces(task_id, await self._reader.chunks(task_id))
+        return task, Format(task.result["format"]), self._chunks(task_id, await self._reader.count_chunks(task_id))
 
-    async def _pieces(self, task_id: UUID, count: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, task_id: UUID, count: int) -> AsyncIterator[bytes]:
         for number in range(count):
-            piece = await self._reader.chunk(task_id, number)
-            if piece is None:
-                # Deleted meanwhile: the answer must not look complete.
-                raise NoResult("The result is gone.")
-            yield piece
+            chunk = await self._reader.chunk(task_id, number)
+            if chunk is None:
+                # Deleted meanwhile: abort the response, so that it does not look complete.
+                raise NoResult("The result was deleted.")
+            yield chunk
 
 
 class TaskService:
-    """Begins and ends a caller's tasks."""
+    """Starts and cancels a caller's tasks."""
 
     def __init__(
-        self, session: Session, caller: Caller, *, jobs: DurableJobs, exports: Exports, settings: WorkerSettings
+        self,
+        session: Session,
+        caller: Caller,
+        *,
+        jobs: DurableJobs,
+        exporters: Mapping[str, Exporter],
+        settings: CelerySettings,
     ) -> None:
         self._tasks = TaskRepository(session)
         self._session = session
         self._caller = caller
         self._jobs = jobs
-        self._exports = exports
+        self._exporters = exporters
         self._settings = settings
 
     async def export(self, request: ExportRequest, *, key: str | None) -> Task:
-        """Ask for an export; the same key asks for the same one.
+        """Start an export, or return the one that was started with the same key.
 
         Raises:
-            UnknownExport: nothing of this kind can be exported.
-            ExportNotAllowed: the caller may not read it.
-            KeyReused: the key stands for another request.
-            TooManyExports: the caller waits for as many exports as they may.
+            UnknownExport: no exporter is registered for the kind.
+            ExportNotAllowed: the caller lacks the scope to read it.
+            KeyReused: the key was used for a different request.
+            TooManyExports: the caller has as many unfinished exports as allowed.
         """
-        exporter = self._exports.get(request.kind)
+        exporter = self._exporters.get(request.kind)
         if exporter is None:
-            raise UnknownExport("There is nothing of this kind.")
+            raise UnknownExport("This kind cannot be exported.")
         if not self._caller.may(exporter.scope):
             raise ExportNotAllowed(f"This needs the scope {exporter.scope}.")
         digest = hashlib.sha256(f"{self._caller.subject}\n{key}".encode()).hexdigest() if key is not None else None
         payload = {"kind": request.kind, "format": request.format}
-        # Otherwise requests that come at the same moment would not see each other's tasks.
+        # Concurrent requests of a caller would not see each other's tasks otherwise.
         await self._session.advisory_lock(f"{EXPORT}:{self._caller.subject}")
-        if digest is not None and (known := await self._tasks.by_key(digest)):
+        if digest is not None and (known := await self._tasks.get_by_key(digest)):
             if known.payload != payload:
-                raise KeyReused("You have used this Idempotency-Key for another request.")
+                raise KeyReused("This Idempotency-Key was used for a different request.")
             return Task.model_validate(known)
-        if await self._tasks.unfinished(self._caller.subject, EXPORT) >= self._settings.exports:
-            raise TooManyExports("Wait until one of your exports is finished.", headers={"Retry-After": "10"})
+        if await self._tasks.count_unfinished(self._caller.subject, EXPORT) >= self._settings.max_concurrent_exports:
+            raise TooManyExports("Wait until one of your exports has finished.", headers={"Retry-After": "10"})
         task = new_task(EXPORT, payload, owner=self._caller.subject, key=digest)
         await self._jobs.add(self._session, task)
         return Task.model_validate(task)
 
     async def cancel(self, task_id: UUID) -> Task:
-        """Cancel a task: it is not begun, or it stops at its next checkpoint.
+        """Cancel a task: a pending one does not start, a running one stops at its next checkpoint or heartbeat.
 
         Raises:
             TaskNotFound: the caller has no such task.
-            TaskFinished: it is finished.
+            TaskFinished: it is finished already.
         """
         task = await self._tasks.get(self._caller.subject, task_id)
         if task is None:
             raise TaskNotFound("There is no such task.")
         if not await self._tasks.cancel(task_id, clock.now()):
             raise TaskFinished("The task is finished already.")
-        await drop_chunks(self._session, task_id)
+        await delete_chunks(self._session, task_id)
         await self._session.refresh(task)
         return Task.model_validate(task)

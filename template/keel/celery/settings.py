@@ -1,4 +1,8 @@
-"""Settings of the worker."""
+"""Settings of Celery.
+
+Celery itself reads some variables of the same prefix from the environment. Of these settings that is `CELERY_BROKER_URL`
+alone, in the same sense; what it would make of it, and of `CELERY_RESULT_BACKEND`, is overruled in `keel.celery.broker.client`.
+"""
 
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -14,14 +18,14 @@ BROKERS = {"amqp", "amqps", "redis", "rediss", "sentinel", IN_PROCESS}
 KEY_LENGTH = 32
 
 
-def _known(value: SecretStr) -> SecretStr:
+def _check_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in BROKERS or (parts.scheme != IN_PROCESS and not parts.hostname):
         raise ValueError("write amqp://user:password@host:5672/vhost or redis://user:password@host:6379/1")
     return value
 
 
-def _long(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(len(key.get_secret_value()) < KEY_LENGTH for key in keys):
         raise ValueError(
             f"a key has at least {KEY_LENGTH} characters; make one with: "
@@ -30,56 +34,56 @@ def _long(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
-class WorkerSettings(Settings):
-    """How tasks are carried out."""
+class CelerySettings(Settings):
+    """How tasks are run."""
 
-    model_config = SettingsConfigDict(env_prefix="WORKER_")
+    model_config = SettingsConfigDict(env_prefix="CELERY_")
 
-    broker_url: Annotated[SecretStr, AfterValidator(_known), DevDefault] = SecretStr("memory://")
-    """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://` and `rediss://`; `memory://`: this process does the tasks."""
+    broker_url: Annotated[SecretStr, AfterValidator(_check_url), DevDefault] = SecretStr("memory://")
+    """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://`, `rediss://`; `memory://`: the server runs the tasks itself."""
 
     queue: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = "tasks"
     """The queue's name, so that several applications can share a broker."""
 
-    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_long)] = ()
-    """Keys that messages are signed with: the first signs, all verify; without any, messages are not signed."""
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_check_keys)] = ()
+    """Keys for signing messages: the first signs, all verify; without any, messages are not signed."""
 
     concurrency: Annotated[int, Field(ge=1)] = 2
-    """Processes of a worker; each does one task at a time."""
+    """Processes of a worker; each runs one task at a time."""
 
-    attempts: Annotated[int, Field(ge=1)] = 5
-    """Times that a task is begun before it is given up."""
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    """Attempts before a task has failed."""
 
-    backoff: Annotated[float, Field(ge=0)] = 2.0
-    """Seconds before the second attempt; they double with each, and vary by chance."""
+    retry_backoff: Annotated[float, Field(ge=0)] = 2.0
+    """Seconds before the second attempt; they double with each, and are randomised."""
 
-    backoff_max: Annotated[float, Field(ge=0)] = 600.0
-    """Seconds that lie between two attempts at most."""
+    retry_backoff_max: Annotated[float, Field(ge=0)] = 600.0
+    """Most seconds between two attempts."""
 
-    soft_limit: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds after which a task is interrupted, and counts as failed."""
+    soft_time_limit: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds after which an attempt is interrupted, and counts as failed."""
 
-    hard_limit: Annotated[float, Field(gt=0)] = 330.0
-    """Seconds after which the process of a task that could not be interrupted is killed."""
+    hard_time_limit: Annotated[float, Field(gt=0)] = 330.0
+    """Seconds after which the process of an attempt that could not be interrupted is killed."""
 
     lease: Annotated[float, Field(ge=1)] = 30.0
-    """Seconds without a sign of life after which a task is given to another process."""
+    """Seconds without a heartbeat after which a task is given to another process."""
 
-    exports: Annotated[int, Field(ge=1)] = 3
-    """Exports of one caller that may be unfinished at a time."""
+    max_concurrent_exports: Annotated[int, Field(ge=1)] = 3
+    """Unfinished exports that a caller may have."""
 
-    keep_days: Annotated[float, Field(gt=0)] = 7.0
+    retention_days: Annotated[float, Field(gt=0)] = 7.0
     """Days that a finished task and its result are kept."""
 
     @property
     def in_process(self) -> bool:
-        """Whether the process that takes a task does it, without a broker."""
+        """Whether the server runs tasks itself, without a broker."""
         return urlsplit(self.broker_url.get_secret_value()).scheme == IN_PROCESS
 
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
-        if self.hard_limit <= self.soft_limit:
-            raise ValueError("WORKER_HARD_LIMIT: it must be longer than WORKER_SOFT_LIMIT")
+        if self.hard_time_limit <= self.soft_time_limit:
+            raise ValueError("CELERY_HARD_TIME_LIMIT: it must be longer than CELERY_SOFT_TIME_LIMIT")
         if self.deployed and self.in_process:
-            raise ValueError(f"WORKER_BROKER_URL: name a broker when ENVIRONMENT={self.environment.value}")
+            raise ValueError(f"CELERY_BROKER_URL: name a broker when ENVIRONMENT={self.environment.value}")
         return self

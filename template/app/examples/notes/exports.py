@@ -5,7 +5,7 @@ from typing import Any
 
 from app.examples.notes.repository import NoteReader
 from app.examples.notes.schemas import Note, NoteOrder, NoteQuery
-from keel.background.exports import Exporter
+from keel.celery.export.exporters import Exporter
 from keel.db.database import ReadSession
 from keel.services import Services
 from keel.web.pagination import Cursor

@@ -1,23 +1,23 @@
-"""What only tests of tasks need."""
+"""Fixtures of the tests of tasks."""
 
 from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI
 
-from keel.celery.state import Worker
-from keel.tests.celery.support import Silence
+from keel.services import services_of
+from keel.tests.celery.support import RecordingPublisher
 
 
 @pytest.fixture
-def silence(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Silence:
-    """Tell nobody of tasks, so that a test decides when they are done."""
-    silence = Silence()
-    monkeypatch.setattr(Worker.of(app).jobs, "announcer", silence)
-    return silence
+def recorder(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> RecordingPublisher:
+    """Record tasks instead of publishing them, so that a test decides when they run."""
+    recorder = RecordingPublisher()
+    monkeypatch.setattr(services_of(app).celery.jobs, "publisher", recorder)
+    return recorder
 
 
 @pytest.fixture(autouse=True)
-def _no_job_of_a_test_stays(app: FastAPI) -> Iterator[None]:
+def _unregister_job(app: FastAPI) -> Iterator[None]:
     yield
-    Worker.of(app).jobs.handlers.pop("test", None)
+    services_of(app).celery.jobs.handlers.pop("test", None)

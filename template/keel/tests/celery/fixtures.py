@@ -1,12 +1,12 @@
-"""Tasks in tests: done by the process itself, and tried again at once."""
+"""Tasks in tests: run by the process itself, and retried at once."""
 
 from keel.testing.support import PATIENCE
 
 ENVIRONMENT = {
-    "WORKER_BACKOFF": "0",
-    # A process on a busy machine is not dead.
-    "WORKER_LEASE": str(PATIENCE),
+    "CELERY_RETRY_BACKOFF": "0",
+    # No lease expires because the machine is busy.
+    "CELERY_LEASE": str(PATIENCE),
 }
 
 UNGUESSABLE = r"/tasks/exports$"
-"""Only what packages have registered can be exported; see `keel.testing.fuzzing`."""
+"""Only the kinds of registered exporters are accepted; see `keel.testing.fuzzing`."""

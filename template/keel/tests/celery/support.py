@@ -1,4 +1,4 @@
-"""What tests of tasks do again and again."""
+"""Helpers of the tests of tasks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from keel.background.jobs import Handler
-from keel.celery.jobs import new_task
 from keel.celery.models import Task
-from keel.celery.state import Worker
+from keel.celery.tasks.jobs import new_task
 from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.support import PATIENCE
@@ -20,26 +19,26 @@ from keel.testing.support import PATIENCE
 TASKS = "/api/v1/tasks"
 
 
-class Silence:
-    """An announcer that tells nobody, and remembers what it was to tell."""
+class RecordingPublisher:
+    """A publisher that publishes nothing, and records the ids."""
 
     def __init__(self) -> None:
-        self.announced: list[UUID] = []
+        self.published: list[UUID] = []
 
-    def announce(self, task_id: UUID) -> None:
-        """Remember."""
-        self.announced.append(task_id)
+    def publish(self, task_id: UUID) -> None:
+        """Record."""
+        self.published.append(task_id)
 
-    async def deliver(self, task_ids: Sequence[UUID]) -> None:
-        """Remember."""
-        self.announced += task_ids
+    async def publish_now(self, task_ids: Sequence[UUID]) -> None:
+        """Record."""
+        self.published += task_ids
 
     async def drain(self) -> None:
-        """There is nothing to wait for."""
+        """Nothing is under way."""
 
 
 async def export(client: AsyncClient, **body: Any) -> dict[str, Any]:
-    """Ask for an export; return the task as it was answered."""
+    """Start an export; return the task of the response."""
     answer = await client.post(f"{TASKS}/exports", json=body)
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == f"{TASKS}/{answer.json()['id']}"
@@ -57,15 +56,15 @@ async def finished(client: AsyncClient, task_id: str, patience: float = PATIENCE
 
 
 async def stored(app: FastAPI, task_id: UUID) -> Task | None:
-    """Return a task as it is stored."""
+    """Return the row of a task."""
     async with services_of(app).database.transaction() as session:
         return (await session.scalars(select(Task).where(Task.id == task_id))).one_or_none()
 
 
-async def given(app: FastAPI, handler: Handler | None, **fields: Any) -> UUID:
-    """Store a task of the name `test` that `handler` does, without telling anybody; return its id."""
+async def add_task(app: FastAPI, handler: Handler | None, **fields: Any) -> UUID:
+    """Store a task of the name `test`, handled by `handler`, without publishing it; return its id."""
     if handler is not None:
-        Worker.of(app).jobs.register("test", handler)
+        services_of(app).celery.jobs.register("test", handler)
     task = new_task("test", {"number": 1})
     for name, value in fields.items():
         setattr(task, name, value)
@@ -75,7 +74,7 @@ async def given(app: FastAPI, handler: Handler | None, **fields: Any) -> UUID:
 
 
 async def add_note(session: Session, title: str) -> None:
-    """Store something that a test can count."""
+    """Store a note, which tests count."""
     from app.examples.notes.models import Note
     from keel import clock
 
@@ -84,8 +83,8 @@ async def add_note(session: Session, title: str) -> None:
     await session.flush()
 
 
-async def notes_of_jobs(app: FastAPI) -> int:
-    """Return how many notes jobs have stored."""
+async def count_notes(app: FastAPI) -> int:
+    """Return the number of notes that jobs have stored."""
     from app.examples.notes.repository import NoteReader
 
     return await NoteReader(services_of(app).database.read).count("job")

@@ -1,4 +1,4 @@
-"""The operator's commands for tasks."""
+"""The commands for tasks."""
 
 from uuid import UUID, uuid4
 
@@ -9,18 +9,19 @@ from typer.testing import CliRunner
 
 from app.main import create_app
 from keel import clock
-from keel.celery import alive, leases
+from keel.celery.enums import TaskState
 from keel.celery.models import Task
-from keel.celery.states import State
+from keel.celery.tasks import leases
+from keel.celery.worker import heartbeat
 from keel.ops import cli
 from keel.services import services_of
-from keel.tests.celery.support import given, stored
+from keel.tests.celery.support import add_task, stored
 
 runner = CliRunner()
 
 
 async def run(*arguments: str) -> tuple[int, str]:
-    """Run a command, as an operator does; return its exit code and what it prints."""
+    """Run a command; return its exit code and output."""
     import asyncio
 
     result = await asyncio.to_thread(
@@ -31,13 +32,13 @@ async def run(*arguments: str) -> tuple[int, str]:
 
 @pytest.fixture
 async def failed(app: FastAPI) -> UUID:
-    """Return a task that was given up."""
-    fields = {"state": State.FAILED, "attempt": 5, "reason": "KeyError('x')", "finished_at": clock.now()}
-    return await given(app, None, due_at=None, owner_id="ada", **fields)
+    """Return a failed task."""
+    fields = {"state": TaskState.FAILED, "attempt": 5, "last_error": "KeyError('x')", "finished_at": clock.now()}
+    return await add_task(app, None, due_at=None, owner_id="ada", **fields)
 
 
-async def test_failed_tasks_are_listed(failed: UUID) -> None:
-    """Which, how often they were begun, and why they failed."""
+async def test_failed_lists_failed_tasks(failed: UUID) -> None:
+    """With the number of attempts and the last error."""
     code, output = await run("failed")
 
     assert code == 0
@@ -45,37 +46,37 @@ async def test_failed_tasks_are_listed(failed: UUID) -> None:
         assert text in output
 
 
-async def test_status(app: FastAPI, failed: UUID) -> None:
-    """How many tasks there are, and whether anybody looks after them."""
+async def test_status_shows_tasks_and_the_active_beat(app: FastAPI, failed: UUID) -> None:
+    """The number of tasks by state, and the holder of the beat's lease."""
     code, output = await run("status")
     assert code == 0
     assert "failed" in output
-    assert "No beat is at work." in output
+    assert "No beat is active." in output
     await leases.acquire(services_of(app).database, leases.BEAT, "here:1", 60)
 
-    assert "Beat at work: here:1" in (await run("status"))[1]
+    assert "Active beat: here:1" in (await run("status"))[1]
 
 
 @pytest.mark.parametrize("every", [False, True])
-async def test_replaying(app: FastAPI, failed: UUID, *, every: bool) -> None:
-    """A task begins anew, with all its attempts; others are left alone."""
-    other = await given(app, None, state=State.CANCELLED, due_at=None, finished_at=clock.now())
+async def test_replay_retries_failed_tasks(app: FastAPI, failed: UUID, *, every: bool) -> None:
+    """A failed task gets all its attempts again; tasks in other states stay as they are."""
+    other = await add_task(app, None, state=TaskState.CANCELLED, due_at=None, finished_at=clock.now())
     code, output = await run("replay", "--all" if every else str(failed))
     async with services_of(app).database.transaction() as session:
         states = {row.id: row.state for row in await session.execute(select(Task.id, Task.state))}
 
     assert code == 0
-    assert "1 of them will be done again." in output
-    # The command's own process has begun it already, and nothing does tasks of this name.
-    assert states == {failed: State.FAILED, other: State.CANCELLED}
+    assert "Tasks that are retried: 1" in output
+    # The command's own process has run it already, and no handler has this name.
+    assert states == {failed: TaskState.FAILED, other: TaskState.CANCELLED}
     task = await stored(app, failed)
     assert task is not None
-    assert "nothing does tasks" in (task.reason or "")
+    assert "no handler is registered" in (task.last_error or "")
 
 
 @pytest.mark.parametrize("arguments", [[], [str(uuid4()), "--all"]])
-async def test_replaying_needs_one_answer(app: FastAPI, arguments: list[str]) -> None:
-    """One task or all of them, said in so many words."""
+async def test_replay_needs_a_task_or_all(app: FastAPI, arguments: list[str]) -> None:
+    """Neither and both are refused."""
     code, output = await run("replay", *arguments)
 
     assert code == 2
@@ -83,12 +84,12 @@ async def test_replaying_needs_one_answer(app: FastAPI, arguments: list[str]) ->
 
 
 @pytest.mark.parametrize("role", [[], ["beat"]])
-async def test_roles_need_a_broker(app: FastAPI, role: list[str]) -> None:
-    """Without one there is nothing that they could do."""
+async def test_worker_and_beat_need_a_broker(app: FastAPI, role: list[str]) -> None:
+    """The message names the variable."""
     code, output = await run(*role)
 
     assert code == 2
-    assert "WORKER_BROKER_URL" in output
+    assert "CELERY_BROKER_URL" in output
 
 
 @pytest.mark.parametrize(
@@ -99,19 +100,23 @@ async def test_roles_need_a_broker(app: FastAPI, role: list[str]) -> None:
         (["beat"], ["--quiet", "beat"]),
     ],
 )
-async def test_roles(app: FastAPI, monkeypatch: pytest.MonkeyPatch, arguments: list[str], passed: list[str]) -> None:
-    """They are Celery's own."""
+async def test_worker_and_beat_start_celery(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, arguments: list[str], passed: list[str]
+) -> None:
+    """The command line is Celery's own."""
     started: list[list[str]] = []
-    monkeypatch.setenv("WORKER_BROKER_URL", "amqp://127.0.0.1:1//")
-    monkeypatch.setattr("keel.celery.celery.celery_app.start", started.append)
+    monkeypatch.setenv("CELERY_BROKER_URL", "amqp://127.0.0.1:1//")
+    monkeypatch.setattr("keel.celery.worker.app.WorkerApp.start", lambda _, arguments: started.append(arguments))
 
     assert (await run(*arguments))[0] == 0
     assert started == [passed]
 
 
 @pytest.mark.parametrize(("lives", "code"), [(True, 0), (False, 1)])
-async def test_alive(app: FastAPI, monkeypatch: pytest.MonkeyPatch, *, lives: bool, code: int) -> None:
-    """For a supervisor."""
-    monkeypatch.setattr(alive, "is_alive", lambda: lives)
+async def test_alive_reports_the_heartbeat(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, *, lives: bool, code: int
+) -> None:
+    """As the exit code, for a liveness probe."""
+    monkeypatch.setattr(heartbeat, "is_alive", lambda: lives)
 
     assert (await run("alive"))[0] == code

@@ -1,4 +1,4 @@
-"""Exports: asked for, made elsewhere, fetched."""
+"""Exports: started, run by a task, downloaded."""
 
 import asyncio
 import csv
@@ -11,17 +11,17 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from keel.caller import Caller
-from keel.celery import exports
-from keel.celery.state import Worker
+from keel.celery.export import handler
 from keel.identity import current_caller
-from keel.tests.celery.support import TASKS, Silence, export, finished
+from keel.services import services_of
+from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
 from tests.examples.notes.api import create
 
 NOTES = [{"title": "First", "tags": ["b", "a"]}, {"title": 'Gräße, "quoted"\nand broken', "body": "=1+1"}]
 
 
 async def made(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], bytes]:
-    """Have an export made; return the task and what was made."""
+    """Run an export; return the task and the file."""
     task = await finished(client, (await export(client, **body))["id"])
     answer = await client.get(f"{TASKS}/{task['id']}/result")
     assert answer.status_code == 200, answer.text
@@ -29,8 +29,8 @@ async def made(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], bytes]
     return task, answer.content
 
 
-async def test_json_lines(client: AsyncClient) -> None:
-    """Each line is a note as the API shows it, the oldest first."""
+async def test_json_lines_export(client: AsyncClient) -> None:
+    """Each line is a note as the API represents it, the oldest first."""
     notes = [await create(client, **note) for note in NOTES]
     task, content = await made(client)
 
@@ -39,8 +39,8 @@ async def test_json_lines(client: AsyncClient) -> None:
     assert [json.loads(line) for line in content.splitlines()] == notes
 
 
-async def test_csv(client: AsyncClient) -> None:
-    """A table with a head, in which commas, quotes and line breaks are what they were."""
+async def test_csv_export(client: AsyncClient) -> None:
+    """With a header; commas, quotes and line breaks are escaped."""
     notes = [await create(client, **note) for note in NOTES]
     task, content = await made(client, format="csv")
 
@@ -50,9 +50,9 @@ async def test_csv(client: AsyncClient) -> None:
     assert [json.loads(row["tags"]) for row in rows] == [["a", "b"], []]
 
 
-async def test_many_pieces(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is longer than a page and a piece is whole, and in order."""
-    monkeypatch.setattr(exports, "CHUNK", 100)
+async def test_export_of_many_pages_and_chunks(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is complete and in order."""
+    monkeypatch.setattr(handler, "CHUNK", 100)
     monkeypatch.setattr("app.examples.notes.exports.PAGE", 2)
     notes = [await create(client, title=f"Note {number}") for number in range(5)]
     _, content = await made(client)
@@ -60,26 +60,26 @@ async def test_many_pieces(client: AsyncClient, monkeypatch: pytest.MonkeyPatch)
     assert [json.loads(line) for line in content.splitlines()] == notes
 
 
-async def test_nothing_to_export(client: AsyncClient) -> None:
-    """An empty file is a result too."""
+async def test_empty_export(client: AsyncClient) -> None:
+    """An empty file is a result."""
     task, content = await made(client)
 
     assert (task["result"]["rows"], content) == (0, b"")
 
 
-async def test_same_key_is_the_same_request(client: AsyncClient, silence: Silence) -> None:
-    """Whoever asks again because the answer was lost gets the task that they began; other keys are other requests."""
+async def test_idempotency_key_returns_the_same_task(client: AsyncClient, recorder: RecordingPublisher) -> None:
+    """A retry starts nothing new; another key does."""
     answers = [
         await client.post(f"{TASKS}/exports", json={}, headers={"Idempotency-Key": key}) for key in ("a", "a", "b")
     ]
     first, again, other = [answer.json()["id"] for answer in answers]
 
     assert first == again != other
-    assert len(silence.announced) == 2
+    assert len(recorder.published) == 2
 
 
-async def test_key_of_another_request(client: AsyncClient, silence: Silence) -> None:
-    """A key that was used for something else is a mistake, and said to be one."""
+async def test_reused_idempotency_key_is_refused(client: AsyncClient, recorder: RecordingPublisher) -> None:
+    """If the request differs."""
     key = {"Idempotency-Key": "a"}
     await client.post(f"{TASKS}/exports", json={}, headers=key)
     answer = await client.post(f"{TASKS}/exports", json={"format": "csv"}, headers=key)
@@ -87,17 +87,19 @@ async def test_key_of_another_request(client: AsyncClient, silence: Silence) -> 
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:problem:idempotency-key-reused")
 
 
-async def test_same_request_at_the_same_time(client: AsyncClient, silence: Silence) -> None:
-    """Of many that come at one moment, one stores a task, and all are answered with it."""
+async def test_concurrent_requests_with_one_key_start_one_task(
+    client: AsyncClient, recorder: RecordingPublisher
+) -> None:
+    """All get the same task."""
     requests = (client.post(f"{TASKS}/exports", json={}, headers={"Idempotency-Key": "a"}) for _ in range(10))
     answers = await asyncio.gather(*requests)
 
     assert {(answer.status_code, answer.json()["id"]) for answer in answers} == {(202, answers[0].json()["id"])}
-    assert len(silence.announced) == 1
+    assert len(recorder.published) == 1
 
 
-async def test_not_too_many_at_a_time(client: AsyncClient, app: FastAPI, silence: Silence) -> None:
-    """A caller cannot fill the queue; what is finished does not count."""
+async def test_unfinished_exports_are_limited(client: AsyncClient, app: FastAPI, recorder: RecordingPublisher) -> None:
+    """Finished ones do not count."""
     for _ in range(3):
         task = await export(client)
     refused = await client.post(f"{TASKS}/exports", json={})
@@ -108,34 +110,34 @@ async def test_not_too_many_at_a_time(client: AsyncClient, app: FastAPI, silence
     await export(client)
 
 
-async def test_not_too_many_at_the_same_time(client: AsyncClient, silence: Silence) -> None:
-    """Requests that come at one moment see each other's tasks."""
+async def test_concurrent_exports_are_limited(client: AsyncClient, recorder: RecordingPublisher) -> None:
+    """Concurrent requests see each other's tasks."""
     answers = await asyncio.gather(*(client.post(f"{TASKS}/exports", json={}) for _ in range(10)))
 
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 7
-    assert len(silence.announced) == 3
+    assert len(recorder.published) == 3
 
 
-async def test_unknown_kind(client: AsyncClient) -> None:
-    """What nobody can export is refused before there is a task."""
+async def test_unknown_kind_is_refused(client: AsyncClient) -> None:
+    """Before a task is stored."""
     answer = await client.post(f"{TASKS}/exports", json={"kind": "secrets"})
 
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:unknown-export")
     assert (await client.get(TASKS)).json()["items"] == []
 
 
-async def test_who_may_not_read_may_not_export(app: FastAPI, client: AsyncClient) -> None:
-    """Beginning a task lets nobody have what their token does not let them read."""
+async def test_export_needs_the_scope_to_read(app: FastAPI, client: AsyncClient) -> None:
+    """`tasks:write` alone does not give access to notes."""
     app.dependency_overrides[current_caller] = lambda: Caller("narrow", frozenset({"tasks:write"}))
     answer = await client.post(f"{TASKS}/exports", json={})
 
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem:missing-scope")
 
 
-async def test_an_export_that_fails_says_so_and_no_more(
+async def test_failed_export_hides_the_error_from_its_owner(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After its attempts the owner reads that it failed; why is for the operator."""
+    """The exception is for operators."""
 
     async def broken(*_: object) -> int:
         raise RuntimeError("password of the database")
@@ -145,23 +147,23 @@ async def test_an_export_that_fails_says_so_and_no_more(
     result = await client.get(f"{TASKS}/{task['id']}/result")
 
     assert task["state"] == "failed"
-    assert task["error"] == "The task failed, and will not be tried again."
+    assert task["error"] == "The task failed, and will not be retried."
     assert "password" not in json.dumps(task)
     assert (result.status_code, result.json()["type"]) == (409, "urn:problem:no-result")
 
 
-async def test_second_attempt_begins_anew(
-    app: FastAPI, client: AsyncClient, silence: Silence, monkeypatch: pytest.MonkeyPatch
+async def test_second_attempt_starts_from_the_beginning(
+    app: FastAPI, client: AsyncClient, recorder: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an attempt has written before it failed is not in the result of the next."""
-    monkeypatch.setattr(exports, "CHUNK", 1)
+    """The result has no chunks of a failed attempt."""
+    monkeypatch.setattr(handler, "CHUNK", 1)
     note = await create(client)
     task = await export(client)
-    executor = Worker.of(app).executor
+    executor = services_of(app).celery.executor
     with monkeypatch.context() as patch:
-        patch.setattr("keel.celery.run.Run.finishing", None)
-        await executor.run(silence.announced[0])
-    await executor.run(silence.announced[0])
+        patch.setattr("keel.celery.tasks.context.TaskContext.finishing", None)
+        await executor.run(recorder.published[0])
+    await executor.run(recorder.published[0])
 
     content = (await client.get(f"{TASKS}/{task['id']}/result")).content
     assert [json.loads(line) for line in content.splitlines()] == [note]

@@ -1,4 +1,4 @@
-"""Real workers on real brokers, which are killed, restarted, stopped and lied to: every effect is counted."""
+"""Real workers and real brokers, killed, restarted and stopped; jobs store notes, which are counted."""
 
 import asyncio
 import json
@@ -24,18 +24,17 @@ from sqlalchemy import Row, select
 
 from app.examples.notes.models import Note
 from keel import clock
-from keel.celery import jobs
-from keel.celery.announcing import BrokerAnnouncer
-from keel.celery.broker import PERFORM, make_celery, send
-from keel.celery.execution import TRIED_IN_VAIN
-from keel.celery.models import Lease, Task, UtcDatetime
-from keel.celery.relay import make_due
-from keel.celery.settings import WorkerSettings
-from keel.celery.state import Worker
-from keel.celery.states import State
+from keel.celery.broker.client import RUN_TASK, CeleryApp, send
+from keel.celery.broker.publisher import BrokerPublisher
+from keel.celery.enums import TaskState
+from keel.celery.models import Lease, ScheduleRun, Task
+from keel.celery.settings import CelerySettings
+from keel.celery.tasks import jobs
+from keel.celery.tasks.executor import PROCESS_DIED
+from keel.celery.tasks.relay import make_due
 from keel.services import services_of
 from keel.tests.celery.brokers import Broker, RabbitMQ, Valkey
-from keel.tests.celery.program import JOURNAL, work
+from keel.tests.celery.program import JOURNAL, handle
 from keel.tests.celery.support import TASKS, export, finished
 
 pytestmark = pytest.mark.faults
@@ -48,7 +47,7 @@ ONE = pytest.mark.parametrize("kind", [Valkey])
 
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[Broker]], Broker]]:
-    """Return what starts a broker, which then runs for all tests."""
+    """Return a function that starts a broker, which then runs for all tests."""
     running: dict[type[Broker], Broker] = {}
 
     def get(kind: type[Broker]) -> Broker:
@@ -69,8 +68,8 @@ def broker(kind: type[Broker], brokers: Callable[[type[Broker]], Broker]) -> Bro
     return brokers(kind)
 
 
-class Crew:
-    """Processes of this project, and what they say."""
+class Processes:
+    """Processes of this project, and what they log."""
 
     def __init__(self, folder: Path) -> None:
         self._journal = folder / "journal"
@@ -79,7 +78,7 @@ class Crew:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     async def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a worker or beat, and wait until it is at work."""
+        """Start a worker or beat, and wait until it is ready."""
         sign = "celery.beat" if "beat" in arguments else "ready."
         before = self.log.count(sign)
         with self._log.open("ab") as output:
@@ -97,7 +96,7 @@ class Crew:
         return process
 
     async def stop(self, process: subprocess.Popen[bytes]) -> int:
-        """Ask a process to stop; return its status once it has."""
+        """Send SIGTERM; return the exit status."""
         process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(process.wait, PATIENCE)
 
@@ -107,161 +106,167 @@ class Crew:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def disband(self) -> None:
-        """Kill them all."""
+    def kill_all(self) -> None:
+        """Kill all processes."""
         for process in self._processes:
             self.kill(process)
 
     @property
     def log(self) -> str:
-        """Return what was logged."""
+        """Return the log lines of all processes."""
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
-    def said(self, word: str) -> list[list[str]]:
+    def logged(self, word: str) -> list[list[str]]:
         """Return the lines of the journal that begin with a word."""
         lines = self._journal.read_text(encoding="utf-8").splitlines() if self._journal.exists() else []
         return [line.split()[1:] for line in lines if line.startswith(word)]
 
 
 @pytest.fixture
-def crew(app: FastAPI, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crew]:
-    """Return what runs processes on the broker."""
-    monkeypatch.setenv("WORKER_BROKER_URL", broker.url)
-    monkeypatch.setenv("WORKER_QUEUE", tmp_path.name)
-    monkeypatch.setenv("WORKER_LEASE", "3")
-    monkeypatch.setenv("WORKER_ATTEMPTS", "20")
-    crew = Crew(tmp_path)
-    yield crew
-    crew.disband()
+def processes(app: FastAPI, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Return processes that use the broker."""
+    monkeypatch.setenv("CELERY_BROKER_URL", broker.url)
+    monkeypatch.setenv("CELERY_QUEUE", tmp_path.name)
+    monkeypatch.setenv("CELERY_LEASE", "3")
+    monkeypatch.setenv("CELERY_MAX_ATTEMPTS", "20")
+    processes = Processes(tmp_path)
+    yield processes
+    processes.kill_all()
 
 
 @pytest.fixture
-async def announcer(app: FastAPI, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BrokerAnnouncer]:
-    """Announce tasks as a server does; what is announced and forgotten by the broker is missed soon."""
-    worker = Worker.of(app)
+async def publisher(
+    app: FastAPI, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[BrokerPublisher]:
+    """Publish tasks as a server does; the relay looks for lost messages sooner."""
+    celery = services_of(app).celery
 
-    async def failed(task_ids: Sequence[UUID]) -> None:
+    async def on_failure(task_ids: Sequence[UUID]) -> None:
         await make_due(services_of(app).database, task_ids)
 
-    announcer = BrokerAnnouncer(WorkerSettings.load(), failed)
-    worker.jobs.register("test", work)
-    monkeypatch.setattr(worker.jobs, "announcer", announcer)
-    monkeypatch.setattr(jobs, "UNHEARD", timedelta(seconds=3))
-    yield announcer
-    await announcer.drain()
+    publisher = BrokerPublisher(CelerySettings.load(), on_failure)
+    celery.jobs.register("test", handle)
+    monkeypatch.setattr(celery.jobs, "publisher", publisher)
+    monkeypatch.setattr(jobs, "RELAY_DELAY", timedelta(seconds=3))
+    yield publisher
+    await publisher.drain()
 
 
-async def until(holds: Callable[[], bool], crew: Crew) -> None:
-    """Return when something holds."""
+async def until(holds: Callable[[], bool], processes: Processes) -> None:
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, crew.log
+        assert time.monotonic() < deadline, processes.log
         await asyncio.sleep(0.05)
 
 
-async def enqueue(app: FastAPI, *titles: str, seconds: float = 0.3) -> None:
-    """Ask for jobs, each in a transaction of its own."""
+async def enqueue(app: FastAPI, *titles: str, seconds: float = 0.3, **payload: Any) -> None:
+    """Enqueue jobs, each in its own transaction."""
     for title in titles:
         async with services_of(app).database.transaction() as session:
-            await services_of(app).jobs.enqueue(session, "test", {"title": title, "seconds": seconds})
+            await services_of(app).jobs.enqueue(session, "test", {"title": title, "seconds": seconds, **payload})
 
 
-async def effects(app: FastAPI, crew: Crew) -> list[str]:
-    """Return what jobs have stored, once all are done."""
+async def titles_of_notes(app: FastAPI, processes: Processes) -> list[str]:
+    """Return the titles of the jobs' notes, once all jobs are done."""
     deadline = time.monotonic() + PATIENCE
     unfinished = select(Task.id).where(Task.owner_id.is_(None))
     while await services_of(app).database.read.all(unfinished):
-        assert time.monotonic() < deadline, crew.log
+        assert time.monotonic() < deadline, processes.log
         await asyncio.sleep(0.05)
     rows = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
     return sorted(row.title for row in rows)
 
 
 def names(count: int) -> list[str]:
-    """Return titles in their order."""
+    """Return titles in order."""
     return [f"Job {number:02}" for number in range(count)]
 
 
 @BOTH
-async def test_killed(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> None:
-    """Of a worker, first one process is killed, then all at once: others do what they were doing and had not begun."""
-    first = await crew.start()
-    await crew.start("beat")
+async def test_killed_workers_lose_nothing(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
+    """First one process of a worker is killed, then the whole worker; each job is done once."""
+    first = await processes.start()
+    await processes.start("beat")
     await enqueue(app, *names(8))
-    await until(lambda: len(crew.said("begun")) >= 2, crew)
-    os.kill(int(crew.said("begun")[0][0]), signal.SIGKILL)
+    await until(lambda: len(processes.logged("begun")) >= 2, processes)
+    os.kill(int(processes.logged("begun")[0][0]), signal.SIGKILL)
     titles = names(8)
-    # There is something to do for the process that takes its place, however long that takes to come.
+    # Jobs until the process that replaces it has run one, however long that takes.
     async with asyncio.timeout(PATIENCE):
-        while len({process for process, _ in crew.said("begun")}) < 3:
+        while len({process for process, _ in processes.logged("begun")}) < 3:
             titles = names(len(titles) + 1)
             await enqueue(app, titles[-1])
             await asyncio.sleep(0.1)
-    crew.kill(first)
-    await crew.start()
+    processes.kill(first)
+    await processes.start()
 
-    assert await effects(app, crew) == sorted(titles)
-    assert len(crew.said("begun")) > len(titles)
+    assert await titles_of_notes(app, processes) == sorted(titles)
+    assert len(processes.logged("begun")) > len(titles)
 
 
 @BOTH
-async def test_broker_that_is_restarted(
-    app: FastAPI, client: AsyncClient, announcer: BrokerAnnouncer, broker: Broker, crew: Crew
+async def test_restarted_broker_loses_nothing(
+    app: FastAPI, client: AsyncClient, publisher: BrokerPublisher, broker: Broker, processes: Processes
 ) -> None:
-    """Callers do not wait for it and are told the truth; what was asked for before, meanwhile and after is done."""
+    """Requests do not wait for it; jobs that were enqueued before, meanwhile and after are done."""
     await client.post("/api/v1/notes", json={"title": "Mine"})
-    await crew.start()
-    await crew.start("beat")
+    await processes.start()
+    await processes.start("beat")
     await enqueue(app, *names(6))
-    await until(lambda: len(crew.said("begun")) >= 1, crew)
+    await until(lambda: len(processes.logged("begun")) >= 1, processes)
     await asyncio.to_thread(broker.kill)
     started = time.monotonic()
     task = await export(client, format="csv")
     await enqueue(app, *(f"Meanwhile {name}" for name in names(3)))
     took = time.monotonic() - started
-    # What was running has ended by now, and nobody could be told.
+    # Running tasks end without being acknowledged.
     await asyncio.sleep(1)
     await asyncio.to_thread(broker.start)
     await enqueue(app, "Afterwards")
 
     assert task["state"] == "pending"
     assert took < 2
-    assert await effects(app, crew) == sorted(["Afterwards", *names(6), *(f"Meanwhile {name}" for name in names(3))])
-    # Another process has made it; this one serves it.
+    assert await titles_of_notes(app, processes) == sorted(
+        ["Afterwards", *names(6), *(f"Meanwhile {name}" for name in names(3))]
+    )
+    # The worker has stored the result; this process serves it.
     assert (await finished(client, task["id"], PATIENCE))["state"] == "succeeded"
     assert "Mine" in (await client.get(f"{TASKS}/{task['id']}/result")).text
 
 
 @BOTH
-async def test_message_that_comes_often(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> None:
-    """Before, while and after the task is done: it has its effect once."""
+async def test_duplicate_messages_have_no_effect(
+    app: FastAPI, publisher: BrokerPublisher, processes: Processes
+) -> None:
+    """Before, during and after the run."""
     await enqueue(app, *names(3), seconds=1)
-    await announcer.drain()
+    await publisher.drain()
     ids = [row.id for row in await services_of(app).database.read.all(select(Task.id))]
-    await announcer.deliver(ids * 3)
-    await crew.start("--concurrency", "3")
-    await until(lambda: len(crew.said("begun")) >= 1, crew)
-    await announcer.deliver(ids * 3)
-    assert await effects(app, crew) == names(3)
-    await announcer.deliver(ids * 3)
-    await until(lambda: crew.log.count("task_not_to_be_had") >= 24, crew)
+    await publisher.publish_now(ids * 3)
+    await processes.start("--concurrency", "3")
+    await until(lambda: len(processes.logged("begun")) >= 1, processes)
+    await publisher.publish_now(ids * 3)
+    assert await titles_of_notes(app, processes) == names(3)
+    await publisher.publish_now(ids * 3)
+    await until(lambda: processes.log.count("task_already_claimed") >= 24, processes)
 
-    assert await effects(app, crew) == names(3)
-    assert len(crew.said("begun")) == 3
+    assert await titles_of_notes(app, processes) == names(3)
+    assert len(processes.logged("begun")) == 3
 
 
 @BOTH
-async def test_poison(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> None:
-    """Messages that mean nothing are dropped, whatever is wrong with them; the worker goes on."""
-    worker = await crew.start()
-    celery = make_celery(WorkerSettings.load())
-    headers = {"lang": "py", "task": PERFORM, "id": "poison", "root_id": "poison", "argsrepr": "", "kwargsrepr": ""}
+async def test_malformed_messages_are_dropped(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
+    """Any kind of them; the worker continues."""
+    worker = await processes.start()
+    celery = CeleryApp(CelerySettings.load())
+    headers = {"lang": "py", "task": RUN_TASK, "id": "poison", "root_id": "poison", "argsrepr": "", "kwargsrepr": ""}
     known = {"content_type": "application/json", "content_encoding": "utf-8"}
     unknown = {"content_type": "application/x-python-serialize", "content_encoding": "binary"}
     body = json.dumps([["no id"], {}, {}])
     with celery.connection_for_write() as connection:
         producer = queue_of(celery, connection)
-        for text, told, form in [
+        for text, message_headers, content in [
             (b"\xff not JSON", headers, known),
             ("[]", headers, known),
             (body, headers, known),
@@ -270,16 +275,16 @@ async def test_poison(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> N
             ("{}", {}, known),
             (b"\x80\x04N.", headers, unknown),
         ]:
-            producer.publish(text, headers=told, **form)
+            producer.publish(text, headers=message_headers, **content)
     await enqueue(app, *names(2), seconds=0)
 
-    assert await effects(app, crew) == names(2)
+    assert await titles_of_notes(app, processes) == names(2)
     assert worker.poll() is None
-    assert await crew.stop(worker) == 0, crew.log
+    assert await processes.stop(worker) == 0, processes.log
 
 
 def queue_of(celery: Celery, connection: Connection) -> Producer:
-    """Return what puts anything into the workers' queue."""
+    """Return a producer that publishes any message to the workers' queue."""
     (queue,) = celery.conf.task_queues
     bound = queue(connection.default_channel)
     bound.declare()
@@ -288,103 +293,111 @@ def queue_of(celery: Celery, connection: Connection) -> Producer:
 
 
 @BOTH
-async def test_worker_that_is_stopped(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> None:
-    """It finishes what it has begun, begins nothing more, and leaves as it came; another one does the rest.
+async def test_stopped_worker_finishes_its_tasks(
+    app: FastAPI, publisher: BrokerPublisher, processes: Processes, tmp_path: Path
+) -> None:
+    """It starts no more, leaves the lifespan and exits with 0; another worker runs the rest.
 
-    Each process has one event loop for all its tasks, in which the application runs; processes share nothing.
+    Each process has one event loop and one lifespan for all its tasks.
     """
-    first = await crew.start()
-    await enqueue(app, *names(6), seconds=1)
-    await until(lambda: len(crew.said("begun")) >= 2, crew)
-    status = await crew.stop(first)
+    first = await processes.start()
+    gate = tmp_path / "gate"
+    await enqueue(app, *names(6), seconds=1, gate=str(gate))
+    await until(lambda: len(processes.logged("begun")) == 2, processes)
+    first.send_signal(signal.SIGTERM)
+    await until(lambda: "Warm shutdown" in processes.log, processes)
+    gate.touch()
+    status = await asyncio.to_thread(first.wait, PATIENCE)
     rows = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
 
     assert status == 0
-    assert len(rows) == len(crew.said("begun")) == 2
-    assert sorted(crew.said("opened")) == sorted(crew.said("closed"))
-    assert {process for process, _ in crew.said("begun")} <= {process for (process,) in crew.said("closed")}
-    await crew.start()
-    assert await effects(app, crew) == names(6)
-    assert len(crew.said("begun")) == 6
-    loops = {tuple(line) for line in crew.said("begun")}
-    assert len(loops) == len({process for process, _ in loops}) == len(crew.said("opened")) == 4
+    assert len(rows) == len(processes.logged("begun")) == 2
+    assert sorted(processes.logged("opened")) == sorted(processes.logged("closed"))
+    assert {process for process, _ in processes.logged("begun")} <= {
+        process for (process,) in processes.logged("closed")
+    }
+    await processes.start()
+    assert await titles_of_notes(app, processes) == names(6)
+    assert len(processes.logged("begun")) == 6
+    loops = {tuple(line) for line in processes.logged("begun")}
+    assert len(loops) == len({process for process, _ in loops}) == len(processes.logged("opened")) == 4
 
 
 @ONE
 async def test_time_limits(
-    app: FastAPI, announcer: BrokerAnnouncer, crew: Crew, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, publisher: BrokerPublisher, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What takes too long is interrupted, what does not let go is killed; both are given up, and others are done."""
-    monkeypatch.setenv("WORKER_SOFT_LIMIT", "1")
-    monkeypatch.setenv("WORKER_HARD_LIMIT", "2")
-    monkeypatch.setenv("WORKER_ATTEMPTS", "2")
-    monkeypatch.setenv("WORKER_BACKOFF", "0")
-    await crew.start()
-    await crew.start("beat")
+    """A slow task is interrupted; the process of one that blocks the event loop is killed. Other tasks are done."""
+    monkeypatch.setenv("CELERY_SOFT_TIME_LIMIT", "1")
+    monkeypatch.setenv("CELERY_HARD_TIME_LIMIT", "2")
+    monkeypatch.setenv("CELERY_MAX_ATTEMPTS", "2")
+    monkeypatch.setenv("CELERY_RETRY_BACKOFF", "0")
+    await processes.start()
+    await processes.start("beat")
     async with services_of(app).database.transaction() as session:
         for title in ("slow", "stuck"):
             payload = {"title": title, "seconds": 60, "stuck": title == "stuck"}
             await services_of(app).jobs.enqueue(session, "test", payload)
     await enqueue(app, *names(2))
 
-    failed = select(Task.payload, Task.reason, Task.attempt).where(Task.state == State.FAILED)
+    failed = select(Task.payload, Task.last_error, Task.attempt).where(Task.state == TaskState.FAILED)
     rows: Sequence[Row[Any]] = []
     deadline = time.monotonic() + PATIENCE
     while len(rows) < 2:
-        assert time.monotonic() < deadline, crew.log
+        assert time.monotonic() < deadline, processes.log
         await asyncio.sleep(0.1)
         rows = await services_of(app).database.read.all(failed)
-    reasons = {row.payload["title"]: row.reason for row in rows}
-    assert reasons == {"slow": "TimeoutError()", "stuck": TRIED_IN_VAIN}
+    reasons = {row.payload["title"]: row.last_error for row in rows}
+    assert reasons == {"slow": "TimeoutError()", "stuck": PROCESS_DIED}
     done = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
     assert sorted(row.title for row in done) == names(2)
 
 
 @ONE
-async def test_signed_messages(
-    app: FastAPI, announcer: BrokerAnnouncer, crew: Crew, monkeypatch: pytest.MonkeyPatch
+async def test_unsigned_messages_are_refused(
+    app: FastAPI, publisher: BrokerPublisher, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has no key begins nothing."""
-    unsigned, ours = make_celery(WorkerSettings.load()), SecretStr("k" * 40)
+    """Without a key, a message starts no task."""
+    unsigned, ours = CeleryApp(CelerySettings.load()), SecretStr("k" * 40)
     await services_of(app).jobs.drain()
-    monkeypatch.setenv("WORKER_SIGNING_KEYS", ours.get_secret_value())
-    monkeypatch.setattr(announcer, "announce", lambda _: None)
+    monkeypatch.setenv("CELERY_SIGNING_KEYS", ours.get_secret_value())
+    monkeypatch.setattr(publisher, "publish", lambda _: None)
     await enqueue(app, *names(1), seconds=0)
     (task,) = await services_of(app).database.read.all(select(Task.id))
-    await crew.start()
+    await processes.start()
     await asyncio.to_thread(send, unsigned, task.id)
     unsigned.close()
-    await until(lambda: "Refusing to deserialize" in crew.log, crew)
-    assert crew.said("begun") == []
-    announcer = BrokerAnnouncer(WorkerSettings.load(), nobody)
-    await announcer.deliver([task.id])
-    await announcer.drain()
+    await until(lambda: "Refusing to deserialize" in processes.log, processes)
+    assert processes.logged("begun") == []
+    publisher = BrokerPublisher(CelerySettings.load(), ignore)
+    await publisher.publish_now([task.id])
+    await publisher.drain()
 
-    assert await effects(app, crew) == names(1)
+    assert await titles_of_notes(app, processes) == names(1)
 
 
-async def nobody(_: Sequence[UUID]) -> None:
-    """Care for what is not announced."""
+async def ignore(_: Sequence[UUID]) -> None:
+    """Ignore tasks that were not published."""
 
 
 @ONE
-async def test_two_beats(app: FastAPI, announcer: BrokerAnnouncer, crew: Crew) -> None:
-    """What is scheduled is done once, also when the one at work is killed and the other takes over."""
+async def test_standby_beat_takes_over(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
+    """A scheduled job is done once for each time, also if the active beat is killed."""
 
     async def due() -> None:
         async with services_of(app).database.transaction() as session:
-            await session.merge(UtcDatetime(name="test", last_at=clock.now() - timedelta(days=500)))
+            await session.merge(ScheduleRun(name="test", last_run_at=clock.now() - timedelta(days=500)))
 
-    await crew.start()
+    await processes.start()
     await due()
-    beats = [await crew.start("beat") for _ in range(2)]
-    await until(lambda: len(crew.said("begun")) == 1, crew)
+    beats = [await processes.start("beat") for _ in range(2)]
+    await until(lambda: len(processes.logged("begun")) == 1, processes)
     (lease,) = await services_of(app).database.read.all(select(Lease.holder))
-    at_work = next(beat for beat in beats if f":{beat.pid}:" in lease.holder)
-    crew.kill(at_work)
+    active = next(beat for beat in beats if f":{beat.pid}:" in lease.holder)
+    processes.kill(active)
     await due()
-    await until(lambda: len(crew.said("begun")) == 2, crew)
+    await until(lambda: len(processes.logged("begun")) == 2, processes)
 
-    assert await effects(app, crew) == ["scheduled"] * 2
+    assert await titles_of_notes(app, processes) == ["scheduled"] * 2
     (after,) = await services_of(app).database.read.all(select(Lease.holder))
     assert after.holder != lease.holder

@@ -1,10 +1,13 @@
-"""Worker and beat, as far as they can be tried within the tests' own process."""
+"""Worker and beat, within the process of the tests."""
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,52 +15,65 @@ from celery.app.utils import find_app
 from fastapi import FastAPI
 from sqlalchemy import select, update
 
-import keel.celery
 from app.main import create_app
 from keel import clock
-from keel.celery import alive, leases
-from keel.celery.beat import LeasedScheduler, UnknownJob
-from keel.celery.celery import celery_app, perform, runtime
-from keel.celery.lifecycle import PURGES
-from keel.celery.models import Lease, Task, UtcDatetime
-from keel.celery.runtime import Runtime, RuntimeOfProcess
-from keel.celery.schedule import Entry
-from keel.celery.state import Worker
+from keel.celery.broker.client import RUN_TASK
+from keel.celery.models import Lease, ScheduleRun, Task
+from keel.celery.plugin import RETENTION
+from keel.celery.tasks import leases
+from keel.celery.tasks.schedule import Entry
+from keel.celery.worker import app as worker_app
+from keel.celery.worker import heartbeat
+from keel.celery.worker.app import WorkerApp
+from keel.celery.worker.beat import LeasedScheduler, UnknownJob
+from keel.celery.worker.runtime import ProcessRuntime, Runtime
 from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.support import PATIENCE
-from keel.tests.celery.support import Silence, given, notes_of_jobs, stored
-from keel.tests.celery.test_execution import store_note
+from keel.tests.celery.support import RecordingPublisher, add_task, count_notes, stored
+from keel.tests.celery.test_executor import store_note
 from keel.web.errors import Unavailable
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def process(running_app: FastAPI, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """Return the application as a worker process has it: in a thread of its own."""
+def worker(running_app: FastAPI) -> WorkerApp:
+    """Return Celery's application, as `python -m app celery` makes it."""
+    return WorkerApp(create_app)
+
+
+@pytest.fixture
+def process(worker: WorkerApp, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """Return the application in its worker process: a thread with an event loop."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    yield runtime.get()
-    runtime.close()
+    yield worker.runtime.get()
+    worker.runtime.close()
 
 
-def test_celery_finds_the_application() -> None:
-    """By the package's name, as `celery -A keel.celery` looks for it, and by its own."""
-    assert find_app("keel.celery") is celery_app is keel.celery.celery_app
-    with pytest.raises(AttributeError):
-        _ = keel.celery.no_such_thing
+def test_celery_finds_the_application_of_a_module(
+    environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`celery -A books_tasks` works with the module that `keel.celery.worker.app` describes."""
+    lines = [line.strip() for line in (worker_app.__doc__ or "").splitlines() if line.startswith("    ")]
+    (tmp_path / "books_tasks.py").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert isinstance(find_app("books_tasks"), WorkerApp)
 
 
-async def test_perform(app: FastAPI, process: Runtime) -> None:
-    """Celery's plain function does a task with the application's own services."""
-    task_id = await given(app, None)
-    Worker.of(process.app).jobs.register("test", store_note)
-    await asyncio.to_thread(perform, str(task_id))
+async def test_run_task(app: FastAPI, worker: WorkerApp, process: Runtime) -> None:
+    """Celery's plain function runs a task with the services of the application."""
+    task_id = await add_task(app, None)
+    services_of(process.app).celery.jobs.register("test", store_note)
+    await asyncio.to_thread(worker.tasks[RUN_TASK], str(task_id))
 
-    assert await notes_of_jobs(app) == 1
+    assert await count_notes(app) == 1
     assert await stored(app, task_id) is None
 
 
-async def test_interrupted_process(process: Runtime) -> None:
-    """What interrupts the wait for a task interrupts the task, and waits until it has ended: the loop is needed."""
+async def test_interrupted_wait_cancels_the_coroutine(process: Runtime) -> None:
+    """And waits until it has ended: it occupies the event loop until then."""
     begun, ended = threading.Event(), list[str]()
 
     async def endless() -> None:
@@ -66,7 +82,7 @@ async def test_interrupted_process(process: Runtime) -> None:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
-            ended.append("here")
+            ended.append("endless")
 
     def interrupted(*_: object) -> None:
         begun.wait()
@@ -76,22 +92,22 @@ async def test_interrupted_process(process: Runtime) -> None:
         patch.setattr("concurrent.futures.Future.result", interrupted)
         process.run(endless())
 
-    assert ended == ["here"]
+    assert ended == ["endless"]
 
 
-def test_each_process_has_a_runtime_of_its_own(process: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a parent had open is not touched by its children, nor closed by them."""
-    of_process = RuntimeOfProcess(lambda: process.app)
-    assert runtime.get() is process
+def test_each_process_has_its_own_runtime(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child neither uses nor closes that of its parent."""
+    of_process = ProcessRuntime(lambda: process.app)
+    assert worker.runtime.get() is process
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 1)
-        runtime.close()
+        worker.runtime.close()
         of_process.close()
-    assert runtime.get() is process
+    assert worker.runtime.get() is process
 
 
-def test_application_that_does_not_start(environment: None) -> None:
-    """The process learns why, and no thread stays."""
+def test_failed_start_is_raised(environment: None) -> None:
+    """And the thread ends."""
 
     def broken() -> FastAPI:
         raise RuntimeError("no database")
@@ -101,80 +117,76 @@ def test_application_that_does_not_start(environment: None) -> None:
 
 
 @pytest.fixture
-def beats(process: Runtime, monkeypatch: pytest.MonkeyPatch) -> list[LeasedScheduler]:
-    """Return two schedulers, as of two processes; their only entry has its moment when a year begins."""
-    worker = Worker.of(process.app)
-    monkeypatch.setattr(worker.jobs, "announcer", Silence())
-    monkeypatch.setitem(worker.schedule.entries, "purges", Entry(PURGES, "0 0 1 1 *"))
-    # Neither dies because the machine is busy.
-    monkeypatch.setattr("keel.celery.beat.LEASE", PATIENCE)
-    return [LeasedScheduler(celery_app) for _ in range(2)]
+def beats(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) -> list[LeasedScheduler]:
+    """Return two schedulers, as of two processes; their only entry runs when a year begins."""
+    celery = services_of(process.app).celery
+    monkeypatch.setattr(celery.jobs, "publisher", RecordingPublisher())
+    monkeypatch.setitem(celery.schedule.entries, "retention", Entry(RETENTION, "0 0 1 1 *"))
+    # No lease expires because the machine is busy.
+    monkeypatch.setattr("keel.celery.worker.beat.LEASE", PATIENCE)
+    return [LeasedScheduler(worker) for _ in range(2)]
 
 
-async def last_asked(app: FastAPI) -> None:
-    """Make it look as if purges had last been asked for long ago."""
+async def set_last_run(app: FastAPI) -> None:
+    """Let the last run of the entry be more than a year ago."""
     async with services_of(app).database.transaction() as session:
-        await session.merge(UtcDatetime(name="purges", last_at=clock.now() - timedelta(days=400)))
+        await session.merge(ScheduleRun(name="retention", last_run_at=clock.now() - timedelta(days=400)))
 
 
-async def asked_for(app: FastAPI) -> list[str]:
-    """Return the names of the tasks that there are."""
+async def enqueued(app: FastAPI) -> list[str]:
+    """Return the names of the stored tasks."""
     async with services_of(app).database.transaction() as session:
         return list((await session.scalars(select(Task.name))).all())
 
 
 async def tick(*beats: LeasedScheduler) -> None:
-    """Let each beat look once, and once again at what comes after."""
+    """Let each beat tick twice: once to enqueue, once more to see that nothing is enqueued twice."""
     for beat in (*beats, *beats):
         await asyncio.to_thread(beat.tick)
 
 
-async def test_one_beat_is_at_work(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """Of those that look, one stores what the schedule says, once for a moment."""
-    await last_asked(app)
+async def test_one_of_two_beats_is_active(app: FastAPI, beats: list[LeasedScheduler]) -> None:
+    """An entry is enqueued once for each of its times."""
+    await set_last_run(app)
     await tick(*beats)
 
-    assert await asked_for(app) == [PURGES]
+    assert await enqueued(app) == [RETENTION]
     async with services_of(app).database.transaction() as session:
         assert len((await session.scalars(select(Lease))).all()) == 1
 
 
-async def test_new_entry(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """It waits for its moment, also if beat is started again and again until then."""
+async def test_new_entry_waits_for_its_next_time(app: FastAPI, beats: list[LeasedScheduler]) -> None:
+    """Its last run is stored, so restarts of beat do not postpone it."""
     await tick(beats[0])
     async with services_of(app).database.transaction() as session:
-        (moment,) = (await session.scalars(select(UtcDatetime))).all()
+        (run,) = (await session.scalars(select(ScheduleRun))).all()
 
-    assert await asked_for(app) == []
-    assert moment.name == "purges"
-    assert clock.now() - moment.last_at < timedelta(seconds=PATIENCE)
+    assert await enqueued(app) == []
+    assert run.name == "retention"
+    assert clock.now() - run.last_run_at < timedelta(seconds=PATIENCE)
 
 
-async def test_the_other_takes_over(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """It asks for nothing that was asked for while it stood by."""
+async def test_standby_beat_takes_over(app: FastAPI, beats: list[LeasedScheduler]) -> None:
+    """It enqueues nothing that the other one has."""
     first, second = beats
-    await last_asked(app)
+    await set_last_run(app)
     await tick(second)
-    await asyncio.to_thread(leases_end)
+    await expire_leases(app)
     await tick(first)
-    await asyncio.to_thread(leases_end)
+    await expire_leases(app)
     await tick(second)
 
-    assert await asked_for(app) == [PURGES]
+    assert await enqueued(app) == [RETENTION]
 
 
-def leases_end() -> None:
-    """Let whoever has a role lose it, as if nothing had been heard of them."""
-
-    async def end() -> None:
-        async with services_of(runtime.get().app).database.transaction() as session:
-            await session.execute(update(Lease).values(expires_at=clock.now()))
-
-    runtime.get().run(end())
+async def expire_leases(app: FastAPI) -> None:
+    """Expire the lease of the active beat."""
+    async with services_of(app).database.transaction() as session:
+        await session.execute(update(Lease).values(expires_at=clock.now()))
 
 
-async def test_roles_are_free_at_once(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """Nobody waits for the lease of a beat that stops to end."""
+async def test_stopping_beat_releases_its_lease(app: FastAPI, beats: list[LeasedScheduler]) -> None:
+    """Another one need not wait until it expires."""
     first, second = beats
     await tick(first)
     database = services_of(app).database
@@ -186,45 +198,47 @@ async def test_roles_are_free_at_once(app: FastAPI, beats: list[LeasedScheduler]
     await asyncio.to_thread(second.close)
 
 
-async def test_a_moment_is_not_lost(
+async def test_failed_enqueue_is_repeated(
     app: FastAPI, beats: list[LeasedScheduler], process: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be stored is asked for again."""
+    """If the task could not be stored, the next tick tries again."""
 
-    async def away(*_: object) -> None:
-        raise Unavailable("away")
+    async def unavailable(*_: object) -> None:
+        raise Unavailable("down")
 
-    await last_asked(app)
+    await set_last_run(app)
     with monkeypatch.context() as patch:
-        patch.setattr(Worker.of(process.app).jobs, "add", away)
+        patch.setattr(services_of(process.app).celery.jobs, "add", unavailable)
         await tick(beats[0])
-    assert await asked_for(app) == []
+    assert await enqueued(app) == []
     await tick(beats[0])
 
-    assert await asked_for(app) == [PURGES]
+    assert await enqueued(app) == [RETENTION]
 
 
-async def test_schedule_that_names_no_job(process: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beat does not start: nobody would notice otherwise before the day when it is missed."""
-    Worker.of(process.app).schedule.add("wrong", "misspelt", "* * * * *")
+async def test_unknown_job_in_the_schedule_is_refused(worker: WorkerApp, process: Runtime) -> None:
+    """Beat does not start."""
+    services_of(process.app).celery.schedule.add("wrong", "misspelt", "* * * * *")
 
-    with pytest.raises(UnknownJob, match="wrong: there is no job of the name 'misspelt'"):
-        await asyncio.to_thread(LeasedScheduler, celery_app)
+    with pytest.raises(UnknownJob, match="wrong: no job of the name 'misspelt' is registered"):
+        await asyncio.to_thread(LeasedScheduler, worker)
 
 
-async def test_beat_survives_the_database(beats: list[LeasedScheduler], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It tries again with its next tick."""
+async def test_beat_survives_an_outage_of_the_database(
+    beats: list[LeasedScheduler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next tick tries again."""
 
-    async def away(*_: object) -> bool:
+    async def unavailable(*_: object) -> bool:
         raise ConnectionError
 
-    monkeypatch.setattr(leases, "acquire", away)
+    monkeypatch.setattr(leases, "acquire", unavailable)
 
     assert await asyncio.to_thread(beats[0].tick) == 1.0
 
 
-async def test_purges_are_a_task(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever packages have registered is purged, and finished tasks are."""
+async def test_retention_task(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs all registered purges; that of tasks deletes old finished ones."""
     purged: list[Session] = []
 
     async def purge(session: Session) -> int:
@@ -232,26 +246,25 @@ async def test_purges_are_a_task(app: FastAPI, monkeypatch: pytest.MonkeyPatch) 
         return 1
 
     monkeypatch.setitem(services_of(app).retention._purges, "test", purge)
-    task_id = await given(app, None, name=PURGES)
-    old = await given(app, None, state="failed", finished_at=clock.now() - timedelta(days=8))
-    await Worker.of(app).executor.run(task_id)
+    task_id = await add_task(app, None, name=RETENTION)
+    old = await add_task(app, None, state="failed", finished_at=clock.now() - timedelta(days=8))
+    await services_of(app).celery.executor.run(task_id)
 
     assert len(purged) == 1
     assert [await stored(app, one) for one in (task_id, old)] == [None, None]
 
 
-def test_signs_of_life(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor sees whether a process got on lately."""
+def test_heartbeat(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process is alive once it has touched its file."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    before = alive.is_alive()
-    alive.show()
+    before = heartbeat.is_alive()
+    heartbeat.touch()
 
-    assert (before, alive.is_alive()) == (False, True)
+    assert (before, heartbeat.is_alive()) == (False, True)
 
 
-def test_nobody_has_to_load_celery(environment: None) -> None:
-    """Building the application is no reason to."""
-    names: Mapping[str, Any] = vars(keel.celery)
+def test_building_the_application_does_not_import_celery(environment: None) -> None:
+    """A server that publishes no task saves its memory and start-up time."""
+    code = "import sys; from app.main import create_app; create_app(); sys.exit('celery' in sys.modules)"
 
-    assert "celery_app" not in names
-    assert services_of(create_app()).jobs is not None
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0  # noqa: S603 - our own words

@@ -1,4 +1,4 @@
-"""Tasks as callers see them."""
+"""The endpoints of tasks."""
 
 import asyncio
 import json
@@ -10,19 +10,18 @@ from httpx2 import AsyncClient
 
 from keel.caller import Caller
 from keel.celery.repository import TaskReader
-from keel.celery.run import Run
-from keel.celery.state import Worker
+from keel.celery.tasks.context import TaskContext
 from keel.identity import current_caller
 from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
-from keel.tests.celery.support import TASKS, Silence, export, finished, stored
+from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished, stored
 from tests.examples.notes.api import create
 from tests.examples.notes.test_events import events
 
 
-async def test_list(client: AsyncClient) -> None:
-    """The latest first, a page at a time."""
+async def test_list_is_paginated(client: AsyncClient) -> None:
+    """The latest first."""
     tasks = [await export(client) for _ in range(3)]
     for task in tasks:
         await finished(client, task["id"])
@@ -36,7 +35,7 @@ async def test_list(client: AsyncClient) -> None:
 
 
 async def test_tasks_of_others_are_not_found(app: FastAPI, client: AsyncClient) -> None:
-    """In every verb, the tasks of others are as if they were not there."""
+    """By any endpoint."""
     task = await export(client)
     await finished(client, task["id"])
     url = f"{TASKS}/{task['id']}"
@@ -49,40 +48,42 @@ async def test_tasks_of_others_are_not_found(app: FastAPI, client: AsyncClient) 
     assert (await client.get(TASKS)).json()["items"] == []
 
 
-async def test_unknown_task(client: AsyncClient) -> None:
-    """What never was is answered in the same way."""
+async def test_unknown_task_is_not_found(client: AsyncClient) -> None:
+    """With the same problem as one of another owner."""
     answer = await client.get(f"{TASKS}/{uuid4()}")
 
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:problem:task-not-found")
 
 
-async def test_cancelling_a_task_that_waits(app: FastAPI, client: AsyncClient, silence: Silence) -> None:
-    """It is never begun."""
+async def test_cancelled_pending_task_does_not_start(
+    app: FastAPI, client: AsyncClient, recorder: RecordingPublisher
+) -> None:
+    """Its message finds nothing to claim."""
     task = await export(client)
     cancelled = await client.post(f"{TASKS}/{task['id']}/cancel")
-    await Worker.of(app).executor.run(UUID(task["id"]))
+    await services_of(app).celery.executor.run(UUID(task["id"]))
 
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
     assert (await client.get(f"{TASKS}/{task['id']}")).json()["state"] == "cancelled"
 
 
-async def test_cancelling_a_task_that_runs(
-    app: FastAPI, client: AsyncClient, silence: Silence, monkeypatch: pytest.MonkeyPatch
+async def test_cancelled_running_task_stops(
+    app: FastAPI, client: AsyncClient, recorder: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stops at the next piece of its result, nothing makes it a success, and nothing of its result stays."""
-    monkeypatch.setattr("keel.celery.exports.CHUNK", 1)
+    """At its next checkpoint; its partial result is deleted."""
+    monkeypatch.setattr("keel.celery.export.handler.CHUNK", 1)
     await create(client)
     task = await export(client)
     reading, go_on = asyncio.Event(), asyncio.Event()
 
-    class Slow(Run):
-        async def add(self, data: bytes, done: float) -> None:
-            await super().add(data, done)
+    class Slow(TaskContext):
+        async def write(self, data: bytes, done: float) -> None:
+            await super().write(data, done)
             reading.set()
             await go_on.wait()
 
-    monkeypatch.setattr("keel.celery.execution.Run", Slow)
-    running = asyncio.create_task(Worker.of(app).executor.run(UUID(task["id"])))
+    monkeypatch.setattr("keel.celery.tasks.executor.TaskContext", Slow)
+    running = asyncio.create_task(services_of(app).celery.executor.run(UUID(task["id"])))
     await reading.wait()
     assert (await client.get(f"{TASKS}/{task['id']}")).json()["state"] == "running"
     await client.post(f"{TASKS}/{task['id']}/cancel")
@@ -91,11 +92,11 @@ async def test_cancelling_a_task_that_runs(
 
     assert (await client.get(f"{TASKS}/{task['id']}")).json()["state"] == "cancelled"
     assert (await client.get(f"{TASKS}/{task['id']}/result")).status_code == 409
-    assert await TaskReader(services_of(app).database.read).chunks(UUID(task["id"])) == 0
+    assert await TaskReader(services_of(app).database.read).count_chunks(UUID(task["id"])) == 0
 
 
-async def test_what_is_finished_cannot_be_cancelled(client: AsyncClient) -> None:
-    """It is too late, and the result stays."""
+async def test_finished_task_cannot_be_cancelled(client: AsyncClient) -> None:
+    """Its result is kept."""
     task = await finished(client, (await export(client))["id"])
     answer = await client.post(f"{TASKS}/{task['id']}/cancel")
 
@@ -103,25 +104,25 @@ async def test_what_is_finished_cannot_be_cancelled(client: AsyncClient) -> None
     assert (await client.get(f"{TASKS}/{task['id']}/result")).status_code == 200
 
 
-async def test_events_until_the_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream says where the task stands, then how it ended, and ends itself."""
-    monkeypatch.setattr("keel.celery.events.LOOK", 0.01)
-    monkeypatch.setattr(Worker.of(server.app).jobs, "announcer", Silence())
+async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts with the current state, and closes itself."""
+    monkeypatch.setattr("keel.celery.events.POLL_SECONDS", 0.01)
+    monkeypatch.setattr(services_of(server.app).celery.jobs, "publisher", RecordingPublisher())
     async with server.client() as client:
         await sign_in(client)
         task = await export(client)
         async with client.stream("GET", f"{TASKS}/{task['id']}/events") as answer:
-            heard = events(answer)
-            first = json.loads((await anext(heard))["data"])
+            received = events(answer)
+            first = json.loads((await anext(received))["data"])
             await client.post(f"{TASKS}/{task['id']}/cancel")
-            rest = [json.loads(event["data"]) async for event in heard]
+            rest = [json.loads(event["data"]) async for event in received]
 
     assert first == task
     assert [event["state"] for event in rest] == ["cancelled"]
 
 
-async def test_tasks_of_a_subject_that_goes(app: FastAPI, client: AsyncClient) -> None:
-    """They go with their results; handed over, they are another's."""
+async def test_account_data_of_tasks(app: FastAPI, client: AsyncClient) -> None:
+    """Tasks are transferred to another subject, and deleted with their results."""
     task = await finished(client, (await export(client))["id"])
     owner = await sign_in(client)
     async with services_of(app).database.transaction() as session:

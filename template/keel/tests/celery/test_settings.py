@@ -1,8 +1,8 @@
-"""Settings of the worker."""
+"""Settings of Celery."""
 
 import pytest
 
-from keel.celery.settings import WorkerSettings
+from keel.celery.settings import CelerySettings
 from keel.settings import SettingsError
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -11,25 +11,25 @@ pytestmark = pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("WORKER_BROKER_URL", "kafka://localhost", "write amqp://"),
-        ("WORKER_BROKER_URL", "amqp://", "write amqp://"),
-        ("WORKER_SIGNING_KEYS", "short", "secrets.token_urlsafe"),
-        ("WORKER_HARD_LIMIT", "10", "longer than WORKER_SOFT_LIMIT"),
+        ("CELERY_BROKER_URL", "kafka://localhost", "write amqp://"),
+        ("CELERY_BROKER_URL", "amqp://", "write amqp://"),
+        ("CELERY_SIGNING_KEYS", "short", "secrets.token_urlsafe"),
+        ("CELERY_HARD_TIME_LIMIT", "10", "longer than CELERY_SOFT_TIME_LIMIT"),
     ],
 )
-def test_wrong_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+def test_invalid_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
     """The message says what to write instead."""
     monkeypatch.setenv(name, value)
 
     with pytest.raises(SettingsError, match=message):
-        WorkerSettings.load()
+        CelerySettings.load()
 
 
 @pytest.mark.parametrize("url", ["memory://", "memory://elsewhere"])
-def test_deployed_needs_a_broker(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """A process that may be replaced at any moment does no tasks of its own."""
+def test_broker_is_required_when_deployed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Servers of staging and production run no tasks themselves."""
     monkeypatch.setenv("ENVIRONMENT", "production")
-    monkeypatch.setenv("WORKER_BROKER_URL", url)
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
 
-    with pytest.raises(SettingsError, match="WORKER_BROKER_URL"):
-        WorkerSettings.load()
+    with pytest.raises(SettingsError, match="CELERY_BROKER_URL"):
+        CelerySettings.load()

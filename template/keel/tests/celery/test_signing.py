@@ -1,20 +1,20 @@
-"""Messages that are signed."""
+"""Signed messages."""
 
 import pytest
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.serialization import dumps, loads
 from pydantic import SecretStr
 
-from keel.celery import signing
-from keel.celery.broker import make_celery
-from keel.celery.settings import WorkerSettings
+from keel.celery.broker import signing
+from keel.celery.broker.client import CeleryApp
+from keel.celery.settings import CelerySettings
 
 OLD, NEW = "an old key of more than thirty-two characters", "a new key of more than thirty-two characters"
 BODY = [["0190"], {}, {"chord": None}]
 
 
-def test_signed_messages() -> None:
-    """Whoever has a key reads what was written; after a change of keys the old one still counts."""
+def test_signed_messages_are_read_after_a_key_rotation() -> None:
+    """A message signed with an old key is verified by it as long as it is configured."""
     signing.register([OLD])
     content_type, encoding, message = dumps(BODY, serializer=signing.NAME)
     signing.register([NEW, OLD])
@@ -22,8 +22,8 @@ def test_signed_messages() -> None:
     assert loads(message, content_type, encoding, accept=[signing.CONTENT_TYPE]) == BODY
 
 
-def test_forged_messages() -> None:
-    """Who has no key writes nothing that is read."""
+def test_messages_with_invalid_signatures_are_refused() -> None:
+    """An unknown key, a changed body, no signature at all."""
     signing.register([OLD])
     content_type, encoding, message = dumps(BODY, serializer=signing.NAME)
     signing.register([NEW])
@@ -32,9 +32,9 @@ def test_forged_messages() -> None:
             loads(forged, content_type, encoding, accept=[signing.CONTENT_TYPE])
 
 
-def test_unsigned_messages_are_refused_where_there_are_keys(environment: None) -> None:
-    """Plain JSON is not even read."""
-    conf = make_celery(WorkerSettings(signing_keys=(SecretStr(NEW),))).conf
+def test_unsigned_messages_are_refused_if_keys_are_configured(environment: None) -> None:
+    """Plain JSON is not an accepted content type."""
+    conf = CeleryApp(CelerySettings(signing_keys=(SecretStr(NEW),))).conf
     content_type, encoding, message = dumps(BODY, serializer="json")
 
     assert (conf.task_serializer, conf.accept_content) == (signing.NAME, [signing.CONTENT_TYPE])

@@ -1,4 +1,4 @@
-"""Forms that exported rows can have."""
+"""File formats of exports."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 
 
 class Format(StrEnum):
-    """The form of an export."""
+    """The format of an export."""
 
     CSV = "csv"
     JSON_LINES = "jsonl"
@@ -24,7 +24,7 @@ class Format(StrEnum):
 
 
 def encoder(format_: Format, columns: Sequence[str]) -> tuple[bytes, Encode]:
-    """Return what comes before the rows, and what makes bytes of a row."""
+    """Return the head of the file, and a function that encodes a row."""
     if format_ is Format.JSON_LINES:
         return b"", lambda row: orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     return _line(columns), lambda row: _line([_cell(row[name]) for name in columns])

@@ -1,6 +1,6 @@
-"""The application within a process that does not await: one event loop in a thread, for as long as the process lives.
+"""The application in a worker's process: one event loop in a thread, for the life of the process.
 
-Celery calls tasks as plain functions, and forks. So nothing is opened before the fork; then each process enters the
+Celery forks, and calls tasks as plain functions. So nothing is opened before the fork; after it, each process enters the
 application's lifespan once, as a server does, and its tasks share engine, services and connections.
 """
 
@@ -36,18 +36,18 @@ class Runtime:
             self._stop_loop()
             raise
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do some work in the event loop and wait for it; what interrupts the wait interrupts the work.
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the event loop and wait for it; an exception that interrupts the wait cancels it.
 
-        This returns when the work has ended, and not before: if it does not let go of the event loop, nothing else could be
-        done there. A process that is stuck so is ended by Celery's hard limit.
+        This returns only when the coroutine has ended: while it blocks the event loop, no other task could run there. Such
+        a process is killed at Celery's hard time limit.
         """
         outcome: Future[T] = Future()
         running: list[asyncio.Task[T]] = []
 
         def begin() -> None:
-            running.append(self._loop.create_task(work))
-            running[0].add_done_callback(lambda task: _tell(task, outcome))
+            running.append(self._loop.create_task(coroutine))
+            running[0].add_done_callback(lambda task: _set_outcome(task, outcome))
 
         def interrupt() -> None:
             running[0].cancel()
@@ -62,7 +62,7 @@ class Runtime:
             raise
 
     def close(self) -> None:
-        """Leave the lifespan as a server does that stops."""
+        """Leave the lifespan, as a server does at shutdown."""
         try:
             self.run(self._lifespan.aclose())
         finally:
@@ -79,8 +79,8 @@ class Runtime:
         self._loop.close()
 
 
-def _tell(task: asyncio.Task[T], outcome: Future[T]) -> None:
-    """Tell the thread that waits how a task has ended."""
+def _set_outcome(task: asyncio.Task[T], outcome: Future[T]) -> None:
+    """Pass the outcome of an asyncio task to the thread that waits."""
     if task.cancelled():
         outcome.set_exception(CancelledError())
     elif error := task.exception():
@@ -89,8 +89,8 @@ def _tell(task: asyncio.Task[T], outcome: Future[T]) -> None:
         outcome.set_result(task.result())
 
 
-class RuntimeOfProcess:
-    """The runtime of whichever process asks: each has one of its own, made when it first does."""
+class ProcessRuntime:
+    """The runtime of the current process: each has its own, made on first use."""
 
     def __init__(self, create_app: Callable[[], FastAPI]) -> None:
         self._create_app = create_app
@@ -98,7 +98,7 @@ class RuntimeOfProcess:
         self._pid = 0
 
     def get(self) -> Runtime:
-        """Return this process's runtime; what a parent had is not ours."""
+        """Return this process's runtime; never that of a parent."""
         if self._runtime is None or self._pid != os.getpid():
             self._runtime, self._pid = Runtime(self._create_app), os.getpid()
         return self._runtime

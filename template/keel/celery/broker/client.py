@@ -1,7 +1,7 @@
-"""Celery, set up for work that must neither be lost nor done twice.
+"""Celery's configuration, for tasks that must be neither lost nor run twice.
 
-A message says which task is to be done and nothing else. What the task is, whose it is and where it stands is in the
-database, where it is committed together with what the task does.
+A message holds a task's id and nothing else. The task and its state are in the database, where they are committed together
+with what the task stores.
 """
 
 from collections.abc import Callable
@@ -12,24 +12,29 @@ from uuid import UUID
 from celery import Celery
 from kombu import Exchange, Queue
 
-from keel.celery import signing
-from keel.celery.settings import WorkerSettings
+from keel.celery.broker import signing
+from keel.celery.settings import CelerySettings
 
-PERFORM = "keel.celery.perform"
+RUN_TASK = "keel.celery.run_task"
 
 CONNECT_SECONDS = 3
 DELIVERIES = 20
-"""Times that RabbitMQ delivers a message before it drops it. The task itself counts its attempts."""
+"""Of a message by RabbitMQ, before it is dropped. Attempts are counted in the task's row."""
 
 
-def make_celery(settings: WorkerSettings) -> Celery:
-    """Return a Celery application that nobody else's code finds by chance."""
-    celery = Celery("app", set_as_current=False)
-    celery.config_from_object(configuration(settings))
-    return celery
+class CeleryApp(Celery):
+    """Celery, configured by the settings."""
+
+    # Celery prefers CELERY_RESULT_BACKEND of the environment to the configuration, but not to this.
+    backend_cls = "disabled"
+
+    def __init__(self, settings: CelerySettings) -> None:
+        # Not current: `shared_task` and `current_app` of other code do not find this application by chance.
+        super().__init__("app", set_as_current=False)
+        self.config_from_object(configuration(settings))
 
 
-def configuration(settings: WorkerSettings) -> dict[str, Any]:
+def configuration(settings: CelerySettings) -> dict[str, Any]:
     """Return Celery's configuration."""
     url = settings.broker_url.get_secret_value()
     serializer = "json"
@@ -39,50 +44,52 @@ def configuration(settings: WorkerSettings) -> dict[str, Any]:
         serializer, accepted = signing.NAME, signing.CONTENT_TYPE
     return {
         "broker_url": url,
+        # Celery prefers CELERY_BROKER_URL of the environment to the configuration, but not for these two.
+        "broker_read_url": url,
+        "broker_write_url": url,
         "broker_connection_timeout": CONNECT_SECONDS,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_heartbeat": 10,
-        # Messages: JSON alone, signed if there are keys; what is anything else is refused.
+        # Messages are JSON, signed if there are keys; anything else is refused.
         "task_serializer": serializer,
         "event_serializer": "json",
         "accept_content": [accepted],
-        # Whoever reaches the broker could stop workers by remote control: operators have the database and signals.
+        # Off, since access to the broker would suffice to stop workers. Operators have commands and signals.
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
-        # What has become of a task is in the database.
-        "result_backend": None,
+        # The state of a task is in the database.
         "task_ignore_result": True,
         "result_expires": None,
-        # One at a time, and done before it is acknowledged.
+        # One at a time, acknowledged after it has run.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "task_track_started": False,
         "worker_concurrency": settings.concurrency,
-        # The task is interrupted within the event loop first; these are for code that does not let go of it.
-        "task_soft_time_limit": (settings.soft_limit + settings.hard_limit) / 2,
-        "task_time_limit": settings.hard_limit,
+        # An attempt is cancelled in the event loop first; these are for code that blocks it.
+        "task_soft_time_limit": (settings.soft_time_limit + settings.hard_time_limit) / 2,
+        "task_time_limit": settings.hard_time_limit,
         "worker_proc_alive_timeout": 60.0,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
-        # A task that is not published at once is published by the relay.
+        # The relay publishes what could not be published at once.
         "task_publish_retry": True,
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
         "task_default_queue": settings.queue,
         "task_create_missing_queues": False,
-        "beat_scheduler": "keel.celery.beat:LeasedScheduler",
+        "beat_scheduler": "keel.celery.worker.beat:LeasedScheduler",
         "beat_max_loop_interval": 1,
         **_TRANSPORTS[urlsplit(url).scheme](settings),
     }
 
 
-def _rabbitmq(settings: WorkerSettings) -> dict[str, Any]:
-    """Quorum queues, which outlive the loss of a node, and confirmed publishing."""
+def _rabbitmq(settings: CelerySettings) -> dict[str, Any]:
+    """Quorum queues, which survive the loss of a node, and publisher confirms."""
     arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERIES}
-    # By topic, since Celery can delay messages itself (an owner's, with an ETA) through no other exchange.
+    # A topic exchange: Celery needs one to delay messages with an ETA, should you send some.
     exchange = Exchange(settings.queue, type="topic", durable=True)
     return {
         "task_queues": [Queue(settings.queue, exchange, routing_key=settings.queue, queue_arguments=arguments)],
@@ -99,16 +106,16 @@ def _rabbitmq(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
-def _redis(settings: WorkerSettings) -> dict[str, Any]:
-    """Keys under our own name; a message comes again only when no process can still be doing its task."""
-    from keel.celery.redis_broker import mend
+def _redis(settings: CelerySettings) -> dict[str, Any]:
+    """Keys with a prefix; a message is redelivered only after the hard time limit of its task."""
+    from keel.celery.broker.kombu_redis import patch_kombu
 
-    mend()
+    patch_kombu()
     return {
         "task_queues": [Queue(settings.queue)],
         "broker_transport_options": {
             "global_keyprefix": f"{settings.queue}:",
-            "visibility_timeout": settings.hard_limit + 60,
+            "visibility_timeout": settings.hard_time_limit + 60,
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": CONNECT_SECONDS * 10,
             "socket_keepalive": True,
@@ -118,11 +125,11 @@ def _redis(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
-def _in_process(settings: WorkerSettings) -> dict[str, Any]:
+def _in_process(settings: CelerySettings) -> dict[str, Any]:
     return {"task_queues": [Queue(settings.queue)]}
 
 
-_TRANSPORTS: dict[str, Callable[[WorkerSettings], dict[str, Any]]] = {
+_TRANSPORTS: dict[str, Callable[[CelerySettings], dict[str, Any]]] = {
     "amqp": _rabbitmq,
     "amqps": _rabbitmq,
     "redis": _redis,
@@ -133,5 +140,9 @@ _TRANSPORTS: dict[str, Callable[[WorkerSettings], dict[str, Any]]] = {
 
 
 def send(celery: Celery, task_id: UUID) -> None:
-    """Publish that a task is to be done, and wait until the broker has it; raise if it does not take it."""
-    celery.send_task(PERFORM, args=[str(task_id)], task_id=str(task_id), ignore_result=True)
+    """Publish a task, and wait for the broker's confirmation.
+
+    Raises:
+        Exception: the broker did not accept the message.
+    """
+    celery.send_task(RUN_TASK, args=[str(task_id)], task_id=str(task_id), ignore_result=True)

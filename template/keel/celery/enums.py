@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 
-class State(StrEnum):
-    """Where a task stands."""
+class TaskState(StrEnum):
+    """The state of a task."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -14,8 +14,8 @@ class State(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the state is final."""
         return self not in UNFINISHED
 
 
-UNFINISHED = frozenset({State.PENDING, State.RUNNING})
+UNFINISHED = frozenset({TaskState.PENDING, TaskState.RUNNING})

@@ -1,4 +1,4 @@
-"""Messages that only who has the key can write: JSON with an HMAC (RFC 2104) in front."""
+"""Signed messages: JSON, preceded by its HMAC-SHA256 (RFC 2104)."""
 
 import hmac
 import json
@@ -11,12 +11,12 @@ NAME = "signed-json"
 CONTENT_TYPE = "application/x-signed-json"
 
 
-class NotSigned(Exception):
-    """The message was not signed with a key of ours."""
+class InvalidSignature(Exception):
+    """No key verifies the message."""
 
 
 def register(keys: Sequence[str]) -> None:
-    """Let messages be signed with the first key, and verified with any."""
+    """Register the serializer: the first key signs, all verify."""
     secrets = [key.encode() for key in keys]
 
     def encode(body: Any) -> str:
@@ -25,9 +25,9 @@ def register(keys: Sequence[str]) -> None:
 
     def decode(message: Any) -> Any:
         signature, _, text = _text(message).partition(".")
-        # Each key, and all of each signature: the time it takes tells nothing.
+        # All keys are tried, and each comparison takes constant time: timing tells nothing.
         if not any([hmac.compare_digest(signature, _sign(secret, text)) for secret in secrets]):  # noqa: C419 - all are compared
-            raise NotSigned
+            raise InvalidSignature
         return json.loads(text)
 
     registry.register(NAME, encode, decode, content_type=CONTENT_TYPE, content_encoding="utf-8")

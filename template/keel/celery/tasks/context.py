@@ -1,18 +1,18 @@
-"""One attempt at a task, as whoever does the work sees it."""
+"""An attempt at a task, as its handler sees it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from keel import clock
-from keel.celery import progress
+from keel.celery.enums import TaskState
 from keel.celery.models import Task
-from keel.celery.states import State
+from keel.celery.tasks import progress
 from keel.db.database import Database, Session
 
 
-class Run:
-    """An attempt: what is to be done, and where to write about it."""
+class TaskContext:
+    """An attempt: the task, and methods that store its progress and result."""
 
     def __init__(self, database: Database, task: Task) -> None:
         self.database = database
@@ -23,18 +23,18 @@ class Run:
         self.attempt = task.attempt
         self._chunks = 0
 
-    async def begin_result(self) -> None:
-        """Forget what earlier attempts have made.
+    async def reset_result(self) -> None:
+        """Delete what earlier attempts have stored of the result.
 
         Raises:
             Superseded: the task was cancelled, deleted, or given to another process.
         """
         async with self.database.transaction() as session:
             await progress.change(session, self.id, self.attempt, progress=0.0)
-            await progress.drop_chunks(session, self.id)
+            await progress.delete_chunks(session, self.id)
 
-    async def add(self, data: bytes, done: float) -> None:
-        """Store a piece of the result, and say how much of the task is done (0 to 1).
+    async def write(self, data: bytes, done: float) -> None:
+        """Append to the result, and store the progress (0 to 1).
 
         Raises:
             Superseded: the task was cancelled, deleted, or given to another process.
@@ -46,21 +46,21 @@ class Run:
 
     @asynccontextmanager
     async def finishing(self, result: Mapping[str, Any] | None = None) -> AsyncGenerator[Session]:
-        """Open the transaction that ends the task: what is stored in it is stored once, or the task is not done.
+        """Open the transaction that completes the task: what it stores is stored once, with the task's final state.
 
         Raises:
-            Superseded: the task was cancelled, deleted, or given to another process; nothing is stored.
+            Superseded: the task was cancelled, deleted, or given to another process; the transaction is rolled back.
         """
         async with self.database.transaction() as session:
             yield session
             if self.owner is None:
-                await progress.remove(session, self.id, self.attempt)
+                await progress.delete_task(session, self.id, self.attempt)
             else:
                 await progress.change(
                     session,
                     self.id,
                     self.attempt,
-                    state=State.SUCCEEDED,
+                    state=TaskState.SUCCEEDED,
                     progress=1.0,
                     result=result,
                     due_at=None,
@@ -68,5 +68,5 @@ class Run:
                 )
 
 
-Work = Callable[[Run], Awaitable[None]]
-"""Does a task, up to the transaction that ends it."""
+TaskHandler = Callable[[TaskContext], Awaitable[None]]
+"""Runs an attempt, including the transaction that completes the task."""

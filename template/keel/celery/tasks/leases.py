@@ -1,4 +1,4 @@
-"""Roles that only one process may have at a time."""
+"""Roles that one process at a time may have."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ BEAT = "beat"
 
 
 async def acquire(database: Database, role: str, holder: str, seconds: float) -> bool:
-    """Take a role or keep it, for some seconds; return whether it is the holder's."""
+    """Acquire or renew a role for some seconds; return whether the holder has it."""
     now = clock.now()
     expires = now + timedelta(seconds=seconds)
     mine = (
@@ -33,13 +33,13 @@ async def acquire(database: Database, role: str, holder: str, seconds: float) ->
     return True
 
 
-async def holder(database: Database, role: str) -> str | None:
-    """Return who has a role."""
+async def get_holder(database: Database, role: str) -> str | None:
+    """Return the holder of a role."""
     statement = select(Lease.holder).where(Lease.role == role, Lease.expires_at > clock.now())
     return await database.read.scalar(statement)
 
 
 async def release(database: Database, role: str, holder: str) -> None:
-    """Give a role back."""
+    """Release a role."""
     async with database.transaction() as session:
         await session.execute(delete(Lease).where(Lease.role == role, Lease.holder == holder))

@@ -1,0 +1,1 @@
+"""Messages to workers, by way of Celery and Kombu."""

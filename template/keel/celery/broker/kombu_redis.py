@@ -1,0 +1,34 @@
+"""A patch of Kombu, so that a worker continues after Redis was restarted while tasks ran.
+
+Kombu (5.7) counts a message whose acknowledgement failed as unacknowledged. After as many as a worker has processes it
+fetches no more messages, so it does not notice the lost connection either, and hangs while it looks healthy.
+"""
+
+from typing import Any
+
+from kombu.transport import redis
+
+
+class QoS(redis.QoS):
+    """Counts a message as acknowledged even if Redis could not be told."""
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge a message."""
+        try:
+            super().ack(delivery_tag)
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Kombu's own signature
+        """Reject a message."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+
+def patch_kombu() -> None:
+    """Use `QoS` for all connections to Redis, those by way of Sentinel included."""
+    redis.Channel.QoS = QoS  # ty: ignore[invalid-assignment]

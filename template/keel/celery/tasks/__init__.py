@@ -1,0 +1,1 @@
+"""Tasks as rows: storing, claiming, running, retrying and scheduling them."""
