@@ -77,6 +77,34 @@ def test_questions_are_documented(page: str) -> None:
     assert [name for name in (*QUESTIONS.asked, *answers) if name not in words] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
+def test_questions_have_a_row_each(page: str) -> None:
+    """The table of questions has each of them once, in the order in which they are asked."""
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in rows if name in QUESTIONS.asked] == list(QUESTIONS.asked)
+
+
+def test_the_roadmap_has_every_toggle() -> None:
+    """A topic says which answer brings it."""
+    text = (ROOT / "docs" / "roadmap.md").read_text(encoding="utf-8")
+    assert [name for name in QUESTIONS.toggles if f"(the answer `{name}`" not in text] == []
+
+
+def test_the_structure_has_every_package(results: dict[str, Path]) -> None:
+    """The picture of the project names each package of `keel/`, and each folder of the project."""
+    text = (ROOT / "docs" / "project-structure.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"([\w.-]+)/", picture))
+    for id_, place in results.items():
+        folders = [
+            path.name
+            for folder in (place, place / "keel")
+            for path in folder.iterdir()
+            if path.is_dir() and path.name != "__pycache__"
+        ]
+        assert [name for name in folders if name not in named] == [], id_
+
+
 def test_questions_have_a_section_each() -> None:
     """The reference explains each question under a heading of its own, in the order in which they are asked."""
     text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")

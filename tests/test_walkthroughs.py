@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UPDATING = (ROOT / "docs" / "updating.md").read_text(encoding="utf-8")
 #: Those that look at the migrations. That all of them pass is shown elsewhere, for more projects.
 SOME_TESTS = {"PYTEST_ADDOPTS": "keel/tests/db/test_migrations.py"}
-LATER = (ROOT / "docs" / "later.md").read_text(encoding="utf-8")
+LATER = (ROOT / "docs" / "enabling-features.md").read_text(encoding="utf-8")
 _TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What the next release does: a setting has another name, and the notes say so.
 _RENAMED = ("readiness_timeout", "readiness_deadline")
