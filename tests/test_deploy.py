@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v(?P<version>[\d.]+)$")
 
@@ -170,18 +170,18 @@ def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:
                 assert word not in text, path
 
 
-def test_gunicorn_serves_and_stops(bench: Bench, tmp_path: Path) -> None:
+def test_gunicorn_serves_and_stops(resources: Resources, tmp_path: Path) -> None:
     """The server starts from its settings, and on SIGTERM ends open streams and leaves with success."""
-    project = render(bench.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
+    project = render(resources.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
     port = free_port()
     environment = {
         "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/app.db",
         "ENVIRONMENT": "local",
-        "PATH": str(bench.python.parent),
+        "PATH": str(resources.python.parent),
         "PORT": str(port),
         "WEB_CONCURRENCY": "2",
     }
-    command = [bench.python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
+    command = [resources.python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
     log = tmp_path / "log"
     with (
         log.open("wb") as output,
@@ -213,7 +213,7 @@ def test_gunicorn_serves_and_stops(bench: Bench, tmp_path: Path) -> None:
     ],
 )
 def test_workers_follow_the_quota(
-    deployed: list[Path], bench: Bench, tmp_path: Path, files: dict[str, str], expected: int | None
+    deployed: list[Path], resources: Resources, tmp_path: Path, files: dict[str, str], expected: int | None
 ) -> None:
     """One worker for each CPU of the container's quota (cgroup v2 or v1), else for each CPU of the machine."""
     for name, text in files.items():
@@ -225,7 +225,7 @@ def test_workers_follow_the_quota(
         "usable_cpus = runpy.run_path('deploy/gunicorn.conf.py')['usable_cpus'];"
         "print(usable_cpus(pathlib.Path(sys.argv[1])))"
     )
-    command = [bench.python, "-c", program, tmp_path]
+    command = [resources.python, "-c", program, tmp_path]
     printed = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
     assert int(printed) == (expected or len(os.sched_getaffinity(0)))
 

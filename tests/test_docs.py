@@ -18,7 +18,7 @@ from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 #: Folders of `keel/` that every project has.
@@ -129,7 +129,7 @@ def test_settings_are_documented(results: dict[str, Path]) -> None:
     assert documented == {name for example in examples for name, _ in _VARIABLE.findall(example)}
 
 
-def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, Path]) -> None:
+def test_the_example_settings_are_the_defaults(resources: Resources, results: dict[str, Path]) -> None:
     """`.env.example` has each variable of the settings classes once, with its default where there is one."""
     script = (
         "from keel.ops.settings_check import find_settings\n"
@@ -154,7 +154,7 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         variables = [name for name, _ in _VARIABLE.findall(example)]
         assert len(variables) == len(set(variables)), id_
         result = subprocess.run(
-            [bench.python, "-c", script],
+            [resources.python, "-c", script],
             cwd=place,
             env={"PATH": os.defpath, "ENV_FILE": "", **dict(_VARIABLE.findall(example))},
             capture_output=True,
@@ -167,7 +167,9 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         assert {name for name, same in printed.items() if same != "True"} <= without_default, id_
 
 
-def test_the_listings_are_a_resource(bench: Bench, warm: WarmProcess, template: Path, tmp_path: Path) -> None:
+def test_the_listings_are_a_resource(
+    resources: Resources, warm: WarmProcess, template: Path, tmp_path: Path
+) -> None:
     """The guide to adding a resource, followed to the letter, ends with code that is clean and tests that pass."""
     (answers,) = [item.answers for item in extremes(QUESTIONS)[:1]]
     project = render(template, tmp_path / "project", answers)
@@ -178,11 +180,13 @@ def test_the_listings_are_a_resource(bench: Bench, warm: WarmProcess, template: 
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code, encoding="utf-8")
-    assert program(project, bench, "ruff", "format", "--check", "--no-cache", *listings) == []
+    assert program(project, resources, "ruff", "format", "--check", "--no-cache", *listings) == []
     url = f"sqlite+aiosqlite:///{tmp_path}/books.db"
-    assert program(project, bench, "ruff", "check", "--quiet", "--no-cache") == []
-    assert program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python), "app") == []
-    environment = {"DATABASE_URL": url, "ENV_FILE": "", "PATH": f"{bench.python.parent}:{os.defpath}"}
+    assert program(project, resources, "ruff", "check", "--quiet", "--no-cache") == []
+    assert (
+        program(project, resources, "ty", "check", "--quiet", "--python", str(resources.python), "app") == []
+    )
+    environment = {"DATABASE_URL": url, "ENV_FILE": "", "PATH": f"{resources.python.parent}:{os.defpath}"}
     commands = (
         "importlinter.cli:lint_imports_command --no-cache",
         "alembic upgrade head",

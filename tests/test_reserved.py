@@ -18,8 +18,8 @@ from tests.machinery.rendering import ROOT, render
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.resources import Resources
 
 _SCRIPT = """
 import json
@@ -43,14 +43,14 @@ _ROW = re.compile(r"^\| (`.+?) \| .+ \|$", re.MULTILINE)
 
 @pytest.mark.parametrize("answers", extremes(Questions.load(ROOT / "copier.yml")), ids=lambda item: item.id)
 def test_everything_that_keel_brings_is_reserved(
-    bench: Bench, template: Path, tmp_path: Path, answers: Combination
+    resources: Resources, template: Path, tmp_path: Path, answers: Combination
 ) -> None:
     """Tables, routes and commands of the smallest and the largest projects match the page that each of them has."""
     project = render(template, tmp_path / "project", answers.answers)
     page = (project / "keel" / "docs" / "reserved-names.md").read_text(encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(project), "ENV_FILE": "", "ENVIRONMENT": "test"}
     result = subprocess.run(
-        [bench.python, "-c", _SCRIPT],
+        [resources.python, "-c", _SCRIPT],
         cwd=project,
         env=environment,
         capture_output=True,

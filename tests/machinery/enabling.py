@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from copier import run_update
 
-from tests.machinery import owner
+from tests.machinery import owner_edits
 from tests.machinery.checkout import begin
 from tests.machinery.databases import query
 from tests.machinery.rendering import git, render
@@ -57,9 +57,9 @@ def lived_in(
 ) -> Isolated:
     """Copy a project, change it as owners do, and use it: its database holds rows."""
     isolated = use(begin(render(repository, destination, answers, ref=ref)))
-    owner.edit(isolated)
-    owner.configure(isolated, url)
-    owner.migrate(isolated)
+    owner_edits.edit(isolated)
+    owner_edits.configure(isolated, url)
+    owner_edits.migrate(isolated)
     return isolated
 
 
@@ -122,7 +122,7 @@ def differences(project: Path, fresh: Path) -> list[str]:
 
 def rows(url: str) -> dict[str, int]:
     """How many rows each table has that the owner filled."""
-    return {table: query(url, f"SELECT count(*) FROM {table}")[0][0] for table in owner.TABLES}  # noqa: S608 - our names
+    return {table: query(url, f"SELECT count(*) FROM {table}")[0][0] for table in owner_edits.TABLES}  # noqa: S608 - our names
 
 
 def _comparable(project: Path) -> dict[str, bytes]:
