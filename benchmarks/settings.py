@@ -39,7 +39,7 @@ def every_feature(name: str) -> dict[str, str]:
     """Return settings for any rendering; those with different names share nothing on Redis."""
     run = f"benchmark-{os.getpid()}-{name}"
     return SETTINGS | {
-        "AUTH_KEYS": SECRET,
+        "AUTH_SIGNING_KEYS": SECRET,
         "AUTH_PUBLIC_URL": "https://front.example.com",
         "MAIL_URL": "smtp://127.0.0.1:2525",  # required; nothing is mailed
         "MAIL_SENDER": "no-reply@example.com",

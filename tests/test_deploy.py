@@ -5,7 +5,6 @@ Each content is checked once. What the cluster is told is in `test_cluster`, wha
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -198,36 +197,6 @@ def test_gunicorn_serves_and_stops(resources: Resources, tmp_path: Path) -> None
             assert server.wait(timeout=PATIENCE) == 0, log.read_text()
         finally:
             server.kill()
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "100000 100000"}, 1),
-        ({"cpu.max": "not a quota"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_workers_follow_the_quota(
-    deployed: list[Path], resources: Resources, tmp_path: Path, files: dict[str, str], expected: int | None
-) -> None:
-    """One worker for each CPU of the container's quota (cgroup v2 or v1), else for each CPU of the machine."""
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"{text}\n", encoding="ascii")
-    project = deployed[0]
-    program = (
-        "import pathlib, runpy, sys;"
-        "usable_cpus = runpy.run_path('deploy/gunicorn.conf.py')['usable_cpus'];"
-        "print(usable_cpus(pathlib.Path(sys.argv[1])))"
-    )
-    command = [resources.python, "-c", program, tmp_path]
-    printed = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
-    assert int(printed) == (expected or len(os.sched_getaffinity(0)))
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:

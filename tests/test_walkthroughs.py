@@ -109,7 +109,7 @@ def test_add_a_feature_later(shell: Shell) -> None:
     (removal,) = (output for block, output in printed.items() if " removal " in block)
     assert "files of Keel's would be deleted" in removal
     (dropped,) = (output for block, output in printed.items() if switched_off in block)
-    assert re.search(r"users +holds rows", dropped), dropped
+    assert re.search(r"auth_users +holds rows", dropped), dropped
     assert "drop=" in dropped
     project = shell.directory
     assert list((project / "app").glob("auth/**/*.py")) == []

@@ -11,6 +11,7 @@ from keel import about
 from keel.background.shutdown import Shutdown
 from keel.clashes import check_commands, check_routes
 from keel.features import FEATURES
+from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
 from keel.packages import find_package, find_packages, load_each
@@ -52,7 +53,7 @@ def create_app(
         PackageError: a package of the root is not what it has to be, or clashes with another; the message says what to
             change.
     """
-    app = new_app(middleware, problem_format)
+    app = new_app(middleware, problem_format, CALLER_MIDDLEWARE)
     services = services_of(app)
     services.packages = find_packages(root)
     for feature in FEATURES:
@@ -63,7 +64,11 @@ def create_app(
     return app
 
 
-def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None) -> FastAPI:
+def new_app(
+    middleware: Sequence[Middleware] = (),
+    problem_format: ProblemFormat | None = None,
+    caller_middleware: Sequence[Middleware] = (),
+) -> FastAPI:
     """Build the application without features and packages; see `create_app`."""
     settings = CoreSettings.load()
     logs.configure(settings)
@@ -88,7 +93,7 @@ def new_app(middleware: Sequence[Middleware] = (), problem_format: ProblemFormat
         telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
         lifespan=_lifespan,
         middleware=list(middleware),
-        platform=_platform(settings, services.rate_limit),
+        platform=_platform(settings, services.rate_limit, caller_middleware),
         problem_format=problem_format,
     )
     app.state.services = services
@@ -116,8 +121,6 @@ def _install_packages(app: FastAPI, services: Services) -> None:
     packages = services.packages
     for _, module in load_each(packages, "plugin"):
         module.install(app)
-    for _, module in load_each(packages, "account_data"):
-        services.account_data.register(module.account_data(services))
     for _, module in load_each(packages, "events"):
         app.include_router(module.router, prefix=API)
     for _, module in load_each(packages, "router"):
@@ -125,7 +128,9 @@ def _install_packages(app: FastAPI, services: Services) -> None:
         app.include_router(module.router, prefix=API)
 
 
-def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]:
+def _platform(
+    settings: CoreSettings, rate_limit: RateLimit, caller_middleware: Sequence[Middleware]
+) -> list[Middleware]:
     """Return the platform's middleware, outermost first."""
     chosen = [Middleware(RequestMiddleware), Middleware(SecurityHeadersMiddleware, hsts=settings.deployed)]
     if settings.cors_origins:
@@ -148,6 +153,7 @@ def _platform(settings: CoreSettings, rate_limit: RateLimit) -> list[Middleware]
     chosen.append(Middleware(ErrorMiddleware))
     if "*" not in settings.allowed_hosts:
         chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
+    chosen += caller_middleware
     if settings.rate_limit:
         chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
     chosen.append(Middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5))

@@ -16,12 +16,12 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """A caller on a connection that lasts, and until when that is certain."""
+class VerifiedCaller:
+    """A caller, and how long its token proves it: connections that last longer verify the token again."""
 
     caller: Caller
     expires_at: float | None = None
-    """Seconds since 1970 at which to identify the caller again; None: never."""
+    """Seconds since 1970 at which to verify the token again; None: never."""
 
 
 GUEST = Caller(subject="guest")

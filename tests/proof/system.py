@@ -152,7 +152,7 @@ class System:
             "REDIS_URL": self.redis.url,
             "CELERY_BROKER_URL": self.broker.url,
             "CELERY_LEASE": "5",
-            "AUTH_KEYS": secrets.token_urlsafe(32),
+            "AUTH_SIGNING_KEYS": secrets.token_urlsafe(32),
             "AUTH_PUBLIC_URL": "http://127.0.0.1",
             "RATE_LIMIT": "",
             "CHAT_MESSAGE_RATE": "",

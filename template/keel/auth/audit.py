@@ -1,4 +1,4 @@
-"""Audit events: lines in the log that say what happened to accounts, without secrets and without addresses."""
+"""Audit log: security events of accounts, without secrets and without addresses."""
 
 import hashlib
 import hmac
@@ -10,16 +10,16 @@ log = structlog.get_logger("audit")
 
 
 class Audit:
-    """Writes audit events. An address appears as a keyed hash: the same for the same address, and no way back."""
+    """Writes audit events. Addresses appear as keyed hashes (HMAC-SHA-256)."""
 
     def __init__(self, key: bytes) -> None:
         self._key = hashlib.sha256(b"audit" + key).digest()
 
     def event(self, name: str, **fields: Any) -> None:
         """Write an event about a subject."""
-        log.info("account", action=name, **fields)
+        log.info("audit", action=name, **fields)
 
     def attempt(self, name: str, email: str, **fields: Any) -> None:
-        """Write an event about somebody who is known by an address only."""
+        """Write an event about an address."""
         account = hmac.new(self._key, email.encode(), "sha256").hexdigest()[:16]
-        log.info("account", action=name, account=account, **fields)
+        log.info("audit", action=name, account=account, **fields)

@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter, ValidationError
 
 from keel import clock
+from keel.auth.accounts.passwords import WeakPassword
+from keel.auth.accounts.repository import UserRepository
+from keel.auth.accounts.schemas import Email
 from keel.auth.models import User
-from keel.auth.passwords import WeakPassword
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
-from keel.auth.repository import SessionRepository, UserRepository
-from keel.auth.schemas import Email
+from keel.auth.sessions.repository import SessionRepository
 from keel.auth.state import Auth
 from keel.caller import GUEST
 from keel.db.database import Database
@@ -54,7 +55,7 @@ def create_admin(
             user.is_admin = user.is_active = True
             user.verified_at = user.verified_at or now
             await session.flush()
-            # Whoever could use the account before is not the administrator.
+            # Logins and tokens from before are not the administrator's.
             await SessionRepository(session).revoke_all(user.id, now)
             await PersonalTokenRepository(session).delete_all(user.id)
             auth.audit.event("administered", subject=user.subject, by="operator", is_admin=True)
@@ -66,17 +67,17 @@ def create_admin(
 @commands.command()
 def adopt_guest(
     context: typer.Context,
-    to: Annotated[str, typer.Option(callback=_address, help="The account that gets the rows")],
+    to: Annotated[str, typer.Option(callback=_address, help="The account that becomes the owner")],
 ) -> None:
-    """Give everything that was made before there were accounts to one of them."""
+    """Assign data from before sign-in to an account."""
 
     async def work(app: FastAPI) -> None:
         async with _database(app).transaction() as session:
             user = await UserRepository(session).by_email(to)
             if user is None:
                 raise typer.BadParameter(f"there is no account {to}")
-            await services_of(app).account_data.transfer_ownership(session, GUEST.subject, user.subject)
-        typer.echo(f"What belonged to the guest belongs to {to}.")
+            await Auth.of(app).account_data.transfer_ownership(session, GUEST.subject, user.subject)
+        typer.echo(f"The guest's data now belongs to {to}.")
 
     context.obj.run(work)
 

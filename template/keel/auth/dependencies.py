@@ -1,22 +1,22 @@
-"""Who is calling, from the `Authorization` header (RFC 6750), and the services of a request."""
+"""Dependencies: the caller of a request, and the services of auth."""
 
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
-from fastapi.security import OAuth2PasswordBearer, SecurityScopes
+from fastapi.security import SecurityScopes
+from fastapi.security.base import SecurityBase
 
-from keel.auth.accounts import AccountService
-from keel.auth.administration import AdministrationService
-from keel.auth.logins import ADMIN, LoginService
+from keel.auth.accounts.administration import AdministrationService
+from keel.auth.accounts.repository import UserRepository
+from keel.auth.accounts.service import AccountService
+from keel.auth.callers import BearerToken, bearer_token, require
 from keel.auth.models import User
-from keel.auth.personal_tokens.callers import PersonalTokenCallers
-from keel.auth.personal_tokens.format import PREFIX
 from keel.auth.personal_tokens.service import PersonalTokenService
-from keel.auth.problems import LoginRequired, MissingScope, NotSignedIn
-from keel.auth.repository import UserRepository
+from keel.auth.problems import MissingScope, NotSignedIn
+from keel.auth.sessions.access_tokens import Claims
+from keel.auth.sessions.service import ADMIN, LoginService
 from keel.auth.state import Auth
-from keel.auth.tokens import Claims, InvalidToken
 from keel.caller import Caller
 from keel.db.database import Session
 from keel.dependencies import SessionDep
@@ -25,67 +25,56 @@ from keel.web import errors
 from keel.web.rate_limit import client_address
 
 password_flow = OAuthFlowPassword(tokenUrl="/api/v1/auth/token")
-scheme = OAuth2PasswordBearer(password_flow.tokenUrl, auto_error=False)
-scheme.model = OAuth2(flows=OAuthFlows(password=password_flow))
-BearerDep = Annotated[str | None, Depends(scheme)]
+
+
+class BearerScheme(SecurityBase):
+    """The OAuth2 password flow, as the OpenAPI document shows it; gives the token that the middleware has verified."""
+
+    model = OAuth2(flows=OAuthFlows(password=password_flow))
+    scheme_name = "OAuth2PasswordBearer"
+
+    async def __call__(self, request: Request) -> BearerToken:
+        """Return the request's token."""
+        return bearer_token(request.app, request.scope)
+
+
+BearerDep = Annotated[BearerToken, Depends(BearerScheme())]
 
 RESPONSES = errors.responses(NotSignedIn, MissingScope)
 
 
 async def get_auth(request: Request) -> Auth:
-    """Return what auth keeps for the application's lifetime."""
+    """Return the services of auth."""
     return services_of(request.app).auth
 
 
 AuthDep = Annotated[Auth, Depends(get_auth)]
 
 
-async def current_claims(scopes: SecurityScopes, token: BearerDep, request: Request) -> Claims:
-    """Return what the token of somebody who is logged in says. No row is read: the token itself is the proof.
+async def current_caller(scopes: SecurityScopes, token: BearerDep) -> Caller:
+    """Return the caller of a request with an access token or a personal one.
+
+    Raises:
+        NotSignedIn: there is no token, or it is not valid.
+        MissingScope: the token lacks a scope that the operation needs.
+    """
+    return (await token.verify(scopes.scopes)).caller
+
+
+async def current_claims(scopes: SecurityScopes, token: BearerDep) -> Claims:
+    """Return the claims of an access token. No row is read.
 
     Raises:
         NotSignedIn: there is no token, or it is not valid.
         LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
-        MissingScope: the token does not allow what the operation needs.
+        MissingScope: the token lacks a scope that the operation needs.
     """
-    if token is None:
-        raise NotSignedIn("Sign in first.", "Bearer")
-    if token.startswith(PREFIX):
-        raise LoginRequired
-    auth: Auth = services_of(request.app).auth
-    try:
-        claims = auth.tokens.verify(token)
-    except InvalidToken:
-        raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
-    _require(scopes, claims.caller)
+    claims = token.claims
+    require(scopes.scopes, claims.caller)
     return claims
 
 
-def _require(scopes: SecurityScopes, caller: Caller) -> None:
-    for scope in scopes.scopes:
-        if scope not in caller.scopes:
-            raise MissingScope(scope)
-
-
 ClaimsDep = Annotated[Claims, Security(current_claims)]
-
-
-async def current_caller(scopes: SecurityScopes, token: BearerDep, request: Request) -> Caller:
-    """Return who calls, with an access token or a personal one.
-
-    Raises:
-        NotSignedIn: there is no token, or it is not valid.
-        MissingScope: the token does not allow what the operation needs.
-    """
-    if token is None or not token.startswith(PREFIX):
-        return (await current_claims(scopes, token, request)).caller
-    tokens: PersonalTokenCallers = services_of(request.app).personal_tokens
-    try:
-        caller = await tokens.verify(token, services_of(request.app).database)
-    except InvalidToken:
-        raise NotSignedIn("This token is not valid, or not any more.", 'Bearer error="invalid_token"') from None
-    _require(scopes, caller)
-    return caller
 
 
 async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
@@ -103,23 +92,26 @@ async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
 CurrentUser = Annotated[User, Security(current_user)]
 
 
-async def current_admin(user: Annotated[User, Security(current_user, scopes=[ADMIN])]) -> User:
-    """Return the account of an administrator, as it is now.
+async def current_admin(user: Annotated[User, Security(current_user, scopes=[ADMIN])], claims: ClaimsDep) -> Caller:
+    """Return the caller if it is an administrator, by its token and by its account as it is now.
 
     Raises:
-        MissingScope: the caller administers nothing, or not any more.
+        NotSignedIn: there is no token, or it is not valid.
+        MissingScope: the caller is no administrator, or not any more.
     """
     if not user.is_admin:
         raise MissingScope(ADMIN)
-    return user
+    return claims.caller
 
 
-CurrentAdmin = Annotated[User, Security(current_admin)]
+CurrentAdmin = Annotated[Caller, Security(current_admin)]
 
 
 async def throttle(request: Request, auth: AuthDep) -> None:
-    """Count an attempt of an address to log in, register or have mail sent."""
-    await services_of(request.app).rate_limit.spend(auth.settings.address_rate, "auth", client_address(request.scope))
+    """Count an attempt to log in, register or request mail, by IP address."""
+    await services_of(request.app).rate_limit.spend(
+        auth.settings.rate_limit_per_ip, "auth", client_address(request.scope)
+    )
 
 
 def make_accounts(app: FastAPI, session: Session) -> AccountService:
@@ -131,7 +123,7 @@ def make_accounts(app: FastAPI, session: Session) -> AccountService:
         passwords=auth.passwords,
         audit=auth.audit,
         jobs=services_of(app).jobs,
-        subjects=services_of(app).account_data,
+        account_data=auth.account_data,
     )
 
 

@@ -1,4 +1,4 @@
-"""Random tokens, of which only a digest is stored: who reads the database cannot use them."""
+"""Random tokens. Only their digests are stored, so that read access to the database does not reveal them."""
 
 import hashlib
 import secrets
@@ -10,5 +10,5 @@ def new_token() -> str:
 
 
 def digest(token: str) -> bytes:
-    """Return what is stored of a token. It is random, so that a plain hash is enough."""
+    """Return the SHA-256 digest of a token. No salt or stretching: the token has 256 random bits."""
     return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -1,4 +1,4 @@
-"""What can go wrong with accounts and tokens, as callers are told."""
+"""Errors of accounts and tokens."""
 
 from http import HTTPStatus
 
@@ -6,7 +6,7 @@ from keel.web.errors import AppError, Forbidden, NotFound
 
 
 class OAuthError(AppError):
-    """A refused request for tokens; the document has the members that OAuth clients look for (RFC 6749, 5.2)."""
+    """A refused request for tokens; the problem document also has `error` and `error_description` (RFC 6749, 5.2)."""
 
     status = HTTPStatus.BAD_REQUEST
 
@@ -19,7 +19,7 @@ class OAuthError(AppError):
 
 
 class WrongCredentials(OAuthError):
-    """The address or the password is wrong, the address is not verified, or the account is closed: nobody learns which."""
+    """The address or the password is wrong, the address is not verified, or the account is closed."""
 
     type = "urn:problem:wrong-credentials"
 
@@ -28,10 +28,10 @@ class WrongCredentials(OAuthError):
 
 
 class InvalidRefreshToken(OAuthError):
-    """The refresh token is unknown, too old, or was used before; in the last case its whole family has died."""
+    """The refresh token is unknown, expired, or was used before; reuse revokes its login."""
 
     type = "urn:problem:invalid-refresh-token"
-    # The family stays dead although the request fails.
+    # The revocation is kept although the request fails.
     commit_on_error = True
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class InvalidRefreshToken(OAuthError):
 
 
 class InvalidScope(OAuthError):
-    """Somebody asked for more than they may have."""
+    """A requested scope does not exist or is not granted."""
 
     type = "urn:problem:invalid-scope"
 
@@ -65,7 +65,7 @@ class NotSignedIn(AppError):
 
 
 class MissingScope(Forbidden):
-    """The token does not allow this."""
+    """The token lacks a scope."""
 
     type = "urn:problem:missing-scope"
 
@@ -77,7 +77,7 @@ class MissingScope(Forbidden):
 
 
 class RegistrationClosed(Forbidden):
-    """Strangers cannot create accounts here."""
+    """Registration is disabled."""
 
     type = "urn:problem:registration-closed"
 
@@ -95,20 +95,20 @@ class UserNotFound(NotFound):
 
 
 class SessionNotFound(NotFound):
-    """There is no such login of yours."""
+    """The caller has no such login."""
 
     type = "urn:problem:session-not-found"
 
 
 class LastAdmin(AppError):
-    """Nobody would be left to administer."""
+    """No active administrator would remain."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:last-admin"
 
 
 class LoginRequired(Forbidden):
-    """This takes somebody who is logged in: a personal token is for machines."""
+    """The operation needs a login; personal tokens are not accepted."""
 
     type = "urn:problem:login-required"
 
@@ -120,20 +120,20 @@ class LoginRequired(Forbidden):
 
 
 class PersonalTokenNotFound(NotFound):
-    """There is no such token of yours."""
+    """The caller has no such personal token."""
 
     type = "urn:problem:personal-token-not-found"
 
 
 class TooManyPersonalTokens(AppError):
-    """The account has as many tokens as it may have."""
+    """The account has the maximum number of personal tokens."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:too-many-personal-tokens"
 
 
-class TokenLivesTooLong(AppError):
-    """The token would be valid for longer than is allowed."""
+class TokenLifetimeTooLong(AppError):
+    """The token's lifetime exceeds the maximum."""
 
     status = HTTPStatus(422)
-    type = "urn:problem:token-lives-too-long"
+    type = "urn:problem:token-lifetime-too-long"

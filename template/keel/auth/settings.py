@@ -11,7 +11,7 @@ from keel.settings import DevDefault, Rate, Settings, split_commas
 MAX_PERSONAL_TOKEN_DAYS = 366
 
 KEY_BYTES = 32
-LOCAL_KEY = urlsafe_b64encode(b"a key that everybody knows: local").decode().rstrip("=")
+LOCAL_KEY = urlsafe_b64encode(b"a well-known key for local use only").decode().rstrip("=")
 """Signs tokens on a developer's machine; refused elsewhere."""
 
 
@@ -37,11 +37,13 @@ def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 class AuthSettings(Settings):
-    """How callers are told apart."""
+    """Settings of accounts, logins and tokens."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
-    keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (SecretStr(LOCAL_KEY),)
+    signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_strong)] = (
+        SecretStr(LOCAL_KEY),
+    )
     """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
 
     algorithm: Literal["HS256", "Ed25519"] = "HS256"
@@ -51,7 +53,7 @@ class AuthSettings(Settings):
     audience: str = "api"
 
     access_minutes: Annotated[float, Field(gt=0, le=60)] = 15
-    """Minutes that an access token is valid; it cannot be taken back before."""
+    """Minutes that an access token is valid; it cannot be revoked before."""
 
     session_days: Annotated[float, Field(gt=0)] = 30
     """Days after its last use that a session ends."""
@@ -62,11 +64,11 @@ class AuthSettings(Settings):
     personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
     """Days that a personal access token may be valid at most."""
 
-    personal_tokens: Annotated[int, Field(ge=0)] = 50
+    personal_tokens_max: Annotated[int, Field(ge=0)] = 50
     """Personal access tokens that one account may have at a time."""
 
     registration: bool = True
-    """Whether strangers may create accounts."""
+    """Whether accounts can be registered by anyone."""
 
     public_url: Annotated[HttpUrl, DevDefault] = HttpUrl("http://localhost:8000")
     """Where links in mails lead; their pages are yours."""
@@ -77,11 +79,11 @@ class AuthSettings(Settings):
     reset_minutes: Annotated[float, Field(gt=0)] = 30
     """Minutes that a link to reset a password is valid."""
 
-    account_rate: Rate = "10/15minute"
+    rate_limit_per_account: Rate = "10/15minute"
     """Failed attempts to log in to one account."""
 
-    address_rate: Rate = "100/15minute"
-    """Attempts to log in, register or ask for mail from one address."""
+    rate_limit_per_ip: Rate = "100/15minute"
+    """Attempts to log in, register or request mail, from one IP address."""
 
     password_min_length: Annotated[int, Field(ge=8)] = 15
     """Characters of a password; NIST SP 800-63B-4 asks for 15 where nothing else is checked."""
@@ -93,10 +95,12 @@ class AuthSettings(Settings):
     """Passes of argon2id."""
 
     hash_threads: Annotated[int, Field(ge=1)] = 2
-    """Passwords that are hashed at the same time; others wait."""
+    """Passwords that are hashed concurrently; others wait."""
 
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:
-        if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.keys):
-            raise ValueError(f"AUTH_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}")
+        if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.signing_keys):
+            raise ValueError(
+                f"AUTH_SIGNING_KEYS: set it when ENVIRONMENT={self.environment.value}; {HOW_TO_MAKE_A_KEY}"
+            )
         return self

@@ -1,37 +1,39 @@
-"""What auth keeps for the application's lifetime."""
+"""The services of auth, for the application's lifetime."""
 
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 from joserfc.jwk import KeySet
 
+from keel.auth.accounts.account_data import AccountData
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.audit import Audit
-from keel.auth.keys import make_ring
-from keel.auth.passwords import Passwords
+from keel.auth.sessions.access_tokens import AccessTokens
+from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings, key_bytes
-from keel.auth.tokens import AccessTokens
 from keel.services import services_of
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Settings, keys and what works with them."""
+    """Settings, keys, and the services that use them."""
 
     settings: AuthSettings
     ring: KeySet
     tokens: AccessTokens
     passwords: Passwords
     audit: Audit
+    account_data: AccountData
 
     @classmethod
     def of(cls, app: FastAPI) -> "Auth":
-        """Return what an application keeps."""
+        """Return an application's."""
         return services_of(app).auth
 
 
-def make_auth(settings: AuthSettings) -> Auth:
-    """Return what works with the given settings."""
-    keys = [key.get_secret_value() for key in settings.keys]
+def make_auth(settings: AuthSettings, account_data: AccountData | None = None) -> Auth:
+    """Make the services from settings, and from the account data of other packages."""
+    keys = [key.get_secret_value() for key in settings.signing_keys]
     ring = make_ring(settings.algorithm, keys)
     return Auth(
         settings=settings,
@@ -39,4 +41,5 @@ def make_auth(settings: AuthSettings) -> Auth:
         tokens=AccessTokens(settings, ring),
         passwords=Passwords(settings),
         audit=Audit(key_bytes(keys[0])),
+        account_data=account_data or AccountData(),
     )

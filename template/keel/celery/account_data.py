@@ -4,6 +4,7 @@ from sqlalchemy import delete, update
 
 from keel.celery.models import Task
 from keel.db.database import Session
+from keel.services import Services
 
 
 class TaskAccountData:
@@ -16,3 +17,8 @@ class TaskAccountData:
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
         """Assign a subject's tasks to another."""
         await session.execute(update(Task).where(Task.owner_id == old).values(owner_id=new))
+
+
+def account_data(_: Services) -> TaskAccountData:
+    """Return the handler of tasks, for `keel.auth`."""
+    return TaskAccountData()

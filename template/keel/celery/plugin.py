@@ -9,7 +9,6 @@ from fastapi import APIRouter, FastAPI
 
 from keel import clock
 from keel.celery import events, router
-from keel.celery.account_data import TaskAccountData
 from keel.celery.broker.publisher import BrokerPublisher, InProcessPublisher, Publisher
 from keel.celery.export.exporters import Exporter
 from keel.celery.export.handler import EXPORT, ExportHandler
@@ -67,7 +66,6 @@ def install(app: FastAPI) -> None:
     services.celery.schedule.add("retention", RETENTION, "17 * * * *")
     services.gauges.register(metrics.GAUGES, lambda: metrics.read(services.database))
     services.scopes |= {"tasks:read": "Read your tasks", "tasks:write": "Start and cancel tasks"}
-    services.account_data.register(TaskAccountData())
     services.retention.register("celery tasks", purge)
     app.include_router(events.router, prefix="/api/v1")
     app.include_router(router.router, prefix="/api/v1")

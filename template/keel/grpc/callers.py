@@ -7,23 +7,23 @@ from typing import Self
 
 from fastapi import FastAPI
 
-from keel.caller import Caller, Identity
+from keel.caller import Caller, VerifiedCaller
 from keel.grpc.scopes import Context
-from keel.identity import identify
+from keel.identity import verify_caller
 from keel.services import services_of
 from keel.web.errors import Forbidden
 
 
-class AnotherCaller(Forbidden):
+class TokenSubjectMismatch(Forbidden):
     """The token stands for somebody else by now."""
 
-    type = "urn:problem:another-caller"
+    type = "urn:problem:token-subject-mismatch"
 
 
 class Calling:
     """Somebody who calls, and for how long that is certain."""
 
-    def __init__(self, app: FastAPI, token: str | None, scopes: Sequence[str], identity: Identity) -> None:
+    def __init__(self, app: FastAPI, token: str | None, scopes: Sequence[str], identity: VerifiedCaller) -> None:
         self._app = app
         self._token = token
         self._scopes = scopes
@@ -42,7 +42,7 @@ class Calling:
             AppError: the caller is unknown, or may not do this.
         """
         token = bearer(context)
-        return cls(app, token, scopes, await identify(app, token, scopes))
+        return cls(app, token, scopes, await verify_caller(app, token, scopes))
 
     @property
     def caller(self) -> Caller:
@@ -66,9 +66,9 @@ class Calling:
                 await self._identify_again()
 
     async def _identify_again(self) -> None:
-        identity = await identify(self._app, self._token, self._scopes)
+        identity = await verify_caller(self._app, self._token, self._scopes)
         if identity.caller.subject != self.caller.subject:
-            raise AnotherCaller("The token stands for somebody else.")
+            raise TokenSubjectMismatch("The token stands for somebody else.")
         self._identity = identity
 
 

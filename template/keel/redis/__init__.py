@@ -1,11 +1,10 @@
-"""Redis (or Valkey): the cache, the pubsub, presence and rate limits of all processes together."""
+"""Redis (or Valkey): cache, pub/sub, presence and rate limits shared by all processes."""
 
 from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Put shared implementations in the place of core's in-process ones."""
-    from keel.redis.lifecycle import install_shared
-    from keel.redis.settings import RedisSettings
+    """Replace the in-process implementations of the ports by shared ones."""
+    from keel.redis import plugin
 
-    install_shared(app, RedisSettings.load())
+    plugin.install(app)

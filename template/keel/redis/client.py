@@ -1,4 +1,4 @@
-"""The client: one for the process, with a bounded pool and a limit on every wait."""
+"""The client: one per process, with a bounded pool and time limits."""
 
 from typing import Any, cast
 
@@ -10,69 +10,69 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 
-from keel.redis.seen import SeenCluster, SeenRedis
+from keel.redis.instrumented import InstrumentedCluster, InstrumentedRedis
 from keel.redis.settings import RedisSettings
-from keel.redis.urls import Place
+from keel.redis.urls import RedisUrl
 
 Client = Redis
-"""What commands are called on; a cluster's client has the same ones."""
+"""A cluster's client has the same commands."""
 
 HEALTH_CHECK_SECONDS = 15
-"""A connection that has been idle for longer is asked for a sign of life before it is used."""
+"""A connection that was idle for longer is pinged before use."""
 
 CLUSTER_RETRIES = 3
-"""How often a cluster's client looks anew who serves a key, after a failover."""
+"""How often a cluster's client looks up the node of a key again after a failover."""
 
 _DRIVER = DriverInfo()
 
 
 class BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to whichever server the sentinels call the master, no more than so many."""
+    """A bounded pool of connections to the current master."""
 
 
 def connect(settings: RedisSettings) -> Client:
-    """Return the client; nothing is opened before it is used."""
-    place = Place.parse(settings.url.get_secret_value())
+    """Return the client; connections are opened on first use."""
+    url = RedisUrl.parse(settings.url.get_secret_value())
     options: dict[str, Any] = {
-        "username": place.username,
-        "password": place.password,
+        "username": url.username,
+        "password": url.password,
         "socket_timeout": settings.timeout,
         "socket_connect_timeout": settings.connect_timeout,
         "socket_keepalive": True,
         "health_check_interval": HEALTH_CHECK_SECONDS,
-        # One round trip less for each connection; nothing here needs what the third version adds.
+        # RESP2 saves a round trip per connection; nothing here needs RESP3.
         "protocol": 2,
-        # Once: each connection would look its own version up among what is installed, which takes longer than connecting.
+        # Shared: otherwise each connection looks its version up in the metadata of packages, which is slower than connecting.
         "driver_info": _DRIVER,
-        # Whether a command may be repeated depends on the command: `Link` decides.
+        # Off: `GuardedConnection` retries, if the command is idempotent.
         "retry": Retry(NoBackoff(), 0),
     }
-    tls = {name: value for name, value in place.options.items() if name.startswith("ssl_")} if place.tls else {}
-    match place.kind:
+    tls = {name: value for name, value in url.options.items() if name.startswith("ssl_")} if url.tls else {}
+    match url.kind:
         case "cluster":
             options["retry"] = Retry(NoBackoff(), CLUSTER_RETRIES)
-            cluster = SeenCluster(
-                startup_nodes=[ClusterNode(host, port) for host, port in place.hosts],
-                # The names that were given stay good when every address behind them has changed.
+            cluster = InstrumentedCluster(
+                startup_nodes=[ClusterNode(host, port) for host, port in url.hosts],
+                # The configured names stay valid when all addresses behind them change.
                 dynamic_startup_nodes=False,
                 max_connections=settings.pool_size,
-                ssl=place.tls,
+                ssl=url.tls,
                 **options,
                 **tls,
             )
             return cast("Client", cluster)
         case "sentinel":
-            return _by_sentinel(place, settings, options, tls)
+            return _by_sentinel(url, settings, options, tls)
         case "unix":
             del options["socket_connect_timeout"], options["socket_keepalive"]
-            options |= {"connection_class": UnixDomainSocketConnection, "path": place.path}
+            options |= {"connection_class": UnixDomainSocketConnection, "path": url.path}
         case "single":
-            ((host, port),) = place.hosts
-            options |= {"connection_class": SSLConnection if place.tls else Connection, "host": host, "port": port}
+            ((host, port),) = url.hosts
+            options |= {"connection_class": SSLConnection if url.tls else Connection, "host": host, "port": port}
     pool = BlockingConnectionPool(
-        max_connections=settings.pool_size, timeout=settings.pool_timeout, db=place.db, **options, **tls
+        max_connections=settings.pool_size, timeout=settings.pool_timeout, db=url.db, **options, **tls
     )
-    return SeenRedis.from_pool(pool)
+    return InstrumentedRedis.from_pool(pool)
 
 
 async def disconnect(client: Client) -> None:
@@ -83,25 +83,25 @@ async def disconnect(client: Client) -> None:
         await pool.sentinel_manager.aclose()
 
 
-def _by_sentinel(place: Place, settings: RedisSettings, options: dict[str, Any], tls: dict[str, str]) -> Client:
+def _by_sentinel(url: RedisUrl, settings: RedisSettings, options: dict[str, Any], tls: dict[str, str]) -> Client:
     sentinels = Sentinel(
-        place.hosts,
+        url.hosts,
         sentinel_kwargs={
             **options,
             **tls,
-            "ssl": place.tls,
-            "username": place.options.get("sentinel_username"),
-            "password": place.options.get("sentinel_password"),
+            "ssl": url.tls,
+            "username": url.options.get("sentinel_username"),
+            "password": url.options.get("sentinel_password"),
         },
     )
     return sentinels.master_for(
-        place.service,
-        redis_class=SeenRedis,
+        url.service,
+        redis_class=InstrumentedRedis,
         connection_pool_class=BlockingSentinelPool,
         max_connections=settings.pool_size,
         timeout=settings.pool_timeout,
-        db=place.db,
-        ssl=place.tls,
+        db=url.db,
+        ssl=url.tls,
         **options,
         **tls,
     )

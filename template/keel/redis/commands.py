@@ -9,29 +9,29 @@ from rich.console import Console
 from rich.table import Table
 
 from keel.redis.cache import EVERYTHING, RedisCache
-from keel.redis.link import Link, RedisAway
+from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.services import services_of
 
-commands = typer.Typer(no_args_is_help=True, help="Redis: what all processes share.")
-cache = typer.Typer(no_args_is_help=True, help="What is kept so that it need not be computed again.")
+commands = typer.Typer(no_args_is_help=True, help="Redis: state that all processes share.")
+cache = typer.Typer(no_args_is_help=True, help="The shared cache.")
 commands.add_typer(cache, name="cache")
 
 
 @commands.command()
 def info(context: typer.Context) -> None:
-    """Show the server, what it is told to do when it is full, and how often the cache could answer."""
+    """Show the server, its eviction policy, and the hit ratio of the cache."""
 
     async def work(app: FastAPI) -> None:
-        link: Link = services_of(app).redis
+        connection: GuardedConnection = services_of(app).redis
         shared = cast("RedisCache", services_of(app).cache)
         try:
-            server = await link.run(lambda client: client.info())
-            counted = await shared.counted()
-        except RedisAway:
+            server = await connection.run(lambda client: client.info())
+            totals = await shared.totals()
+        except RedisUnavailable:
             typer.echo("Redis does not answer.", err=True)
             raise typer.Exit(1) from None
         table = Table("", "Value", "")
-        for name, value, remark in _rows(_one(server), counted):
+        for name, value, remark in _rows(_first_node(server), totals):
             table.add_row(name, value, remark)
         Console().print(table)
 
@@ -41,46 +41,46 @@ def info(context: typer.Context) -> None:
 @cache.command()
 def clear(
     context: typer.Context,
-    tag: Annotated[list[str] | None, typer.Option(help="Only values with this tag; may be repeated")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Invalidate only values with this tag; may be repeated")] = None,
 ) -> None:
-    """Forget what is cached, in all processes."""
+    """Invalidate cached values, in all processes."""
 
     async def work(app: FastAPI) -> None:
         await services_of(app).cache.invalidate(*(tag or [EVERYTHING]))
-        if services_of(app).redis.away:
+        if services_of(app).redis.unavailable:
             typer.echo("Redis does not answer.", err=True)
             raise typer.Exit(1)
-        typer.echo(f"Forgotten: {', '.join(tag) if tag else 'everything'}")
+        typer.echo(f"Invalidated: {', '.join(tag) if tag else 'everything'}")
 
     context.obj.run(work)
 
 
-def _one(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the first node's answer where a cluster gives one for each."""
+def _first_node(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first node's answer of a cluster, which returns one per node."""
     first = next(iter(answer.values()))
     return first if isinstance(first, Mapping) and "redis_version" in first else answer
 
 
-def _rows(server: Mapping[str, Any], counted: Mapping[str, int]) -> list[tuple[str, str, str]]:
+def _rows(server: Mapping[str, Any], totals: Mapping[str, int]) -> list[tuple[str, str, str]]:
     policy = str(server.get("maxmemory_policy", ""))
-    asked = sum(counted.get(name, 0) for name in ("hits", "misses", "bypassed"))
-    ratio = f"{counted.get('hits', 0) / asked:.1%}" if asked else "nobody has asked yet"
+    lookups = sum(totals.get(name, 0) for name in ("hits", "misses", "bypassed"))
+    ratio = f"{totals.get('hits', 0) / lookups:.1%}" if lookups else "no lookups yet"
     return [
         ("version", str(server.get("valkey_version") or server.get("redis_version")), ""),
         ("mode", str(server.get("redis_mode", "")), ""),
         ("memory", str(server.get("used_memory_human", "")), f"of {server.get('maxmemory_human', '?')} (0B: no limit)"),
         (
-            "when it is full",
+            "eviction policy",
             policy,
             "" if policy in {"volatile-lru", "volatile-ttl", "volatile-lfu"} else _policy(policy),
         ),
         ("evicted keys", str(server.get("evicted_keys", "")), ""),
         ("clients", str(server.get("connected_clients", "")), ""),
-        ("cache hits", ratio, f"{counted.get('hits', 0)} of {asked}"),
+        ("cache hits", ratio, f"{totals.get('hits', 0)} of {lookups}"),
     ]
 
 
 def _policy(policy: str) -> str:
     return (
-        "writes fail; reads go on" if policy == "noeviction" else "may evict histories and counters as well as values"
+        "writes fail; reads continue" if policy == "noeviction" else "may evict streams and counters as well as values"
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from keel.redis.link import Link, RedisAway
+from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.scripts import Script
 
 LAPSE_SECONDS = 15
@@ -34,7 +34,7 @@ PRESENT = Script("return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. redis.call(
 class RedisPresence:
     """Presence in all processes; while Redis is away, in this one."""
 
-    def __init__(self, link: Link, *, prefix: str) -> None:
+    def __init__(self, link: GuardedConnection, *, prefix: str) -> None:
         self._link = link
         self._prefix = f"{prefix}presence:"
         # Somebody may be here and in another process too: what one of them says of its own is no business of the other.
@@ -64,7 +64,7 @@ class RedisPresence:
         here = set(self._topics.get(topic, ()))
         try:
             found = await self._link.run(lambda client: PRESENT(client, self._prefix + topic))
-        except RedisAway:
+        except RedisUnavailable:
             return sorted(here)
         return sorted(here | {entry.decode().partition(":")[2] for entry in found})
 
@@ -77,14 +77,14 @@ class RedisPresence:
         entries = [self._entry(member) for member in members]
         try:
             await self._link.run(lambda client: RENEW(client, self._prefix + topic, LAPSE_SECONDS, *entries))
-        except RedisAway:
+        except RedisUnavailable:
             # The next beat tells.
             return
 
     async def _leave(self, topic: str, member: str) -> None:
         try:
             await self._link.run(lambda client: client.zrem(self._prefix + topic, self._entry(member)))
-        except RedisAway:
+        except RedisUnavailable:
             return
 
     def _entry(self, member: str) -> str:

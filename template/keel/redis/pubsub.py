@@ -1,8 +1,9 @@
-"""The pubsub between processes.
+"""Pub/sub between processes.
 
-Each topic is a stream: its entries are the messages, in one order for everybody, and each names the one before it. The
-same script that adds an entry publishes it, so those who listen get it at once, over one connection of the process. If
-an entry does not follow the one that a listener had before, something was missed, and is read from the stream.
+Each topic is a Redis stream: its entries are the messages, in the same order for all subscribers, and each holds the id
+of the one before it. The script that adds an entry also publishes it to the processes, which subscribe over one
+connection each. If an entry does not follow the last one that a listener has seen, the missing ones are read from the
+stream.
 """
 
 import re
@@ -14,7 +15,7 @@ import structlog
 
 from keel.messaging.pubsub import Backlog, HistoryLost, Message, hearing, publishing
 from keel.observability.tracing import carried, carrier
-from keel.redis.link import Link, RedisAway
+from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.reader import Reader
 from keel.redis.scripts import Script
 
@@ -46,10 +47,10 @@ SINCE = Script(
 
 TRACE = "traceparent"
 
-BREAK = "?"
-"""What an entry names as the one before it if messages are missing there."""
+GAP = "?"
+"""Stands for the id of the entry before, if messages were lost there."""
 
-MAX_BROKEN = 10_000
+MAX_GAPS = 10_000
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _LARGEST = 2**64
 
@@ -67,26 +68,32 @@ class _Entry:
 class _Listener:
     backlog: Backlog
     last: str | None
-    """The entry that was passed on last; "" before the first of all, None if it could not be asked for."""
+    """The id of the last delivered entry; "" before the first of the topic, None if Redis was unavailable."""
     joining: list[_Entry] | None = field(default_factory=list)
-    """What came while it was asked for."""
+    """Entries that arrived while `last` was being read."""
 
 
 class RedisPubSub:
-    """A pubsub between all processes, with a bounded history for each topic."""
+    """Pub/sub between all processes, with a bounded history per topic."""
 
     def __init__(
-        self, link: Link, *, prefix: str, history: int = 256, history_seconds: float = 3600, backlog: int = 256
+        self,
+        connection: GuardedConnection,
+        *,
+        prefix: str,
+        history: int = 256,
+        history_seconds: float = 3600,
+        backlog: int = 256,
     ) -> None:
         """Keep `history` messages of a topic for `history_seconds` after its last use."""
-        self._link = link
+        self._connection = connection
         self._prefix = f"{prefix}topic:"
         self._limits = (history, int(history_seconds * 1000))
         self._backlog = backlog
         self._listeners: dict[str, set[_Listener]] = {}
-        self._broken: dict[str, None] = {}
-        self.reader = Reader(link, self._heard, self.catch_up)
-        link.on_return(self._mend)
+        self._gaps: dict[str, None] = {}
+        self.reader = Reader(connection, self._on_message, self.catch_up)
+        connection.on_reconnect(self._publish_gaps)
 
     @property
     def listeners(self) -> int:
@@ -94,30 +101,30 @@ class RedisPubSub:
         return sum(map(len, list(self._listeners.values())))
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Send a message to everybody who listens to a topic."""
+        """Publish a message to all subscribers of a topic."""
         stream = self._prefix + topic
         with publishing(topic):
             trace = carrier().get(TRACE, "")
             try:
-                # Never twice: rather none, and a gap that listeners are told of.
-                await self._link.run(
-                    lambda client: PUBLISH(client, stream, event, data, *self._limits, trace), repeat=False
+                # Not repeated: better a gap, which subscribers are told of, than a duplicate.
+                await self._connection.run(
+                    lambda client: PUBLISH(client, stream, event, data, *self._limits, trace), idempotent=False
                 )
-            except RedisAway:
-                if len(self._broken) < MAX_BROKEN:
-                    self._broken[stream] = None
+            except RedisUnavailable:
+                if len(self._gaps) < MAX_GAPS:
+                    self._gaps[stream] = None
                 await log.awarning("message_lost", topic=topic)
 
     @asynccontextmanager
     async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
-        """Listen to a topic; see `PubSub.subscribe`."""
+        """Subscribe to a topic; see `PubSub.subscribe`."""
         if after is not None and not _is_id(after):
             raise HistoryLost(after)
         stream = self._prefix + topic
         listener = _Listener(Backlog(self._backlog), after)
         self._listeners.setdefault(stream, set()).add(listener)
         try:
-            await self._begin(stream, listener)
+            await self._start(stream, listener)
             yield listener.backlog
         finally:
             others = self._listeners[stream]
@@ -127,16 +134,16 @@ class RedisPubSub:
                 self.reader.leave(stream)
 
     async def catch_up(self) -> None:
-        """Read what listeners have missed, and keep the history of what is listened to."""
+        """Deliver missed messages, and renew the expiry of topics with listeners."""
         for stream, listeners in list(self._listeners.items()):
             await self._fill_gaps(stream, [item for item in listeners if item.joining is None])
 
-    async def _begin(self, stream: str, listener: _Listener) -> None:
-        """Find out where to start from; if Redis is away, that waits until it is back."""
+    async def _start(self, stream: str, listener: _Listener) -> None:
+        """Read where to start from; if Redis is unavailable, `catch_up` does it later."""
         try:
             await self.reader.join(stream)
             entries, last = await self._since(stream, listener.last)
-        except RedisAway:
+        except RedisUnavailable:
             listener.joining = None
             return
         if listener.last is None:
@@ -146,54 +153,56 @@ class RedisPubSub:
             listener.backlog = Backlog(self._backlog, [entry.message for entry in entries])
             listener.last = last
         came, listener.joining = listener.joining or (), None
-        gaps = [entry for entry in came if not _pass_on(entry, listener)]
+        gaps = [entry for entry in came if not _deliver(entry, listener)]
         if gaps:
-            with suppress(RedisAway):
+            with suppress(RedisUnavailable):
                 await self._fill_gaps(stream, [listener])
 
-    async def _heard(self, stream: str, payload: str) -> None:
-        """Pass on what was published."""
+    async def _on_message(self, stream: str, payload: str) -> None:
+        """Deliver a published entry to the listeners of this process."""
         id_, before, trace, event, data = payload.split("\n", 4)
         entry = _Entry(id_, before, Message(id_, event, data))
         with hearing(stream.removeprefix(self._prefix), carried({TRACE: trace})):
-            behind = [item for item in self._listeners.get(stream, ()) if not _pass_on(entry, item)]
+            behind = [item for item in self._listeners.get(stream, ()) if not _deliver(entry, item)]
             if behind:
                 await self._fill_gaps(stream, behind)
 
     async def _fill_gaps(self, stream: str, listeners: Sequence[_Listener]) -> None:
-        for place in {listener.last for listener in listeners}:
-            group = [listener for listener in listeners if listener.last == place]
-            if place is None:
-                # It began to listen while nobody could tell what it should hear first.
+        for last_seen in {listener.last for listener in listeners}:
+            group = [listener for listener in listeners if listener.last == last_seen]
+            if last_seen is None:
+                # It subscribed during an outage: which message comes first is unknown.
                 for listener in group:
                     listener.backlog.fail(HistoryLost())
                 continue
-            entries, last = await self._since(stream, place)
+            entries, last = await self._since(stream, last_seen)
             try:
-                _check(entries, place, last)
+                _check(entries, last_seen, last)
             except HistoryLost as lost:
                 for listener in group:
                     listener.backlog.fail(lost)
                 continue
             for listener in group:
                 for entry in entries:
-                    _pass_on(entry, listener)
+                    _deliver(entry, listener)
 
     async def _since(self, stream: str, after: str | None) -> tuple[list[_Entry], str]:
-        """Return the entries after a place, and the last one's id."""
+        """Return the entries after an id, and the id of the last entry."""
         where = "now" if after is None else after
-        found, last = await self._link.run(lambda client: SINCE(client, stream, where, self._limits[1]))
+        found, last = await self._connection.run(lambda client: SINCE(client, stream, where, self._limits[1]))
         return [_entry(id_.decode(), fields) for id_, fields in found], last.decode()
 
-    async def _mend(self) -> None:
-        """Tell those who listen, or resume, that messages are missing here."""
-        for stream in list(self._broken):
-            # First: what is lost while this is told, is told of next time.
-            self._broken.pop(stream, None)
+    async def _publish_gaps(self) -> None:
+        """Publish that messages are missing, to listeners and to those who resume later."""
+        for stream in list(self._gaps):
+            # Removed first: a message that is lost meanwhile adds it again.
+            self._gaps.pop(stream, None)
             try:
-                await self._link.now(lambda client, key=stream: PUBLISH(client, key, "", "", *self._limits, "", BREAK))
+                await self._connection.run_unguarded(
+                    lambda client, key=stream: PUBLISH(client, key, "", "", *self._limits, "", GAP)
+                )
             except BaseException:
-                self._broken[stream] = None
+                self._gaps[stream] = None
                 raise
 
 
@@ -202,7 +211,7 @@ def _is_id(text: str) -> bool:
 
 
 def _order(id_: str) -> tuple[int, int]:
-    """Return what ids are ordered by; nothing comes before the first."""
+    """Return the sort key of an id; the empty id is the smallest."""
     if not id_:
         return 0, 0
     time, _, number = id_.partition("-")
@@ -215,7 +224,7 @@ def _entry(id_: str, fields: Sequence[bytes]) -> _Entry:
 
 
 def _check(entries: Sequence[_Entry], after: str, last: str) -> None:
-    """Raise HistoryLost unless the entries follow each other and the one that they are said to come after."""
+    """Raise HistoryLost unless the entries follow `after` and each other without a gap."""
     for entry in entries:
         if entry.before != after:
             raise HistoryLost(after)
@@ -224,13 +233,13 @@ def _check(entries: Sequence[_Entry], after: str, last: str) -> None:
         raise HistoryLost(after)
 
 
-def _pass_on(entry: _Entry, listener: _Listener) -> bool:
-    """Give an entry to a listener; return whether it follows the last one."""
+def _deliver(entry: _Entry, listener: _Listener) -> bool:
+    """Deliver an entry to a listener; return False if entries before it are missing."""
     if listener.joining is not None:
         listener.joining.append(entry)
         return True
     if listener.last is not None and _order(entry.id) <= _order(listener.last):
-        # Seen already, by resuming.
+        # Already delivered, by resuming.
         return True
     if listener.last != entry.before:
         return False

@@ -1,9 +1,9 @@
-"""Rate limits that all processes count together."""
+"""Rate limits with counters that all processes share."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from keel.redis.link import Link, RedisAway
+from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.scripts import Script
 from keel.web.errors import Unavailable
 from keel.web.rate_limit_storage import InProcessStorage, Rate, Window
@@ -40,14 +40,16 @@ HIT = Script(
     return said
     """
 )
-"""The algorithm of `InProcessStorage`, by the server's clock: the processes' own may differ."""
+"""The algorithm of `InProcessStorage`, by the server's clock, since those of the processes may differ."""
 
 
 class RedisStorage:
-    """Counts hits in Redis: one round trip each, however many rates there are."""
+    """Counts hits in Redis: one round trip per hit, for any number of rates."""
 
-    def __init__(self, link: Link, *, prefix: str, fallback: Literal["local", "open", "closed"]) -> None:
-        self._link = link
+    def __init__(
+        self, connection: GuardedConnection, *, prefix: str, fallback: Literal["local", "open", "closed"]
+    ) -> None:
+        self._connection = connection
         self._prefix = f"{prefix}limit:"
         self._fallback = fallback
         self._local = InProcessStorage()
@@ -56,24 +58,26 @@ class RedisStorage:
         """Count a hit; see `RateLimitStorage.hit`."""
         arguments = [number for rate in rates for number in rate]
         try:
-            # Never twice: a hit that was counted before the connection broke would count double.
-            said = await self._link.run(lambda client: HIT(client, self._prefix + key, *arguments), repeat=False)
-        except RedisAway:
-            return await self._without(key, rates)
+            # A retry would count a hit twice if the connection broke after the first attempt.
+            results = await self._connection.run(
+                lambda client: HIT(client, self._prefix + key, *arguments), idempotent=False
+            )
+        except RedisUnavailable:
+            return await self._fall_back(key, rates)
         return [
             Window.of(rate, current, previous, left / 1_000_000, allowed=bool(allowed))
-            for rate, (allowed, current, previous, left) in zip(rates, said, strict=False)
+            for rate, (allowed, current, previous, left) in zip(rates, results, strict=False)
         ]
 
     async def clear(self, key: str) -> None:
-        """Forget the hits of a key."""
+        """Delete the hits of a key."""
         await self._local.clear(key)
         try:
-            await self._link.run(lambda client: client.unlink(self._prefix + key))
-        except RedisAway:
+            await self._connection.run(lambda client: client.unlink(self._prefix + key))
+        except RedisUnavailable:
             return
 
-    async def _without(self, key: str, rates: Sequence[Rate]) -> list[Window]:
+    async def _fall_back(self, key: str, rates: Sequence[Rate]) -> list[Window]:
         match self._fallback:
             case "local":
                 return await self._local.hit(key, rates)

@@ -1,4 +1,4 @@
-"""The one connection by which a process hears what others publish."""
+"""The subscriptions of a process, over one connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,96 +9,97 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from keel.background.asyncio_tasks import stop
-from keel.redis.link import OUTAGES, Link, RedisAway
+from keel.redis.connection import OUTAGES, GuardedConnection, RedisUnavailable
 
-Heard = Callable[[str, str], Awaitable[None]]
-"""Is given a channel and what was published there."""
+OnMessage = Callable[[str, str], Awaitable[None]]
+"""Called with the channel and the payload."""
 
-PAUSE = 0.05
-"""Seconds between looking whether Redis is back."""
+RETRY_SECONDS = 0.05
+"""Seconds between attempts to subscribe again."""
 
 log = structlog.get_logger()
 
 
 class Reader:
-    """Listens to the channels that somebody wants, and comes back by itself when the connection is lost."""
+    """Subscribes to the channels that are in use, again after a lost connection."""
 
-    def __init__(self, link: Link, heard: Heard, reconnected: Callable[[], Awaitable[None]]) -> None:
-        """Pass on what is heard; call `reconnected` when something may have been missed."""
-        self._link = link
-        self._heard = heard
-        self._reconnected = reconnected
+    def __init__(
+        self, connection: GuardedConnection, on_message: OnMessage, on_resubscribed: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Pass messages on; call `on_resubscribed` when messages may have been missed."""
+        self._connection = connection
+        self._on_message = on_message
+        self._on_resubscribed = on_resubscribed
         self._channels: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._confirmed: set[str] = set()
 
     async def join(self, channel: str) -> None:
-        """Listen to a channel; return once nothing that is published there is missed.
-
-        That is waited for as long as for any command; not at all while Redis is known to be away.
+        """Subscribe to a channel; return once the server has confirmed it.
 
         Raises:
-            RedisAway: nobody listens yet; as soon as somebody can, `reconnected` is called.
+            RedisUnavailable: it was not confirmed within the time limit of a command. The subscription is made as soon
+                as Redis answers; then `on_resubscribed` is called.
         """
         ready = self._channels.get(channel)
         if ready is None:
             ready = self._channels[channel] = asyncio.Event()
-            if channel in self._asked & self._confirmed:
-                # Somebody left a moment ago, and the server has not been told yet.
+            if channel in self._requested & self._confirmed:
+                # The last subscriber has just left, and UNSUBSCRIBE was not sent yet.
                 ready.set()
             self._changed.set()
-        if self._link.away:
-            raise RedisAway
+        if self._connection.unavailable:
+            raise RedisUnavailable
         try:
-            async with asyncio.timeout(self._link.timeout):
+            async with asyncio.timeout(self._connection.timeout):
                 await ready.wait()
         except TimeoutError as error:
-            raise RedisAway from error
+            raise RedisUnavailable from error
 
     def leave(self, channel: str) -> None:
-        """Listen to a channel no more."""
+        """Unsubscribe from a channel."""
         del self._channels[channel]
         self._changed.set()
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Receive messages until cancelled."""
         while True:
             if not self._channels:
                 self._changed.clear()
                 await self._changed.wait()
-            if self._link.away:
-                await asyncio.sleep(PAUSE)
+            if self._connection.unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             try:
                 await self._listen()
-            except (*OUTAGES, RedisAway, RedisError, RuntimeError) as error:
-                # The last is uvloop's word for a connection that was closed just before something is sent.
+            except (*OUTAGES, RedisUnavailable, RedisError, RuntimeError) as error:
+                # uvloop raises RuntimeError if the connection was closed just before a write.
                 await log.awarning("redis_reader_lost", error=repr(error))
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        pubsub = self._link.client.pubsub()
-        # One task sends, one receives: nobody who comes or goes, or is cancelled, touches the connection.
+        pubsub = self._connection.client.pubsub()
+        # One task sends, one receives: callers of `join` and `leave` may be cancelled, and never touch the connection.
         sender: asyncio.Task[None] | None = None
         try:
-            missing, caught_up = await self._ask(pubsub), False
-            sender = asyncio.create_task(self._keep_asking(pubsub))
+            missing, caught_up = await self._send_change(pubsub), False
+            sender = asyncio.create_task(self._send_changes(pubsub))
             while not sender.done():
                 message = await pubsub.get_message(timeout=1.0)
                 kind = message and message["type"]
                 if kind == "message":
-                    await self._heard(message["channel"].decode(), message["data"].decode())
+                    await self._on_message(message["channel"].decode(), message["data"].decode())
                 elif kind == "subscribe":
                     self._confirm(message["channel"].decode())
                 elif kind == "unsubscribe":
                     self._confirmed.discard(message["channel"].decode())
                 if not caught_up and not missing & self._channels.keys() - self._confirmed:
                     caught_up = True
-                    await self._reconnected()
+                    await self._on_resubscribed()
             await sender
         finally:
-            self._asked.clear()
+            self._requested.clear()
             self._confirmed.clear()
             for ready in self._channels.values():
                 ready.clear()
@@ -112,16 +113,16 @@ class Reader:
         if ready := self._channels.get(channel):
             ready.set()
 
-    async def _keep_asking(self, pubsub: PubSub) -> None:
+    async def _send_changes(self, pubsub: PubSub) -> None:
         while True:
             await self._changed.wait()
-            await self._ask(pubsub)
+            await self._send_change(pubsub)
 
-    async def _ask(self, pubsub: PubSub) -> set[str]:
-        """Tell the server what is wanted now; return what is new of it."""
+    async def _send_change(self, pubsub: PubSub) -> set[str]:
+        """Send the changes since the last call; return the new channels."""
         self._changed.clear()
-        new, old = self._channels.keys() - self._asked, self._asked - self._channels.keys()
-        self._asked = set(self._channels)
+        new, old = self._channels.keys() - self._requested, self._requested - self._channels.keys()
+        self._requested = set(self._channels)
         if new:
             await pubsub.subscribe(*new)
         if old:

@@ -1,4 +1,4 @@
-"""Lua scripts: several commands on one key, done at once."""
+"""Lua scripts: several commands on one key, executed atomically."""
 
 import hashlib
 from typing import Any
@@ -9,7 +9,7 @@ from keel.redis.client import Client
 
 
 class Script:
-    """A script that is sent once to each server and called by its digest from then on."""
+    """A script that is called by its digest; its text is sent once to each server."""
 
     def __init__(self, text: str) -> None:
         self._text = text

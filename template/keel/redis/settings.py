@@ -5,28 +5,28 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from keel.redis.urls import Place
+from keel.redis.urls import RedisUrl
 from keel.settings import DevDefault, Settings
 
 
-def _known(value: SecretStr) -> SecretStr:
-    Place.parse(value.get_secret_value())
+def _valid(value: SecretStr) -> SecretStr:
+    RedisUrl.parse(value.get_secret_value())
     return value
 
 
 class RedisSettings(Settings):
-    """Where Redis is and how it is used."""
+    """The server, and limits on its use."""
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
-    url: Annotated[SecretStr, AfterValidator(_known), DevDefault] = SecretStr("redis://localhost:6379/0")
+    url: Annotated[SecretStr, AfterValidator(_valid), DevDefault] = SecretStr("redis://localhost:6379/0")
     """`redis://`, `rediss://` (TLS), `unix://`, or with `+sentinel` or `+cluster`: see `keel.redis.urls`."""
 
     prefix: Annotated[str, Field(pattern=r"^[^{}\s]*$")] = "app:"
-    """Begins every key, so that several applications can share a server."""
+    """Prefix of every key, so that several applications can share a server."""
 
     pool_size: Annotated[int, Field(ge=2)] = 20
-    """Connections of one process; one of them listens."""
+    """Connections per process; one of them is used for subscriptions."""
 
     pool_timeout: Annotated[float, Field(gt=0)] = 0.5
     """Seconds that a command waits for a connection."""
@@ -35,23 +35,23 @@ class RedisSettings(Settings):
     """Seconds that opening a connection may take."""
 
     timeout: Annotated[float, Field(gt=0)] = 0.5
-    """Seconds that a request waits for Redis, all attempts together; then it goes on without."""
+    """Seconds that a command may take, retries included; then the request continues without Redis."""
 
     rate_limit_fallback: Literal["local", "open", "closed"] = "local"
-    """While Redis is away: each process counts for itself, nobody counts, or everybody is refused (503)."""
+    """While Redis is unavailable: each process counts its own requests, nothing is counted, or requests get a 503."""
 
     required: bool = False
-    """Whether a process is not ready without Redis; it works without, so it is only reported unless set."""
+    """Whether `/readyz` answers 503 without Redis; by default it answers 200 and reports `degraded`."""
 
-    history: Annotated[int, Field(ge=1)] = 256
-    """Messages of a topic that can be resumed from."""
+    stream_maxlen: Annotated[int, Field(ge=1)] = 256
+    """Messages kept per topic, from which subscribers can resume."""
 
-    history_seconds: Annotated[float, Field(ge=10)] = 3600.0
-    """Seconds after its last use that a topic's history is kept."""
+    stream_seconds: Annotated[float, Field(ge=10)] = 3600.0
+    """Seconds that the messages of a topic are kept after its last use."""
 
     @model_validator(mode="after")
-    def _refuse_open_servers(self) -> Self:
-        place = Place.parse(self.url.get_secret_value())
-        if self.deployed and not place.local and not place.authenticated:
-            raise ValueError(f"{self.variable('url')}: give a password (or a client certificate) for a remote server")
+    def _reject_open_servers(self) -> Self:
+        url = RedisUrl.parse(self.url.get_secret_value())
+        if self.deployed and not url.local and not url.authenticated:
+            raise ValueError(f"{self.variable('url')}: a remote server needs a password or a client certificate")
         return self

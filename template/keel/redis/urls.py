@@ -1,4 +1,4 @@
-"""The URLs that say where Redis is.
+"""The URLs of Redis.
 
     redis://user:password@host:6379/0                   one server
     unix:///run/redis.sock?db=0                         one server on this machine
@@ -22,8 +22,8 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where Redis is; nothing of it belongs into a log but `str()`."""
+class RedisUrl:
+    """A parsed URL; log nothing but its `str()`, which has no secrets."""
 
     kind: Kind
     hosts: tuple[tuple[str, int], ...] = ()
@@ -36,11 +36,11 @@ class Place:
     options: dict[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> "Place":
+    def parse(cls, url: str) -> "RedisUrl":
         """Read a URL.
 
         Raises:
-            ValueError: it is not one of the forms above; the message repeats nothing of it, since it may be secret.
+            ValueError: it is none of the forms above; the message does not repeat the URL, which may hold secrets.
         """
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
@@ -49,38 +49,38 @@ class Place:
             raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
         login, _, hosts = parts.netloc.rpartition("@")
         username, _, password = login.partition(":")
-        who, secret = unquote(username) or None, unquote(password) or None
+        user, secret = unquote(username) or None, unquote(password) or None
         if scheme == "unix" and not kind and parts.path:
-            return cls("unix", path=parts.path, db=_number(options.get("db")), username=who, password=secret)
+            return cls("unix", path=parts.path, db=_number(options.get("db")), username=user, password=secret)
         form = _FORMS.get(kind)
         if scheme not in {"redis", "rediss"} or form is None or not hosts:
-            raise ValueError(f"this is no URL of a Redis; write {EXAMPLE}")
+            raise ValueError(f"not a URL of a Redis server; write {EXAMPLE}")
         service, db = "", parts.path.strip("/")
         if form == "sentinel":
             service, _, db = db.partition("/")
             if not service:
-                raise ValueError("name the service that the sentinels watch: redis+sentinel://host:26379/service")
+                raise ValueError("name the service that the sentinels monitor: redis+sentinel://host:26379/service")
         number = _number(db or options.get("db"))
         if form == "cluster" and number:
-            raise ValueError("a cluster has no databases; leave the number out")
+            raise ValueError("a cluster has no databases; omit the number")
         addresses = tuple(_address(host, _PORTS[form]) for host in hosts.split(","))
         if form == "single" and len(addresses) > 1:
             raise ValueError("several hosts need +sentinel or +cluster after the scheme")
         tls = scheme == "rediss"
-        return cls(form, addresses, "", service, number, tls, who, secret, options)
+        return cls(form, addresses, "", service, number, tls, user, secret, options)
 
     @property
     def local(self) -> bool:
-        """Whether nothing leaves this machine."""
+        """Whether the server runs on this machine."""
         return all(host in _LOCAL for host, _ in self.hosts)
 
     @property
     def authenticated(self) -> bool:
-        """Whether the server learns who we are."""
+        """Whether the URL has a password or a client certificate."""
         return bool(self.password or "ssl_certfile" in self.options)
 
     def __str__(self) -> str:
-        """Return the place without anything secret."""
+        """Return the kind and the hosts, without secrets."""
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{self.kind} {hosts or self.path} {self.service}".rstrip()
 

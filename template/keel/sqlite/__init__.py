@@ -1,4 +1,4 @@
-"""SQLite: the database is a file, and one process at a time writes to it."""
+"""SQLite: the database is one file, with one writer at a time."""
 
 from fastapi import FastAPI
 

@@ -1,6 +1,7 @@
-"""The engines: one that writes in immediate transactions, one that reads without any.
+"""Two engines: the writer uses immediate transactions, the reader uses none.
 
-SQLite's own default begins a transaction at the first write and then loses updates that were made in between, silently.
+By default SQLite takes the write lock at the first write, so a transaction that has read before silently overwrites
+what another one committed in between.
 """
 
 from typing import Any
@@ -9,17 +10,16 @@ from sqlalchemy import Connection, NullPool, PoolResetState, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from keel.db.database import Database
-from keel.sqlite.driver import Connection as DriverConnection
 from keel.sqlite.settings import SqliteSettings
 
 
 def open_database(settings: SqliteSettings) -> Database:
-    """Return the database; nothing is opened before it is used."""
-    # Without this, the driver would begin and commit transactions as it sees fit (PEP 249).
-    arguments = {"isolation_level": None, "timeout": settings.busy_timeout, "async_creator_fn": DriverConnection}
-    # Errors are logged, and what statements are given is personal.
+    """Return the database; connections are opened on first use."""
+    # `isolation_level=None`: otherwise the driver begins and commits transactions implicitly (PEP 249).
+    arguments = {"isolation_level": None, "timeout": settings.busy_timeout}
+    # Errors are logged, and parameters hold personal data.
     options = {"max_overflow": 0, "pool_timeout": settings.busy_timeout, "hide_parameters": True}
-    # Only one connection can write at a time: waiting for it in a queue is fairer than trying again and again.
+    # SQLite has one writer at a time: a queue for one connection is fairer than polling for the lock.
     writer = create_async_engine(
         settings.url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **options
     )
@@ -30,7 +30,7 @@ def open_database(settings: SqliteSettings) -> Database:
         settings.url,
         connect_args=arguments,
         pool_size=settings.readers,
-        # There is no transaction to roll back, so a connection goes back to the pool without a trip to its thread.
+        # There is no transaction to roll back, so returning a connection costs no trip to its thread.
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_reset_on_return=None,
@@ -39,16 +39,16 @@ def open_database(settings: SqliteSettings) -> Database:
     _on_connect(reader, "query_only=ON")
 
     def migrator() -> AsyncEngine:
-        # Foreign keys stay unchecked: changing a table means dropping the old one, which would delete what refers to it.
+        # Foreign keys stay unchecked: Alembic changes a table by dropping the old one, which would cascade.
         engine = create_async_engine(settings.url, connect_args=arguments, poolclass=NullPool)
         _begin_immediately(engine)
         return engine
 
-    return Database(writer, reader, migrator, _take_turns)
+    return Database(writer, reader, migrator, _advisory_lock)
 
 
-async def _take_turns(_: AsyncSession, __: str) -> None:
-    """Do nothing: whoever writes has the database to itself until it commit_on_error."""
+async def _advisory_lock(_: AsyncSession, __: str) -> None:
+    """Do nothing: a write transaction already has the database to itself until it ends."""
 
 
 def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
@@ -59,11 +59,10 @@ def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
 
 
 def _end_refused_transactions(engine: AsyncEngine) -> None:
-    """Roll back what is still open when a connection returns to the pool.
+    """Roll back a transaction that is still open when its connection returns to the pool.
 
-    SQLite keeps a transaction open whose commit it has refused, and SQLAlchemy takes it for ended: whoever got the
-    connection next would find the lock held and could never begin. To ask the connection costs nothing, unlike the
-    pool's own rollback.
+    SQLite keeps a transaction open if its COMMIT fails, while SQLAlchemy considers it ended: the next user of the
+    connection could not BEGIN. Checking `in_transaction` costs no trip to the thread, unlike the pool's own rollback.
     """
 
     @event.listens_for(engine.sync_engine, "reset")

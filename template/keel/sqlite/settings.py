@@ -1,4 +1,4 @@
-"""Settings of the database."""
+"""Settings of SQLite."""
 
 from typing import Annotated
 
@@ -16,24 +16,24 @@ def _sqlite_file(value: str) -> str:
     except ArgumentError:
         raise ValueError("this is not a URL; write sqlite+aiosqlite:///path/to/file.db") from None
     if url.get_backend_name() != "sqlite":
-        raise ValueError("this project was made for SQLite; write sqlite+aiosqlite:///path/to/file.db")
+        raise ValueError("this project uses SQLite; write sqlite+aiosqlite:///path/to/file.db")
     if url.database in {None, "", ":memory:"}:
         raise ValueError("the database must be a file, since several connections use it")
     return url.set(drivername="sqlite+aiosqlite").render_as_string(hide_password=False)
 
 
 class SqliteSettings(Settings):
-    """Where the database is and how it is used."""
+    """Where the database file is and how it is accessed."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
     url: Annotated[str, AfterValidator(_sqlite_file), DevDefault] = "sqlite+aiosqlite:///app.db"
 
     busy_timeout: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds that a transaction waits for its turn to write."""
+    """Seconds that a transaction waits for the write lock."""
 
     readers: Annotated[int, Field(ge=1)] = 4
-    """Connections for reading; each has a thread of its own."""
+    """Connections for reading; each runs in its own thread."""
 
     migrate_at_start: bool | None = None
     """Whether starting the application migrates the database; unless set, only in local."""

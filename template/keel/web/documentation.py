@@ -1,4 +1,4 @@
-"""The documentation pages, Swagger UI and ReDoc, served whole from here: they need no other server and no internet."""
+"""The pages `/docs` (Swagger UI) and `/redoc`, served without a CDN and under a strict Content-Security-Policy."""
 
 import hashlib
 import re
@@ -11,68 +11,68 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 ASSETS = "/docs/assets"
+REDIRECT = "/docs/oauth2-redirect"
 
 CSP = (
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src 'self' data:; "
     "object-src 'none'; script-src {scripts}"
 )
-"""What a page may do: run our scripts and no others, and ask nobody else for anything."""
-
 REDOC = "; style-src 'self' 'unsafe-inline'; worker-src blob:"
-"""ReDoc writes its styles into the page, and searches in a worker."""
+"""ReDoc injects styles, and searches in a worker."""
 
-_INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages of an application that has an OpenAPI document."""
-    # Only its files are used, as they come from the projects; `find_spec` does not import it.
+    """Add the pages to an application that has an OpenAPI document."""
+    # The files of fastapi-offline, and FastAPI's own pages: its application class knows no policy and no subclass.
     app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]), name="documentation")
-    app.add_route("/docs", swagger_ui, include_in_schema=False)
-    app.add_route("/docs/oauth2-redirect", oauth2_redirect, include_in_schema=False)
-    app.add_route("/redoc", redoc, include_in_schema=False)
+    for path, page in (("/docs", swagger_ui), (REDIRECT, oauth2_redirect), ("/redoc", redoc)):
+        app.add_route(path, page, include_in_schema=False)
 
 
 async def swagger_ui(request: Request) -> HTMLResponse:
-    """Show every operation and let people try it."""
-    root, app = request.scope.get("root_path", "").rstrip("/"), request.app
-    return _strict(
-        get_swagger_ui_html(
-            openapi_url=f"{root}{app.openapi_url}",
-            title=escape(app.title),
-            swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
-            oauth2_redirect_url=f"{root}/docs/oauth2-redirect",
-            init_oauth=app.swagger_ui_init_oauth,
-            swagger_ui_parameters=app.swagger_ui_parameters,
-        )
+    """Return Swagger UI."""
+    app, root = request.app, _root(request)
+    page = get_swagger_ui_html(
+        openapi_url=f"{root}{app.openapi_url}",
+        title=escape(app.title),
+        swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
+        oauth2_redirect_url=f"{root}{REDIRECT}",
+        init_oauth=app.swagger_ui_init_oauth,
+        swagger_ui_parameters=app.swagger_ui_parameters,
     )
+    return _with_policy(page)
 
 
 async def oauth2_redirect(_: Request) -> HTMLResponse:
-    """Take what an authorization server sends back to Swagger UI."""
-    return _strict(get_swagger_ui_oauth2_redirect_html())
+    """Return the page that an authorization server redirects Swagger UI to."""
+    return _with_policy(get_swagger_ui_oauth2_redirect_html())
 
 
 async def redoc(request: Request) -> HTMLResponse:
-    """Show every operation, to be read."""
-    root, app = request.scope.get("root_path", "").rstrip("/"), request.app
-    return _strict(
-        get_redoc_html(
-            openapi_url=f"{root}{app.openapi_url}",
-            title=escape(app.title),
-            redoc_js_url=f"{root}{ASSETS}/redoc.standalone.js",
-            redoc_favicon_url=f"{root}{ASSETS}/favicon.png",
-            with_google_fonts=False,
-        ),
-        REDOC,
+    """Return ReDoc."""
+    app, root = request.app, _root(request)
+    page = get_redoc_html(
+        openapi_url=f"{root}{app.openapi_url}",
+        title=escape(app.title),
+        redoc_js_url=f"{root}{ASSETS}/redoc.standalone.js",
+        redoc_favicon_url=f"{root}{ASSETS}/favicon.png",
+        with_google_fonts=False,
     )
+    return _with_policy(page, REDOC)
 
 
-def _strict(page: HTMLResponse, more: str = "") -> HTMLResponse:
-    """Let a page run files of ours and the scripts within it, which are named by their hashes."""
-    inline = _INLINE.findall(bytes(page.body).decode())
-    hashes = [f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in inline]
-    page.headers["Content-Security-Policy"] = CSP.format(scripts=" ".join(["'self'", *hashes])) + more
+def _root(request: Request) -> str:
+    """Return the path below which a proxy serves the application."""
+    return request.scope.get("root_path", "").rstrip("/")
+
+
+def _with_policy(page: HTMLResponse, more: str = "") -> HTMLResponse:
+    """Allow scripts from this server, and the inline scripts of the page by their hashes."""
+    digests = [hashlib.sha256(script).digest() for script in _INLINE.findall(bytes(page.body))]
+    scripts = " ".join(["'self'", *(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)])
+    page.headers["Content-Security-Policy"] = CSP.format(scripts=scripts) + more
     return page

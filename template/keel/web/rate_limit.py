@@ -27,17 +27,17 @@ POLICY = b"ratelimit-policy"
 
 
 class RateLimit:
-    """What is allowed, how callers are told apart, and where hits are counted.
+    """What is allowed, and where hits are counted.
 
-    A feature may replace `identify`, so that a caller counts as one from every address, and the storage, so that
-    several processes count together.
+    A feature may replace `key`, so that a caller counts as one from every address, and the storage, so that several
+    processes count together.
     """
 
     def __init__(self, rates: str, *, name: str = "default") -> None:
         self._rates = _parse(rates)
         self._name = name
         self._policy = ", ".join(f'"{name}";q={rate.amount};w={rate.seconds}' for rate in self._rates).encode()
-        self.identify: Callable[[Scope], str] = client_address
+        self.key: Callable[[Scope], str] = client_address
         self.storage: RateLimitStorage = InProcessStorage()
 
     async def hit(self, scope: Scope) -> tuple[bool, list[tuple[bytes, bytes]], int]:
@@ -46,7 +46,7 @@ class RateLimit:
         Raises:
             Unavailable: requests can't be counted, and the project prefers none to uncounted ones.
         """
-        windows = await self.storage.hit(f"{self._name}:{self.identify(scope)}", self._rates)
+        windows = await self.storage.hit(f"{self._name}:{self.key(scope)}", self._rates)
         allowed = windows[-1].allowed
         tightest = min(windows, key=lambda window: window.remaining) if allowed else windows[-1]
         seconds = max(1, math.ceil(tightest.reset))

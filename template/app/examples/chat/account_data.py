@@ -33,5 +33,5 @@ class ChatAccountData:
 
 
 def account_data(_: Services) -> ChatAccountData:
-    """Offer it."""
+    """Return the handler of messages, for `keel.auth`."""
     return ChatAccountData()

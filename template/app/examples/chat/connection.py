@@ -13,7 +13,7 @@ from app.examples.chat.hubs import Hubs
 from app.examples.chat.outbox import Batch, Outbox
 from app.examples.chat.speech import Speech
 from keel.background.asyncio_tasks import stop
-from keel.caller import Identity
+from keel.caller import VerifiedCaller
 
 CLOSING_SECONDS = 5.0
 """How long a client that reads nothing may hold up the end of its connection."""
@@ -94,7 +94,7 @@ class Connection:
 
     # --- Its life -------------------------------------------------------------------------------------------------
 
-    async def run(self, identity: Identity, token: str | None, after: int | None) -> None:
+    async def run(self, identity: VerifiedCaller, token: str | None, after: int | None) -> None:
         """Serve the client until one of both sides ends it; `after` is the last message that it has seen."""
         # No await from here to joining the listeners, so that nothing is missed or sent twice.
         until = self._hub.last

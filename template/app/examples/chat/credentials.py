@@ -7,8 +7,8 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from app.examples.chat.frames import Close
-from keel.caller import Caller, Identity
-from keel.identity import identify
+from keel.caller import Caller, VerifiedCaller
+from keel.identity import verify_caller
 from keel.web.errors import AppError
 
 READ, WRITE = "chat:read", "chat:write"
@@ -21,7 +21,9 @@ class Credentials:
     # Thousands of these are idle at a time.
     __slots__ = ("_app", "_close", "_identifying", "_identity", "_timer", "_token")
 
-    def __init__(self, app: FastAPI, identity: Identity, token: str | None, close: Callable[[Close], None]) -> None:
+    def __init__(
+        self, app: FastAPI, identity: VerifiedCaller, token: str | None, close: Callable[[Close], None]
+    ) -> None:
         """Begin with somebody who has just been identified; `close` is called when they no longer are."""
         self._app = app
         self._identity = identity
@@ -61,7 +63,7 @@ class Credentials:
     async def _identify(self, token: str | None) -> None:
         """Identify the client anew: by another token, or by the old one, which may have been revoked."""
         try:
-            identity = await identify(self._app, token, [READ])
+            identity = await verify_caller(self._app, token, [READ])
         except AppError as error:
             self._close(Close.of(error))
             return

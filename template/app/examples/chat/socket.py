@@ -18,8 +18,8 @@ from app.examples.chat.frames import BEARER, CLIENT, ONE_BY_ONE, TOGETHER, Authe
 from app.examples.chat.hub import Hub
 from app.examples.chat.hubs import Hubs
 from app.examples.chat.outbox import Outbox
-from keel.caller import GUEST, Identity
-from keel.identity import identify
+from keel.caller import GUEST, VerifiedCaller
+from keel.identity import verify_caller
 from keel.services import services_of
 from keel.web import origins
 from keel.web.errors import AppError, BadRequest, Forbidden, Unavailable
@@ -34,10 +34,10 @@ class Place(BaseModel):
     """The last message that the client has seen."""
 
 
-class ForeignOrigin(Forbidden):
+class OriginNotAllowed(Forbidden):
     """A page of another site tried to open a socket in its visitor's name."""
 
-    type = "urn:problem:foreign-origin"
+    type = "urn:problem:origin-not-allowed"
 
 
 class UnknownMessage(BadRequest):
@@ -55,7 +55,7 @@ async def enter_room(websocket: WebSocket, send: Send) -> None:
     place = _place(websocket)
     hubs: Hubs = websocket.app.state.chat
     if not origins.is_allowed(websocket.scope, services_of(websocket.app).settings):
-        raise ForeignOrigin("Pages of this origin may not connect; see CORS_ORIGINS.")
+        raise OriginNotAllowed("Pages of this origin may not connect; see CORS_ORIGINS.")
     if hubs.draining:
         raise Unavailable("The server restarts.")
     token, protocol = _offered(websocket.scope["subprotocols"])
@@ -70,7 +70,7 @@ async def enter_room(websocket: WebSocket, send: Send) -> None:
         finally:
             hubs.dismiss(address)
     try:
-        identity = identity or await identify(websocket.app, token, [READ])
+        identity = identity or await verify_caller(websocket.app, token, [READ])
         async with hubs.seat(_counted_as(identity, address), place.room) as hub:
             await _check(hub, place.after)
             if not accepted:
@@ -121,10 +121,10 @@ def _offered(protocols: list[str]) -> tuple[str | None, str | None]:
     return token, next((name for name in (TOGETHER, ONE_BY_ONE, BEARER) if name in protocols), None)
 
 
-async def _identified(websocket: WebSocket, token: str | None) -> Identity | None:
+async def _identified(websocket: WebSocket, token: str | None) -> VerifiedCaller | None:
     """Return who is calling; None if they have not said so yet."""
     try:
-        return await identify(websocket.app, token, [READ])
+        return await verify_caller(websocket.app, token, [READ])
     except AppError as error:
         if token is None and Close.of(error) is Close.NOT_SIGNED_IN:
             return None
@@ -142,7 +142,7 @@ async def _first_token(websocket: WebSocket, seconds: float) -> str | None:
     return frame.token if isinstance(frame, Authenticate) else None
 
 
-def _counted_as(identity: Identity, address: str) -> str:
+def _counted_as(identity: VerifiedCaller, address: str) -> str:
     return address if identity.caller == GUEST else f"subject:{identity.caller.subject}"
 
 

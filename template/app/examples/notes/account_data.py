@@ -38,5 +38,5 @@ class NoteAccountData:
 
 
 def account_data(services: Services) -> NoteAccountData:
-    """Offer it."""
+    """Return the handler of notes, for `keel.auth`."""
     return NoteAccountData(services.cache)

@@ -1,4 +1,4 @@
-"""An attempt to sign in, sealed in a cookie of the browser that began it: nothing is stored while somebody types."""
+"""A sign-in attempt, encrypted in a cookie of the browser that began it; the server stores nothing."""
 
 import hmac
 import time
@@ -15,23 +15,23 @@ from keel.auth.oidc.problems import SignInFailed
 from keel.auth.settings import key_bytes
 
 LIFETIME = 600
-"""Seconds that somebody has to sign in at the provider."""
+"""Seconds until an attempt expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What an answer of the provider must fit."""
+    """What the provider's response must match."""
 
     state: str
     nonce: str
     verifier: str
-    """Proves to the provider that who exchanges its code asked for it (PKCE, RFC 7636)."""
+    """The verifier of the provider's code (PKCE, RFC 7636)."""
     challenge: str
-    """What whoever exchanges our own code must prove to know the verifier of."""
+    """The challenge of our own code, by the client's verifier (PKCE)."""
 
 
 class Attempts:
-    """Begins attempts, seals them (A256GCM), and opens what was sealed."""
+    """Begins, encrypts (A256GCM) and decrypts attempts."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         derived = [hmac.digest(key_bytes(key), b"oidc attempt", "sha256") for key in keys]
@@ -43,25 +43,25 @@ class Attempts:
         return Attempt(state=new_token(), nonce=new_token(), verifier=new_token(), challenge=challenge)
 
     def seal(self, attempt: Attempt) -> str:
-        """Return the attempt as text that only we can read or make."""
+        """Return the encrypted attempt."""
         key = self._ring.keys[0]
         header = {"alg": "dir", "enc": "A256GCM", "kid": key.kid}
         return jwt.encode(header, {**asdict(attempt), "exp": time.time() + LIFETIME}, key, registry=self._registry)
 
     def open(self, sealed: str, state: str) -> Attempt:
-        """Return the attempt that a state belongs to.
+        """Decrypt an attempt and check its state and age.
 
         Raises:
-            SignInFailed: this browser began no such attempt, or too long ago.
+            SignInFailed: the attempt is not this browser's, or has expired.
         """
         try:
             claims = jwt.decode(sealed, self._ring, registry=self._registry).claims
             expires_at = claims.pop("exp")
             attempt = Attempt(**claims)
         except (JoseError, ValueError, TypeError, KeyError):
-            raise SignInFailed("This browser did not begin to sign in here; begin again.") from None
+            raise SignInFailed("This browser did not start a sign-in here; sign in again.") from None
         if not hmac.compare_digest(attempt.state.encode(), state.encode()):
-            raise SignInFailed("This browser began to sign in elsewhere since; begin again.")
+            raise SignInFailed("This browser has started another sign-in since; sign in again.")
         if expires_at < time.time():
-            raise SignInFailed("That took too long; begin again.")
+            raise SignInFailed("The sign-in took too long; sign in again.")
         return attempt

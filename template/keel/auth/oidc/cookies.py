@@ -6,22 +6,22 @@ from keel.auth.oidc.attempts import LIFETIME
 
 
 def cookie_name(*, secure: bool) -> str:
-    """Return a name under which, by https, no subdomain and no other path can plant a cookie of its own."""
+    """Return the cookie's name; with HTTPS its prefix keeps subdomains from setting it."""
     return "__Host-oidc" if secure else "oidc"
 
 
 def keep(response: Response, sealed: str, *, secure: bool) -> None:
-    """Give the browser an attempt. `Lax`: the provider's redirect back must bring it along."""
+    """Set the cookie. `Lax`, since it must be sent with the provider's redirect."""
     response.set_cookie(cookie_name(secure=secure), sealed, LIFETIME, secure=secure, httponly=True, samesite="lax")
 
 
 def kept(request: Request, *, secure: bool) -> str:
-    """Return the attempt that the browser brings along."""
+    """Return the encrypted attempt from the cookie."""
     return request.cookies.get(cookie_name(secure=secure), "")
 
 
 def forgotten(*, secure: bool) -> str:
-    """Return the header that makes the browser forget an attempt."""
+    """Return the `Set-Cookie` header that deletes the cookie."""
     response = Response()
     response.delete_cookie(cookie_name(secure=secure), secure=secure, httponly=True, samesite="lax")
     return response.headers["Set-Cookie"]

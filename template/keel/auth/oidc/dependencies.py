@@ -1,4 +1,4 @@
-"""What a request to sign in with OpenID Connect needs."""
+"""Dependencies of sign-in with OpenID Connect."""
 
 from typing import Annotated
 
@@ -14,19 +14,19 @@ from keel.services import services_of
 
 
 async def get_oidc(request: Request) -> Oidc:
-    """Return what is kept for the application's lifetime."""
+    """Return the services of OpenID Connect."""
     return services_of(request.app).oidc
 
 
 def make_sign_ins(app: FastAPI, session: Session) -> SignInService:
-    """Return the rules of signing in, within a transaction."""
+    """Make the service, within a transaction."""
     auth: Auth = services_of(app).auth
     logins = make_logins(app, session)
     return SignInService(session, settings=auth.settings, audit=auth.audit, jobs=services_of(app).jobs, logins=logins)
 
 
 async def get_sign_ins(session: SessionDep, request: Request) -> SignInService:
-    """Return the rules of signing in."""
+    """Return the service."""
     return make_sign_ins(request.app, session)
 
 

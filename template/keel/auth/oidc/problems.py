@@ -1,4 +1,4 @@
-"""What can go wrong between us, a browser and an OpenID provider, as callers are told."""
+"""Errors of sign-in with OpenID Connect."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ class ProviderUnavailable(Unavailable):
 
 
 class ProviderFault(AppError):
-    """The provider said something that cannot be believed; the log says what."""
+    """The provider's response is not usable; the log has the reason."""
 
     status = HTTPStatus.BAD_GATEWAY
     type = "urn:problem:provider-fault"
@@ -26,19 +26,19 @@ class ProviderFault(AppError):
 
 
 class SignInFailed(BadRequest):
-    """This answer of the provider was not asked for by this browser, is too old, was used before, or is a refusal."""
+    """The provider's response is a refusal, or matches no current attempt of this browser."""
 
     type = "urn:problem:sign-in-failed"
 
 
-class AddressNotVouchedFor(Forbidden):
-    """The provider names no address, or does not say that it has verified it."""
+class EmailNotVerifiedByProvider(Forbidden):
+    """The provider gives no address, or has not verified it."""
 
-    type = "urn:problem:address-not-vouched-for"
+    type = "urn:problem:email-not-verified-by-provider"
 
 
 class AccountNotConfirmed(AppError):
-    """There is an account of this address already, and nobody has proven yet whose it is."""
+    """The address has an account that is not verified yet."""
 
     status = HTTPStatus.CONFLICT
     type = "urn:problem:account-not-confirmed"
@@ -51,10 +51,10 @@ class AccountClosed(Forbidden):
 
 
 class InvalidSignInCode(OAuthError):
-    """The code is unknown, too old, or was used before, or comes from somebody who did not start this sign-in."""
+    """The code is unknown, expired or used, or its verifier is wrong."""
 
     type = "urn:problem:invalid-sign-in-code"
-    # Whoever presents a code with a wrong verifier has used it up.
+    # A code is consumed by an attempt with a wrong verifier, too.
     commit_on_error = True
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Queries on identities and sign-in codes. Nothing here decides anything."""
+"""Queries on identities and sign-in codes."""
 
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,13 @@ from keel.db.database import Session
 
 
 class IdentityRepository:
-    """Whom providers know."""
+    """Identities at providers."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     async def owner(self, issuer: str, provider_subject: str) -> User | None:
-        """Return whose account it is."""
+        """Return the user of an identity."""
         statement = (
             select(User)
             .join(Identity, Identity.user_id == User.id)
@@ -37,7 +37,7 @@ class IdentityRepository:
 
 
 class SignInCodeRepository:
-    """Codes of sign-ins that have not been exchanged yet."""
+    """Codes that have not been exchanged yet."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -47,7 +47,7 @@ class SignInCodeRepository:
         self._session.add(code)
 
     async def use(self, digest: bytes, now: datetime) -> tuple[UUID, str] | None:
-        """Use a code up; return whose it was and its challenge. Of two who try at once, one succeeds."""
+        """Consume a code; return its user's id and its challenge. Of two concurrent attempts one succeeds."""
         statement = (
             delete(SignInCode)
             .where(SignInCode.digest == digest, SignInCode.expires_at > now)
@@ -57,6 +57,6 @@ class SignInCodeRepository:
         return (row[0], row[1]) if row else None
 
     async def purge(self, now: datetime) -> int:
-        """Delete codes that nobody exchanged."""
+        """Delete expired codes; return how many."""
         result: Any = await self._session.execute(delete(SignInCode).where(SignInCode.expires_at <= now))
         return result.rowcount

@@ -1,11 +1,10 @@
-"""HTTP for signing in with OpenID Connect."""
+"""HTTP for sign-in with OpenID Connect."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
-from keel.auth.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
 from keel.auth.dependencies import AuthDep, Throttled
 from keel.auth.oidc import cookies
 from keel.auth.oidc.dependencies import OidcDep, SignInsDep
@@ -18,7 +17,8 @@ from keel.auth.oidc.problems import (
     SignInFailed,
 )
 from keel.auth.oidc.schemas import Challenge, CodeExchange, ProviderAnswer
-from keel.auth.schemas import Token
+from keel.auth.sessions.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
+from keel.auth.sessions.schemas import Token
 from keel.web import errors
 from keel.web.errors import AppError
 
@@ -36,7 +36,7 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
     responses=errors.responses(ProviderFault, ProviderUnavailable),
 )
 async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) -> Response:
-    """Send a browser to the provider. Keep the verifier of your challenge: the code at the end is worth nothing without."""
+    """Redirect a browser to the provider. Keep your verifier: the code is exchanged with it."""
     attempt = oidc.attempts.begin(code_challenge)
     response = _redirect(await oidc.provider.authorization_url(attempt))
     cookies.keep(response, oidc.attempts.seal(attempt), secure=oidc.secure)
@@ -52,19 +52,19 @@ async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) ->
 async def end(
     answer: Annotated[ProviderAnswer, Query()], request: Request, oidc: OidcDep, auth: AuthDep, sign_ins: SignInsDep
 ) -> Response:
-    """Take a browser back from the provider, and send it on to `AUTH_PUBLIC_URL` with a code that `/token` exchanges."""
+    """Accept the provider's redirect, and redirect to `AUTH_PUBLIC_URL` with a code for `/token`."""
     forgotten = {"Set-Cookie": cookies.forgotten(secure=oidc.secure), "Cache-Control": "no-store"}
     try:
         attempt = oidc.attempts.open(cookies.kept(request, secure=oidc.secure), answer.state)
         if answer.error or not answer.code:
             raise SignInFailed("The provider did not sign you in.")
-        person = await oidc.provider.identify(answer.code, attempt, answer.iss)
+        person = await oidc.provider.authenticate(answer.code, attempt, answer.iss)
         code = await sign_ins.admit(person, attempt.challenge)
     except AppError as error:
-        # An attempt is over, whatever came of it.
+        # The attempt is over, also after an error.
         error.headers = {**error.headers, **forgotten}
         raise
-    # Behind `#`, so that the code reaches no server's log; nothing of the request decides where this leads.
+    # In the fragment, so that no server logs the code. Nothing of the request decides the target: no open redirect.
     response = _redirect(f"{str(auth.settings.public_url).rstrip('/')}/signed-in#code={code}")
     response.headers.update(forgotten)
     return response

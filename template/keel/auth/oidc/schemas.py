@@ -1,4 +1,4 @@
-"""What browsers and programs send to sign in with OpenID Connect."""
+"""Requests of sign-in with OpenID Connect."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Challenge = Annotated[
 
 
 class ProviderAnswer(BaseModel):
-    """What the provider sends a browser back with (OpenID Connect Core 1.0, 3.1.2.5; RFC 9207)."""
+    """The provider's response, as query parameters (OpenID Connect Core 1.0, 3.1.2.5; RFC 9207)."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -1,4 +1,4 @@
-"""The rules of signing in with OpenID Connect: whose account somebody gets, and how they get their tokens."""
+"""Sign-in with OpenID Connect: find, link or create the account, then exchange a code for tokens."""
 
 import hashlib
 import hmac
@@ -6,17 +6,17 @@ from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 from keel import clock
-from keel.auth import mails
+from keel.auth.accounts import mails
+from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
-from keel.auth.logins import LoginService
 from keel.auth.models import Identity, SignInCode, User
-from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, AddressNotVouchedFor, InvalidSignInCode
-from keel.auth.oidc.provider import Person
+from keel.auth.oidc.problems import AccountClosed, AccountNotConfirmed, EmailNotVerifiedByProvider, InvalidSignInCode
+from keel.auth.oidc.provider.client import Person
 from keel.auth.oidc.repository import IdentityRepository, SignInCodeRepository
 from keel.auth.problems import RegistrationClosed
-from keel.auth.repository import UserRepository
-from keel.auth.schemas import Token
+from keel.auth.sessions.schemas import Token
+from keel.auth.sessions.service import LoginService
 from keel.auth.settings import AuthSettings
 from keel.background.jobs import Jobs
 from keel.db.database import Session
@@ -26,7 +26,7 @@ CODE_LIFETIME = timedelta(seconds=60)
 
 
 class SignInService:
-    """Finds or makes accounts of people whom the provider knows."""
+    """Finds, links and creates accounts for persons that the provider has authenticated."""
 
     def __init__(
         self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs, logins: LoginService
@@ -41,15 +41,15 @@ class SignInService:
         self._logins = logins
 
     async def admit(self, person: Person, challenge: str) -> str:
-        """Return a code that who knows the challenge's verifier can exchange for tokens.
+        """Return a code that is exchanged for tokens with the verifier of the challenge.
 
         Raises:
-            AddressNotVouchedFor: somebody new has no address that the provider has verified.
-            AccountNotConfirmed: their address has an account that nobody has proven to be theirs.
-            AccountClosed: their account cannot be used.
-            RegistrationClosed: they have none, and strangers cannot create any.
+            EmailNotVerifiedByProvider: a new person has no address that the provider has verified.
+            AccountNotConfirmed: the address has an account that is not verified.
+            AccountClosed: the account is not active.
+            RegistrationClosed: there is no account, and registration is disabled.
         """
-        # The subject alone tells people apart: addresses change, and pass from one person to another.
+        # By subject only: addresses change, and pass from one person to another.
         user = await self._identities.owner(person.issuer, person.subject)
         if user is None:
             user = await self._link(person)
@@ -65,8 +65,8 @@ class SignInService:
         """Exchange a code for tokens.
 
         Raises:
-            InvalidSignInCode: it is none, was used before, or its sign-in was begun by somebody else.
-            InvalidScope: the account may not have what was asked for.
+            InvalidSignInCode: it is unknown, expired or used, or the verifier is wrong.
+            InvalidScope: the account may have none of the requested scopes.
         """
         used = await self._codes.use(digest(code), clock.now())
         if used is None:
@@ -79,14 +79,14 @@ class SignInService:
         return await self._logins.open(user, scope, user_agent=user_agent)
 
     async def _link(self, person: Person) -> User:
-        """Remember somebody new, with the account of their address, or a new one without a password."""
+        """Link a new person to the account of the address, or to a new account without a password."""
         if person.email is None:
-            # Whether there is such an account makes no difference, so that nobody learns it.
-            raise AddressNotVouchedFor("The provider does not confirm an e-mail address of yours.")
+            # The same error whether or not there is an account, so that it is not revealed.
+            raise EmailNotVerifiedByProvider("The provider does not confirm an e-mail address of yours.")
         known = await self._users.by_email(person.email)
         user = known or await self._create(person.email)
         if user.verified_at is None:
-            # Whoever registered it with a password would share it from now on, and may not be who this is.
+            # The account may have been registered by another person, whose password would keep working.
             self._audit.attempt("oidc_refused", person.email, reason="not confirmed")
             raise AccountNotConfirmed(
                 "There is an account with this address that was never confirmed. Confirm it by the link in its mail or"
@@ -100,11 +100,11 @@ class SignInService:
         if await self._identities.add(identity):
             self._audit.event("oidc_linked", subject=user.subject, issuer=person.issuer)
             if known:
-                # A new way into somebody's account is told to its owner (NIST SP 800-63B-4, 4.6).
+                # The owner is notified of a new way to sign in (NIST SP 800-63B-4, 4.6).
                 told = mails.compose("linked", user.email, public_url=str(self._settings.public_url))
                 await mail.enqueue(self._jobs, self._session, told)
             return user
-        # The same person came twice at the same moment, and the other request was first.
+        # A concurrent request of the same person has linked the account first.
         return await self._identities.owner(person.issuer, person.subject) or user
 
     async def _create(self, email: str) -> User:

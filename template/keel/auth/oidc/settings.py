@@ -10,7 +10,7 @@ from keel.settings import Settings
 
 
 def _url(value: str) -> str:
-    """Refuse what is no plain address; the text stays as it is, since issuers are compared letter by letter."""
+    """Refuse URLs with credentials, query or fragment; the text is kept, since issuers are compared exactly."""
     parts = urlsplit(value)
     plain = parts.scheme in {"https", "http"} and parts.hostname and "@" not in parts.netloc
     if value and (not plain or parts.query or parts.fragment):
@@ -22,7 +22,7 @@ Url = Annotated[str, Field(max_length=255), AfterValidator(_url)]
 
 
 class OidcSettings(Settings):
-    """Which provider is believed, and who we are there."""
+    """The provider, and our client registration there."""
 
     model_config = SettingsConfigDict(env_prefix="AUTH_OIDC_")
 
@@ -31,7 +31,7 @@ class OidcSettings(Settings):
 
     client_id: str = ""
     client_secret: SecretStr = SecretStr("")
-    """What the provider knows us by; without a secret we are a public client, which PKCE alone protects."""
+    """Without a secret the client is public, protected by PKCE alone."""
 
     scopes: str = "openid email"
 
@@ -39,7 +39,7 @@ class OidcSettings(Settings):
     """Our callback, as registered at the provider; if empty, `/api/v1/auth/oidc/callback` below `AUTH_PUBLIC_URL`."""
 
     timeout: Annotated[float, Field(gt=0, le=30)] = 5.0
-    """Seconds that one answer of the provider may take."""
+    """Seconds that a call to the provider may take."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -1,1 +1,1 @@
-"""Personal access tokens: what machines may do in somebody's name, and for how long."""
+"""Personal access tokens, for machines."""

@@ -1,34 +1,34 @@
-"""Who calls with a personal access token."""
+"""Verification of personal access tokens."""
 
 from collections import OrderedDict
 
 from keel import clock
 from keel.auth.digests import digest
-from keel.auth.logins import ADMIN
 from keel.auth.personal_tokens.format import is_well_formed
 from keel.auth.personal_tokens.repository import PersonalTokenReader
 from keel.auth.personal_tokens.usage import EVERY, PersonalTokenUsage, Use
-from keel.auth.tokens import InvalidToken
+from keel.auth.sessions.access_tokens import InvalidToken
+from keel.auth.sessions.service import ADMIN
 from keel.caller import Caller
 from keel.db.database import Database
 
 _REMEMBERED = 10_000
-"""Tokens whose subjects are kept; the least recently used go first."""
+"""Tokens whose subjects are cached (LRU)."""
 
 
 class PersonalTokenCallers:
-    """AdvisoryLock tokens into callers. The database is asked each time, so that a token ends when its owner says so."""
+    """Verifies tokens by a query each, so that revocation takes effect at once."""
 
     def __init__(self, usage: PersonalTokenUsage) -> None:
         self.usage = usage
         self._subjects: OrderedDict[bytes, str] = OrderedDict()
 
     async def verify(self, token: str, database: Database) -> Caller:
-        """Return whose token it is and what it allows.
+        """Return the caller of a token.
 
         Raises:
-            InvalidToken: it is not ours, has expired, was revoked, or its account is closed.
-            Unavailable: the database cannot be asked.
+            InvalidToken: it is malformed, unknown, expired or revoked, or its account is closed.
+            Unavailable: the database does not answer.
         """
         if not is_well_formed(token):
             raise InvalidToken
@@ -41,13 +41,13 @@ class PersonalTokenCallers:
         if found.last_used_at is None or found.last_used_at <= now - EVERY:
             self.usage.note(database, Use(found.id, found.subject, now, first=found.last_used_at is None))
         scopes = frozenset(found.scope.split())
-        # Whoever administers no longer does so with no token, however the account was changed.
+        # `admin` needs the account to be an administrator now.
         return Caller(found.subject, scopes if found.is_admin else scopes - {ADMIN})
 
     def counted_as(self, token: str) -> str | None:
-        """Return the key that rate limits count a token's owner under, without asking the database.
+        """Return the rate-limit key of a token's owner, without a query.
 
-        None if this process has not seen the token succeed. So requests with tokens that somebody made up count for
+        None if this process has not seen the token succeed. So requests with made-up tokens count for
         their address: a new one for each request gains them nothing.
         """
         subject = self._subjects.get(digest(token))

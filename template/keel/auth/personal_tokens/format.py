@@ -1,8 +1,8 @@
-"""What a personal access token looks like: `pat_`, 43 random characters (base64url), 6 characters of checksum.
+"""The format of personal access tokens: `pat_`, 43 random characters (base64url), 6 characters of checksum.
 
 The checksum is made as GitHub makes its own: CRC-32 of the random part, in base62 (0-9, A-Z, a-z), with leading zeros.
 Scanners find leaked tokens by `pat_[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}` and drop false alarms by the checksum, as the API
-drops typos without asking the database. It protects nothing: anybody can compute it.
+drops typos without a query. It is no protection: it can be computed without a secret.
 """
 
 import re
@@ -11,7 +11,7 @@ import zlib
 from keel.auth.digests import new_token
 
 PREFIX = "pat_"
-"""Tells personal tokens from access tokens, and scanners of repositories and logs what they have found."""
+"""Distinguishes personal tokens from access tokens, for secret scanners too."""
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECKSUM = 6
@@ -26,13 +26,13 @@ def new_personal_token() -> str:
 
 
 def is_well_formed(token: str) -> bool:
-    """Return whether a token could be one of ours."""
+    """Return whether a token has the format and the right checksum."""
     form = _FORM.fullmatch(token)
     return form is not None and form[2] == checksum(form[1])
 
 
 def hint(token: str) -> str:
-    """Return as much of a token as its owner needs to know it again: of the checksum, and nothing of the secret."""
+    """Return the last characters of a token, which are part of the checksum and not of the secret."""
     return token[-_HINT:]
 
 

@@ -1,4 +1,4 @@
-"""Queries on personal access tokens. Nothing here decides anything."""
+"""Queries on personal access tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from keel.db.database import ReadSession, Session
 
 _tokens, _users = PersonalToken.__table__, User.__table__
 
-# Built once: this is all that a request with a personal token asks the database in order to know who calls.
+# Built once: the only query for the caller of a request with a personal token.
 _VALID = (
     select(
         _tokens.c.id,
@@ -31,13 +31,13 @@ _VALID = (
 
 
 class PersonalTokenReader:
-    """Looks tokens up for the requests that carry them."""
+    """Looks up tokens for verification."""
 
     def __init__(self, session: ReadSession) -> None:
         self._session = session
 
     async def valid(self, digest: bytes, now: datetime) -> Row[Any] | None:
-        """Return a token that has not expired, of an account that is active, and whose it is."""
+        """Return a valid token of an active account, with its user's columns."""
         return await self._session.first(_VALID, {"digest": digest, "now": now})
 
 
@@ -81,7 +81,7 @@ class PersonalTokenRepository:
         await self._session.execute(delete(PersonalToken).where(PersonalToken.user_id == user_id))
 
     async def touch(self, token_id: UUID, at: datetime, *, first: bool, every: timedelta) -> bool:
-        """Store when a token was used; return False if another process has stored as much already."""
+        """Store when a token was last used; return False if another process has stored it already."""
         last = PersonalToken.last_used_at
         statement = (
             update(PersonalToken)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response, status
 
 from keel.auth.dependencies import RESPONSES, ClaimsDep, CurrentUser, PersonalTokensDep, Throttled
 from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
-from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLivesTooLong, TooManyPersonalTokens
+from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLifetimeTooLong, TooManyPersonalTokens
 from keel.web import errors
 
 router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
@@ -16,12 +16,12 @@ router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
     "",
     status_code=status.HTTP_201_CREATED,
     dependencies=[Throttled],
-    responses=errors.responses(InvalidScope, TokenLivesTooLong, TooManyPersonalTokens),
+    responses=errors.responses(InvalidScope, TokenLifetimeTooLong, TooManyPersonalTokens),
 )
 async def create_personal_token(
     data: PersonalTokenCreate, claims: ClaimsDep, user: CurrentUser, tokens: PersonalTokensDep, response: Response
 ) -> NewPersonalToken:
-    """Make a token for a machine. It is shown this once: only a digest of it is kept."""
+    """Create a token for a machine. It is shown once: only its digest is stored."""
     response.headers["Cache-Control"] = "no-store"
     token, text = await tokens.create(user, claims, data)
     return NewPersonalToken(**PersonalToken.model_validate(token).model_dump(), token=text)
@@ -35,5 +35,5 @@ async def list_personal_tokens(user: CurrentUser, tokens: PersonalTokensDep) -> 
 
 @router.delete("/{token_id}", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(PersonalTokenNotFound))
 async def revoke_personal_token(token_id: UUID, user: CurrentUser, tokens: PersonalTokensDep) -> None:
-    """Revoke a token: it is worth nothing from now on."""
+    """Revoke a token, from the next request on."""
     await tokens.revoke(token_id, user)

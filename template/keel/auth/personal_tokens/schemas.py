@@ -14,7 +14,7 @@ SCOPES = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"
 
 
 class PersonalTokenCreate(BaseModel):
-    """A token to be made."""
+    """A token to be created."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,7 +24,7 @@ class PersonalTokenCreate(BaseModel):
         Field(
             pattern=SCOPES,
             max_length=1000,
-            description="What the token allows, separated by spaces: a part of what your own login allows",
+            description="The token's scopes, separated by spaces: a subset of your login's",
         ),
     ]
     days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] | None = Field(
@@ -33,7 +33,7 @@ class PersonalTokenCreate(BaseModel):
 
 
 class PersonalToken(BaseModel):
-    """A token of yours, without what makes it one."""
+    """A token, without its secret."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -47,6 +47,6 @@ class PersonalToken(BaseModel):
 
 
 class NewPersonalToken(PersonalToken):
-    """A token that was just made: it is shown this once."""
+    """A new token, with its secret, which is shown once."""
 
     token: str = Field(description="Send it as `Authorization: Bearer …`, and keep it as you keep a password")

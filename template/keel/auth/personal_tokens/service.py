@@ -1,9 +1,9 @@
-"""The rules of personal access tokens: how they are made, and how they end.
+"""Personal access tokens: creation, listing, revocation.
 
-They are made, listed and revoked by who is logged in. A password that is reset (nobody knows what the thief of the old
-one has made), an account that is closed and one that is deleted end them all. A password that is changed leaves them:
-its owner knew the old one, machines know neither, and the answer would be an outage at every change. That a token was
-made is told by mail (NIST SP 800-63B-4, 4.6), so that a stolen login cannot leave one behind unnoticed.
+They need a login. A password reset revokes all of them (a thief of the old password may have created some), as does
+closing or deleting the account. A password change keeps them: the owner knew the old password, and each change would
+be an outage of machines. A mail tells the owner of each new token (NIST SP 800-63B-4, 4.6), so that a stolen login
+cannot create one unnoticed.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from keel import clock
-from keel.auth import mails
+from keel.auth.accounts import mails
+from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest
-from keel.auth.logins import ADMIN
 from keel.auth.models import PersonalToken, User
 from keel.auth.personal_tokens.format import hint, new_personal_token
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
@@ -23,12 +23,13 @@ from keel.auth.problems import (
     InvalidScope,
     NotSignedIn,
     PersonalTokenNotFound,
-    TokenLivesTooLong,
+    TokenLifetimeTooLong,
     TooManyPersonalTokens,
 )
-from keel.auth.repository import SessionRepository, UserRepository
+from keel.auth.sessions.access_tokens import Claims
+from keel.auth.sessions.repository import SessionRepository
+from keel.auth.sessions.service import ADMIN
 from keel.auth.settings import AuthSettings
-from keel.auth.tokens import Claims
 from keel.background.jobs import Jobs
 from keel.db.database import Session
 from keel.messaging import mail
@@ -37,7 +38,7 @@ _DEFAULT_DAYS = 30
 
 
 class PersonalTokenService:
-    """What people do with their tokens."""
+    """What users do with their tokens."""
 
     def __init__(self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs) -> None:
         self._session = session
@@ -49,21 +50,21 @@ class PersonalTokenService:
         self._jobs = jobs
 
     async def create(self, user: User, claims: Claims, data: PersonalTokenCreate) -> tuple[PersonalToken, str]:
-        """Make a token that may do what its maker's login may do, or less; return it with the text that is shown once.
+        """Create a token with a subset of the login's scopes; return it with its text, which is shown once.
 
         Raises:
-            NotSignedIn: the login was ended, though its access token is still good for some minutes.
-            InvalidScope: the login may not do what was asked for.
-            TokenLivesTooLong: it would be valid for longer than is allowed.
-            TooManyPersonalTokens: the account has as many as it may have.
+            NotSignedIn: the login was revoked, though its access token has not expired yet.
+            InvalidScope: the login lacks a requested scope.
+            TokenLifetimeTooLong: the lifetime exceeds the maximum.
+            TooManyPersonalTokens: the account has the maximum number.
         """
         now = clock.now()
-        # Locked: nobody resets the password, closes the account or makes another token between these checks and the end.
+        # Locked: a concurrent reset, closing or creation waits until this transaction ends.
         await self._users.by_id(user.id)
         if await self._logins.alive(claims.session_id, now) is None:
             raise NotSignedIn("This login was ended; log in again.", 'Bearer error="invalid_token"')
-        if await self._tokens.count(user.id, now) >= self._settings.personal_tokens:
-            raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens} tokens; revoke one first.")
+        if await self._tokens.count(user.id, now) >= self._settings.personal_tokens_max:
+            raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens_max} tokens; revoke one first.")
         days, text = self._days(data.days), new_personal_token()
         token = PersonalToken(
             user_id=user.id,
@@ -83,14 +84,14 @@ class PersonalTokenService:
         return token, text
 
     async def list(self, user: User) -> Sequence[PersonalToken]:
-        """Return the tokens of somebody, the newest first."""
+        """Return the tokens of a user, newest first."""
         return await self._tokens.of_user(user.id, clock.now())
 
     async def revoke(self, token_id: UUID, user: User) -> None:
-        """End a token of somebody, from the next request on.
+        """Revoke a token of a user, from the next request on.
 
         Raises:
-            PersonalTokenNotFound: they have no such token.
+            PersonalTokenNotFound: the user has no such token.
         """
         if not await self._tokens.delete(user.id, token_id):
             raise PersonalTokenNotFound("You have no such token.")
@@ -99,7 +100,7 @@ class PersonalTokenService:
     def _days(self, wanted: int | None) -> int:
         most = self._settings.personal_token_days
         if wanted is not None and wanted > most:
-            raise TokenLivesTooLong(f"A token may be valid for {most} days.")
+            raise TokenLifetimeTooLong(f"A token may be valid for {most} days.")
         return wanted or min(_DEFAULT_DAYS, most)
 
 

@@ -1,4 +1,4 @@
-"""When personal tokens were last used: written behind the requests, several at a time, and never in their way."""
+"""Last use of personal tokens: written in batches, in the background."""
 
 import asyncio
 from contextvars import Context
@@ -13,10 +13,10 @@ from keel.auth.personal_tokens.repository import PersonalTokenRepository
 from keel.db.database import Database
 
 EVERY = timedelta(minutes=1)
-"""How often the use of one token is written at most."""
+"""The shortest interval between two writes for one token."""
 
 DELAY = 1.0
-"""Seconds that uses are gathered: SQLite has one writer, and the request that used the token may need it."""
+"""Seconds that uses are collected: SQLite has one writer, and the request that used the token may need it."""
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Use:
 
 
 class PersonalTokenUsage:
-    """Gathers uses and writes them; what cannot be written is dropped, since the next use tells as much."""
+    """Collects uses and writes them; a failed write is dropped, since the next use makes up for it."""
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
@@ -41,14 +41,14 @@ class PersonalTokenUsage:
         self._now = asyncio.Event()
 
     def note(self, database: Database, use: Use) -> None:
-        """Have a use written soon."""
+        """Schedule the write of a use."""
         self._uses.setdefault(use.token_id, use)
         if self._writing is None or self._writing.done():
-            # A context of its own: the log lines of many uses do not belong to the first one's request.
+            # A context of its own: the log lines of many uses do not belong to the first request.
             self._writing = asyncio.create_task(self._write_all(database), context=Context())
 
     async def settle(self) -> None:
-        """Write at once what was gathered, and wait for it."""
+        """Write collected uses at once, and wait for it."""
         self._now.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
@@ -73,7 +73,7 @@ class PersonalTokenUsage:
     async def _write(self, database: Database, uses: dict[UUID, Use]) -> None:
         async with database.transaction() as session:
             tokens = PersonalTokenRepository(session)
-            # In order, so that two processes wait for each other rather than forever.
+            # In order of their ids, so that two processes do not deadlock.
             written = [
                 use
                 for _, use in sorted(uses.items())

@@ -6,7 +6,7 @@ fetches no more messages, so it does not notice the lost connection either, and 
 
 from typing import Any
 
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
 
 class QoS(redis.QoS):
@@ -17,7 +17,7 @@ class QoS(redis.QoS):
         try:
             super().ack(delivery_tag)
         except Exception:
-            self._quick_ack(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
             raise
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - Kombu's own signature
@@ -25,7 +25,7 @@ class QoS(redis.QoS):
         try:
             super().reject(delivery_tag, requeue=requeue)
         except Exception:
-            self._quick_ack(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
             raise
 
 

@@ -1,4 +1,4 @@
-"""Accounts, and the mails that would have been sent."""
+"""Users, tokens and settings of auth."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from keel import clock
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.dependencies import make_logins
 from keel.auth.models import User
-from keel.auth.passwords import Passwords
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth
 from keel.services import services_of
 
 ENVIRONMENT = {
-    "AUTH_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
-    # Nobody listens there: the mails of tests stay in `outbox`.
+    "AUTH_SIGNING_KEYS": "dGhlIGtleSBvZiB0aGUgdGVzdHMsIHdoaWNoIGlzIG5vIHNlY3JldA",
+    # A port without a server: the mails of tests stay in `outbox`.
     "MAIL_URL": "smtp://127.0.0.1:1",
     "MAIL_SENDER": "no-reply@example.com",
-    # A provider on a busy machine is not away; this is as long as it may be waited for.
+    # A provider on a busy machine may take long.
     "AUTH_OIDC_TIMEOUT": "30",
     "AUTH_PUBLIC_URL": "https://front.example.com",
-    # What is meant to take attackers long would take tests long.
+    # Cheap hashes keep tests fast.
     "AUTH_HASH_MEMORY": "8",
     "AUTH_HASH_TIME": "1",
-    "AUTH_ACCOUNT_RATE": "",
-    "AUTH_ADDRESS_RATE": "",
+    "AUTH_RATE_LIMIT_PER_ACCOUNT": "",
+    "AUTH_RATE_LIMIT_PER_IP": "",
 }
 
 UNGUESSABLE = r"/auth/(browser|oidc/(callback|token)|password|refresh|register|token|verify)"
@@ -40,7 +40,7 @@ AUTH = "/api/v1/auth"
 
 @dataclass
 class Person:
-    """Somebody with an account, and a client that is logged in as them."""
+    """A user with an account and tokens."""
 
     email: str
     subject: str
@@ -48,7 +48,7 @@ class Person:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return what to send along."""
+        """Return request headers."""
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
 
@@ -59,13 +59,13 @@ Configure = Callable[..., FastAPI]
 
 @pytest.fixture(scope="session")
 async def password_hash(environment: None, anyio_backend: object) -> str:
-    """Return the hash of the password that everybody in these tests has."""
+    """Return the hash of the password of all test users."""
     return await Passwords(AuthSettings.load()).hash(PASSWORD)
 
 
 @pytest.fixture
 def new_person(app: FastAPI, password_hash: str) -> NewPerson:
-    """Return what makes an account, and a login if it may have one: as a password would open it, which takes longer."""
+    """Return a function that creates an account, and a login if it may have one, without hashing a password."""
 
     async def make(email: str = "ada@example.com", **fields: object) -> Person:
         now = clock.now()
@@ -84,12 +84,12 @@ def new_person(app: FastAPI, password_hash: str) -> NewPerson:
 
 @pytest.fixture
 def configure(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """Return what gives the running application other settings of auth, for one test."""
+    """Return a function that changes the settings of auth for one test."""
 
     def run(**variables: str) -> FastAPI:
         for name, value in variables.items():
             monkeypatch.setenv(f"AUTH_{name}", value)
-        services_of(app).auth = make_auth(AuthSettings.load())
+        services_of(app).auth = make_auth(AuthSettings.load(), auth.account_data)
         return app
 
     auth = services_of(app).auth
@@ -99,7 +99,7 @@ def configure(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configu
 
 @pytest.fixture
 async def ada(new_person: NewPerson) -> Person:
-    """Return somebody with an account."""
+    """Return a user."""
     return await new_person()
 
 
@@ -111,7 +111,7 @@ async def admin(new_person: NewPerson) -> Person:
 
 @pytest.fixture
 async def new_token(app: FastAPI, anonymous: AsyncClient) -> AsyncIterator[NewToken]:
-    """Return what makes personal access tokens; their uses are written before the test ends."""
+    """Return a function that creates personal access tokens; their uses are written before the test ends."""
 
     async def make(person: Person, **fields: object) -> str:
         body = {"name": "machine", "scope": "notes:read", **fields}

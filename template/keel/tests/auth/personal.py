@@ -1,4 +1,4 @@
-"""What the tests of personal access tokens use."""
+"""Helpers for tests of personal access tokens."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ READ = "notes:read"
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return what to send along."""
+    """Return request headers."""
     return {"Authorization": f"Bearer {token}"}
 
 
 async def create(client: AsyncClient, person: Person, **fields: Any) -> Response:
-    """Ask for a token, with other or more fields than are needed."""
+    """Request a token, with other or additional fields."""
     return await client.post(TOKENS, json={"name": "machine", "scope": READ, **fields}, headers=person.headers)
 
 
 async def status(client: AsyncClient, token: str) -> int:
-    """Return what a token is worth."""
+    """Return the status of a request with the token."""
     answer = await client.get(NOTES, headers=bearer(token))
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        assert answer.json()["detail"] == "This token is not valid, or not any more."
+        assert answer.json()["detail"] == "This token is not valid or has expired."
     return answer.status_code

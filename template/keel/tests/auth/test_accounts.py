@@ -1,4 +1,4 @@
-"""How accounts begin, are proven, change and end."""
+"""Registration, verification, passwords, deletion."""
 
 import asyncio
 import re
@@ -96,9 +96,7 @@ async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, conf
 
 
 @pytest.mark.parametrize("path", ["register", "password/forgot", "verify/request"])
-async def test_nobody_learns_which_addresses_are_known(
-    anonymous: AsyncClient, ada: Person, outbox: Outbox, path: str
-) -> None:
+async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, outbox: Outbox, path: str) -> None:
     """Known or unknown, the answer is the same to the last header."""
     body: dict[str, Any] = {"password": PASSWORD} if path == "register" else {}
 
@@ -124,7 +122,7 @@ async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClien
 
 
 async def test_registering_an_unproven_address_again(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """Whoever was first with somebody else's address has no part in the account that its owner confirms."""
+    """An earlier registration with the same address gives no access to the confirmed account."""
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "the first password of a thief"})
     await mailed(outbox)
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
@@ -192,7 +190,7 @@ async def test_weak_passwords(anonymous: AsyncClient, password: str) -> None:
 
 
 async def test_oversized_password(anonymous: AsyncClient) -> None:
-    """Nobody keeps a processor busy with a password of a megabyte."""
+    """Very long passwords are refused before they are hashed."""
     answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "x" * 257})
 
     assert answer.status_code == 422
@@ -200,7 +198,7 @@ async def test_oversized_password(anonymous: AsyncClient) -> None:
 
 
 async def test_mass_assignment(anonymous: AsyncClient) -> None:
-    """Nobody registers as an administrator."""
+    """Registration cannot set other fields."""
     for extra in ({"is_admin": True}, {"scopes": ["admin"]}, {"verified_at": "2026-01-01T00:00:00Z"}):
         answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD, **extra})
         assert answer.status_code == 422
@@ -232,7 +230,7 @@ async def test_forgotten_password(anonymous: AsyncClient, ada: Person, outbox: O
 
 
 async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
-    """Who changes the password stays logged in; everybody else who has it does not."""
+    """After a password change, only the current login stays."""
     elsewhere = (await log_in(anonymous)).json()
     body = {"current": PASSWORD, "new": OTHER_PASSWORD}
     wrong = await anonymous.post(f"{AUTH}/password/change", json={**body, "current": "wrong"}, headers=ada.headers)
@@ -248,7 +246,7 @@ async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Out
 
 
 async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
-    """An account goes with everything that belongs to it, and its tokens are worth nothing."""
+    """Deletion removes all data of the account and ends its tokens."""
     await anonymous.post("/api/v1/notes", json={"title": "mine", "tags": ["t"]}, headers=ada.headers)
     wrong = await anonymous.post(f"{AUTH}/me/delete", json={"password": "wrong"}, headers=ada.headers)
     right = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
@@ -260,7 +258,7 @@ async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:
-    """Everybody may see their own account, without its secrets."""
+    """Users can read their own account, without its secrets."""
     answer = await anonymous.get(f"{AUTH}/me", headers=ada.headers)
 
     assert answer.json()["email"] == ada.email

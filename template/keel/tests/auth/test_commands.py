@@ -40,7 +40,7 @@ async def test_create_admin(anonymous: AsyncClient) -> None:
 
 
 async def test_create_admin_from_an_account(anonymous: AsyncClient, ada: Person) -> None:
-    """An account that exists becomes an administrator's, and whoever was logged in before is not any more."""
+    """An existing account becomes an administrator's; its logins end."""
     result = await run_in_thread("create-admin", ada.email, typed=f"{PASSWORD}\n{PASSWORD}\n")
     answer = await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
 
@@ -52,7 +52,7 @@ async def test_create_admin_from_an_account(anonymous: AsyncClient, ada: Person)
 
 @pytest.mark.parametrize(("email", "password"), [("nonsense", PASSWORD), ("root@example.com", "weak")])
 def test_create_admin_refuses(email: str, password: str) -> None:
-    """Operators follow the same rules as everybody."""
+    """The rules for passwords hold for operators, too."""
     assert run("create-admin", email, typed=f"{password}\n{password}\n").exit_code == 2
 
 
@@ -72,6 +72,6 @@ async def test_adopt_guest(app: FastAPI, anonymous: AsyncClient, ada: Person) ->
     assert await titles(anonymous, tag="alone") == ["of the guest"]
 
 
-def test_adopt_guest_to_nobody() -> None:
-    """Nothing is given away by a misspelt address."""
+def test_adopt_guest_to_an_unknown_address() -> None:
+    """An unknown address changes nothing."""
     assert run("adopt-guest", "--to", "nobody@example.com").exit_code == 2

@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says, for strangers and for administrators."""
+"""The API does what its OpenAPI document says, for anonymous callers and for administrators."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from keel.tests.auth.fixtures import Person
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
-    """Who has not signed in is told so, and nothing else."""
+    """Anonymous callers are refused as documented."""
     fuzz(request, server.url, {}, kind)
 
 
@@ -19,5 +19,5 @@ def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, any
 def test_administrator(
     server: Server, admin: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: object
 ) -> None:
-    """Who may do everything finds nothing that breaks."""
+    """No operation fails for an administrator."""
     fuzz(request, server.url, admin.headers, kind)

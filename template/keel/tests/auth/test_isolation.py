@@ -1,4 +1,4 @@
-"""What belongs to others does not exist: also not in a stream."""
+"""Streams contain only the caller's own data."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.examples.notes.api import NOTES, create
 
 
 async def test_streams_of_others(server: Server) -> None:
-    """Whoever listens hears of their own notes only."""
+    """A stream has events of the caller's own notes only."""
     async with server.client() as ada, server.client() as eve:
         await sign_in(ada, "ada")
         await sign_in(eve, "eve")

@@ -1,4 +1,4 @@
-"""Passwords become tokens, refresh tokens become new ones, and both come to an end."""
+"""Logins: password grant, refresh, reuse detection, revocation, limits."""
 
 import asyncio
 from datetime import timedelta
@@ -8,8 +8,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from keel import clock
+from keel.auth.accounts.passwords import Passwords
 from keel.auth.models import LoginSession, RefreshToken, User
-from keel.auth.passwords import Passwords
 from keel.auth.settings import AuthSettings
 from keel.db.database import Database
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
@@ -48,7 +48,7 @@ async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: di
 
 
 async def test_closed_account_cannot_log_in(anonymous: AsyncClient, new_person: NewPerson) -> None:
-    """The answer does not tell that there is such an account."""
+    """The response does not reveal the account."""
     person = await new_person(is_active=False)
     form = {"username": person.email, "password": PASSWORD}
 
@@ -76,7 +76,9 @@ async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> No
         ("notes:read everything", {"error": "invalid_scope"}),
     ],
 )
-async def test_more_than_one_may_have(anonymous: AsyncClient, ada: Person, wanted: str, answer: dict[str, str]) -> None:
+async def test_scopes_that_are_not_granted(
+    anonymous: AsyncClient, ada: Person, wanted: str, answer: dict[str, str]
+) -> None:
     """What an account may not have is not granted, and the answer says so."""
     form = {"username": ada.email, "password": PASSWORD, "scope": wanted}
 
@@ -86,7 +88,7 @@ async def test_more_than_one_may_have(anonymous: AsyncClient, ada: Person, wante
 
 
 async def test_login_in_use_ends_too(anonymous: AsyncClient, ada: Person, database: Database) -> None:
-    """However often it is refreshed, a login does not live for ever."""
+    """A login expires after its maximum lifetime, however often it is refreshed."""
     began = clock.now() - timedelta(days=89)
     async with database.transaction() as session:
         await session.execute(update(LoginSession).values(created_at=began))
@@ -109,7 +111,7 @@ async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_reuse_ends_the_whole_family(anonymous: AsyncClient, ada: Person) -> None:
-    """When a token is used twice somebody stole it: the thief and the owner both have to log in again."""
+    """Reuse of a refresh token revokes the login, for the thief and for the owner."""
     stolen = ada.tokens["refresh_token"]
     current = (await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": stolen})).json()["refresh_token"]
 
@@ -118,7 +120,7 @@ async def test_reuse_ends_the_whole_family(anonymous: AsyncClient, ada: Person) 
 
 
 async def test_racing_refreshes(anonymous: AsyncClient, ada: Person) -> None:
-    """Of several who use one token at the same moment at most one gets new ones, and those die too."""
+    """Of concurrent refreshes with one token at most one succeeds, and its tokens are revoked too."""
     token = ada.tokens["refresh_token"]
     answers = await asyncio.gather(
         *(anonymous.post(f"{AUTH}/refresh", json={"refresh_token": token}) for _ in range(8))
@@ -130,7 +132,7 @@ async def test_racing_refreshes(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_other_logins_survive_a_reuse(anonymous: AsyncClient, ada: Person) -> None:
-    """What happens to one login is no concern of another."""
+    """Other logins of the account stay valid."""
     form = {"username": ada.email, "password": PASSWORD}
     other = (await anonymous.post(f"{AUTH}/token", data=form)).json()
     for _ in range(2):
@@ -141,12 +143,12 @@ async def test_other_logins_survive_a_reuse(anonymous: AsyncClient, ada: Person)
 
 @pytest.mark.parametrize("token", ["nonsense", "x" * 200, "ä"])
 async def test_unknown_refresh_token(anonymous: AsyncClient, token: str) -> None:
-    """A token that is none of ours gets nothing."""
+    """An unknown token is refused."""
     assert await refresh(anonymous, token) == 400
 
 
 async def test_idle_login_ends(anonymous: AsyncClient, ada: Person, database: Database) -> None:
-    """Who was away for too long logs in again."""
+    """An idle login expires."""
     async with database.transaction() as session:
         await session.execute(update(LoginSession).values(expires_at=clock.now() - timedelta(seconds=1)))
 
@@ -154,7 +156,7 @@ async def test_idle_login_ends(anonymous: AsyncClient, ada: Person, database: Da
 
 
 async def test_refresh_tokens_are_not_stored(ada: Person, database: Database) -> None:
-    """Who reads the database can use none of them."""
+    """Only digests of refresh tokens are stored."""
     (stored,) = await database.read.all(select(RefreshToken.__table__.c.digest))
 
     assert len(stored.digest) == 32
@@ -162,7 +164,7 @@ async def test_refresh_tokens_are_not_stored(ada: Person, database: Database) ->
 
 
 async def test_sessions(anonymous: AsyncClient, ada: Person) -> None:
-    """People see where they are logged in, and end one login or all of them."""
+    """Users list their logins, and end one or all of them."""
     form = {"username": ada.email, "password": PASSWORD}
     other = (await anonymous.post(f"{AUTH}/token", data=form, headers={"User-Agent": "Phone"})).json()
     sessions = (await anonymous.get(f"{AUTH}/sessions", headers=ada.headers)).json()
@@ -178,7 +180,7 @@ async def test_sessions(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_sessions_of_others(anonymous: AsyncClient, ada: Person, new_person: NewPerson) -> None:
-    """Nobody ends, or learns of, a login of somebody else."""
+    """Logins of others cannot be listed or ended."""
     eve = await new_person("eve@example.com")
     (session,) = (await anonymous.get(f"{AUTH}/sessions", headers=ada.headers)).json()
 
@@ -200,7 +202,7 @@ async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, config
     """After some failures an account, known or not, is not tried any more, and other accounts are."""
     await new_person()
     await new_person("grace@example.com")
-    configure(ACCOUNT_RATE="2/hour")
+    configure(RATE_LIMIT_PER_ACCOUNT="2/hour")
 
     async def attempt(email: str, password: str) -> int:
         return (await anonymous.post(f"{AUTH}/token", data={"username": email, "password": password})).status_code
@@ -213,8 +215,8 @@ async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, config
 
 
 async def test_many_accounts_from_one_address(anonymous: AsyncClient, configure: Configure) -> None:
-    """One address cannot try one password on everybody."""
-    configure(ADDRESS_RATE="2/hour")
+    """Attempts from one address are limited over all accounts."""
+    configure(RATE_LIMIT_PER_IP="2/hour")
     statuses = [
         (await anonymous.post(f"{AUTH}/token", data={"username": f"{i}@example.com", "password": "x"})).status_code
         for i in range(3)

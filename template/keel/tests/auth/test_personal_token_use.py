@@ -1,4 +1,4 @@
-"""Personal access tokens at work: what is no token, who counts as whom, what is remembered and what is logged."""
+"""Personal access tokens in use: format, rate limit, last use, audit log."""
 
 import asyncio
 import re
@@ -60,7 +60,7 @@ GOOD = new_personal_token()
 async def test_typos_are_refused_without_a_query(
     app: FastAPI, anonymous: AsyncClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be one of ours does not get as far as the database."""
+    """Malformed tokens are refused without a query."""
     monkeypatch.setattr(PersonalTokenReader, "valid", None)
 
     headers = {b"authorization": b"Bearer " + token.encode("latin-1")}
@@ -68,7 +68,7 @@ async def test_typos_are_refused_without_a_query(
 
 
 async def test_other_prefixes(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A token is worth nothing without its prefix, or with another."""
+    """A token without its prefix, or with another, is refused."""
     token = await new_token(ada)
 
     for prefix in ("PAT_", "ghp_", "xpat_", ""):
@@ -76,8 +76,8 @@ async def test_other_prefixes(anonymous: AsyncClient, ada: Person, new_token: Ne
     assert await status(anonymous, token) == 200
 
 
-async def test_token_that_somebody_made_up(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """The checksum can be computed by anybody, and opens nothing."""
+async def test_made_up_token(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A made-up token with a right checksum is refused."""
     await new_token(ada)
 
     assert await status(anonymous, new_personal_token()) == 401
@@ -86,14 +86,14 @@ async def test_token_that_somebody_made_up(anonymous: AsyncClient, ada: Person, 
 async def test_access_tokens_ask_no_database(
     anonymous: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those who are logged in do not pay for what machines need."""
+    """Requests with access tokens make no query."""
     monkeypatch.setattr(PersonalTokenReader, "valid", None)
 
     assert (await anonymous.get(NOTES, headers=ada.headers)).status_code == 200
 
 
 async def last_used(client: AsyncClient, person: Person) -> datetime | None:
-    """Return when the only token of somebody was last used, as they are told."""
+    """Return when the only token of a user was last used."""
     (item,) = (await client.get(TOKENS, headers=person.headers)).json()
     return datetime.fromisoformat(item["last_used_at"]) if item["last_used_at"] else None
 
@@ -157,7 +157,7 @@ async def test_last_use(
 async def test_uses_are_written_by_themselves(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody needs to ask for it."""
+    """Uses are written in the background."""
     monkeypatch.setattr("keel.auth.personal_tokens.usage.DELAY", 0.01)
     await status(anonymous, await new_token(ada))
 
@@ -177,10 +177,10 @@ async def test_uses_are_written_when_the_application_stops(
     assert await last_used(anonymous, ada) is not None
 
 
-async def test_use_waits_for_the_writer_and_no_request_waits_for_it(
+async def test_writing_a_use_delays_no_request(
     app: FastAPI, anonymous: AsyncClient, ada: Person, new_token: NewToken
 ) -> None:
-    """While somebody else writes for a long time, a token works as ever."""
+    """A long write transaction of another delays no request with a token."""
     token, usage = await new_token(ada), services_of(app).personal_tokens.usage
     async with services_of(app).database.transaction() as session:
         await session.execute(update(User).values(is_admin=False))
@@ -193,7 +193,7 @@ async def test_use_waits_for_the_writer_and_no_request_waits_for_it(
     assert await last_used(anonymous, ada) is not None
 
 
-async def test_use_that_cannot_be_written(
+async def test_failed_write_of_a_use(
     anonymous: AsyncClient,
     ada: Person,
     new_token: NewToken,
@@ -263,7 +263,7 @@ async def test_audit(
 async def test_callers_are_limited_as_one(
     ada: Person, new_token: NewToken, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All tokens and logins of somebody count together, from every address, once this process has seen them work."""
+    """All tokens and logins of a user count together, from every address, once this process has verified them."""
     first, second = await new_token(ada), await new_token(ada)
     monkeypatch.setenv("RATE_LIMIT", "4/minute")
     limited = create_app()

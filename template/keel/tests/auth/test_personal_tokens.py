@@ -1,4 +1,4 @@
-"""Personal access tokens: made by who is logged in, worth no more than that login, ended by many things."""
+"""Personal access tokens: creation, scopes, expiry, revocation."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -64,7 +64,7 @@ async def test_list_shows_no_secret(
 
 
 async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, database: Database) -> None:
-    """Who reads the database cannot use what is there."""
+    """Only a digest is stored."""
     token = await new_token(ada)
 
     row = await database.read.first(select(PersonalToken.__table__))
@@ -74,7 +74,7 @@ async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, databas
     assert token[4:-6] not in repr(tuple(row))
 
 
-async def test_what_cannot_be_made(anonymous: AsyncClient, ada: Person) -> None:
+async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
     """No token without a scope, an end and a name, none for others, none that allows more than its maker may."""
     for scope in ("notes:read unheard-of", "admin"):
         assert (await create(anonymous, ada, scope=scope)).json()["type"] == "urn:problem:invalid-scope", scope
@@ -106,7 +106,7 @@ async def test_narrow_login_makes_narrow_tokens(anonymous: AsyncClient, ada: Per
 
 @pytest.mark.parametrize(("asked", "days"), [(None, 30), (1, 1), (366, 366)])
 async def test_lifetime(anonymous: AsyncClient, ada: Person, asked: int | None, days: int) -> None:
-    """Every token has an end."""
+    """Every token expires."""
     token = (await create(anonymous, ada, days=asked)).json()
 
     lifetime = datetime.fromisoformat(token["expires_at"]) - datetime.fromisoformat(token["created_at"])
@@ -114,9 +114,9 @@ async def test_lifetime(anonymous: AsyncClient, ada: Person, asked: int | None, 
 
 
 async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
-    """Settings say how long tokens live, and how many of them an account may have; expired ones do not count."""
-    app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS="2")
-    assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lives-too-long"
+    """Settings limit the lifetime and the number of tokens; expired ones do not count."""
+    app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS_MAX="2")
+    assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lifetime-too-long"
     first = (await create(anonymous, ada)).json()
     assert datetime.fromisoformat(first["expires_at"]) < clock.now() + timedelta(days=7)
     assert (await create(anonymous, ada)).status_code == 201
@@ -127,8 +127,8 @@ async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configu
 
 
 async def test_bound_holds_for_requests_at_once(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
-    """Who asks for many tokens at the same time gets no more of them."""
-    configure(PERSONAL_TOKENS="2")
+    """Concurrent requests cannot exceed the maximum."""
+    configure(PERSONAL_TOKENS_MAX="2")
     answers = await asyncio.gather(*[create(anonymous, ada) for _ in range(6)])
 
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 4
@@ -142,7 +142,7 @@ async def test_token_of_a_login_that_was_ended(anonymous: AsyncClient, ada: Pers
 
 
 async def test_revoking(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A revoked token is worth nothing from then on; others are not touched."""
+    """A revoked token is refused at once; others stay valid."""
     kept, token = await new_token(ada), await new_token(ada)
     (newest, _) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
     assert await status(anonymous, token) == 200
@@ -157,7 +157,7 @@ async def test_revoking(anonymous: AsyncClient, ada: Person, new_token: NewToken
 async def test_tokens_of_others(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, new_person: NewPerson
 ) -> None:
-    """Nobody revokes, or learns of, a token of somebody else; not even an administrator."""
+    """Tokens of others cannot be listed or revoked, not even by an administrator."""
     token = await new_token(ada)
     (item,) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
 
@@ -203,7 +203,7 @@ async def test_closed_account(anonymous: AsyncClient, admin: Person, ada: Person
 async def test_account_that_is_closed_in_the_database(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database
 ) -> None:
-    """However an account is closed, its tokens are worth nothing."""
+    """Tokens of an account that is closed in the database are refused."""
     token = await new_token(ada)
     async with database.transaction() as session:
         await session.execute(update(User).where(User.subject == ada.subject).values(is_active=False))
@@ -224,7 +224,7 @@ async def test_deleted_account(anonymous: AsyncClient, ada: Person, new_token: N
 async def test_reset_password_ends_tokens(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, outbox: Outbox
 ) -> None:
-    """Whoever had the old password may have made them."""
+    """A password reset revokes all tokens: a thief may have created some."""
     token = await new_token(ada)
     await mailed(outbox)
     await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
@@ -235,7 +235,7 @@ async def test_reset_password_ends_tokens(
 
 
 async def test_changed_password_leaves_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """Machines do not stop because somebody chose a better password."""
+    """A password change keeps tokens valid."""
     token = await new_token(ada)
     body = {"current": PASSWORD, "new": OTHER_PASSWORD}
     answer = await anonymous.post(f"{AUTH}/password/change", json=body, headers=ada.headers)
@@ -253,7 +253,7 @@ async def test_logging_out_leaves_tokens(anonymous: AsyncClient, ada: Person, ne
 
 
 async def test_administrators_token(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
-    """The scope `admin` is only there if it was asked for, and ends with its owner's office."""
+    """The scope `admin` must be requested, and ends with its owner's administration."""
     verify = services_of(app).personal_tokens.verify
     with_it, without = await new_token(admin, scope=f"{READ} admin"), await new_token(admin)
 
@@ -268,7 +268,7 @@ async def test_administrators_token(app: FastAPI, anonymous: AsyncClient, admin:
 async def test_dismissed_administrator(
     anonymous: AsyncClient, admin: Person, new_token: NewToken, new_person: NewPerson
 ) -> None:
-    """What an administrator's tokens were, nobody has back who is made one again."""
+    """Tokens that were revoked with administration stay revoked when it is granted again."""
     other = await new_person("root@example.com", is_admin=True)
     token = await new_token(other, scope=f"{READ} admin")
 
@@ -279,7 +279,7 @@ async def test_dismissed_administrator(
 
 
 async def test_accounts_need_a_login(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
-    """No operation on accounts, logins or tokens is open to a token, whatever its scopes and its owner's office."""
+    """No operation on accounts, logins or tokens accepts a personal token, whatever its scopes."""
     headers = bearer(await new_token(admin, scope="notes:read notes:write admin"))
     answers: dict[str, Response] = {}
     for path, operations in app.openapi()["paths"].items():

@@ -1,9 +1,9 @@
-"""Keys: what is good enough, and where."""
+"""Signing keys: required strength, by environment."""
 
 import pytest
 
-from keel import auth
 from keel.application import new_app
+from keel.auth import plugin
 from keel.auth.settings import LOCAL_KEY, AuthSettings
 from keel.settings import SettingsError
 
@@ -13,43 +13,43 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh project works on a developer's machine."""
-    monkeypatch.delenv("AUTH_KEYS")
+    """On a developer's machine a well-known key is used."""
+    monkeypatch.delenv("AUTH_SIGNING_KEYS")
     monkeypatch.setenv("ENVIRONMENT", "local")
 
-    assert AuthSettings.load().keys[0].get_secret_value() == LOCAL_KEY
+    assert AuthSettings.load().signing_keys[0].get_secret_value() == LOCAL_KEY
 
 
 @pytest.mark.parametrize("place", ["staging", "production"])
 @pytest.mark.parametrize("keys", [None, LOCAL_KEY, f"{GOOD},{LOCAL_KEY}"])
 def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place: str, keys: str | None) -> None:
-    """Elsewhere nothing starts with a missing or well-known key; the message says what to set and how to make one."""
+    """Deployed, a missing or well-known key stops the start; the message says what to set and how to make one."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if keys is None:
-        monkeypatch.delenv("AUTH_KEYS")
+        monkeypatch.delenv("AUTH_SIGNING_KEYS")
     else:
-        monkeypatch.setenv("AUTH_KEYS", keys)
+        monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
-    with pytest.raises(SettingsError, match=r"AUTH_KEYS: set it .*secrets\.token_urlsafe"):
+    with pytest.raises(SettingsError, match=r"AUTH_SIGNING_KEYS: set it .*secrets\.token_urlsafe"):
         AuthSettings.load()
 
 
 @pytest.mark.parametrize("keys", ["", "short", "c2hvcnQ", "not base64!", f"{GOOD},c2hvcnQ"])
 def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
-    """A key that can be guessed is no key, anywhere, and is not repeated in the message."""
-    monkeypatch.setenv("AUTH_KEYS", keys)
+    """A short or malformed key is refused everywhere, and not repeated in the message."""
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
-    with pytest.raises(SettingsError, match="AUTH_KEYS: ") as caught:
+    with pytest.raises(SettingsError, match="AUTH_SIGNING_KEYS: ") as caught:
         AuthSettings.load()
 
     assert "c2hvcnQ" not in str(caught.value)
 
 
 def test_deployed_needs_mail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accounts that cannot be verified are of no use."""
+    """Deployed, mail must be configured."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com")
     monkeypatch.delenv("MAIL_URL")
 
     with pytest.raises(SettingsError, match="MAIL_URL: set it"):
-        auth.install(new_app())
+        plugin.install(new_app())

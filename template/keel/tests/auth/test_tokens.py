@@ -1,4 +1,4 @@
-"""Access tokens: what is believed, and everything that must not be."""
+"""Access tokens: valid ones are accepted, all others refused."""
 
 import hmac
 import json
@@ -15,10 +15,10 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 
 from app.main import create_app
-from keel.auth.keys import make_ring
+from keel.auth.sessions.access_tokens import InvalidToken
+from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings
 from keel.auth.state import Auth, make_auth
-from keel.auth.tokens import InvalidToken
 from keel.testing.support import running
 from keel.tests.auth.fixtures import AUTH, Configure, Person
 
@@ -30,7 +30,7 @@ OLD, NEW = (
 
 
 async def status(client: AsyncClient, token: str) -> int:
-    """Return what a token is worth."""
+    """Return the status of a request with the token."""
     answer = await client.get(NOTES, headers={"Authorization": f"Bearer {token}"})
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -88,13 +88,13 @@ async def test_good_token(app: FastAPI, anonymous: AsyncClient) -> None:
     ids=str,
 )
 async def test_bad_claims(app: FastAPI, anonymous: AsyncClient, changes: dict[str, Any]) -> None:
-    """A token of ours for somebody else, for another time, or without what it needs is worth nothing."""
+    """A token with a wrong or missing claim is refused."""
     assert await status(anonymous, forged(Auth.of(app), **changes)) == 401
 
 
 @pytest.mark.parametrize("header", [{"typ": "JWT"}, {"kid": "unknown"}], ids=str)
 async def test_bad_headers(app: FastAPI, anonymous: AsyncClient, header: dict[str, Any]) -> None:
-    """Another kind of token, or another key, is worth nothing."""
+    """A token of another type, or with another key, is refused."""
     assert await status(anonymous, forged(Auth.of(app), header)) == 401
 
 
@@ -104,7 +104,7 @@ def encoded(part: dict[str, Any]) -> str:
 
 
 async def test_no_signature(app: FastAPI, anonymous: AsyncClient) -> None:
-    """`alg: none` is believed by nobody, however it is written."""
+    """`alg: none` is refused in every spelling."""
     kid = Auth.of(app).ring.keys[0].kid
     for algorithm in ("none", "None", "NONE", ""):
         header = encoded({"alg": algorithm, "kid": kid, "typ": "at+jwt"})
@@ -113,7 +113,7 @@ async def test_no_signature(app: FastAPI, anonymous: AsyncClient) -> None:
 
 
 async def test_wrong_key(app: FastAPI, anonymous: AsyncClient) -> None:
-    """A signature by somebody else's key is worth nothing, though it names ours."""
+    """A signature with another key is refused, though it names ours."""
     header = {"alg": "HS256", "kid": Auth.of(app).ring.keys[0].kid, "typ": "at+jwt"}
     token = jwt.encode(header, claims(), OctKey.generate_key(256), ["HS256"])
 
@@ -130,7 +130,7 @@ async def test_other_algorithm_with_our_key(app: FastAPI, anonymous: AsyncClient
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_tampering(app: FastAPI, anonymous: AsyncClient, position: int) -> None:
-    """A token with one bit changed is worth nothing."""
+    """A token with one changed bit is refused."""
     parts = forged(Auth.of(app)).split(".")
     raw = bytearray(urlsafe_b64decode(parts[position] + "=="))
     raw[5] ^= 1
@@ -140,7 +140,7 @@ async def test_tampering(app: FastAPI, anonymous: AsyncClient, position: int) ->
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b", "a.b.c", "..", "é.é.é", "x" * 5000, "a.b.c.d.e"])
-async def test_what_is_no_token(anonymous: AsyncClient, token: str) -> None:
+async def test_malformed_token(anonymous: AsyncClient, token: str) -> None:
     """Nonsense is refused, not stumbled over."""
     headers = {b"authorization": b"Bearer " + token.encode("latin-1", errors="replace")}
     assert (await anonymous.get(NOTES, headers=headers)).status_code == 401
@@ -171,7 +171,7 @@ async def test_remembered_token_expires(app: FastAPI, monkeypatch: pytest.Monkey
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
     """Many tokens do not fill the memory."""
-    monkeypatch.setattr("keel.auth.tokens._REMEMBERED", 2)
+    monkeypatch.setattr("keel.auth.sessions.access_tokens._REMEMBERED", 2)
     tokens = make_auth(AuthSettings.load()).tokens
     made = [tokens.make(str(i), "", uuid4()) for i in range(4)]
     for token in made:
@@ -188,14 +188,14 @@ def algorithm(request: pytest.FixtureRequest, environment: None, monkeypatch: py
     return request.param
 
 
-def test_rotation_logs_nobody_out(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new key in front signs; tokens of the old one are good until it is taken away."""
-    monkeypatch.setenv("AUTH_KEYS", OLD)
+def test_rotation_ends_no_login(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new key in front signs; tokens of the old one are valid until it is removed."""
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", OLD)
     old = make_auth(AuthSettings.load())
     token = old.tokens.make("ada", "", uuid4())
-    monkeypatch.setenv("AUTH_KEYS", f"{NEW},{OLD}")
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", f"{NEW},{OLD}")
     both = make_auth(AuthSettings.load())
-    monkeypatch.setenv("AUTH_KEYS", NEW)
+    monkeypatch.setenv("AUTH_SIGNING_KEYS", NEW)
     new = make_auth(AuthSettings.load())
 
     assert both.tokens.verify(token).caller.subject == "ada"
@@ -219,7 +219,7 @@ async def test_key_set(algorithm: str, anonymous: AsyncClient, configure: Config
 
 
 async def test_public_key_is_no_shared_secret(anonymous: AsyncClient, configure: Configure) -> None:
-    """With Ed25519, a token that is signed by HMAC with the published key is worth nothing (algorithm confusion)."""
+    """With Ed25519, a token that is signed by HMAC with the public key is refused (algorithm confusion)."""
     (key,) = Auth.of(configure(ALGORITHM="Ed25519")).ring.keys
     assert isinstance(key, OKPKey)
     raw = urlsafe_b64decode(str(key.as_dict(private=False)["x"]) + "==")

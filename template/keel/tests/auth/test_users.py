@@ -1,4 +1,4 @@
-"""What administrators do with the accounts of others."""
+"""Administration of accounts."""
 
 import pytest
 from httpx2 import AsyncClient
@@ -42,7 +42,7 @@ async def test_list_and_search(anonymous: AsyncClient, admin: Person, new_person
 
 
 async def test_closing_an_account(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
-    """Who is closed out cannot refresh, and is noticed at once where the account itself matters."""
+    """A closed account cannot refresh, and is refused at once where the account is loaded."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
 
     closed = await anonymous.patch(url, json={"is_active": False}, headers=admin.headers)
@@ -69,7 +69,7 @@ async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ad
     assert (await anonymous.get(USERS, headers=headers)).status_code == 403
 
 
-async def test_limiting_what_an_account_may_do(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+async def test_limiting_scopes(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
     """Whose scopes are set is logged out, and gets no more than these from then on, until the limit is lifted."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     form = {"username": ada.email, "password": "correct horse battery staple"}
@@ -111,7 +111,7 @@ async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"is_admin": False}])
 async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, change: dict[str, bool]) -> None:
-    """Nobody locks everybody out."""
+    """The last administrator cannot be removed."""
     url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
 
     answer = await anonymous.patch(url, json=change, headers=admin.headers)
@@ -121,14 +121,14 @@ async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, c
 
 
 async def test_unknown_account(anonymous: AsyncClient, admin: Person) -> None:
-    """What is not there is not found."""
+    """An unknown account is not found."""
     url = f"{USERS}/00000000-0000-0000-0000-000000000000"
 
     assert (await anonymous.get(url, headers=admin.headers)).status_code == 404
     assert (await anonymous.patch(url, json={}, headers=admin.headers)).status_code == 404
 
 
-async def test_what_cannot_be_changed(anonymous: AsyncClient, admin: Person) -> None:
+async def test_fields_that_cannot_be_changed(anonymous: AsyncClient, admin: Person) -> None:
     """Administrators open and close accounts; they do not become other people."""
     url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
 

@@ -1,4 +1,4 @@
-"""Brokers of the tests' own, which a test may kill: Valkey out of a wheel, and RabbitMQ where it is installed."""
+"""Brokers that a test may kill: Valkey from a wheel, and RabbitMQ where it is installed."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from keel.testing.ports import Port
 
 START_SECONDS = 60
 
-# The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
+# The shell kills the server as soon as its standard input ends, so that none is left however the tests end.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -9 0'
 
 
@@ -34,7 +34,7 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """Return what a worker is told."""
+        """Return the URL for CELERY_BROKER_URL."""
         return f"{self.scheme}://127.0.0.1:{self.port}/"
 
     def command(self) -> list[str]:
@@ -42,14 +42,14 @@ class Broker:
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """Return the variables that the program reads."""
+        """Return environment variables of the program."""
         return {}
 
     def start(self) -> None:
         """Start, and wait until connections are accepted."""
         log = self.directory / "broker.log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own words
+            self._process = subprocess.Popen(  # noqa: S603 - a fixed command
                 ["/bin/sh", "-c", _SUPERVISE, *self.command()],
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -65,13 +65,13 @@ class Broker:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End as a crash does."""
+        """Kill the server."""
         if self._process:
             process, self._process = self._process, None
             process.communicate()
 
     def close(self) -> None:
-        """End for good."""
+        """Kill the server and release the port."""
         self.kill()
         self._port.close()
 
@@ -93,7 +93,7 @@ class Broker:
 
 
 class Valkey(Broker):
-    """A server of the Redis protocol that writes nothing down: when it is killed, it forgets everything."""
+    """A server of the Redis protocol without persistence: a kill loses all data."""
 
     scheme = "redis"
 
@@ -113,7 +113,7 @@ class RabbitMQ(Broker):
 
     def command(self) -> list[str]:
         """Return the program; the test is skipped where there is none."""
-        # Debian's own command can only be run by root, and then runs as somebody else.
+        # Debian's own command can only be run by root, and switches to another user.
         debian = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
         program = str(debian) if debian.exists() else shutil.which("rabbitmq-server")
         if program is None:
@@ -121,7 +121,7 @@ class RabbitMQ(Broker):
         return [program]
 
     def environment(self) -> Mapping[str, str]:
-        """Return what keeps the node away from any other on this machine."""
+        """Return what separates the node from any other on this machine."""
         plugins = self.directory / "enabled_plugins"
         plugins.write_text("[].", encoding="utf-8")
         return {

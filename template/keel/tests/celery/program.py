@@ -33,12 +33,17 @@ def log(*words: object) -> None:
 async def handle(session: Session, payload: Mapping[str, Any]) -> None:
     """Take some time, then store a note, which tests count."""
     log("begun", os.getpid(), id(asyncio.get_running_loop()))
-    while "gate" in payload and not Path(payload["gate"]).exists():
+    while _is_closed(payload.get("gate")):
         await asyncio.sleep(0.05)
     if payload.get("stuck"):
         time.sleep(payload["seconds"])  # noqa: ASYNC251 - it blocks the event loop on purpose
     await asyncio.sleep(payload["seconds"])
     await add_note(session, payload["title"])
+
+
+def _is_closed(gate: str | None) -> bool:
+    """Whether the test has not created the file for which the job waits."""
+    return gate is not None and not Path(gate).exists()
 
 
 def create_app_with_a_job() -> FastAPI:

@@ -15,7 +15,7 @@ from keel.identity import current_caller
 from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
-from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished, stored
+from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
 from tests.examples.notes.api import create
 from tests.examples.notes.test_events import events
 
@@ -119,18 +119,3 @@ async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatc
 
     assert first == task
     assert [event["state"] for event in rest] == ["cancelled"]
-
-
-async def test_account_data_of_tasks(app: FastAPI, client: AsyncClient) -> None:
-    """Tasks are transferred to another subject, and deleted with their results."""
-    task = await finished(client, (await export(client))["id"])
-    owner = await sign_in(client)
-    async with services_of(app).database.transaction() as session:
-        await services_of(app).account_data.transfer_ownership(session, owner, "heir")
-    inherited = await stored(app, UUID(task["id"]))
-    async with services_of(app).database.transaction() as session:
-        await services_of(app).account_data.delete(session, "heir")
-
-    assert inherited is not None
-    assert inherited.owner_id == "heir"
-    assert await stored(app, UUID(task["id"])) is None

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.examples.notes.grpc.stubs.keel.notes.v1.notes_pb2 import ListNotesRequest
-from keel.caller import GUEST, Identity
+from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import callers, observed
 from keel.grpc.calls import CallInterceptor
 from keel.observability import tracing
@@ -189,7 +189,7 @@ async def undone(app: FastAPI, waiting: Waiting) -> None:
 async def test_rate_limit(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls count as HTTP's requests do, for the same caller; who has used up what is allowed learns when to come back."""
     limit = RateLimit("2/hour")
-    limit.identify = services_of(app).rate_limit.identify
+    limit.key = services_of(app).rate_limit.key
     monkeypatch.setattr(services_of(app).rate_limit, "hit", limit.hit)
     await notes.list()
     allowed = notes.call("ListNotes", ListNotesRequest())
@@ -212,13 +212,13 @@ async def test_callers_are_identified(notes: Notes, monkeypatch: pytest.MonkeyPa
     """By the token of their metadata, and for what the method needs; a refusal is told as such."""
     asked: list[tuple[Any, list[str]]] = []
 
-    async def identify(_: object, token: str | None, scopes: Any) -> Identity:
+    async def verify_caller(_: object, token: str | None, scopes: Any) -> VerifiedCaller:
         asked.append((token, list(scopes)))
         if token == "weak":
             raise Forbidden("This needs the scope notes:write.")
-        return Identity(GUEST)
+        return VerifiedCaller(GUEST)
 
-    monkeypatch.setattr(callers, "identify", identify)
+    monkeypatch.setattr(callers, "verify_caller", verify_caller)
     notes.metadata = (("authorization", "bearer strong"),)
     await notes.list()
     notes.metadata = (("authorization", "Bearer weak"),)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
-from keel.caller import GUEST, Caller, Identity
+from keel.caller import GUEST, Caller, VerifiedCaller
 from keel.grpc import callers
 from keel.messaging.pubsub import Backlog, SubscriberTooSlow
 from keel.services import services_of
@@ -98,18 +98,18 @@ async def test_nothing_is_held(app: FastAPI, watching: Any) -> None:
 async def test_streams_end_with_what_allows_them(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a token has run out it is looked at again; a stream whose caller is no longer known ends with that."""
     answers = [
-        Identity(GUEST, time.time()),
-        Identity(GUEST, time.time()),
+        VerifiedCaller(GUEST, time.time()),
+        VerifiedCaller(GUEST, time.time()),
         Forbidden("Not any more."),
     ]
 
-    async def identify(*_: object) -> Identity:
+    async def verify_caller(*_: object) -> VerifiedCaller:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(callers, "identify", identify)
+    monkeypatch.setattr(callers, "verify_caller", verify_caller)
     ended = await end_of(await notes.watch())
 
     assert (ended.code, ended.message) == (grpc.StatusCode.PERMISSION_DENIED, "Not any more.")
@@ -119,12 +119,12 @@ async def test_streams_end_with_what_allows_them(app: FastAPI, notes: Notes, mon
 
 async def test_streams_stay_with_their_caller(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that stands for somebody else by now ends the stream."""
-    identities = [Identity(GUEST, time.time()), Identity(Caller("eve"))]
+    identities = [VerifiedCaller(GUEST, time.time()), VerifiedCaller(Caller("eve"))]
 
-    async def identify(*_: object) -> Identity:
+    async def verify_caller(*_: object) -> VerifiedCaller:
         return identities.pop(0)
 
-    monkeypatch.setattr(callers, "identify", identify)
+    monkeypatch.setattr(callers, "verify_caller", verify_caller)
 
-    assert (await end_of(await notes.watch())).reason == "ANOTHER_CALLER"
+    assert (await end_of(await notes.watch())).reason == "TOKEN_SUBJECT_MISMATCH"
     await no_listeners(app)

@@ -1,7 +1,7 @@
-"""Redis for all tests: whatever application they run shares its state there.
+"""Redis for all tests.
 
-It is the server that `TEST_REDIS_URL` names, or else one that comes from a wheel and lives as long as the tests. Only
-keys that begin with the tests' own prefix are touched.
+It is the server at `TEST_REDIS_URL`, or one from a Python package that runs for the session. Only keys with the prefix
+of the tests are touched.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from keel.redis.client import connect
-from keel.redis.link import Link
+from keel.redis.connection import GuardedConnection
 from keel.redis.settings import RedisSettings
 from keel.testing.support import PATIENCE
 from keel.tests.redis.server import Server, breakable
@@ -21,12 +21,12 @@ from keel.tests.redis.server import Server, breakable
 PREFIX = f"{os.environ.get('TEST_REDIS_PREFIX', 'test')}-{os.getpid()}:"
 
 OWN = f"{PREFIX}own:"
-"""Where the application that runs for all tests writes nothing; under its own prefix it reports every few seconds."""
+"""A prefix that the session's application does not write to; it reports counters every few seconds."""
 
 ENVIRONMENT = {
     "REDIS_URL": lambda request: request.getfixturevalue("redis_url"),
     "REDIS_PREFIX": PREFIX,
-    # A busy machine is no outage; tests of outages set what they need.
+    # Generous, for busy machines; tests of outages set shorter ones.
     "REDIS_TIMEOUT": str(PATIENCE),
     "REDIS_POOL_TIMEOUT": str(PATIENCE),
     "REDIS_CONNECT_TIMEOUT": str(PATIENCE),
@@ -49,7 +49,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis(redis_url: str) -> Iterator[Redis]:
-    """Return a client of the tests' own, which waits for its answers."""
+    """Return a synchronous client for the tests."""
     client = Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     yield client
     client.close()
@@ -62,17 +62,17 @@ def _wipe_redis(redis: Redis) -> Iterator[None]:
 
 
 @pytest.fixture
-async def link(environment: None) -> AsyncIterator[Link]:
-    """Return a link to the server, as a process has one."""
+async def connection(environment: None) -> AsyncIterator[GuardedConnection]:
+    """Return an open connection to the server."""
     settings = RedisSettings.load()
-    link = Link(connect(settings), timeout=settings.timeout)
-    link.open()
-    yield link
-    await link.close()
+    connection = GuardedConnection(connect(settings), timeout=settings.timeout)
+    connection.open()
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
-    """Return a running server that a test may pause and kill."""
+    """Return a running server that the test may pause and kill."""
     with Server(tmp_path) as server:
         yield server

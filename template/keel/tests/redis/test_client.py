@@ -1,4 +1,4 @@
-"""The same commands reach one server, a cluster, and whichever server the sentinels call the master."""
+"""The package works with one server, a cluster, and sentinels."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ from redis.asyncio import SSLConnection
 from keel.background.asyncio_tasks import stop
 from keel.redis.cache import RedisCache
 from keel.redis.client import BlockingSentinelPool, connect
-from keel.redis.link import Link
+from keel.redis.connection import GuardedConnection
 from keel.redis.presence import RedisPresence
 from keel.redis.pubsub import RedisPubSub
 from keel.redis.rate_limit_storage import RedisStorage
@@ -26,30 +26,30 @@ Use = Callable[[str], Awaitable[None]]
 
 
 async def use_everything(url: str) -> None:
-    """Do a little of everything that the package does."""
+    """Use each part of the package."""
     settings = RedisSettings.model_validate({"url": url})
-    link = Link(connect(settings), timeout=settings.timeout)
-    link.open()
-    pubsub = RedisPubSub(link, prefix="p:")
+    connection = GuardedConnection(connect(settings), timeout=settings.timeout)
+    connection.open()
+    pubsub = RedisPubSub(connection, prefix="p:")
     reading = asyncio.create_task(pubsub.reader.run())
     try:
-        await link.ping()
+        await connection.ping()
         assert [message.data for message in await published(pubsub, "1", "2")] == ["1", "2"]
-        cache = RedisCache(link, prefix="p:")
+        cache = RedisCache(connection, prefix="p:")
         for _ in range(2):
             assert await cache.get_or_compute("a", int, _seven, ttl=60, tags=["t", "u"]) == 7
         await cache.invalidate("t", "u")
         await cache.report()
-        assert await cache.counted() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
-        presence = RedisPresence(link, prefix="p:")
+        assert await cache.totals() == {"hits": 1, "misses": 1, "bypassed": 0, "invalidations": 1}
+        presence = RedisPresence(connection, prefix="p:")
         async with presence.join("a", "mary"):
             assert await presence.members("a") == ["mary"]
-        storage = RedisStorage(link, prefix="p:", fallback="closed")
+        storage = RedisStorage(connection, prefix="p:", fallback="closed")
         assert (await storage.hit("a", [Rate(2, 60)]))[0].remaining == 1
         await storage.clear("a")
     finally:
         await stop(reading)
-        await link.close()
+        await connection.close()
 
 
 async def _seven() -> int:
@@ -57,21 +57,21 @@ async def _seven() -> int:
 
 
 async def test_one_server_with_a_password(tmp_path: Path) -> None:
-    """User and password come from the URL; the user needs no more than the documentation says."""
+    """User and password come from the URL; the documented permissions suffice."""
     rules = ["~p:*", "&p:*", "+@all", "-@admin", "-@dangerous", "+info"]
     with Server(tmp_path, "--user", "me", "on", ">p@ss", *rules) as server:
         await use_everything(server.url.replace("//", "//me:p%40ss@"))
 
 
 async def test_socket_file(tmp_path: Path) -> None:
-    """A server on the same machine needs no port."""
+    """A Unix socket works, too."""
     socket = tmp_path / "s"
     with Server(tmp_path, "--unixsocket", str(socket)):
         await use_everything(f"unix://{socket}?db=2")
 
 
 async def test_cluster(tmp_path: Path) -> None:
-    """Keys find their node by themselves."""
+    """Each key is sent to its node."""
     bus = Port()
     with closing(bus), Server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(bus.number)) as server:
         with server.client() as client:
@@ -81,7 +81,7 @@ async def test_cluster(tmp_path: Path) -> None:
 
 
 async def test_sentinel(tmp_path: Path) -> None:
-    """The sentinels say where the master is."""
+    """The sentinels name the master."""
     places = [tmp_path / name for name in ("master", "sentinel")]
     for place in places:
         place.mkdir()
@@ -92,7 +92,7 @@ async def test_sentinel(tmp_path: Path) -> None:
 
 
 def test_tls() -> None:
-    """With `rediss`, certificates are verified; files of one's own are named in the URL."""
+    """With `rediss` certificates are verified; the URL names the files."""
     url = "rediss://u:p@db.example.com?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem"
     pool = connect(RedisSettings.model_validate({"url": url})).connection_pool
     connection = pool.make_connection()
@@ -105,7 +105,7 @@ def test_tls() -> None:
 
 
 def test_sentinel_pool_is_bounded() -> None:
-    """Connections to the master are limited as others are."""
+    """The pool of the master is bounded, too."""
     url = "rediss+sentinel://a,b/main"
     pool = connect(RedisSettings.model_validate({"url": url, "pool_size": 3})).connection_pool
 

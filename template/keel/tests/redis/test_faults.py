@@ -1,4 +1,4 @@
-"""Servers that are paused, filled, killed and replaced while requests keep coming."""
+"""Servers that are paused, filled, killed and replaced under load."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from httpx2 import AsyncClient
 
 from app.main import create_app
 from keel.messaging.pubsub import HistoryLost, PubSub, SubscriberTooSlow
-from keel.redis.link import Link, Work
+from keel.redis.connection import Command, GuardedConnection
 from keel.services import services_of
 from keel.testing.support import running
 from keel.tests.redis.server import Server
@@ -27,33 +27,33 @@ CALLERS = 4
 
 @pytest.fixture
 def durable(tmp_path: Path) -> Iterator[Server]:
-    """Return a running server that writes down what it is told before it answers."""
+    """Return a running server that persists each command before it answers."""
     with Server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
         yield server
 
 
 class Load:
-    """Callers that write, read and use the cache; what became of them, and how often Redis was waited for in vain."""
+    """Clients that write, read and use the cache; counts answers, failures, and commands that timed out."""
 
-    def __init__(self, client: AsyncClient, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, client: AsyncClient, connection: GuardedConnection, monkeypatch: pytest.MonkeyPatch) -> None:
         self._client = client
-        self._now = link.now
-        monkeypatch.setattr(link, "now", self._watched)
+        self._run_unguarded = connection.run_unguarded
+        monkeypatch.setattr(connection, "run_unguarded", self._watched)
         self.answers = 0
         self.failures: list[str] = []
-        self.in_vain = 0
-        self.enough = False
+        self.timeouts = 0
+        self.done = False
 
-    async def _watched(self, work: Work[Any], *, repeat: bool = True) -> Any:
+    async def _watched(self, command: Command[Any], *, idempotent: bool = True) -> Any:
         started = time.monotonic()
         try:
-            return await self._now(work, repeat=repeat)
+            return await self._run_unguarded(command, idempotent=idempotent)
         finally:
-            self.in_vain += time.monotonic() - started >= TIMEOUT
+            self.timeouts += time.monotonic() - started >= TIMEOUT
 
     async def call(self) -> None:
-        """Call until it is enough."""
-        while not self.enough:
+        """Send requests until `done`."""
+        while not self.done:
             for method, url, body in [("POST", NOTES, {"title": "t"}), ("GET", NOTES, None), ("GET", "/kept", None)]:
                 answer = await self._client.request(method, url, json=body)
                 self.answers += 1
@@ -63,7 +63,7 @@ class Load:
 
 @asynccontextmanager
 async def under_load(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Load]:
-    """Run an application that several callers use all the time."""
+    """Run an application under load."""
 
     @app.get("/kept")
     async def kept() -> int:
@@ -77,7 +77,7 @@ async def under_load(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> AsyncGene
             yield load
             await asyncio.sleep(0.5)
         finally:
-            load.enough = True
+            load.done = True
             await asyncio.gather(*callers)
 
 
@@ -86,58 +86,58 @@ async def _one() -> int:
 
 
 def on(server: Server, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application on a server."""
+    """Return an application that uses a server."""
     monkeypatch.setenv("REDIS_URL", server.url)
     monkeypatch.setenv("REDIS_TIMEOUT", str(TIMEOUT))
     return create_app()
 
 
-async def back(app: FastAPI) -> None:
-    """Wait until Redis is used again."""
+async def recovered(app: FastAPI) -> None:
+    """Wait until the circuit is closed."""
     async with asyncio.timeout(20):
-        while services_of(app).redis.away:
+        while services_of(app).redis.unavailable:
             await asyncio.sleep(0.01)
 
 
 async def test_paused(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody fails, and only those wait who were already asking when it began; so it is with each pause."""
+    """No request fails, and only those that were waiting when a pause began are delayed; at each pause."""
     other = on(own_server, monkeypatch)
     async with under_load(other, monkeypatch) as load:
         for _ in range(2):
             own_server.pause()
             await asyncio.sleep(2)
             own_server.resume()
-            await back(other)
+            await recovered(other)
 
     assert load.failures == []
     assert load.answers > 100
-    # For each pause: what was under way, a beat, and one look every two seconds.
-    assert 2 <= load.in_vain <= 2 * (CALLERS + 4)
+    # For each pause: requests in progress, a heartbeat, and a probe every two seconds.
+    assert 2 <= load.timeouts <= 2 * (CALLERS + 4)
 
 
 async def test_full(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server without room, which evicts nothing, costs nobody anything but the cache."""
+    """With a server that is full and evicts nothing, requests succeed without the cache."""
     other = on(own_server, monkeypatch)
     async with under_load(other, monkeypatch) as load:
         with own_server.client() as client:
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", 1)
             await asyncio.sleep(1)
-            assert not services_of(other).redis.away
+            assert not services_of(other).redis.unavailable
             client.config_set("maxmemory", 0)
 
     assert load.failures == []
 
 
 async def test_killed(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash, and a return with nothing left, are no reason for anybody to fail or for a restart."""
+    """A crash that loses all data fails no request, and the application needs no restart."""
     other = on(own_server, monkeypatch)
     async with under_load(other, monkeypatch) as load:
         for _ in range(3):
             own_server.kill()
             await asyncio.sleep(0.5)
             own_server.start()
-            await back(other)
+            await recovered(other)
             await asyncio.sleep(0.2)
         assert services_of(other).cache.counters.bypassed > 0
 
@@ -145,7 +145,7 @@ async def test_killed(app: FastAPI, own_server: Server, monkeypatch: pytest.Monk
 
 
 async def follow(pubsub: PubSub, heard: list[str], resets: list[int], *, last: str) -> None:
-    """Listen until a message comes, resuming as a browser does; note what was heard, and where it was lost."""
+    """Subscribe until `last` arrives, resuming as a browser does; record messages and the places of gaps."""
     after = None
     while last not in heard[-1:]:
         try:
@@ -163,7 +163,7 @@ async def follow(pubsub: PubSub, heard: list[str], resets: list[int], *, last: s
 
 
 async def test_streams_over_a_crash(app: FastAPI, durable: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes publish and listen while the server crashes: all in order, nothing twice, no gap that is not told."""
+    """Two processes publish and subscribe while the server crashes: ordered, no duplicates, no silent gap."""
     first, second = on(durable, monkeypatch), on(durable, monkeypatch)
     async with running(first), running(second):
         pubsubs = [services_of(first).pubsub, services_of(second).pubsub]
@@ -177,8 +177,8 @@ async def test_streams_over_a_crash(app: FastAPI, durable: Server, monkeypatch: 
                 durable.kill()
             if number == 250:
                 durable.start()
-                await back(first)
-                await back(second)
+                await recovered(first)
+                await recovered(second)
             await asyncio.sleep(0.002)
         await asyncio.sleep(1)
         await services_of(first).pubsub.publish("topic", "event", "end")
@@ -186,17 +186,17 @@ async def test_streams_over_a_crash(app: FastAPI, durable: Server, monkeypatch: 
             await asyncio.gather(*following)
 
     for items, lost in zip(heard, resets, strict=True):
-        assert len(items) == len(set(items)), "something came twice"
+        assert len(items) == len(set(items)), "duplicate message"
         numbers = [int(item) for item in items[:-1]]
         assert numbers == sorted(numbers)
         gaps = [i + 1 for i in range(len(numbers) - 1) if numbers[i + 1] != numbers[i] + 1]
-        assert len(gaps) <= len(lost), "something is missing and nobody was told"
+        assert len(gaps) <= len(lost), "silent gap"
         assert numbers[:200] == list(range(200))
         assert numbers[-140:] == list(range(260, 400))
 
 
 async def test_failover(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentinels name a new master when the old one is killed; the application finds it by itself."""
+    """The sentinels promote a replica when the master is killed; the application finds it."""
     places = [tmp_path / name for name in ("one", "two", "sentinel")]
     for place in places:
         place.mkdir()
@@ -217,9 +217,9 @@ async def test_failover(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
         async with under_load(other, monkeypatch) as load:
             one.kill()
             async with asyncio.timeout(20):
-                while not services_of(other).redis.away:
+                while not services_of(other).redis.unavailable:
                     await asyncio.sleep(0.01)
-            await back(other)
+            await recovered(other)
             with two.client() as client:
                 assert client.info("replication")["role"] == "master"
                 before = client.info("stats")["total_commands_processed"]
@@ -230,7 +230,7 @@ async def test_failover(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 async def test_nothing_is_left_running(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the shutdown, no connection and no task of the application's is left, whatever happened before."""
+    """After a shutdown no connection and no task of the application is left, even after an outage."""
     other = on(own_server, monkeypatch)
     before = len(asyncio.all_tasks())
     async with running(other) as client:
@@ -238,7 +238,7 @@ async def test_nothing_is_left_running(app: FastAPI, own_server: Server, monkeyp
         own_server.kill()
         await create(client)
         own_server.start()
-        await back(other)
+        await recovered(other)
     with own_server.client() as client:
         assert len(client.client_list()) == 1
 

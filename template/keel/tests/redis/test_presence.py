@@ -3,21 +3,21 @@
 import pytest
 from redis import Redis
 
-from keel.redis.link import Link
+from keel.redis.connection import GuardedConnection
 from keel.redis.presence import RedisPresence
 from keel.tests.redis.fixtures import OWN
 
 
 @pytest.fixture
-def presence(link: Link) -> RedisPresence:
+def presence(connection: GuardedConnection) -> RedisPresence:
     """Return presence."""
-    return RedisPresence(link, prefix=OWN)
+    return RedisPresence(connection, prefix=OWN)
 
 
 @pytest.fixture
-def other(link: Link) -> RedisPresence:
+def other(connection: GuardedConnection) -> RedisPresence:
     """Return presence in another process."""
-    return RedisPresence(link, prefix=OWN)
+    return RedisPresence(connection, prefix=OWN)
 
 
 async def test_everybody_is_seen_everywhere(presence: RedisPresence, other: RedisPresence) -> None:
@@ -55,9 +55,9 @@ async def test_lost_data_comes_back(presence: RedisPresence, other: RedisPresenc
         assert await other.members("a") == ["mary"]
 
 
-async def test_without_redis(presence: RedisPresence, link: Link) -> None:
+async def test_without_redis(presence: RedisPresence, connection: GuardedConnection) -> None:
     """While Redis is away, those of this process are seen."""
-    await link.close()
+    await connection.close()
     async with presence.join("a", "mary"):
         await presence.beat()
         assert await presence.members("a") == ["mary"]

@@ -1,9 +1,9 @@
-"""Rate limits that all processes count together."""
+"""Rate limits with counters that all processes share."""
 
 import pytest
 from redis import Redis
 
-from keel.redis.link import Link
+from keel.redis.connection import GuardedConnection
 from keel.redis.rate_limit_storage import RedisStorage
 from keel.tests.redis.fixtures import OWN
 from keel.tests.web.rate_limit_contract import RateLimitContract
@@ -12,25 +12,25 @@ from keel.web.rate_limit_storage import Rate, Window
 
 
 @pytest.fixture
-def storage(link: Link) -> RedisStorage:
+def storage(connection: GuardedConnection) -> RedisStorage:
     """Return a storage."""
-    return RedisStorage(link, prefix=OWN, fallback="local")
+    return RedisStorage(connection, prefix=OWN, fallback="local")
 
 
 class TestRedisStorage(RateLimitContract):
-    """The contract, kept by the shared one."""
+    """`RedisStorage` fulfils the contract."""
 
 
-async def test_processes_count_together(storage: RedisStorage, link: Link) -> None:
-    """What was spent in one process is spent in all."""
-    other = RedisStorage(link, prefix=OWN, fallback="local")
+async def test_processes_count_together(storage: RedisStorage, connection: GuardedConnection) -> None:
+    """Hits of all processes count."""
+    other = RedisStorage(connection, prefix=OWN, fallback="local")
     rates = [Rate(2, 3600)]
 
     assert [(await process.hit("a", rates))[0].allowed for process in (storage, other, storage)] == [True, True, False]
 
 
 async def test_window_slides(storage: RedisStorage, redis: Redis) -> None:
-    """The window before counts as far as it still overlaps the last hour."""
+    """The previous window counts by the share that overlaps the last hour."""
     rate = Rate(100, 3600)
     await storage.hit("a", [rate])
     key = f"{OWN}limit:a"
@@ -44,15 +44,15 @@ async def test_window_slides(storage: RedisStorage, redis: Redis) -> None:
     assert 0 < redis.ttl(key) <= 7200
 
 
-async def test_fallbacks(link: Link) -> None:
-    """While Redis is away, the project's choice holds: count here, count nothing, or refuse."""
-    await link.close()
+async def test_fallbacks(connection: GuardedConnection) -> None:
+    """During an outage, `fallback` decides: count in this process, allow everything, or refuse with 503."""
+    await connection.close()
     rates = [Rate(1, 3600)]
-    local, nobody, everybody = (RedisStorage(link, prefix=OWN, fallback=f) for f in ("local", "open", "closed"))
+    local, allow, refuse = (RedisStorage(connection, prefix=OWN, fallback=f) for f in ("local", "open", "closed"))
 
     assert [(await local.hit("a", rates))[0].allowed for _ in range(2)] == [True, False]
     await local.clear("a")
     assert (await local.hit("a", rates))[0].allowed
-    assert [await nobody.hit("a", rates) for _ in range(2)] == [[Window(allowed=True, remaining=1, reset=0.0)]] * 2
+    assert [await allow.hit("a", rates) for _ in range(2)] == [[Window(allowed=True, remaining=1, reset=0.0)]] * 2
     with pytest.raises(Unavailable):
-        await everybody.hit("a", rates)
+        await refuse.hit("a", rates)

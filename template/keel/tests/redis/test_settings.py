@@ -1,27 +1,27 @@
-"""Where Redis may be."""
+"""Redis: URLs and settings."""
 
 import pytest
 
 from keel.redis.settings import RedisSettings
-from keel.redis.urls import Place
+from keel.redis.urls import RedisUrl
 from keel.settings import SettingsError
 
-PLACES = {
-    "redis://localhost": Place("single", (("localhost", 6379),)),
-    "redis://h:1/2": Place("single", (("h", 1),), db=2),
-    "rediss://me:p%40ss@h": Place("single", (("h", 6379),), tls=True, username="me", password="p@ss"),
-    "redis://:secret@[::1]:7": Place("single", (("::1", 7),), password="secret"),
-    "unix:///run/redis.sock?db=3": Place("unix", path="/run/redis.sock", db=3),
-    "redis+sentinel://a,b:7/main/4?sentinel_password=x": Place(
+URLS = {
+    "redis://localhost": RedisUrl("single", (("localhost", 6379),)),
+    "redis://h:1/2": RedisUrl("single", (("h", 1),), db=2),
+    "rediss://me:p%40ss@h": RedisUrl("single", (("h", 6379),), tls=True, username="me", password="p@ss"),
+    "redis://:secret@[::1]:7": RedisUrl("single", (("::1", 7),), password="secret"),
+    "unix:///run/redis.sock?db=3": RedisUrl("unix", path="/run/redis.sock", db=3),
+    "redis+sentinel://a,b:7/main/4?sentinel_password=x": RedisUrl(
         "sentinel", (("a", 26379), ("b", 7)), service="main", db=4, options={"sentinel_password": "x"}
     ),
-    "rediss+cluster://u:p@a:1,b": Place("cluster", (("a", 1), ("b", 6379)), tls=True, username="u", password="p"),
+    "rediss+cluster://u:p@a:1,b": RedisUrl("cluster", (("a", 1), ("b", 6379)), tls=True, username="u", password="p"),
 }
 
 WRONG = {
-    "http://h": "no URL of a Redis",
-    "redis:///0": "no URL of a Redis",
-    "redis+ring://h": "no URL of a Redis",
+    "http://h": "not a URL of a Redis server",
+    "redis:///0": "not a URL of a Redis server",
+    "redis+ring://h": "not a URL of a Redis server",
     "redis://h:port": "Port could not be cast",
     "redis://h/a": "the database is a number",
     "redis://a,b": "several hosts",
@@ -32,15 +32,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("url", PLACES)
+@pytest.mark.parametrize("url", URLS)
 def test_urls(url: str) -> None:
-    """Each form says what it seems to say."""
-    assert Place.parse(url) == PLACES[url]
+    """Each form is parsed."""
+    assert RedisUrl.parse(url) == URLS[url]
 
 
 @pytest.mark.parametrize("url", WRONG)
 def test_wrong_urls(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake is named, and what may be secret is not repeated."""
+    """The message names the mistake and repeats no secret."""
     monkeypatch.setenv("REDIS_URL", url.replace("://", "://user:secret@") if "///" not in url else url)
     with pytest.raises(SettingsError, match=WRONG[url]) as error:
         RedisSettings.load()
@@ -53,8 +53,8 @@ def test_wrong_urls(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     "url",
     ["rediss://db.example.com", "redis+sentinel://a,b/main", "redis+cluster://10.0.0.1", "redis://localhost:6379/0"],
 )
-def test_open_servers_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside of local and test, a server that anybody may use, or the default, is refused by name."""
+def test_open_servers_are_rejected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deployed, a remote server without credentials is rejected, and so is the default."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("REDIS_URL", url)
     with pytest.raises(SettingsError, match="REDIS_URL"):
@@ -66,17 +66,17 @@ def test_open_servers_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> 
     ["rediss://:p@db.example.com", "rediss://db.example.com?ssl_certfile=/a&ssl_keyfile=/b", "unix:///run/redis.sock"],
 )
 def test_closed_servers_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password, a certificate, or not leaving the machine will do."""
+    """A password, a client certificate or a local socket is accepted."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("REDIS_URL", url)
 
     assert RedisSettings.load().url.get_secret_value() == url
 
 
-def test_nothing_secret_is_shown() -> None:
-    """What is logged of a place names hosts, and nothing that opens them."""
-    place = Place.parse("redis+sentinel://me:secret@a,b:7/main?sentinel_password=hidden")
+def test_secrets_are_not_logged() -> None:
+    """`str()` and `repr()` have hosts and no credentials."""
+    url = RedisUrl.parse("redis+sentinel://me:secret@a,b:7/main?sentinel_password=hidden")
 
-    assert str(place) == "sentinel a:26379,b:7 main"
-    assert "secret" not in repr(place)
-    assert "hidden" not in repr(place)
+    assert str(url) == "sentinel a:26379,b:7 main"
+    assert "secret" not in repr(url)
+    assert "hidden" not in repr(url)

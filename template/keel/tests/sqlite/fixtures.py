@@ -1,4 +1,4 @@
-"""A SQLite file, migrated once."""
+"""A SQLite file, migrated once per session."""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ from keel.sqlite.engines import open_database
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import PATIENCE, RunScript
 
-# A busy machine is no outage; tests of outages set what they need.
+# Generous, for busy machines; tests of outages set shorter ones.
 ENVIRONMENT = {"DATABASE_BUSY_TIMEOUT": str(PATIENCE)}
 
 
 @pytest.fixture(scope="session")
 async def database_url(anyio_backend: object) -> AsyncIterator[str]:
-    """Return the URL of a database with every migration applied; it is removed in the end."""
+    """Return the URL of a database with every migration applied; the file is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as directory:
         url = f"sqlite+aiosqlite:///{directory}/test.db"
         await migrations.upgrade(open_database(SqliteSettings(url=url)))
@@ -26,9 +26,9 @@ async def database_url(anyio_backend: object) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def run_script(database_url: str) -> AsyncIterator[RunScript]:
-    """Return what runs several statements at once."""
+    """Return a function that runs a script of several statements in one transaction."""
     async with aiosqlite.connect(database_url.partition("///")[2]) as connection:
-        # A crash of the machine may lose what tests have written.
+        # Test data need not survive a crash of the machine.
         await connection.execute("PRAGMA synchronous=OFF")
 
         async def run(script: str) -> None:

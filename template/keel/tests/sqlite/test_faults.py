@@ -1,4 +1,4 @@
-"""What SQLite itself refuses, and how that reaches callers."""
+"""Errors of SQLite, and what clients are answered."""
 
 import asyncio
 import sqlite3
@@ -22,7 +22,7 @@ from tests.examples.notes.api import NOTES, create
 
 @pytest.fixture
 def other_process(environment: None, database_url: str) -> Iterator[sqlite3.Connection]:
-    """Return a connection that another process might have."""
+    """Return a connection as another process would open it."""
     connection = sqlite3.connect(database_url.partition("///")[2], isolation_level=None)
     yield connection
     connection.close()
@@ -31,7 +31,7 @@ def other_process(environment: None, database_url: str) -> Iterator[sqlite3.Conn
 async def test_locked_database(
     other_process: sqlite3.Connection, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another process writes for too long, writers are told to come back, and readers read."""
+    """While another process holds the write lock, writes get a 503 with Retry-After and reads succeed."""
     note = await create(client)
     monkeypatch.setenv("DATABASE_BUSY_TIMEOUT", "0.05")
     other_process.execute("BEGIN IMMEDIATE")
@@ -46,10 +46,10 @@ async def test_locked_database(
     assert (read.status_code, accepted.status_code) == (200, 201)
 
 
-async def test_writer_waits_for_its_turn(other_process: sqlite3.Connection, client: AsyncClient) -> None:
-    """A short wait is no reason to refuse."""
+async def test_write_waits_for_the_lock(other_process: sqlite3.Connection, client: AsyncClient) -> None:
+    """A lock that is released within the busy timeout only delays the request."""
     other_process.execute("BEGIN IMMEDIATE")
-    writing = asyncio.create_task(client.post(NOTES, json={"title": "In a moment"}))
+    writing = asyncio.create_task(client.post(NOTES, json={"title": "Soon"}))
     await asyncio.sleep(0.05)
     assert not writing.done()
     other_process.execute("ROLLBACK")
@@ -57,8 +57,8 @@ async def test_writer_waits_for_its_turn(other_process: sqlite3.Connection, clie
     assert (await writing).status_code == 201
 
 
-async def test_commit_that_the_database_refuses(database: Database) -> None:
-    """A constraint that is checked at the commit fails the request: no answer of 2xx goes out before, nothing stays."""
+async def test_failed_commit_fails_the_request(database: Database) -> None:
+    """A constraint deferred to COMMIT fails the request: it is not answered with 2xx, and the writer stays usable."""
     app = new_app()
     services_of(app).database = database
 
@@ -72,19 +72,19 @@ async def test_commit_that_the_database_refuses(database: Database) -> None:
 
 
 async def test_foreign_keys_are_checked(database: Database) -> None:
-    """SQLite checks them only if it is told to, on each connection."""
+    """SQLite checks them only with a pragma on each connection."""
     async with database.writer.connect() as connection:
         assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
         assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
 
 
 @pytest.mark.parametrize("url", ["postgresql://localhost/app", "sqlite://", "sqlite:///:memory:", "app.db"])
-def test_other_urls_are_refused(url: str) -> None:
-    """The message says what to write instead."""
+def test_other_urls_are_rejected(url: str) -> None:
+    """The message shows the expected form."""
     with pytest.raises(ValueError, match=r"sqlite\+aiosqlite:///|must be a file"):
         SqliteSettings(url=url)
 
 
 def test_driver_is_added() -> None:
-    """The plain URL works too."""
+    """A URL without a driver is accepted."""
     assert SqliteSettings(url="sqlite:////data/app.db").url == "sqlite+aiosqlite:////data/app.db"

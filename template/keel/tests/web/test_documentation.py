@@ -1,4 +1,4 @@
-"""The documentation pages come whole from this server, and run nothing else."""
+"""The documentation pages load nothing from other servers."""
 
 import re
 from html import escape
@@ -14,8 +14,8 @@ PAGES = ("/docs", "/redoc")
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_everything_comes_from_here(client: AsyncClient, page: str) -> None:
-    """What a page loads is served, and nothing is elsewhere."""
+async def test_assets_are_served_locally(client: AsyncClient, page: str) -> None:
+    """Every URL in a page is local, and answered with 200."""
     answer = await client.get(page)
     loaded = re.findall(r"""(?:src|href|spec-url)="([^"]+)"|url: '([^']+)'""", answer.text)
     addresses = [first or second for first, second in loaded]
@@ -29,8 +29,8 @@ async def test_everything_comes_from_here(client: AsyncClient, page: str) -> Non
 
 
 @pytest.mark.parametrize("page", [*PAGES, "/docs/oauth2-redirect"])
-async def test_scripts_are_named(client: AsyncClient, page: str) -> None:
-    """A script that somebody smuggles into a page is not run, and no other server is asked for anything."""
+async def test_policy_allows_scripts_by_hash(client: AsyncClient, page: str) -> None:
+    """An injected script does not run, and no other server is contacted."""
     policy = (await client.get(page)).headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
 
@@ -43,7 +43,7 @@ async def test_scripts_are_named(client: AsyncClient, page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_behind_a_path(environment: None, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy may serve the application below a path of its own."""
+    """URLs in the pages respect `root_path`."""
     app = create_app()
     app.root_path = "/below"
     async with app.router.lifespan_context(app), calling(app) as client:
@@ -55,7 +55,7 @@ async def test_behind_a_path(environment: None, page: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["nowhere.js", "../core.py", "..%2fcore.py"])
 async def test_other_files_are_not_served(client: AsyncClient, name: str) -> None:
-    """The folder has what the pages need; anything else is a problem document."""
+    """Anything else is answered with a problem document."""
     answer = await client.get(f"/docs/assets/{name}")
 
     assert answer.status_code == 404

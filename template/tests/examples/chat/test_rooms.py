@@ -6,7 +6,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.examples.chat.account_data import ChatAccountData
 from app.examples.chat.seed import seed
 from app.examples.chat.service import Draft, Journal
 from keel.db.database import Database
@@ -69,34 +68,6 @@ async def test_no_such_room(client: AsyncClient, path: str) -> None:
 async def test_rooms_that_cannot_be(client: AsyncClient, body: dict[str, object]) -> None:
     """A room has a name, and nothing else."""
     assert (await client.post(ROOMS, json=body)).status_code == 422
-
-
-async def test_who_goes_leaves_empty_places(client: AsyncClient, database: Database) -> None:
-    """What a deleted subject said is gone; the numbers of the rest stay."""
-    room = await open_room(client)
-    await say(database, room, 2, sender="ada")
-    await say(database, room, 1, sender="eve")
-    async with database.transaction() as session:
-        await ChatAccountData().delete(session, "ada")
-    items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]
-
-    assert [(item["id"], item["sender"], item["body"]) for item in items] == [
-        (3, "eve", "message 0"),
-        (2, "deleted", ""),
-        (1, "deleted", ""),
-    ]
-
-
-async def test_handing_over(client: AsyncClient, database: Database) -> None:
-    """What one subject said becomes another's, also where both used the same names for messages."""
-    room = await open_room(client)
-    await say(database, room, 1, sender="ada")
-    await say(database, room, 1, sender="eve")
-    async with database.transaction() as session:
-        await ChatAccountData().transfer_ownership(session, "ada", "eve")
-    items = (await client.get(f"{ROOMS}/{room}/messages")).json()["items"]
-
-    assert [(item["id"], item["sender"]) for item in items] == [(2, "eve"), (1, "eve")]
 
 
 async def test_seed(app: FastAPI, client: AsyncClient) -> None:

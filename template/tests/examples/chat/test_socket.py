@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from app.examples.chat.credentials import Credentials
 from app.examples.chat.frames import Close
 from app.main import create_app
-from keel.caller import Caller, Identity
+from keel.caller import Caller, VerifiedCaller
 from keel.testing.server import Server
 from keel.testing.support import eventually
 from keel.web.errors import AppError, Forbidden
@@ -41,7 +41,7 @@ class People:
         """How long a connection may rely on what it was told; then it asks again."""
         self.asked: Counter[str | None] = Counter()
 
-    async def identify(self, _: FastAPI, token: str | None, scopes: Any = ()) -> Identity:
+    async def verify_caller(self, _: FastAPI, token: str | None, scopes: Any = ()) -> VerifiedCaller:
         """Return whose token it is."""
         self.asked[token] += 1
         if token is None or self.ends.get(token, time.time() + 60) <= time.time():
@@ -49,15 +49,15 @@ class People:
         if not set(scopes) <= self.scopes:
             raise Forbidden("This token does not allow that.")
         expires_at = None if self.seconds is None else time.time() + self.seconds
-        return Identity(Caller(token.partition(".")[0], self.scopes), expires_at)
+        return VerifiedCaller(Caller(token.partition(".")[0], self.scopes), expires_at)
 
 
 @pytest.fixture
 def people(monkeypatch: pytest.MonkeyPatch) -> People:
     """Let callers be identified by name."""
     people = People()
-    monkeypatch.setattr("app.examples.chat.socket.identify", people.identify)
-    monkeypatch.setattr("app.examples.chat.credentials.identify", people.identify)
+    monkeypatch.setattr("app.examples.chat.socket.verify_caller", people.verify_caller)
+    monkeypatch.setattr("app.examples.chat.credentials.verify_caller", people.verify_caller)
     return people
 
 
@@ -85,7 +85,7 @@ async def test_pages_of_other_sites_are_refused(server: Server, room: str) -> No
     """A page may connect to the server that it comes from; one of another site may not."""
     for origin in ("https://evil.example", "null", "http://["):
         status, problem = await refused(server, room, origin=origin)
-        assert (status, problem["type"]) == (403, "urn:problem:foreign-origin")
+        assert (status, problem["type"]) == (403, "urn:problem:origin-not-allowed")
     async with entered(server, room, origin=server.url) as ada:
         await ada.say("hello")
         assert await ada.hear(1) == ["hello"]
@@ -173,15 +173,15 @@ async def test_a_fresh_token_just_in_time(app: FastAPI, monkeypatch: pytest.Monk
     """It counts, also if the old one is being looked at, and found to have ended, when it comes."""
     looking, ended, closed = asyncio.Event(), asyncio.Event(), list[Close]()
 
-    async def identify(_: FastAPI, token: str | None, __: Any = ()) -> Identity:
+    async def verify_caller(_: FastAPI, token: str | None, __: Any = ()) -> VerifiedCaller:
         if token == "old":
             looking.set()
             await ended.wait()
             raise SignInFirst("Sign in first.")
-        return Identity(Caller("ada", ALL))
+        return VerifiedCaller(Caller("ada", ALL))
 
-    monkeypatch.setattr("app.examples.chat.credentials.identify", identify)
-    credentials = Credentials(app, Identity(Caller("ada", ALL), time.time()), "old", closed.append)
+    monkeypatch.setattr("app.examples.chat.credentials.verify_caller", verify_caller)
+    credentials = Credentials(app, VerifiedCaller(Caller("ada", ALL), time.time()), "old", closed.append)
     await looking.wait()
     await credentials.identify("fresh")
     ended.set()

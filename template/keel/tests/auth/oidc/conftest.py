@@ -1,4 +1,4 @@
-"""A provider on loopback, and an application that believes it."""
+"""A provider on loopback, and an application that trusts it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ async def believing_app(environment: None, loopback: "LoopbackProvider") -> Asyn
         oidc = services_of(app).oidc
         attempt = oidc.attempts.begin(CHALLENGE)
         back = await loopback.authorize(await oidc.provider.authorization_url(attempt), "ada-there")
-        await oidc.provider.identify(parse_qs(urlsplit(back).query)["code"][0], attempt, None)
+        await oidc.provider.authenticate(parse_qs(urlsplit(back).query)["code"][0], attempt, None)
         yield app
 
 

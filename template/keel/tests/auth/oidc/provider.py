@@ -31,7 +31,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 class LoopbackProvider:
-    """A provider, the people whom it knows, and what is wrong with it."""
+    """A provider, its users, and injected faults."""
 
     def __init__(self, people: AsyncClient) -> None:
         self.people = people
@@ -71,14 +71,14 @@ class LoopbackProvider:
         self.answers.clear()
         self.calls.clear()
         self.delay = self.pause = 0.0
-        # Whoever is kept waiting is no longer.
+        # Ends requests that are kept waiting.
         self._mended.set()
         self._mended = threading.Event()
         if self._keys:
             self._storage.jwk = self._keys[0]
 
     def knows(self, sub: str, **claims: object) -> None:
-        """Know somebody."""
+        """Add a user."""
         self._storage.store_user(User(sub=sub, claims=claims))
 
     def rotate(self) -> None:
@@ -93,7 +93,7 @@ class LoopbackProvider:
         return jwk.RSAKey.import_key(self._storage.jwk.as_dict(is_private=True))
 
     def change_claims(self, claims: dict[str, Any], *, alg: str = "RS256", key: Any = None) -> None:
-        """Say something else in ID tokens from now on; what is None is left out."""
+        """Change the claims of ID tokens; None removes a claim."""
 
         def change(token: dict[str, Any]) -> dict[str, Any]:
             said = {**claims_of(token["id_token"]), **claims}
@@ -104,7 +104,7 @@ class LoopbackProvider:
         self.changes["/oauth2/token"] = change
 
     async def authorize(self, location: str, sub: str) -> str:
-        """Sign in as somebody, where we were sent; return where the provider sends us back to."""
+        """Sign in as a user at the authorization endpoint; return the URL of the provider's redirect."""
         response = await self.people.post(location, data={"sub": sub})
         assert response.is_redirect, response.text
         return response.headers["Location"]

@@ -1,4 +1,4 @@
-"""What tests of signing in with OpenID Connect say often."""
+"""Helpers for tests of OpenID Connect."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +8,7 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 
 from keel.auth.oidc.dependencies import make_sign_ins
-from keel.auth.oidc.provider import Person
+from keel.auth.oidc.provider.client import Person
 from keel.auth.oidc.settings import OidcSettings
 from keel.auth.oidc.state import make_oidc
 from keel.services import services_of
@@ -60,14 +60,14 @@ async def go_through(browser: AsyncClient, provider: "LoopbackProvider", sub: st
     return await browser.get(await begin(browser, provider, sub))
 
 
-async def identify(app: FastAPI) -> Person:
-    """Let an application ask the provider who somebody is, with a code that it has not made."""
+async def authenticate(app: FastAPI) -> Person:
+    """Exchange an invalid code at the provider."""
     oidc = services_of(app).oidc
-    return await oidc.provider.identify("code", oidc.attempts.begin(CHALLENGE), None)
+    return await oidc.provider.authenticate("code", oidc.attempts.begin(CHALLENGE), None)
 
 
 async def admit(app: FastAPI, email: str | None = "ada@example.com", sub: str = "ada-there") -> str:
-    """Let somebody in whom the provider has identified; return the code that their browser would be sent on with."""
+    """Sign in a person that the provider has authenticated; return the code for the browser."""
     async with services_of(app).database.transaction() as session:
         return await make_sign_ins(app, session).admit(Person("https://id.example", sub, email), CHALLENGE)
 

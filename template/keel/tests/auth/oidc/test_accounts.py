@@ -1,4 +1,4 @@
-"""Whose account somebody gets."""
+"""Accounts of persons who sign in with OpenID Connect."""
 
 import asyncio
 from dataclasses import replace
@@ -11,8 +11,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import update
 
 from keel.auth.models import Identity, User
-from keel.auth.oidc.problems import AccountClosed, AddressNotVouchedFor
-from keel.auth.oidc.provider import _verified_address
+from keel.auth.oidc.problems import AccountClosed, EmailNotVerifiedByProvider
+from keel.auth.oidc.provider.client import _verified_address
 from keel.observability import logs
 from keel.services import services_of
 from keel.settings import CoreSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, outbox: Outbox) -> None:
-    """Somebody new has an account at once: verified, without a password, without rights that others do not have."""
+    """A new person gets a verified account, without a password and without administration."""
     answer = await sign_in()
 
     assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
@@ -50,7 +50,7 @@ async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: Sig
 
 
 async def test_same_person_again(browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """The provider's subject says who somebody is, even when their address has changed or is not verified any more."""
+    """The provider's subject identifies the account, also after a change of the address."""
     first = await me(browser, code_of(await sign_in()))
     provider.knows("ada-there", email="countess@example.com", email_verified=False)
 
@@ -94,7 +94,7 @@ async def test_owner_is_told(oidc_app: FastAPI, new_person: NewPerson, outbox: O
 async def test_unconfirmed_account(
     oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, new_person: NewPerson
 ) -> None:
-    """Whoever registered an address first, without proving it, does not get into the account of its owner later."""
+    """An unverified registration with the same address gives no access to the account later."""
     await new_person(verified_at=None)
 
     answer = await sign_in()
@@ -119,15 +119,15 @@ async def test_unconfirmed_account(
         {},
     ],
 )
-def test_address_that_nobody_vouches_for(claims: dict[str, object]) -> None:
-    """An address is the provider's word for somebody if it says so, and if it is one."""
+def test_unverified_address(claims: dict[str, object]) -> None:
+    """An address counts if it is valid and the provider has verified it."""
     assert _verified_address({"email": "ada@example.com", "email_verified": True}) == "ada@example.com"
     assert _verified_address({"email": "ada@example.com", "email_verified": "true"}) == "ada@example.com"
     assert _verified_address(claims) is None
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_somebody_without_an_address(
+async def test_person_without_a_verified_address(
     oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", new_person: NewPerson, *, known: bool
 ) -> None:
     """Without the provider's word there is no account, and no way into one; known addresses are answered like others."""
@@ -138,13 +138,13 @@ async def test_somebody_without_an_address(
     answer = await sign_in()
 
     assert answer.status_code == 403
-    assert answer.json()["type"] == AddressNotVouchedFor.type
+    assert answer.json()["type"] == EmailNotVerifiedByProvider.type
     assert await count(oidc_app, User) == known
     assert await count(oidc_app, Identity) == 0
 
 
 async def test_closed_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn) -> None:
-    """A closed account lets nobody in: neither at the callback, nor with a code from before, nor by linking."""
+    """A closed account is refused at the callback, with an earlier code, and by linking."""
     first = code_of(await sign_in())
     async with services_of(oidc_app).database.transaction() as session:
         await session.execute(update(User).values(is_active=False))
@@ -208,7 +208,7 @@ async def test_deleted_account(oidc_app: FastAPI, browser: AsyncClient) -> None:
 
 
 async def test_twice_at_once(oidc_app: FastAPI) -> None:
-    """Somebody new who comes twice at the same moment has one account."""
+    """Concurrent first sign-ins of one person create one account."""
     codes = await asyncio.gather(*(admit(oidc_app) for _ in range(5)))
 
     assert len({*codes}) == 5

@@ -1,4 +1,4 @@
-"""What comes back from the provider by way of a browser: believed from the browser that asked for it, once."""
+"""Responses of the provider: accepted once, from the browser that started the sign-in."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 async def answer_of(browser: AsyncClient) -> str:
-    """Begin to sign in, and return an answer that fits: for tests in which nobody gets to ask whether its code does."""
+    """Start a sign-in; return a matching response whose code is not valid."""
     return f"{OIDC}/callback?code=made-up&state={state_of((await log_in(browser)).headers['Location'])}"
 
 
 async def assert_failed(browser: AsyncClient, url: str) -> None:
-    """Make sure that a browser is not signed in, and has lost its attempt."""
+    """Check that the sign-in failed, and that its cookie is deleted."""
     answer = await browser.get(url)
 
     assert answer.status_code == 400, answer.text
@@ -68,7 +68,7 @@ async def test_request_to_the_provider(browser: AsyncClient, provider: "Loopback
 
 
 async def test_cookie(browser: AsyncClient) -> None:
-    """No script reads the attempt, no other site sends it, and nobody reads what is in it."""
+    """The cookie is HttpOnly, SameSite and encrypted."""
     begun = await log_in(browser)
 
     cookie = begun.headers["Set-Cookie"]
@@ -104,7 +104,7 @@ async def assert_failed_with(client: AsyncClient, back: str) -> None:
 
 @pytest.mark.parametrize("state", ["", "another", "x" * 43])
 async def test_wrong_state(browser: AsyncClient, provider: "LoopbackProvider", state: str) -> None:
-    """An answer with another state belongs to somebody else's attempt."""
+    """A response with another state is refused."""
     await log_in(browser)
 
     await assert_failed(browser, f"{OIDC}/callback?code=made-up&state={state}")
@@ -114,7 +114,7 @@ async def test_wrong_state(browser: AsyncClient, provider: "LoopbackProvider", s
 async def test_another_browser(
     oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", app: FastAPI
 ) -> None:
-    """A link with an attacker's answer does nothing in the browser of somebody else (login CSRF)."""
+    """A response of an attacker's sign-in is refused in another browser (login CSRF)."""
     back = await begin(browser, provider)
 
     async with calling(oidc_app) as victim:
@@ -126,7 +126,7 @@ async def test_another_browser(
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c.d.e", "\u00e9"])
 async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider", cookie: str) -> None:
-    """What we have not sealed says nothing."""
+    """A cookie that we have not encrypted is refused."""
     back = await answer_of(browser)
     browser.cookies.clear()
 
@@ -137,9 +137,9 @@ async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider"
 
 
 async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Keys may rotate while somebody signs in; with all keys replaced, the attempt is over."""
+    """A sign-in survives a key rotation, but not the removal of its key."""
     back = await answer_of(browser)
-    old = services_of(oidc_app).auth.settings.keys[0].get_secret_value()
+    old = services_of(oidc_app).auth.settings.signing_keys[0].get_secret_value()
     new = "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCBubyBzZWNyZXQgZWl0aGVy"
     sealed = browser.cookies["oidc"]
     state = state_of(back)
@@ -150,7 +150,9 @@ async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, pr
     assert TOKEN not in provider.calls
 
 
-async def test_late_answer(browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_expired_attempt(
+    browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An attempt ends after ten minutes, whatever the browser does with its cookie."""
     monkeypatch.setattr(attempts, "LIFETIME", -1)
 
@@ -168,18 +170,18 @@ async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider
     again = await browser.get(back, headers={"Cookie": f"oidc={cookie}"})
 
     assert again.status_code == 400
-    assert "The provider does not know this code" in again.json()["detail"]
+    assert "The provider does not accept this code" in again.json()["detail"]
 
 
 async def test_made_up_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """A code that the provider did not make opens nothing."""
+    """A code that the provider did not issue is refused."""
     await assert_failed(browser, await answer_of(browser))
 
     assert TOKEN in provider.calls
 
 
 async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """A code stolen from another browser is worth nothing in one's own: the verifier does not fit (PKCE)."""
+    """A code stolen from another browser is refused: the verifier does not match (PKCE)."""
     stolen = parse_qs(urlsplit(await begin(browser, provider)).query)["code"][0]
     async with calling(oidc_app) as thief:
         state = state_of((await log_in(thief)).headers["Location"])
@@ -189,14 +191,14 @@ async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: 
 
 @pytest.mark.parametrize("query", ["error=access_denied", "error=x&code=y", "", "code="])
 async def test_refusal(browser: AsyncClient, provider: "LoopbackProvider", query: str) -> None:
-    """Who declines at the provider is not signed in."""
+    """A refusal at the provider fails the sign-in."""
     state = state_of((await log_in(browser)).headers["Location"])
 
     await assert_failed(browser, f"{OIDC}/callback?state={state}&{query}")
     assert TOKEN not in provider.calls
 
 
-async def test_another_issuer_answers(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+async def test_response_of_another_issuer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """An answer that names another provider was mixed up with ours (RFC 9207); our own name is right."""
     answer = await browser.get(f"{await answer_of(browser)}&iss=https://evil.example")
     assert answer.status_code == 502
@@ -206,7 +208,7 @@ async def test_another_issuer_answers(browser: AsyncClient, provider: "LoopbackP
 
 
 @pytest.mark.usefixtures("nothing_known")
-async def test_issuer_that_is_promised(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+async def test_missing_issuer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """Where the provider says that it names itself, an answer without a name is not its."""
     provider.changes["/.well-known/openid-configuration"] = lambda said: {
         **said,
@@ -236,7 +238,7 @@ async def test_no_open_redirect(browser: AsyncClient, provider: "LoopbackProvide
 
 
 async def test_no_token_in_an_address(sign_in: SignIn) -> None:
-    """What is handed over in the address is behind `#` and good for nothing alone."""
+    """The code is in the fragment, and useless without the verifier."""
     location = urlsplit((await sign_in()).headers["Location"])
 
     assert location.query == ""
@@ -245,15 +247,15 @@ async def test_no_token_in_an_address(sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize("challenge", [None, "", "short", "x" * 44, "=" * 43])
-async def test_challenge_is_needed(browser: AsyncClient, challenge: str | None) -> None:
-    """Nobody begins without keeping something that the end depends on."""
+async def test_challenge_is_required(browser: AsyncClient, challenge: str | None) -> None:
+    """A sign-in cannot be started without a challenge."""
     params = {} if challenge is None else {"code_challenge": challenge}
 
     assert (await browser.get(f"{OIDC}/login", params=params)).status_code == 422
 
 
-async def test_code_is_good_once(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """A code becomes tokens once."""
+async def test_code_can_be_used_once(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A code can be exchanged once."""
     code = await admit(oidc_app)
 
     assert (await exchange(browser, code)).headers["Cache-Control"] == "no-store"
@@ -263,7 +265,7 @@ async def test_code_is_good_once(oidc_app: FastAPI, browser: AsyncClient) -> Non
 
 
 async def test_stolen_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """Without the verifier a code is worth nothing, and after a wrong one nothing at all."""
+    """A code is refused without its verifier, and consumed by a wrong one."""
     code = await admit(oidc_app)
 
     stolen = await exchange(browser, code, code_verifier="x" * 43)
@@ -271,8 +273,8 @@ async def test_stolen_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
     assert (await exchange(browser, code, code_verifier=VERIFIER)).status_code == 400
 
 
-async def test_old_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """A code is good for a minute; what nobody exchanged is purged."""
+async def test_expired_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A code expires after a minute, and is purged."""
     code = await admit(oidc_app)
     async with services_of(oidc_app).database.transaction() as session:
         await session.execute(update(SignInCode).values(expires_at=clock.now() - timedelta(seconds=1)))
@@ -282,7 +284,7 @@ async def test_old_code(oidc_app: FastAPI, browser: AsyncClient) -> None:
 
 
 async def test_code_is_stored_hashed(oidc_app: FastAPI, sign_in: SignIn) -> None:
-    """Who reads the database cannot sign in."""
+    """Only a digest of the code is stored."""
     code = code_of(await sign_in())
 
     async with services_of(oidc_app).database.transaction() as session:

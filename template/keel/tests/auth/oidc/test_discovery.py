@@ -1,8 +1,8 @@
-"""The provider's discovery document: believed if it is the issuer's own, and safe to act on."""
+"""Validation of the discovery document."""
 
 import pytest
 
-from keel.auth.oidc.metadata import InvalidMetadata, read_metadata
+from keel.auth.oidc.provider.metadata import InvalidMetadata, read_metadata
 from keel.auth.oidc.settings import OidcSettings
 
 RIGHT = {
@@ -32,7 +32,7 @@ RIGHT = {
     ],
 )
 def test_wrong_discovery(said: dict[str, object]) -> None:
-    """A document of another issuer, with odd endpoints, or without a safe algorithm is not acted on."""
+    """A document of another issuer, with untrusted endpoints or without a safe algorithm is refused."""
     settings = OidcSettings(issuer="https://id.example", client_id="harbour")
     assert read_metadata(RIGHT, settings).issuer == "https://id.example"
 
@@ -41,7 +41,7 @@ def test_wrong_discovery(said: dict[str, object]) -> None:
 
 
 def test_deployed_needs_https() -> None:
-    """Elsewhere than on a developer's machine, endpoints that can be listened to are refused."""
+    """Deployed, endpoints without HTTPS are refused."""
     local = OidcSettings(issuer="https://id.example", client_id="harbour")
     deployed = local.model_copy(update={"environment": "production"})
     assert read_metadata(RIGHT, deployed).jwks_uri == "https://id.example/keys"

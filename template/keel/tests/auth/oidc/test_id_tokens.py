@@ -1,4 +1,4 @@
-"""ID tokens: each claim that is wrong, and each way to sign one without the provider's key, is refused."""
+"""ID tokens: wrong claims and wrong signatures are refused."""
 
 import base64
 import hashlib
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from joserfc import jwk, jwt
 
-from keel.auth.oidc.id_token import InvalidIdToken, UnknownKey, _half_hash, verify_id_token
-from keel.auth.oidc.metadata import read_metadata
+from keel.auth.oidc.provider.id_token import InvalidIdToken, UnknownKey, _half_hash, verify_id_token
+from keel.auth.oidc.provider.metadata import read_metadata
 from keel.auth.oidc.settings import OidcSettings
 
 if TYPE_CHECKING:
@@ -135,20 +135,20 @@ def test_wrong_claims(claims: dict[str, object]) -> None:
     ],
 )
 def test_right_claims(claims: dict[str, object]) -> None:
-    """What a provider may say, it may, and its clock may differ a little from ours."""
+    """Optional claims are accepted, and the provider's clock may differ a little."""
     assert verify(sign(RIGHT | claims))["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE"])
 def test_unsigned(rsa_key: jwk.RSAKey, alg: str) -> None:
-    """A token without a signature is nobody's, also where discovery offers `none`."""
+    """An unsigned token is refused, also where discovery offers `none`."""
     with pytest.raises(InvalidIdToken):
         verify(forge({"alg": alg}, None), rsa_key, offered("RS256", "none"))
 
 
 @pytest.mark.parametrize("form", ["pem", "der", "jwk", "client secret"])
 def test_shared_secret(rsa_key: jwk.RSAKey, form: str) -> None:
-    """What others know too signs nothing, also where discovery offers HS256: neither the public key, nor our secret."""
+    """HS256 is refused, also where discovery offers it: neither the public key nor our secret signs."""
     secrets = {
         "pem": rsa_key.as_pem(private=False),
         "der": rsa_key.as_der(private=False),
@@ -195,7 +195,7 @@ def test_algorithm_that_is_not_offered(rsa_key: jwk.RSAKey) -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "a.b.c.d.e", "\u00e9.b.c"])
 def test_no_token(token: str) -> None:
-    """What is no token at all is refused like the rest."""
+    """A malformed token is refused."""
     with pytest.raises(InvalidIdToken):
         verify(token)
 

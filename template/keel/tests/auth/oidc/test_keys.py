@@ -1,4 +1,4 @@
-"""ID tokens on their way from a provider: what a sign-in holds them against, and where its keys come from."""
+"""ID tokens of a sign-in: what they are checked against, and the provider's keys."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,18 @@ import pytest
 from fastapi import FastAPI
 
 from keel.auth.models import User
-from keel.auth.oidc import cache
 from keel.auth.oidc.problems import ProviderFault
+from keel.auth.oidc.provider import cache
 from keel.services import services_of
 from keel.tests.auth.oidc.conftest import SignIn
-from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, count, identify
+from keel.tests.auth.oidc.support import DISCOVERY, KEYS, TOKEN, authenticate, count
 
 if TYPE_CHECKING:
     from keel.tests.auth.oidc.provider import LoopbackProvider
 
 
 async def assert_refused(app: FastAPI, sign_in: SignIn) -> None:
-    """Make sure that nobody is signed in, and that there is no account."""
+    """Check that the sign-in fails and creates no account."""
     answer = await sign_in()
 
     assert answer.status_code == 502, answer.text
@@ -34,14 +34,14 @@ async def test_sign_ins_differ(oidc_app: FastAPI, sign_in: SignIn, provider: "Lo
 
 
 async def test_algorithm_that_is_not_offered(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """Tokens are signed as discovery says, or they are nobody's: nothing else is wrong with this one."""
+    """A token that is signed with an algorithm that discovery does not offer is refused."""
     provider.change_claims({"at_hash": None}, alg="RS512")
 
     await assert_refused(oidc_app, sign_in)
 
 
 async def test_signed_again(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """Nothing else is wrong with those tokens."""
+    """Tokens that are signed with another key are refused."""
     provider.change_claims({})
 
     assert (await sign_in()).status_code == 303
@@ -64,11 +64,11 @@ async def test_published_secret(oidc_app: FastAPI, sign_in: SignIn, provider: "L
 
 @pytest.mark.parametrize("token", [None, 1, {}, "a.b.c"])
 async def test_no_token(oidc_app: FastAPI, provider: "LoopbackProvider", token: object) -> None:
-    """What is no token at all is refused like the rest."""
+    """A malformed token is refused."""
     provider.answers[TOKEN] = {"access_token": "access", "token_type": "Bearer", "id_token": token}
 
     with pytest.raises(ProviderFault):
-        await identify(oidc_app)
+        await authenticate(oidc_app)
 
 
 @pytest.mark.usefixtures("nothing_known")

@@ -1,4 +1,4 @@
-"""The provider away, slow, or wrong: callers are told so in time, and nobody is signed in."""
+"""A provider that is down, slow or wrong: the caller gets an error in time."""
 
 import asyncio
 from http import HTTPStatus
@@ -9,8 +9,8 @@ import structlog
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from keel.auth.oidc import cache
 from keel.auth.oidc.problems import ProviderFault
+from keel.auth.oidc.provider import cache
 from keel.testing.support import PATIENCE
 from keel.tests.auth.oidc.conftest import SignIn
 from keel.tests.auth.oidc.support import (
@@ -18,10 +18,10 @@ from keel.tests.auth.oidc.support import (
     DISCOVERY,
     KEYS,
     TOKEN,
+    authenticate,
     begin,
     believe,
     code_of,
-    identify,
     log_in,
     me,
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("nothing_known")
-async def test_what_is_published_is_remembered(
+async def test_metadata_and_keys_are_cached(
     sign_in: SignIn, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Discovery and keys are asked for once, not for every person; after an hour, once more."""
@@ -47,8 +47,8 @@ async def test_what_is_published_is_remembered(
     assert provider.calls.count(KEYS) == 2
 
 
-async def test_nobody_there(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """A provider that is away is a problem for the moment, not ours to hide."""
+async def test_unreachable_provider(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """A provider that is down is reported as 503."""
     believe(oidc_app, "http://localhost:1")
 
     answer = await log_in(browser)
@@ -60,10 +60,10 @@ async def test_nobody_there(oidc_app: FastAPI, browser: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("nothing_known")
-async def test_failing_provider_is_left_alone(
+async def test_pause_after_a_failure(
     oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many who try do not make many calls to a provider that is down; a few seconds later it gets another chance."""
+    """After a failure no request is made for a few seconds."""
     provider.answers[DISCOVERY] = HTTPStatus.SERVICE_UNAVAILABLE
     clock = [cache.monotonic()]
     monkeypatch.setattr(cache, "monotonic", lambda: clock[0])
@@ -78,7 +78,7 @@ async def test_failing_provider_is_left_alone(
 
 @pytest.mark.parametrize("kind", ["silent", "dripping"])
 async def test_slow_provider(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", kind: str) -> None:
-    """Nobody waits longer than the setting says, also where there is always a little to read."""
+    """A call ends after the timeout, also if the provider sends slowly."""
     believe(oidc_app, provider.url, timeout=0.05)
     # Either would take ten minutes.
     provider.answers[DISCOVERY] = b" " * 30_000
@@ -90,8 +90,8 @@ async def test_slow_provider(oidc_app: FastAPI, browser: AsyncClient, provider: 
 
 @pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize("path", [KEYS, TOKEN])
-async def test_away_at_the_end(browser: AsyncClient, provider: "LoopbackProvider", path: str) -> None:
-    """So it is when the provider goes away while somebody signs in."""
+async def test_provider_down_during_sign_in(browser: AsyncClient, provider: "LoopbackProvider", path: str) -> None:
+    """A provider that goes down during a sign-in is reported as 503."""
     back = await begin(browser, provider)
     provider.answers[path] = HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -112,17 +112,17 @@ NONSENSE = {
 
 
 async def assert_fault(app: FastAPI, what: str) -> None:
-    """Make sure that something which the provider says is said to be its fault."""
+    """Check that an invalid response is reported as the provider's fault."""
     with structlog.testing.capture_logs() as logged, pytest.raises(ProviderFault):
-        await identify(app)
+        await authenticate(app)
 
     assert logged[-1]["what"] == what
 
 
 @pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
-async def test_nonsense_in_a_document(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
-    """What makes no sense is said to be the provider's fault, and a redirect is not followed."""
+async def test_invalid_discovery_document(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
+    """An invalid discovery document is the provider's fault, and redirects are not followed."""
     provider.answers[DISCOVERY] = answer
 
     await assert_fault(oidc_app, "discovery")
@@ -135,8 +135,8 @@ async def test_nonsense_in_a_document(oidc_app: FastAPI, provider: "LoopbackProv
     [b"<html>", HTTPStatus.FOUND, {}, {"keys": None}, {"keys": ["key"]}, {"keys": [{}]}, {"keys": [{"kty": "new"}]}],
     ids=str,
 )
-async def test_nonsense_among_keys(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
-    """So it is with published keys, which are a document too."""
+async def test_invalid_keys(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
+    """Invalid published keys are the provider's fault."""
     provider.answers[TOKEN] = {"access_token": "access", "token_type": "Bearer", "id_token": "a.b.c"}
     provider.answers[KEYS] = answer
 
@@ -145,16 +145,16 @@ async def test_nonsense_among_keys(oidc_app: FastAPI, provider: "LoopbackProvide
 
 
 @pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
-async def test_nonsense_instead_of_tokens(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
-    """So it is with what a code is exchanged for."""
+async def test_invalid_token_response(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
+    """An invalid token response is the provider's fault."""
     provider.answers[TOKEN] = answer
 
     await assert_fault(oidc_app, "token")
     assert provider.calls == [TOKEN]
 
 
-async def test_nonsense_is_told(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Whoever signs in is told whose fault it is, and nothing of what was said."""
+async def test_invalid_response_is_reported(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """The caller learns that it is the provider's fault, and nothing of its response."""
     back = await begin(browser, provider)
     provider.answers[TOKEN] = b"<html>"
 
@@ -166,8 +166,8 @@ async def test_nonsense_is_told(browser: AsyncClient, provider: "LoopbackProvide
 
 
 @pytest.mark.usefixtures("nothing_known")
-async def test_wrong_discovery_is_told(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Where the document cannot be acted on, nobody is sent anywhere; see `test_discovery`."""
+async def test_wrong_discovery_is_reported(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """An invalid discovery document causes no redirect; see `test_discovery`."""
     provider.changes[DISCOVERY] = lambda right: {**right, "issuer": "https://evil.example"}
 
     assert (await log_in(browser)).status_code == 502
@@ -182,16 +182,16 @@ async def test_address_from_userinfo(browser: AsyncClient, sign_in: SignIn, prov
 
 
 @pytest.mark.parametrize("sub", ["another", None])
-async def test_userinfo_about_somebody_else(sign_in: SignIn, provider: "LoopbackProvider", sub: object) -> None:
-    """What is said about somebody else is not believed about this person (OpenID Connect Core 1.0, 5.3.2)."""
+async def test_userinfo_of_another_subject(sign_in: SignIn, provider: "LoopbackProvider", sub: object) -> None:
+    """Claims of another subject are refused (OpenID Connect Core 1.0, 5.3.2)."""
     provider.change_claims({"email": None, "email_verified": None})
     provider.changes["/userinfo"] = lambda right: {**right, "sub": sub}
 
     assert (await sign_in()).status_code == 502
 
 
-async def test_nonsense_about_somebody(sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """What makes no sense is the provider's fault here too."""
+async def test_invalid_userinfo(sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """An invalid userinfo response is the provider's fault."""
     provider.change_claims({"email": None, "email_verified": None})
     provider.answers["/userinfo"] = []
 
@@ -202,7 +202,7 @@ async def test_nonsense_about_somebody(sign_in: SignIn, provider: "LoopbackProvi
 async def test_client_authentication(
     oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", method: str
 ) -> None:
-    """We prove who we are as the provider asks."""
+    """The client authenticates by the method that the provider supports."""
     believe(oidc_app, provider.url, client_secret=CLIENT_SECRET)
     provider.changes[DISCOVERY] = lambda said: {**said, "token_endpoint_auth_methods_supported": [method]}
 
@@ -218,8 +218,8 @@ async def test_public_client(oidc_app: FastAPI, browser: AsyncClient, provider: 
     assert provider.authenticated == "none"
 
 
-async def test_provider_does_not_know_us(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """A wrong client secret is the operator's to mend, and no fault of who signs in."""
+async def test_wrong_client_secret(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """A wrong client secret is reported as a fault between us and the provider."""
     provider.answers[TOKEN] = {"error": "invalid_client"}
 
     answer = await browser.get(await begin(browser, provider))

@@ -1,9 +1,9 @@
-"""Settings of the provider: what is needed, and what is refused."""
+"""Settings of the provider."""
 
 import pytest
 
 from keel.application import new_app
-from keel.auth.oidc.lifecycle import install_oidc
+from keel.auth.oidc.plugin import install as install_oidc
 from keel.auth.oidc.settings import OidcSettings
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth

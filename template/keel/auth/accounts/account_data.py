@@ -1,0 +1,39 @@
+"""Data that belongs to an account, which packages delete or transfer (the hook `account_data`)."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Protocol
+
+from keel.db.database import Session
+
+
+class AccountDataHandler(Protocol):
+    """The rows of one package that belong to subjects."""
+
+    async def delete(self, session: Session, subject: str) -> None:
+        """Delete everything that belongs to a subject."""
+
+    async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
+        """Give everything that belongs to a subject to another one."""
+
+
+class AccountData:
+    """The rows of all packages that belong to subjects."""
+
+    def __init__(self, load: Callable[[], Iterable[AccountDataHandler]] = tuple) -> None:
+        """Take what makes the handlers: when they are first used, since packages may still replace ports."""
+        self._load = load
+
+    @cached_property
+    def _handlers(self) -> list[AccountDataHandler]:
+        return list(self._load())
+
+    async def delete(self, session: Session, subject: str) -> None:
+        """Delete everything that belongs to a subject, within the session's transaction."""
+        for handler in self._handlers:
+            await handler.delete(session, subject)
+
+    async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
+        """Give everything that belongs to a subject to another one, within the session's transaction."""
+        for handler in self._handlers:
+            await handler.transfer_ownership(session, old, new)

@@ -1,0 +1,91 @@
+"""Queries on accounts and mailed tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.exc import IntegrityError
+
+from keel.auth.models import MailedToken, User
+from keel.db.database import ReadSession, Session
+
+
+async def email_of(session: Session | ReadSession, subject: str) -> str | None:
+    """Return the e-mail address of a subject; None: it has no account."""
+    return await session.scalar(select(User.email).where(User.subject == subject))
+
+
+class UserRepository:
+    """Accounts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, user: User) -> bool:
+        """Store a new account; return False if its address is taken."""
+        try:
+            async with self._session.begin_nested():
+                self._session.add(user)
+        except IntegrityError:
+            return False
+        return True
+
+    async def by_email(self, email: str) -> User | None:
+        """Return the account of an address."""
+        return (await self._session.scalars(select(User).where(User.email == email))).one_or_none()
+
+    async def by_subject(self, subject: str) -> User | None:
+        """Return the account of a subject."""
+        return (await self._session.scalars(select(User).where(User.subject == subject))).one_or_none()
+
+    async def by_id(self, user_id: UUID) -> User | None:
+        """Return an account, locked until the transaction ends."""
+        return await self._session.get(User, user_id, with_for_update=True)
+
+    async def page(self, q: str | None, limit: int, after: tuple[datetime, UUID] | None) -> Sequence[User]:
+        """Return accounts whose address contains `q`, the newest first."""
+        statement = select(User).order_by(User.created_at.desc(), User.id.desc()).limit(limit)
+        if q:
+            statement = statement.where(User.email.contains(q.lower(), autoescape=True))
+        if after:
+            statement = statement.where(tuple_(User.created_at, User.id) < after)
+        return (await self._session.scalars(statement)).all()
+
+    async def count_admins(self) -> int:
+        """Return how many active administrators there are."""
+        statement = select(func.count()).select_from(User).where(User.is_admin, User.is_active)
+        return (await self._session.scalars(statement)).one()
+
+    async def delete(self, user: User) -> None:
+        """Delete an account, with its sessions and tokens."""
+        await self._session.execute(delete(User).where(User.id == user.id))
+
+
+class MailedTokenRepository:
+    """Tokens sent by mail."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def replace(self, user: User, purpose: str, digest: bytes, expires_at: datetime) -> None:
+        """Store a token; it replaces earlier ones for the same purpose."""
+        await self._session.execute(
+            delete(MailedToken).where(MailedToken.user_id == user.id, MailedToken.purpose == purpose)
+        )
+        self._session.add(MailedToken(digest=digest, user_id=user.id, purpose=purpose, expires_at=expires_at))
+
+    async def use(self, digest: bytes, purpose: str, now: datetime) -> UUID | None:
+        """Consume a token; return its user's id if it was valid. Of two concurrent attempts one succeeds."""
+        statement = (
+            delete(MailedToken)
+            .where(MailedToken.digest == digest, MailedToken.purpose == purpose, MailedToken.expires_at > now)
+            .returning(MailedToken.user_id)
+        )
+        return (await self._session.scalars(statement)).one_or_none()
+
+    async def purge(self, now: datetime) -> int:
+        """Delete expired tokens; return how many."""
+        result: Any = await self._session.execute(delete(MailedToken).where(MailedToken.expires_at <= now))
+        return result.rowcount

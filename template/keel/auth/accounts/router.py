@@ -1,0 +1,92 @@
+"""HTTP for accounts."""
+
+from fastapi import APIRouter, status
+
+from keel.auth.accounts.jobs import FORGET_PASSWORD, REQUEST_VERIFICATION
+from keel.auth.accounts.passwords import WeakPassword
+from keel.auth.accounts.schemas import (
+    Accepted,
+    Address,
+    Deletion,
+    PasswordChange,
+    PasswordReset,
+    Registration,
+    User,
+    Verification,
+)
+from keel.auth.dependencies import RESPONSES, AccountsDep, ClaimsDep, CurrentUser, Throttled
+from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
+from keel.dependencies import JobsDep, SessionDep
+from keel.web import errors
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+@router.post(
+    "/register",
+    status_code=status.HTTP_202_ACCEPTED,
+    dependencies=[Throttled],
+    responses=errors.responses(RegistrationClosed, WeakPassword),
+)
+async def register(data: Registration, accounts: AccountsDep) -> Accepted:
+    """Create an account, to be confirmed by mail. The response does not reveal whether the address has an account."""
+    await accounts.register(data.email, data.password.get_secret_value())
+    return Accepted()
+
+
+@router.post("/verify", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(InvalidMailedToken))
+async def verify(data: Verification, accounts: AccountsDep) -> None:
+    """Confirm an address with the token from a mail."""
+    await accounts.verify(data.token.get_secret_value())
+
+
+@router.post("/verify/request", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
+async def request_verification(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
+    """Send the confirmation mail again."""
+    await jobs.enqueue(session, REQUEST_VERIFICATION, {"email": data.email})
+    return Accepted()
+
+
+@router.get("/me", responses=RESPONSES)
+async def read_me(user: CurrentUser) -> User:
+    """Read your account."""
+    return User.model_validate(user)
+
+
+@router.post(
+    "/me/delete",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={**RESPONSES, **errors.responses(WrongPassword)},
+)
+async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) -> None:
+    """Delete your account, with everything that belongs to it."""
+    await accounts.delete(user, data.password.get_secret_value())
+
+
+@router.post(
+    "/password/change",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={**RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
+)
+async def change_password(data: PasswordChange, claims: ClaimsDep, user: CurrentUser, accounts: AccountsDep) -> None:
+    """Choose a new password. Every other login ends."""
+    current, new = data.current.get_secret_value(), data.new.get_secret_value()
+    await accounts.change_password(user, current, new, keep=claims.session_id)
+
+
+@router.post("/password/forgot", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
+async def forget_password(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
+    """Send a link to choose a new password."""
+    await jobs.enqueue(session, FORGET_PASSWORD, {"email": data.email})
+    return Accepted()
+
+
+@router.post(
+    "/password/reset",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Throttled],
+    responses=errors.responses(InvalidMailedToken, WeakPassword),
+)
+async def reset_password(data: PasswordReset, accounts: AccountsDep) -> None:
+    """Choose a new password with the token from a mail. Every login ends."""
+    await accounts.reset_password(data.token.get_secret_value(), data.password.get_secret_value())

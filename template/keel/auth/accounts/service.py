@@ -1,0 +1,163 @@
+"""Accounts: registration, verification, passwords, deletion. No response reveals which addresses have accounts."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from keel import clock
+from keel.auth.accounts import mails
+from keel.auth.accounts.account_data import AccountData
+from keel.auth.accounts.passwords import Passwords
+from keel.auth.accounts.repository import MailedTokenRepository, UserRepository
+from keel.auth.audit import Audit
+from keel.auth.digests import digest, new_token
+from keel.auth.models import User
+from keel.auth.personal_tokens.repository import PersonalTokenRepository
+from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
+from keel.auth.sessions.repository import SessionRepository
+from keel.auth.settings import AuthSettings
+from keel.background.jobs import Jobs
+from keel.db.database import Session
+from keel.messaging import mail
+
+
+class AccountService:
+    """What users do with their accounts."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        settings: AuthSettings,
+        passwords: Passwords,
+        audit: Audit,
+        jobs: Jobs,
+        account_data: AccountData,
+    ) -> None:
+        self._session = session
+        self._users = UserRepository(session)
+        self._mailed = MailedTokenRepository(session)
+        self._logins = SessionRepository(session)
+        self._personal_tokens = PersonalTokenRepository(session)
+        self._settings = settings
+        self._passwords = passwords
+        self._audit = audit
+        self._jobs = jobs
+        self._account_data = account_data
+
+    async def register(self, email: str, password: str) -> None:
+        """Create an account, to be confirmed by mail; if the address has one, only its owner is told.
+
+        Raises:
+            RegistrationClosed: registration is disabled.
+            WeakPassword: the password is too easy to guess.
+        """
+        if not self._settings.registration:
+            raise RegistrationClosed("Registration is closed.")
+        await self._passwords.check(password, email)
+        # Also for a known address: the response time must not reveal it.
+        password_hash = await self._passwords.hash(password)
+        user = User(email=email, password_hash=password_hash, created_at=clock.now())
+        if await self._users.add(user):
+            await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
+            self._audit.event("registered", subject=user.subject)
+            return
+        known = await self._users.by_email(email)
+        if known is not None and known.verified_at is None:
+            # The address is not verified yet: the password of the latest registration counts.
+            known.password_hash = password_hash
+            await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
+        elif known is not None:
+            # As many rows are written for a known address as for a new one.
+            await self._mail_token("reset", known, timedelta(minutes=self._settings.reset_minutes), kind="known")
+        self._audit.attempt("registered_again", email)
+
+    async def verify(self, token: str) -> None:
+        """Verify an address by the token from a mail.
+
+        Raises:
+            InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
+        """
+        user = await self._use("verify", token)
+        user.verified_at = clock.now()
+        self._audit.event("verified", subject=user.subject)
+
+    async def request_verification(self, email: str) -> None:
+        """Send the confirmation mail again."""
+        user = await self._users.by_email(email)
+        if user is not None and user.verified_at is None:
+            await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
+
+    async def forget_password(self, email: str) -> None:
+        """Send a link to choose a new password."""
+        user = await self._users.by_email(email)
+        if user is not None and user.is_active:
+            await self._mail_token("reset", user, timedelta(minutes=self._settings.reset_minutes))
+        self._audit.attempt("password_forgotten", email)
+
+    async def reset_password(self, token: str, password: str) -> None:
+        """Set a new password by the token from a mail, which also verifies the address; all logins and tokens end.
+
+        Raises:
+            InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
+            WeakPassword: the password is too easy to guess; the token can be used again.
+        """
+        user = await self._use("reset", token)
+        await self._passwords.check(password, user.email)
+        user.password_hash = await self._passwords.hash(password)
+        user.verified_at = user.verified_at or clock.now()
+        await self._logins.revoke_all(user.id, clock.now())
+        await self._personal_tokens.delete_all(user.id)
+        await self._mail("changed", user.email)
+        self._audit.event("password_reset", subject=user.subject)
+
+    async def change_password(self, user: User, current: str, new: str, *, keep: UUID) -> None:
+        """Set a new password, given the current one; all other logins end.
+
+        Raises:
+            WrongPassword: the current password is wrong.
+            WeakPassword: the new password is too easy to guess.
+        """
+        await self.confirm(user, current)
+        await self._passwords.check(new, user.email)
+        user.password_hash = await self._passwords.hash(new)
+        await self._logins.revoke_all(user.id, clock.now(), keep)
+        await self._mail("changed", user.email)
+        self._audit.event("password_changed", subject=user.subject)
+
+    async def delete(self, user: User, password: str) -> None:
+        """Delete an account with all data that belongs to it.
+
+        Raises:
+            WrongPassword: the password is wrong.
+        """
+        await self.confirm(user, password)
+        await self._account_data.delete(self._session, user.subject)
+        await self._users.delete(user)
+        self._audit.event("deleted", subject=user.subject)
+
+    async def confirm(self, user: User, password: str) -> None:
+        """Verify the current password.
+
+        Raises:
+            WrongPassword: it is wrong.
+        """
+        right, _ = await self._passwords.verify(password, user.password_hash)
+        if not right:
+            self._audit.event("wrong_password", subject=user.subject)
+            raise WrongPassword("The current password is wrong.")
+
+    async def _use(self, purpose: str, token: str) -> User:
+        user_id = await self._mailed.use(digest(token), purpose, clock.now())
+        user = await self._users.by_id(user_id) if user_id else None
+        if user is None or not user.is_active:
+            raise InvalidMailedToken("This link is not valid any more; ask for a new one.")
+        return user
+
+    async def _mail_token(self, purpose: str, user: User, lifetime: timedelta, kind: str | None = None) -> None:
+        token = new_token()
+        await self._mailed.replace(user, purpose, digest(token), clock.now() + lifetime)
+        await self._mail(kind or purpose, user.email, token, page=purpose)
+
+    async def _mail(self, kind: str, to: str, token: str = "", page: str = "") -> None:
+        composed = mails.compose(kind, to, public_url=str(self._settings.public_url), page=page, token=token)
+        await mail.enqueue(self._jobs, self._session, composed)

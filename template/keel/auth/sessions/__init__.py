@@ -1,0 +1,1 @@
+"""Logins: password grant, access tokens (JWT), rotating refresh tokens, the browser's cookie."""

@@ -1,0 +1,99 @@
+"""Browser logins: the refresh token is an HttpOnly cookie.
+
+The cookie is limited to these routes and to pages of this site (`SameSite=Strict`). Besides, a request needs a header that
+pages of other sites cannot add without a preflight, and an allowed origin (OWASP Cross-Site Request Forgery
+Prevention).
+"""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Cookie, Depends, Header, Request, Response, status
+from pydantic import BaseModel, Field
+
+from keel.auth.dependencies import AuthDep, LoginsDep, Throttled
+from keel.auth.problems import OAuthError
+from keel.auth.sessions.schemas import BrowserLogin, Token
+from keel.services import services_of
+from keel.web import errors
+from keel.web.errors import Forbidden
+
+COOKIE = "__Secure-refresh_token"
+PATH = "/api/v1/auth/browser"
+
+RefreshCookie = Annotated[str, Cookie(alias=COOKIE, max_length=200, include_in_schema=False)]
+UserAgent = Annotated[str, Header(include_in_schema=False)]
+
+
+class CrossSiteRequest(Forbidden):
+    """The page's origin is not allowed."""
+
+    type = "urn:problem:cross-site-request"
+
+
+class AccessToken(BaseModel):
+    """An access token; the refresh token is in the cookie."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - a kind
+    expires_in: int = Field(description="Seconds that the access token is valid")
+    scope: str
+
+
+async def same_site(
+    request: Request,
+    x_requested_with: Annotated[str, Header(min_length=1, max_length=100, description="Any value")],  # noqa: ARG001 - it must be there
+    origin: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> None:
+    """Refuse requests from pages of other origins.
+
+    Raises:
+        CrossSiteRequest: the origin is neither this host nor one of `CORS_ORIGINS`.
+    """
+    if origin is None or origin in services_of(request.app).settings.cors_origins:
+        return
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise CrossSiteRequest("This page may not use the cookie.")
+
+
+SameSite: Any = Depends(same_site)
+
+router = APIRouter(
+    prefix="/auth/browser",
+    tags=["auth"],
+    dependencies=[SameSite],
+    responses=errors.responses(OAuthError, CrossSiteRequest),
+)
+
+
+@router.post("/login", dependencies=[Throttled])
+async def log_in(
+    data: BrowserLogin, logins: LoginsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
+) -> AccessToken:
+    """Exchange address and password for an access token, and a refresh token in a cookie."""
+    password = data.password.get_secret_value()
+    token = await logins.log_in(data.email, password, data.scope, user_agent=user_agent)
+    return hand_out(token, response, auth.settings.session_days)
+
+
+@router.post("/refresh")
+async def refresh(logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = "") -> AccessToken:
+    """Exchange the cookie for a new one and an access token."""
+    token = await logins.refresh(cookie)
+    return hand_out(token, response, auth.settings.session_days)
+
+
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
+async def log_out(logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
+    """End the cookie's login and delete the cookie."""
+    await logins.end_by_token(cookie)
+    response.delete_cookie(COOKIE, PATH, secure=True, httponly=True, samesite="strict")
+
+
+def hand_out(token: Token, response: Response, days: float) -> AccessToken:
+    """Put the refresh token into the cookie; return the rest."""
+    response.headers["Cache-Control"] = "no-store"
+    response.set_cookie(
+        COOKIE, token.refresh_token, int(days * 86400), path=PATH, secure=True, httponly=True, samesite="strict"
+    )
+    return AccessToken(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope)

@@ -1,0 +1,1 @@
+"""Tests of Gunicorn's server, worker and settings; `keel/tests/test_processes.py` runs the whole."""

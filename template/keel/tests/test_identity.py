@@ -1,0 +1,73 @@
+"""What owners import from `keel.identity`; it holds with and without sign-in."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx2 import AsyncClient
+
+from keel.caller import Caller
+from keel.identity import RESPONSES, CallerDep, CurrentAdmin, current_caller, email_of, verify_caller
+from keel.services import services_of
+from keel.testing.identity import sign_in
+
+router = APIRouter(responses=RESPONSES)
+
+
+@router.get("/probe/caller")
+async def read_caller(caller: CallerDep) -> str:
+    """Return the caller's subject."""
+    return caller.subject
+
+
+@router.get("/probe/admin")
+async def read_admin(admin: CurrentAdmin) -> str:
+    """Return the administrator's subject."""
+    return admin.subject
+
+
+@pytest.fixture
+def probe(app: FastAPI) -> Iterator[FastAPI]:
+    """Return the application with the routes above."""
+    before = list(app.router.routes)
+    app.include_router(router)
+    yield app
+    app.router.routes[:] = before
+
+
+async def test_caller(probe: FastAPI, anonymous: AsyncClient) -> None:
+    """A route gets the caller that has signed in."""
+    subject = await sign_in(anonymous)
+
+    assert (await anonymous.get("/probe/caller")).json() == subject
+
+
+async def test_caller_can_be_overridden(probe: FastAPI, anonymous: AsyncClient) -> None:
+    """A test may replace the dependency."""
+    probe.dependency_overrides[current_caller] = lambda: Caller("stub")
+
+    assert (await anonymous.get("/probe/caller")).json() == "stub"
+
+
+async def test_admin_is_refused_to_others(probe: FastAPI, client: AsyncClient) -> None:
+    """A caller that is no administrator, such as the guest, is refused with a problem document."""
+    answer = await client.get("/probe/admin")
+
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_subject_without_an_address(app: FastAPI) -> None:
+    """A subject without an account has no e-mail address, inside and outside of a transaction."""
+    database = services_of(app).database
+    async with database.transaction() as session:
+        assert await email_of(session, "unknown") is None
+    assert await email_of(database.read, "unknown") is None
+
+
+async def test_caller_of_a_connection(app: FastAPI, anonymous: AsyncClient) -> None:
+    """A socket or call verifies a token that comes without an HTTP header."""
+    subject = await sign_in(anonymous)
+    token = anonymous.headers.get("Authorization", "").removeprefix("Bearer ") or None
+
+    assert (await verify_caller(app, token, [])).caller.subject == subject

@@ -1,0 +1,39 @@
+"""Notes whose owner's account is deleted, or whose owner changes."""
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.examples.notes.account_data import account_data
+from app.examples.notes.pages import tag_of_owner
+from keel.db.database import Database
+from keel.services import services_of
+from keel.testing.identity import sign_in
+from tests.examples.notes.api import NOTES, create
+
+
+async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Notes and tags of a deleted account are gone."""
+    await create(client, tags=["pier"])
+    owner = await sign_in(client)
+    async with database.transaction() as session:
+        await account_data(services_of(app)).delete(session, owner)
+
+    assert (await client.get(NOTES)).json()["items"] == []
+
+
+async def test_cached_pages_are_invalidated(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cached pages of the previous owner are invalidated, after the commit."""
+    invalidated: list[str] = []
+
+    async def invalidate(*tags: str) -> None:
+        invalidated.extend(tags)
+
+    monkeypatch.setattr(services_of(app).cache, "invalidate", invalidate)
+    handler = account_data(services_of(app))
+    async with database.transaction() as session:
+        await handler.delete(session, "ada")
+        await handler.transfer_ownership(session, "bob", "eve")
+        assert invalidated == []
+
+    assert invalidated == [tag_of_owner("ada"), tag_of_owner("bob")]
