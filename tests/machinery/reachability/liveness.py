@@ -100,6 +100,9 @@ class Project:
     def _follow(self) -> None:
         for name in _ENTRIES:
             self._reach(name)
+        for name in self.types.definitions:
+            if name.startswith("deploy."):  # a program's settings, read by their names
+                self._reach(name)
         features = self._modules.get("keel.features")
         for target in features.imports.values() if features else ():
             self._reach(f"{target}.install")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.machinery.reachability.facts import Reader
     from tests.machinery.reachability.terms import Term
 
-_ENTRY = re.compile(r"(?:keel|app)(?:\.\w+)+:\w+")
+_ENTRY = re.compile(r"(?:keel|app)(?:\.\w+)+[:.]\w+")
 
 
 class Scope(ast.NodeVisitor):
@@ -181,7 +181,7 @@ class Scope(ast.NodeVisitor):
             self._add(self.reader.global_name(node.id))
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        """Refer to what a string names as `package.module:name`, as libraries load it."""
+        """Refer to what a string names as `package.module:name` or with a dot, as libraries load it."""
         if isinstance(node.value, str) and _ENTRY.fullmatch(node.value):
             self._add(("name", node.value.replace(":", ".")))
 
