@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 
 from keel.packages import Package, PackageError
 
-COMMANDS = ("migrate", "settings", "upgrades", "feature-removal", "seed", "purge", "packages")
+COMMANDS = ("migrate", "settings", "upgrades", "removal", "feature-removal", "seed", "purge", "packages")
 """The commands of `python -m app` that every project may have."""
 
 _PARAMETER = re.compile(r"{[^}:]*")
