@@ -45,8 +45,8 @@ def _renderings(preset: str, project: Project, collector: str) -> list[Contender
     if preset == "everything":
         ways = {
             NOT_EXPORTING: settings.exporting(""),
-            SAMPLED: settings.exporting(collector) | settings.TENTH,
-            EXPORTING: settings.exporting(collector),
+            SAMPLED: settings.exporting(collector),
+            EXPORTING: settings.exporting(collector) | settings.EVERY_TRACE,
         }
     return [
         Contender(

@@ -87,7 +87,7 @@ def clean_environment() -> dict[str, str]:
         "CHAT_",
         "REDIS_",
         "OTEL_",
-        "RPC_",
+        "GRPC_",
         "CELERY_",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

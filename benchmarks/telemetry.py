@@ -1,4 +1,4 @@
-"""What telemetry costs: a project with `otel` alone, exporting to nobody, everything, or a tenth of the traces.
+"""What telemetry costs: a project with `otel` alone, without a collector, and with all or a tenth of the traces exported.
 
 uv run --group benchmarks python -m benchmarks.telemetry
 """
@@ -33,8 +33,8 @@ def main() -> None:
         silent = stack.enter_context(with_database(silent, make, folder / "preparation.log", project))
         telling = silent.env | settings.exporting(stack.enter_context(sink.running()))
         contenders = [
-            replace(silent, name=EXPORTING, env=telling),
-            replace(silent, name=SAMPLED, env=telling | settings.TENTH),
+            replace(silent, name=EXPORTING, env=telling | settings.EVERY_TRACE),
+            replace(silent, name=SAMPLED, env=telling),
             silent,
         ]
         cases = [case for case in CASES if case.name != "health"]

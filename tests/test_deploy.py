@@ -142,16 +142,16 @@ def test_whoever_stops_the_server_waits_for_it(deployed: list[Path]) -> None:
 
 
 def test_whoever_stops_the_rpc_server_waits_for_it(deployed: list[Path]) -> None:
-    """The same holds of RPC_GRACE_SECONDS, in a pod of its own or beside the HTTP server."""
+    """The same holds of GRPC_GRACE_SECONDS, in a pod of its own or beside the HTTP server."""
     for project in deployed:
         example = (project / ".env.example").read_text(encoding="utf-8")
-        if not (found := re.search(r"^# RPC_GRACE_SECONDS=([\d.]+)$", example, re.MULTILINE)):
+        if not (found := re.search(r"^# GRPC_GRACE_SECONDS=([\d.]+)$", example, re.MULTILINE)):
             continue
         compose = load(project / "compose.yaml")
-        assert float(found[1]) < int(compose["services"]["rpc"]["stop_grace_period"].removesuffix("s"))
+        assert float(found[1]) < int(compose["services"]["grpc"]["stop_grace_period"].removesuffix("s"))
         for manifest in documents((project / "deploy/k8s/base").glob("*.yaml")):
             for container in containers(manifest):
-                if container["name"] == "rpc":
+                if container["name"] == "grpc":
                     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
                     assert pause + float(found[1]) < pod(manifest)["terminationGracePeriodSeconds"]
 

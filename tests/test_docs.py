@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery.combinations import extremes
-from tests.machinery.examination import program
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
 
@@ -40,7 +39,6 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)*(/|\.(py|md|toml|yml|yaml|jinja|example))|Dockerfile")
 _VARIABLE = re.compile(r"^# ([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_LISTING = re.compile(r"^`((?:app|tests)/[\w/.]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What only an owner's project has, and a module that no feature has yet.
 _NOT_YET = {".env", "commands.py"}
 #: The feature that the checklist in CONTRIBUTING.md adds.
@@ -144,10 +142,11 @@ def test_the_example_settings_are_the_defaults(resources: Resources, results: di
         "MAIL_STARTTLS",
         "MAIL_URL",
         "OTEL_SERVICE_NAME",
-        "RPC_REFLECTION",
-        "RPC_TLS_CERTIFICATE",
-        "RPC_TLS_CLIENT_CA",
-        "RPC_TLS_KEY",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "GRPC_REFLECTION",
+        "GRPC_TLS_CERTIFICATE",
+        "GRPC_TLS_CLIENT_CA",
+        "GRPC_TLS_KEY",
     }
     for id_, place in results.items():
         example = (place / ".env.example").read_text(encoding="utf-8")

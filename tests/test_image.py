@@ -132,7 +132,7 @@ def test_an_image_serves(resources: Resources, builder: Builder, tmp_path: Path,
             variables |= {"CELERY_BROKER_URL": resources.redis or "", "CELERY_QUEUE": tmp_path.name}
         _serves(containers, project, image, variables, works=bool(chosen.answers.get("celery")))
         if chosen.answers.get("grpc"):
-            _serves_rpc(containers, variables)
+            _serves_grpc(containers, variables)
 
 
 def test_live_reload_may_write(resources: Resources, builder: Builder, tmp_path: Path) -> None:
@@ -201,13 +201,13 @@ def _serves(
         assert "Shutting down: Master" in server.log
 
 
-def _serves_rpc(containers: Containers, variables: dict[str, str]) -> None:
+def _serves_grpc(containers: Containers, variables: dict[str, str]) -> None:
     """The server of the other protocol says that it is healthy, and stops with success when told to."""
     role = ("python", "-m", "app", "grpc")
-    with containers.started(*role, RPC_PORT=str(free_port()), **variables) as server:
+    with containers.started(*role, GRPC_PORT=str(free_port()), **variables) as server:
         until(server, lambda: server.execute(*role, "healthy").returncode == 0)
         assert server.stop() == 0, server.log
-        assert "rpc_stopped" in server.log
+        assert "grpc_stopped" in server.log
 
 
 def _answers(address: str) -> bool:

@@ -62,7 +62,7 @@ def check(project: Lived, answers: Mapping[str, object], commands: list[list[str
     obey(project)
     assert f"{releases.RENAMED[1]}=3.5" in (project.path / ".env").read_text(encoding="utf-8")
     project.holds({**answers, NAME: True}, commands)
-    assert not (project.path / "keel/web/etags.py").exists()
+    assert not (project.path / "keel/web/conditional.py").exists()
     recorded = (project.path / ".copier-answers.yml").read_text(encoding="utf-8")
     assert f"{NAME}: true" in recorded
     assert f"_commit: {releases.TAGS[-1]}" in recorded
@@ -97,7 +97,7 @@ def test_changes_in_a_file_that_is_renamed(history: UpdateSandbox, tmp_path: Pat
     nothing is rejected. CONTRIBUTING therefore allows renames with a major version alone.
     """
     project = begin(render(history.repository, tmp_path / "project", {}, ref=releases.TAGS[0]))
-    renamed = project / "keel/web/etags.py"
+    renamed = project / "keel/web/conditional.py"
     renamed.write_text(f"{renamed.read_text(encoding='utf-8')}\n\nMINE = 1\n", encoding="utf-8")
     commit(project, "Ours")
     owners = history.use(project)
@@ -105,11 +105,11 @@ def test_changes_in_a_file_that_is_renamed(history: UpdateSandbox, tmp_path: Pat
     status, told = removal(owners)
 
     assert status == 1
-    assert "keel/web/etags.py" in told
+    assert "keel/web/conditional.py" in told
     update(owners, {})
     assert conflicts(project) == []
     assert not renamed.exists()
-    assert "MINE = 1" in git(project, "show", "HEAD:keel/web/etags.py")
+    assert "MINE = 1" in git(project, "show", "HEAD:keel/web/conditional.py")
 
 
 @pytest.mark.parametrize("earlier", releases.real_tags())

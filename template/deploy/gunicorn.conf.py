@@ -7,12 +7,12 @@ Read from the environment: `WEB_CONCURRENCY` (worker processes, by default one p
 import os
 from pathlib import Path
 
-from keel.ops.gunicorn import settings, worker
+from keel.ops.gunicorn import defaults, worker
 
 worker_class = worker.Worker
 on_reload = worker.on_reload
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY") or settings.usable_cpus())
+workers = int(os.environ.get("WEB_CONCURRENCY") or defaults.usable_cpus())
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 # Longer than the idle timeout of common load balancers (60 s), which would otherwise reuse a closed connection.
 keepalive = 75
@@ -28,6 +28,6 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # The application writes the access log.
 accesslog = None
 loglevel = os.environ.get("LOG_LEVEL", "info").lower()
-logconfig_dict = settings.log_config()
+logconfig_dict = defaults.log_config()
 # The control socket needs a home directory to write to.
 control_socket_disable = True

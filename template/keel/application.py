@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 from starlette.middleware import Middleware
 
 from keel import about
@@ -18,7 +19,6 @@ from keel.packages import find_package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
-from keel.web.compression import CompressionMiddleware
 from keel.web.errors import ProblemFormat
 from keel.web.middleware import (
     BodyLimitMiddleware,
@@ -156,6 +156,6 @@ def _platform(
     chosen += caller_middleware
     if settings.rate_limit:
         chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
-    chosen.append(Middleware(CompressionMiddleware, minimum_size=1000, compresslevel=5))
+    chosen.append(Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5))
     chosen.append(Middleware(BodyLimitMiddleware, limit=settings.max_body_size))
     return chosen

@@ -12,54 +12,57 @@ from keel.db.database import Database, ReadSession, Session
 from keel.messaging.cache import Cache
 from keel.messaging.presence import Presence
 from keel.messaging.pubsub import PubSub
-from keel.services import Services, services_of
+from keel.services import Services
+
+
+def _services(connection: HTTPConnection) -> Services:
+    return connection.app.state.services
 
 
 async def get_services(connection: HTTPConnection) -> Services:
     """Return everything that the application works with."""
-    return services_of(connection.app)
+    return _services(connection)
 
 
 async def get_database(connection: HTTPConnection) -> Database:
     """Return the application's database."""
-    return services_of(connection.app).database
+    return _services(connection).database
 
 
 async def get_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
     """Give a request its one transaction."""
-    database: Database = services_of(connection.app).database
-    async with database.transaction() as session:
+    async with _services(connection).database.transaction() as session:
         yield session
 
 
 async def get_read_session(connection: HTTPConnection) -> ReadSession:
     """Return what reads without a transaction."""
-    return services_of(connection.app).database.read
+    return _services(connection).database.read
 
 
 async def get_cache(connection: HTTPConnection) -> Cache:
     """Return the application's cache."""
-    return services_of(connection.app).cache
+    return _services(connection).cache
 
 
 async def get_pubsub(connection: HTTPConnection) -> PubSub:
     """Return where messages are published and subscribed to."""
-    return services_of(connection.app).pubsub
+    return _services(connection).pubsub
 
 
 async def get_presence(connection: HTTPConnection) -> Presence:
     """Return where the application keeps who is present."""
-    return services_of(connection.app).presence
+    return _services(connection).presence
 
 
 async def get_jobs(connection: HTTPConnection) -> Jobs:
     """Return where the application enqueues jobs."""
-    return services_of(connection.app).jobs
+    return _services(connection).jobs
 
 
 async def get_shutdown(connection: HTTPConnection) -> Shutdown:
     """Return what tells long responses that the process is about to stop."""
-    return services_of(connection.app).shutdown
+    return _services(connection).shutdown
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

@@ -27,6 +27,7 @@ HOOKS = {
     "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
+    "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
     "plugin": "`install(app)`, for what no other module does",
 }
@@ -71,6 +72,7 @@ _ATTRIBUTES: dict[str, tuple[str, type]] = {
     "seed": ("seed", Seed),
     "account_data": ("account_data", OfServices),
     "exports": ("exporters", OfServices),
+    "gauges": ("read", OfServices),
     "grpc": ("add_services", AddServices),
     "plugin": ("install", Install),
 }

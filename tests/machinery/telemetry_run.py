@@ -70,7 +70,7 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
             "CELERY_QUEUE": f"observed-{os.getpid()}",
             "CELERY_CONCURRENCY": "1",
             "CELERY_MAX_CONCURRENT_EXPORTS": "1000",
-            "RPC_PORT": str(free_port()),
+            "GRPC_PORT": str(free_port()),
             "RATE_LIMIT": "300/minute; 100000/hour",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -85,7 +85,7 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
         admin = ["auth", "create-admin", "owner@example.com", "--password", PASSWORD]
         _run([*app, *admin], project, environment)
         with _processes(project, python, environment, place) as addresses:
-            rpc = f"127.0.0.1:{environment['RPC_PORT']}"
+            rpc = f"127.0.0.1:{environment['GRPC_PORT']}"
             traffic = [str(python), str(DATA / "traffic.py"), *addresses, rpc, PASSWORD, str(SECONDS)]
             printed = _run(traffic, project, environment)
             _hear_more(collector)

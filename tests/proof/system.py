@@ -99,12 +99,12 @@ class Rpc(Role):
         """Be ready to start."""
         self.port = free_port()
         super().__init__(
-            name, project, {**settings, "RPC_PORT": str(self.port)}, str(python), "-m", "app", "grpc"
+            name, project, {**settings, "GRPC_PORT": str(self.port)}, str(python), "-m", "app", "grpc"
         )
 
     async def is_ready(self) -> bool:
         """Whether it serves."""
-        return self.said("rpc_serving") > 0
+        return self.said("grpc_serving") > 0
 
     def is_healthy(self) -> bool:
         """Return whether it says so, by the standard health service."""

@@ -15,7 +15,6 @@ from keel.celery.export.handler import EXPORT, ExportHandler
 from keel.celery.repository import TaskRepository
 from keel.celery.services import CeleryServices
 from keel.celery.settings import CelerySettings
-from keel.celery.tasks import metrics
 from keel.celery.tasks.context import TaskContext, TaskHandler
 from keel.celery.tasks.executor import Executor
 from keel.celery.tasks.jobs import DurableJobs
@@ -64,7 +63,6 @@ def install(app: FastAPI) -> None:
     services.jobs = jobs
     services.celery = CeleryServices(settings, jobs, executor, Schedule(), exporters)
     services.celery.schedule.add("retention", RETENTION, "17 * * * *")
-    services.gauges.register(metrics.GAUGES, lambda: metrics.read(services.database))
     services.scopes |= {"tasks:read": "Read your tasks", "tasks:write": "Start and cancel tasks"}
     services.retention.register("celery tasks", purge)
     app.include_router(events.router, prefix="/api/v1")

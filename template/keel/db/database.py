@@ -25,7 +25,15 @@ log = structlog.get_logger()
 
 
 class Session(AsyncSession):
-    """A session that is also told what to do once its transaction is committed."""
+    """The transaction of a request: SQLAlchemy's session, with callbacks after the commit."""
+
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
+        """Return every row."""
+        return (await self.execute(statement, parameters)).all()
+
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
+        """Return the first row, or None."""
+        return (await self.execute(statement, parameters)).first()
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Call back after the commit; never if the transaction fails.

@@ -1,18 +1,25 @@
 """What every table shares: the declarative base, names of constraints, moments in UTC."""
 
+import enum
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Dialect, MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import DateTime, Dialect, Enum, MetaData
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from keel.packages import PackageError
+
+# SQLite keeps decimals as floating point numbers, which are exact to 15 digits.
+warnings.filterwarnings("ignore", r"Dialect sqlite\S+ does \*not\* support Decimal objects natively")
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
@@ -49,7 +56,13 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar = {datetime: UtcTimestamp()}
+    type_annotation_map: ClassVar = {
+        datetime: UtcTimestamp(),
+        # Text with the members' values: autogenerate misses changes to the native enums of PostgreSQL.
+        enum.Enum: Enum(
+            enum.Enum, native_enum=False, length=32, values_callable=lambda kind: [member.value for member in kind]
+        ),
+    }
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a second model of a table.
@@ -63,6 +76,17 @@ class Base(DeclarativeBase):
             names = " and ".join(f"{model.__module__}.{model.__qualname__}" for model in [*models, cls])
             raise PackageError(f"Two models have the table `{table}`: {names}. Give yours another `__tablename__`.")
         super().__init_subclass__(**options)
+
+
+def _created_at(context: DefaultExecutionContext) -> datetime:
+    return context.get_current_parameters()["created_at"]
+
+
+class Timestamps:
+    """Adds when a row was created and last updated."""
+
+    created_at: Mapped[datetime] = mapped_column(default=partial(datetime.now, UTC))
+    updated_at: Mapped[datetime] = mapped_column(default=_created_at, onupdate=partial(datetime.now, UTC))
 
 
 def load_models(*roots: str) -> MetaData:

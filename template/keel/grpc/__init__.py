@@ -1,7 +1,7 @@
-"""RPC: a gRPC server beside the HTTP API, on the same services.
+"""A gRPC server beside the HTTP API, on the same services.
 
-A package takes part by a module or package `rpc` with a function `add_services(app, server)`, which adds its servicers to the
-server and returns their services' full names; see `app/examples/notes/grpc/`.
+A package of the application adds to it by a module or package `grpc` with a function `add_services(app, server)`, which
+adds its servicers to the server and returns the full names of their services.
 """
 
 from fastapi import FastAPI
@@ -10,11 +10,11 @@ from keel.services import services_of
 
 
 def install(app: FastAPI) -> None:
-    """Read the settings. Whoever serves HTTP serves no gRPC and loads nothing of it: that is a process of its own.
+    """Read the settings. The server is a process of its own; processes that serve HTTP do not import gRPC.
 
     Raises:
-        SettingsError: the settings are not usable.
+        SettingsError: a setting is not usable.
     """
-    from keel.grpc.settings import RpcSettings
+    from keel.grpc.settings import GrpcSettings
 
-    services_of(app).grpc = RpcSettings.load()
+    services_of(app).grpc = GrpcSettings.load()

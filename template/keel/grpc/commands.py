@@ -1,4 +1,4 @@
-"""The role that serves gRPC."""
+"""The role `python -m app grpc`."""
 
 import os
 import signal
@@ -7,26 +7,26 @@ from collections.abc import Sequence
 import typer
 from fastapi import FastAPI
 
-from keel.grpc.settings import RpcSettings
+from keel.grpc.settings import GrpcSettings
 from keel.packages import Package
 
-commands = typer.Typer(help="gRPC: the server by itself; in its container, whether it is healthy.")
+commands = typer.Typer(help="gRPC: the server; the health check of its container.")
 
 
 @commands.callback(invoke_without_command=True)
-def rpc(context: typer.Context) -> None:
-    """Serve gRPC, until told to stop; calls that are under way are finished first."""
+def serve_grpc(context: typer.Context) -> None:
+    """Serve gRPC until SIGTERM or SIGINT; calls in progress are finished first."""
     if context.invoked_subcommand is not None:
         return
-    # Several processes start at once: migrating is for the HTTP server, or for the command.
+    # Several processes start at once: the HTTP server, or the command, migrates.
     os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
     for number in (signal.SIGTERM, signal.SIGINT):
-        # The application's lifespan hears of the signal, and `serve` of that.
+        # The application's lifespan handles the signal, and `serve` waits for that.
         signal.signal(number, lambda _number, _frame: None)
     packages: Sequence[Package] = context.obj.packages
 
     async def work(app: FastAPI) -> None:
-        # Here and not before: other commands need not load gRPC.
+        # Not at import: other commands do not need gRPC.
         from keel.grpc.server import CannotListen, serve
 
         try:
@@ -40,8 +40,8 @@ def rpc(context: typer.Context) -> None:
 
 @commands.command()
 def healthy() -> None:
-    """Succeed if the server on this machine is ready, as a probe in its container asks."""
+    """Succeed if the server on this machine is ready; for a probe in its container."""
     from keel.grpc.health import is_healthy
 
-    if not is_healthy(RpcSettings.load().port):
+    if not is_healthy(GrpcSettings.load().port):
         raise typer.Exit(1)

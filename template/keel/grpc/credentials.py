@@ -1,4 +1,4 @@
-"""TLS: certificates that are read anew when their files change."""
+"""TLS certificates, reloaded when their files change."""
 
 from pathlib import Path
 from typing import Any
@@ -6,30 +6,30 @@ from typing import Any
 import grpc
 import structlog
 
-from keel.grpc.settings import RpcSettings
+from keel.grpc.settings import GrpcSettings
 from keel.settings import SettingsError
 
 log = structlog.get_logger()
 
 Stamp = tuple[tuple[int, int], ...]
-"""What tells a version of the files from another."""
+"""Modification times and inodes: they differ if a file was replaced."""
 
 
 class Certificates:
-    """What the files hold; gRPC asks at each handshake, from a thread of its own."""
+    """A certificate, its key and the authority of clients; gRPC fetches them at each handshake, in a thread."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
-        """Remember where the files are."""
+        """Take the paths of the files."""
         self._certificate = certificate
         self._key = key
         self._client_ca = client_ca
         self._stamp: Stamp = ()
 
     def read(self) -> grpc.ServerCertificateConfiguration:
-        """Return what the files hold.
+        """Read the files.
 
         Raises:
-            OSError: one cannot be read.
+            OSError: a file cannot be read.
         """
         self._stamp = self._look()
         pair = (self._key.read_bytes(), self._certificate.read_bytes())
@@ -37,11 +37,11 @@ class Certificates:
         return grpc.ssl_server_certificate_configuration([pair], authorities)
 
     def fetch(self) -> Any:
-        """Return what the files hold if that has changed; None: go on with what was read before."""
+        """Return the contents of the files if they have changed; None: keep those that were read before."""
         try:
             return self.read() if self._look() != self._stamp else None
         except OSError as error:
-            # Whoever renews them has them away for a moment.
+            # A renewal may replace the files one by one.
             log.warning("certificate_not_read", error=repr(error))
             return None
 
@@ -50,8 +50,8 @@ class Certificates:
         return tuple((status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in paths))
 
 
-def server_credentials(settings: RpcSettings) -> grpc.ServerCredentials | None:
-    """Return what the server identifies itself with; None: it speaks without TLS.
+def server_credentials(settings: GrpcSettings) -> grpc.ServerCredentials | None:
+    """Return the server's credentials; None: no TLS.
 
     Raises:
         SettingsError: a file cannot be read.
@@ -62,7 +62,7 @@ def server_credentials(settings: RpcSettings) -> grpc.ServerCredentials | None:
     try:
         first = certificates.read()
     except OSError as error:
-        raise SettingsError(f"RPC_TLS_CERTIFICATE, RPC_TLS_KEY, RPC_TLS_CLIENT_CA: {error}") from error
+        raise SettingsError(f"GRPC_TLS_CERTIFICATE, GRPC_TLS_KEY, GRPC_TLS_CLIENT_CA: {error}") from error
     return grpc.dynamic_ssl_server_credentials(
         first, certificates.fetch, require_client_authentication=settings.tls_client_ca is not None
     )

@@ -1,4 +1,4 @@
-"""Errors as gRPC tells them: a canonical code, and details that programs can read (google.rpc.Status, AIP-193)."""
+"""Errors as gRPC statuses: a canonical code, and machine-readable details (google.rpc.Status, AIP-193)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ CODES: Mapping[int, StatusCode] = MappingProxyType(
         HTTPStatus.NOT_FOUND: StatusCode.NOT_FOUND,
         HTTPStatus.CONFLICT: StatusCode.ABORTED,
         HTTPStatus.GONE: StatusCode.NOT_FOUND,
-        # An etag that stands for an earlier state (AIP-154).
+        # A stale etag (AIP-154).
         HTTPStatus.PRECONDITION_FAILED: StatusCode.ABORTED,
         # 413 and 422 by their numbers: Python 3.13 has renamed them.
         413: StatusCode.RESOURCE_EXHAUSTED,
@@ -41,7 +41,7 @@ CODES: Mapping[int, StatusCode] = MappingProxyType(
         HTTPStatus.GATEWAY_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
     }
 )
-"""What the statuses of `AppError` are called here; others of 4xx are FAILED_PRECONDITION, of 5xx INTERNAL."""
+"""HTTP status of an `AppError` to code; other 4xx are FAILED_PRECONDITION, other 5xx INTERNAL."""
 
 SERVER_FAULTS = frozenset(
     {
@@ -53,54 +53,54 @@ SERVER_FAULTS = frozenset(
         StatusCode.DATA_LOSS,
     }
 )
-"""Codes with which a server's span has failed (OpenTelemetry's semantic conventions for gRPC)."""
+"""Codes that mark a server's span as failed (OpenTelemetry's semantic conventions for gRPC)."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that is wrong with a request."""
+    """A violation of a constraint by a field of a request."""
 
     field: str
-    """The way to it from the request: `note.tags[3]`."""
+    """Its path from the request: `note.tags[3]`."""
     description: str
     reason: str
 
 
 class InvalidRequest(AppError):
-    """The request does not have the form that the method needs."""
+    """The request is not valid."""
 
     status = HTTPStatus(422)
     type = "urn:problem:invalid-request"
 
     def __init__(self, violations: Iterable[Violation]) -> None:
-        super().__init__("The request does not have the form that this method needs; see its field violations.")
+        super().__init__("The request is not valid; see its field violations.")
         self.violations = tuple(violations)
 
 
 class UnknownMethod(AppError):
-    """There is no such method here."""
+    """The method does not exist."""
 
     status = HTTPStatus.NOT_IMPLEMENTED
     type = "urn:problem:unknown-method"
 
 
 def validated(model: type[M], values: Mapping[str, Any], names: Mapping[str, str]) -> M:
-    """Return the values of a request as one of the schemas that HTTP uses too.
+    """Return the values of a request as a schema, one that HTTP uses too.
 
     Args:
         model: the schema.
-        values: what the request says, by the schema's fields.
-        names: where fields of the schema stand in the request; those that are not named are called the same there.
+        values: field of the schema to value.
+        names: field of the schema to its path in the request, where that differs.
 
     Raises:
-        InvalidRequest: the schema does not allow the values.
+        InvalidRequest: the values are not valid by the schema.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # What was sent is not repeated: it may be secret.
+        # Input is not repeated: it may be secret.
         found = error.errors(include_input=False, include_url=False, include_context=False)
     raise InvalidRequest(Violation(_path(e["loc"], names), e["msg"], e["type"].upper()) for e in found)
 
@@ -113,7 +113,7 @@ def _path(location: Sequence[str | int], names: Mapping[str, str]) -> str:
 
 
 def code_of(error: Exception) -> StatusCode:
-    """Return the code that tells an error. Errors that nobody foresaw are INTERNAL."""
+    """Return the code of an error; unexpected ones are INTERNAL."""
     if not isinstance(error, AppError):
         return StatusCode.INTERNAL
     usual = StatusCode.FAILED_PRECONDITION if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else StatusCode.INTERNAL
@@ -121,7 +121,7 @@ def code_of(error: Exception) -> StatusCode:
 
 
 def status_of(error: Exception, *, service: str, request_id: str) -> grpc.Status:
-    """Return what to tell the caller: of an error that nobody foresaw, nothing but the id by which its log line is found."""
+    """Return the status of an error; an unexpected one tells nothing but the request id, which its log line has too."""
     code = code_of(error)
     known = isinstance(error, AppError)
     kind = error.type.removeprefix("urn:problem:") if known and error.type != "about:blank" else code.name
@@ -137,7 +137,7 @@ def status_of(error: Exception, *, service: str, request_id: str) -> grpc.Status
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if known and (seconds := error.headers.get("Retry-After", "")).isdigit():
         details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=int(seconds))))
-    message = error.detail if known else "Something went wrong on our side."
+    message = error.detail if known else "Internal error."
     return rpc_status.to_status(Status(code=code.value[0], message=message, details=map(_packed, details)))
 
 

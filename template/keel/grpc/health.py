@@ -1,4 +1,4 @@
-"""The standard health service (grpc.health.v1), fed by the checks that `/readyz` runs."""
+"""The standard health service (grpc.health.v1), with the checks of `/readyz`."""
 
 import asyncio
 import tempfile
@@ -10,20 +10,20 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from keel.background.asyncio_tasks import spawn, stop
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
 from keel.web.health import Checks
 
 LIVENESS = "liveness"
-"""The name of a service that is healthy as long as the process runs; restart it if this does not answer."""
+"""A service name that is healthy as long as the process runs, for liveness probes."""
 
 
 def probes(port: int) -> str:
-    """Return where on this machine a server that listens on a port tells of its health."""
-    return f"unix:{Path(tempfile.gettempdir()) / f'rpc-{port}.sock'}"
+    """Return the address of the health service, on this machine, of a server that listens on a port."""
+    return f"unix:{Path(tempfile.gettempdir()) / f'grpc-{port}.sock'}"
 
 
 def is_healthy(port: int, seconds: float = 5.0) -> bool:
-    """Whether the server on this machine that listens on a port is ready."""
+    """Whether the server that listens on a port of this machine is ready."""
     with grpc.insecure_channel(probes(port)) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
@@ -36,60 +36,60 @@ Response = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Tells the last outcome of the checks, for all services alike. Probes cost nothing, however many there are."""
+    """Answers with the last outcome of the checks, for all services alike: probes run no checks."""
 
     def __init__(self, checks: Checks, services: Iterable[str]) -> None:
-        """Speak for these services, and for the server, whose name is empty."""
+        """Take the full names of the services; the server itself has an empty name."""
         self._checks = checks
         self._services = frozenset({"", *services})
         self._ready = False
-        self._leaving = False
+        self._draining = False
         self._ended = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._watchers = 0
         self._unwatched = asyncio.Event()
         self._unwatched.set()
 
     def add_to(self, server: grpc.aio.Server) -> str:
-        """Serve; return the service's full name."""
+        """Add the service to a server; return its full name."""
         health_pb2_grpc.add_HealthServicer_to_server(self, server)
         return health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Run the checks."""
-        self._tell(ready=not self._checks.fatal(await self._checks.run()))
+        self._set(ready=not self._checks.fatal(await self._checks.run()))
 
     @asynccontextmanager
-    async def kept(self, seconds: float) -> AsyncGenerator[None]:
-        """Run the checks now, and again after each pause, until the block ends."""
-        await self.look()
-        looking = spawn(self._keep(seconds))
+    async def checking(self, seconds: float) -> AsyncGenerator[None]:
+        """Run the checks now, and again every so many seconds while the block runs."""
+        await self.check()
+        task = spawn(self._check_every(seconds))
         try:
             yield
         finally:
-            await stop(looking)
+            await stop(task)
 
-    async def leave(self, seconds: float) -> None:
-        """Say for good that nothing more should be sent here; return after so long, or as soon as nobody watches."""
-        self._leaving = True
-        self._tell(ready=False)
+    async def drain(self, seconds: float) -> None:
+        """Be NOT_SERVING from now on; return after so many seconds, or as soon as there are no watchers."""
+        self._draining = True
+        self._set(ready=False)
         try:
             async with asyncio.timeout(seconds):
                 await self._unwatched.wait()
         except TimeoutError:
-            # They have heard of it. Whether they have acted on it, nobody can know.
+            # They were told; whether they have reconnected cannot be known.
             return
 
     def end(self) -> None:
-        """Say so, and let those who watch go."""
-        self._leaving = self._ended = True
-        self._tell(ready=False)
+        """Be NOT_SERVING, and end the streams of watchers."""
+        self._draining = self._ended = True
+        self._set(ready=False)
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> Response:  # noqa: N802 - the protocol's name
-        """Return how a service is."""
+        """Return the status of a service."""
         status = self._status(request.service)
         if status == Response.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no service of this name.")
+            await context.abort(grpc.StatusCode.NOT_FOUND, "Unknown service.")
         return Response(status=status)
 
     async def Watch(  # noqa: N802 - the protocol's name
@@ -97,18 +97,18 @@ class Health(health_pb2_grpc.HealthServicer):
         request: health_pb2.HealthCheckRequest,
         context: Context,  # noqa: ARG002 - as gRPC calls it
     ) -> AsyncGenerator[Response]:
-        """Tell how a service is, at once and whenever that changes."""
-        told = None
+        """Send the status of a service, now and whenever it changes."""
+        sent = None
         with self._counted():
             while True:
-                # All at one moment, since telling takes a while.
-                news, ended, status = self._news, self._ended, self._status(request.service)
-                if status != told:
-                    told = status
+                # Read together, since sending takes a while.
+                changed, ended, status = self._changed, self._ended, self._status(request.service)
+                if status != sent:
+                    sent = status
                     yield Response(status=status)
                 if ended:
                     return
-                await news.wait()
+                await changed.wait()
 
     @contextmanager
     def _counted(self) -> Generator[None]:
@@ -128,12 +128,12 @@ class Health(health_pb2_grpc.HealthServicer):
             return Response.SERVICE_UNKNOWN
         return Response.SERVING if self._ready else Response.NOT_SERVING
 
-    def _tell(self, *, ready: bool) -> None:
-        self._ready = ready and not self._leaving
-        self._news.set()
-        self._news = asyncio.Event()
+    def _set(self, *, ready: bool) -> None:
+        self._ready = ready and not self._draining
+        self._changed.set()
+        self._changed = asyncio.Event()
 
-    async def _keep(self, seconds: float) -> None:
+    async def _check_every(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
-            await self.look()
+            await self.check()

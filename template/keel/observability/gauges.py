@@ -1,11 +1,21 @@
-"""Gauges: what can only be found out by asking, such as how many tasks wait. Nobody asks unless somebody wants to know."""
+"""Gauges of packages: values that have to be queried, such as the depth of a queue.
 
-from collections.abc import Awaitable, Callable, Sequence
+A package that has any offers them in a module `gauges`:
+
+    SHIPS = Gauge("harbour.ships", "{ship}", "Ships in the harbour")
+
+    async def read(app: FastAPI) -> Mapping[Gauge, float]:
+        return {SHIPS: await services_of(app).database.read.scalar(_COUNT)}
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
+
+from fastapi import FastAPI
 
 
 class Gauge(NamedTuple):
-    """Something that has a value at any time."""
+    """A metric with a value at any time."""
 
     name: str
     """Lower case with dots, such as `app.task.queue.depth`."""
@@ -16,16 +26,5 @@ class Gauge(NamedTuple):
     description: str
 
 
-Read = Callable[[], Awaitable[Sequence[float]]]
-"""Returns the values of some gauges, in order. It is asked once in a while, in each process."""
-
-
-class Gauges:
-    """What packages let be read."""
-
-    def __init__(self) -> None:
-        self.reads: list[tuple[Sequence[Gauge], Read]] = []
-
-    def register(self, gauges: Sequence[Gauge], read: Read) -> None:
-        """Say how some gauges are read."""
-        self.reads.append((gauges, read))
+Read = Callable[[FastAPI], Awaitable[Mapping[Gauge, float]]]
+"""The `read` of a module `gauges`: returns the current values. Called once per export interval, in each process."""

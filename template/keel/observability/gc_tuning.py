@@ -1,13 +1,13 @@
-"""Python's garbage collector, set up for a process that serves."""
+"""The garbage collector's settings for servers."""
 
 import gc
 
 
 def settle() -> None:
-    """Let the collector pass over what start-up has made, and look less often.
+    """Exclude the objects of the start-up from collections, and collect less often.
 
-    A request leaves some hundred short-lived objects behind, which by default start a collection every few requests,
-    and one in many of them walks through every module, model and route that is loaded, while all callers wait.
+    A request leaves some hundred short-lived objects, which by default trigger a collection every few requests. One in
+    many of them traverses every loaded module, model and route, while all requests wait.
     """
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

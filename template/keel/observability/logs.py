@@ -1,4 +1,4 @@
-"""Logs: structlog for the application's own lines, and the same shape for those of libraries."""
+"""Logs: structlog for the application's lines, and the same format for those of libraries."""
 
 import logging
 import logging.config
@@ -12,17 +12,17 @@ from structlog.typing import Processor
 from keel.settings import CoreSettings
 
 PROCESSORS: list[Processor] = []
-"""What packages do with each line before it is written; an application that starts makes it take effect."""
+"""Processors of features, run on each line before it is rendered; they take effect at the start of an application."""
 
 
 def is_of_no_socket(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn's is none of those for a socket that opens or closes: our middleware writes one."""
+    """Whether a line of uvicorn is not about a socket that opens or closes: the middleware writes one itself."""
     template = str(record.msg)
     return not template.startswith(("connection open", "connection closed", "connection rejected", '%s - "WebSocket'))
 
 
 def configure(settings: CoreSettings) -> None:
-    """Set structlog and the standard library's logging up for this process."""
+    """Configure structlog and the standard library's logging for this process."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -65,15 +65,15 @@ def configure(settings: CoreSettings) -> None:
             },
             "root": {"handlers": ["stdout"], "level": settings.log_level},
             "loggers": {
-                # What autogenerate is able to compare is no news.
+                # It lists what autogenerate is able to compare.
                 "alembic.runtime.plugins": {"level": "WARNING"},
-                # The development server's own log would be a change that it reports.
+                # It would report the development server's own log as a change.
                 "watchfiles": {"level": "WARNING"},
-                # It would show what statements are given: people's data.
+                # It would log the parameters of statements: personal data.
                 "aiosqlite": {"level": "INFO"},
                 "uvicorn": {"handlers": [], "propagate": True},
                 "uvicorn.error": {"handlers": [], "propagate": True, "filters": ["no sockets"]},
-                # One access line per request is written by our own middleware; without handlers uvicorn skips its own.
+                # The middleware writes the access line; without handlers uvicorn skips its own.
                 "uvicorn.access": {"handlers": [], "propagate": False},
             },
         }
@@ -81,7 +81,7 @@ def configure(settings: CoreSettings) -> None:
 
 
 def _bytes_logger(*_: Any) -> structlog.BytesLogger:
-    """Write to standard output as it is now, which matters where it is captured."""
+    """Write to the current standard output, which tests capture."""
     return structlog.BytesLogger(sys.stdout.buffer)
 
 
@@ -94,7 +94,7 @@ def _dumps(event: Any, **_: Any) -> bytes:
 
 
 def _as_text(rendering: list[Processor]) -> list[Processor]:
-    """Handlers of the standard library want text where the fast path renders bytes."""
+    """Decode the bytes of the fast path for the standard library's handlers."""
 
     def decode(_logger: Any, _name: str, rendered: Any) -> Any:
         return rendered.decode() if isinstance(rendered, bytes) else rendered

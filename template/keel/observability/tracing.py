@@ -1,7 +1,4 @@
-"""What can be seen of the application from outside: spans and measurements, by OpenTelemetry's API.
-
-FastAPI is seen by the same API. As long as nobody has set up where it leads to, all of this does nothing.
-"""
+"""Spans and metrics, by OpenTelemetry's API, which FastAPI uses too. Without a provider, all of this is a no-op."""
 
 import time
 from collections.abc import Generator, Mapping
@@ -18,34 +15,33 @@ meter = metrics.get_meter("app")
 _DURATIONS = meter.create_histogram(
     "db.client.operation.duration",
     unit="s",
-    description="Time that an operation of a database took, as seen from here",
+    description="Duration of database operations, as the client sees it",
     explicit_bucket_boundaries_advisory=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 )
 
 
 class Operation:
-    """What calls of one kind have in common, said once: making it for each call would be most of what the call costs."""
+    """The attributes that calls of one kind share; building them for each call would be most of its cost."""
 
     __slots__ = ("attributes", "measured", "name")
 
     def __init__(self, system: str, operation: str, *, name: str | None = None, query: str | None = None) -> None:
-        """Describe an operation such as `SELECT`; a query has marks in place of values."""
+        """Describe an operation such as `SELECT`; `query` has placeholders for values."""
         self.name = name or operation
         self.measured = {"db.system.name": system, "db.operation.name": operation}
         self.attributes = {**self.measured, "db.query.text": query} if query else self.measured
 
 
 class Call:
-    """A call to a database: its duration is measured; within a trace that is recorded, it is a span too.
+    """A call to a database: its duration is measured, and within a recorded trace it is a span.
 
-    Calls that belong to no trace, such as looks at the clock's command, would each be a trace of their own that nobody
-    reads.
+    Outside a trace there is no span: each poll of a timer would be a trace of its own.
     """
 
     __slots__ = ("_operation", "_span", "_started")
 
     def __init__(self, operation: Operation) -> None:
-        """Begin a call."""
+        """Start the call."""
         self._operation = operation
         self._span: Span | None = None
         if trace.get_current_span().is_recording():
@@ -53,7 +49,7 @@ class Call:
         self._started = time.perf_counter()
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the call. Of an error, only its type is told: its text may hold what people have written."""
+        """End the call. Only the type of an error is recorded: its text may hold personal data."""
         duration = time.perf_counter() - self._started
         attributes = self._operation.measured
         if error is not None:
@@ -65,7 +61,7 @@ class Call:
             self._span.end()
 
     def __enter__(self) -> Self:
-        """Begin: the call has begun already."""
+        """Return itself; the call has started."""
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -82,20 +78,20 @@ def step(
     root: bool = False,
     attributes: Mapping[str, str | int] | None = None,
 ) -> Generator[None]:
-    """Make what is done in the block a span of its trace, if that is recorded.
+    """Make the block a span of its trace, if that is recorded.
 
     Args:
-        name: one of a few: what differs from one time to the next is an attribute, or nothing at all.
-        kind: whether it hands something on (`PRODUCER`) or takes it (`CONSUMER`).
-        context: the trace to continue; the current one unless given.
-        root: whether to begin a trace if there is none.
-        attributes: what else there is to know.
+        name: one of a few; what varies is an attribute.
+        kind: such as `PRODUCER` or `CONSUMER` of a message.
+        context: the trace to continue; default: the current one.
+        root: whether to start a trace if there is none.
+        attributes: of the span.
     """
     parent = trace.get_current_span(context).get_span_context()
     if not (parent.trace_flags.sampled or (root and not parent.is_valid)):
         yield
         return
-    # The library's own way to record errors would tell their text.
+    # The library's own recording of errors includes their text.
     span = tracer.start_span(name, context, kind, attributes)
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
@@ -106,18 +102,18 @@ def step(
 
 
 def mark(span: Span, error: BaseException) -> None:
-    """Say that a span has failed, and with what kind of error."""
+    """Mark a span as failed, with the type of the error."""
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(StatusCode.ERROR)
 
 
 def carrier() -> dict[str, str]:
-    """Return what somebody who continues this trace elsewhere, or later, needs to know; nothing without a trace."""
+    """Return the headers by which another process can continue this trace; empty without a trace."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
 
 
 def carried(headers: Mapping[str, Any] | None) -> Context:
-    """Return the trace that a carrier came from."""
+    """Return the context of the trace that headers belong to."""
     return propagate.extract(headers or {}, context=Context())

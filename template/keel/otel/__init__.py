@@ -1,14 +1,19 @@
-"""Telemetry: traces, metrics and logs over OTLP."""
+"""Traces, metrics and logs over OTLP, by OpenTelemetry's SDK."""
 
 from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Send what can be seen of the application to a collector, if one is named."""
-    from keel.otel.settings import TelemetrySettings
+    """Export telemetry if a collector is configured; otherwise the SDK is not imported.
 
-    settings = TelemetrySettings.load()
+    Raises:
+        SettingsError: a setting is not usable.
+        PackageError: a module `gauges` has no `read`.
+    """
+    from keel.otel.settings import OtelSettings
+
+    settings = OtelSettings.load()
     if settings.exporting:
-        from keel.otel.lifecycle import install_telemetry
+        from keel.otel import plugin
 
-        install_telemetry(app, settings)
+        plugin.install(app, settings)

@@ -1,4 +1,4 @@
-"""Work in the trace of whoever asked for it, and how attempts at it end."""
+"""Jobs continue the trace that enqueued them; their attempts are measured."""
 
 import time
 from collections.abc import Generator, MutableMapping
@@ -14,27 +14,27 @@ _SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600]
 _DURATIONS = meter.create_histogram(
     "app.task.duration",
     unit="s",
-    description="How long attempts at tasks took, by how they ended",
+    description="Duration of attempts at tasks, by outcome",
     explicit_bucket_boundaries_advisory=_SECONDS,
 )
 _WAITS = meter.create_histogram(
     "app.task.wait",
     unit="s",
-    description="How long tasks had waited when they were begun for the first time",
+    description="Time from the creation of tasks to their first attempt",
     explicit_bucket_boundaries_advisory=_SECONDS,
 )
 
 
-class Traced:
-    """Sends the trace along."""
+class TracedJobs:
+    """A part of the job context that carries the trace."""
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Add what continues the trace, if there is one."""
+        """Add the current trace's headers, if there is one."""
         headers.update(carrier())
 
     @contextmanager
     def attempting(self, attempt: Attempt) -> Generator[None]:
-        """Make an attempt a span of the trace that asked, or the first of one; measure it."""
+        """Make an attempt a span of the trace that enqueued it, or of a new one; measure it."""
         name = {"app.task.name": attempt.name}
         if attempt.number == 1:
             _WAITS.record(max(0.0, (clock.now() - attempt.asked_at).total_seconds()), name)

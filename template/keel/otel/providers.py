@@ -1,37 +1,38 @@
-"""Where spans, measurements and log lines go to: set up once in each process, after servers and workers have forked."""
+"""The SDK's providers: made once per process, after servers and workers have forked."""
 
 import threading
 from dataclasses import dataclass
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider  # private: the library has no other name for logs
+from opentelemetry.sdk._logs import LoggerProvider  # private: the library has no other name for logs
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # private: the library has no other name for logs
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
 
-from keel.otel.exporting import Collector, LogExporter, MetricExporter, SpanExporter
-from keel.otel.gauges import Gauges
-from keel.otel.meters import MeterProvider
-from keel.otel.privacy import WithoutValues
+from keel.otel.exporters import Collector, LogExporter, MetricExporter, SpanExporter
+from keel.otel.redaction import RedactingSpanProcessor
 from keel.otel.resource import describe
-from keel.otel.settings import TelemetrySettings
-from keel.otel.spans import TracerProvider
+from keel.otel.runtime_metrics import RuntimeMetrics
+from keel.otel.settings import OtelSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """What this process sends by; a signal that is not sent has none."""
+    """The providers of this process; None for a signal that is not exported."""
 
-    collector: Collector
     traces: TracerProvider | None
     metrics: MeterProvider | None
     logs: LoggerProvider | None
-    readings: Gauges | None
+    runtime: RuntimeMetrics | None
+    """With `metrics`."""
 
     def flush(self, seconds: float) -> bool:
-        """Send what waits; return whether that was done in time.
+        """Export what is queued; return whether that was done in time.
 
-        A collector that is slow must not keep a process from ending, and the SDK knows no limit: so this is done by a
-        thread that ends with the process.
+        The SDK's flush has no time limit, and a slow collector must not keep a process from ending: so it runs in a
+        daemon thread.
         """
         thread = threading.Thread(target=self._flush, name="telemetry-flush", daemon=True)
         thread.start()
@@ -39,7 +40,7 @@ class Providers:
         return not thread.is_alive()
 
     def shutdown(self) -> None:
-        """Stop the threads; nothing can be sent any more."""
+        """Stop the SDK's threads; nothing is exported afterwards."""
         for provider in (self.traces, self.logs, self.metrics):
             if provider is not None:
                 provider.shutdown()
@@ -53,36 +54,34 @@ class Providers:
 _of_this_process: list[Providers] = []
 
 
-def providers(settings: TelemetrySettings) -> Providers:
-    """Return the providers of this process, set up by the first who asks: OpenTelemetry takes no others after them."""
+def get_providers(settings: OtelSettings) -> Providers:
+    """Return the providers of this process. The first call makes them, since OpenTelemetry's globals can be set only once."""
     if not _of_this_process:
-        chosen = make(settings)
-        _of_this_process.append(chosen)
-        if chosen.metrics:
-            metrics.set_meter_provider(chosen.metrics)
-        if chosen.traces:
-            trace.set_tracer_provider(chosen.traces)
-        if chosen.logs:
-            _logs.set_logger_provider(chosen.logs)
+        providers = make_providers(settings)
+        _of_this_process.append(providers)
+        if providers.metrics:
+            metrics.set_meter_provider(providers.metrics)
+        if providers.traces:
+            trace.set_tracer_provider(providers.traces)
+        if providers.logs:
+            set_logger_provider(providers.logs)
     return _of_this_process[0]
 
 
-def make(settings: TelemetrySettings) -> Providers:
-    """Return providers that nobody uses yet; their threads run."""
+def make_providers(settings: OtelSettings) -> Providers:
+    """Return providers that are not yet OpenTelemetry's globals; their threads run."""
     settings.export()
     resource = describe(settings)
     collector = Collector(settings.exporter_otlp_endpoint)
-    traces = meters = lines = readings = None
+    traces = meters = logs = runtime = None
     if settings.traces_exporter == "otlp":
         traces = TracerProvider(resource=resource, shutdown_on_exit=False)
-        traces.add_span_processor(WithoutValues(SpanExporter(collector)))
+        traces.add_span_processor(RedactingSpanProcessor(SpanExporter(collector)))
     if settings.metrics_exporter == "otlp":
-        exporter = MetricExporter(collector)
-        reader = PeriodicExportingMetricReader(exporter, settings.metric_export_interval)
+        reader = PeriodicExportingMetricReader(MetricExporter(collector), settings.metric_export_interval)
         meters = MeterProvider([reader], resource, shutdown_on_exit=False)
-        exporter.light = meters.collect
-        readings = Gauges(meters.get_meter("app"), settings.metric_export_interval / 1000)
+        runtime = RuntimeMetrics(meters.get_meter("app"))
     if settings.logs_exporter == "otlp":
-        lines = LoggerProvider(resource, shutdown_on_exit=False)
-        lines.add_log_record_processor(BatchLogRecordProcessor(LogExporter(collector)))
-    return Providers(collector, traces, meters, lines, readings)
+        logs = LoggerProvider(resource, shutdown_on_exit=False)
+        logs.add_log_record_processor(BatchLogRecordProcessor(LogExporter(collector)))
+    return Providers(traces, meters, logs, runtime)

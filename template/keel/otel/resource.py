@@ -1,4 +1,4 @@
-"""What telemetry says of where it comes from."""
+"""The resource: which service, version, environment and process telemetry comes from."""
 
 import re
 from uuid import uuid4
@@ -6,13 +6,13 @@ from uuid import uuid4
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from keel import about
-from keel.otel.settings import TelemetrySettings
+from keel.otel.settings import OtelSettings
 
 
-def describe(settings: TelemetrySettings) -> Resource:
-    """Return service, version and place. What the environment says of them counts more.
+def describe(settings: OtelSettings) -> Resource:
+    """Return the resource; `OTEL_RESOURCE_ATTRIBUTES` takes precedence.
 
-    The instance is this process: several of them report the same metrics, which must not be taken for one.
+    `service.instance.id` differs per process: several processes export the same metrics, which must stay separate series.
     """
     name = settings.service_name or re.sub(r"[^a-z0-9]+", "-", about.NAME.lower()).strip("-") or "app"
     ours = Resource(

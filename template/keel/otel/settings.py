@@ -1,4 +1,4 @@
-"""Settings of telemetry: OpenTelemetry's own variables, so that what is known of them elsewhere holds here."""
+"""Settings of telemetry: OpenTelemetry's own variables, with their own meanings."""
 
 import os
 from typing import Annotated, Literal
@@ -10,32 +10,35 @@ from keel.settings import Settings
 
 Exporter = Literal["otlp", "none"]
 
+DEPLOYED_RATIO = 0.1
+"""The part of all traces that is recorded by default in staging and production."""
 
-class TelemetrySettings(Settings):
-    """Where telemetry goes, and how much of it.
 
-    Others of OpenTelemetry's variables, such as `OTEL_BSP_SCHEDULE_DELAY`, work too where they are in the environment.
+class OtelSettings(Settings):
+    """Where telemetry is exported to, and how much of it.
+
+    Other variables of OpenTelemetry, such as `OTEL_BSP_SCHEDULE_DELAY`, work too if they are in the environment.
     """
 
     model_config = SettingsConfigDict(env_prefix="OTEL_")
 
     exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
-    """The collector, which takes OTLP over HTTP, such as http://localhost:4318; empty: nothing is collected or sent."""
+    """The collector (OTLP over HTTP), such as http://localhost:4318; empty: nothing is collected or exported."""
 
     exporter_otlp_headers: SecretStr = SecretStr("")
-    """Headers for the collector, such as `authorization=Basic%20...`; several are separated by commas."""
+    """Headers of export requests, such as `authorization=Basic%20...`, separated by commas."""
 
     exporter_otlp_timeout: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds that sending one batch may take, attempts included; it holds up nothing else."""
+    """Seconds for the export of one batch, retries included; requests do not wait for it."""
 
     sdk_disabled: bool = False
-    """Whether nothing is collected or sent, whatever else is set."""
+    """Whether telemetry is off, whatever else is set."""
 
     service_name: str | None = None
-    """What the service is called; if it is not set, by the application's name."""
+    """`service.name`; if not set, the application's name."""
 
     resource_attributes: str = ""
-    """More about the service, such as `deployment.environment.name=eu-production`; several are separated by commas."""
+    """More attributes of the resource, such as `deployment.environment.name=eu-production`, separated by commas."""
 
     traces_sampler: Literal[
         "always_on",
@@ -44,28 +47,31 @@ class TelemetrySettings(Settings):
         "parentbased_always_on",
         "parentbased_always_off",
         "parentbased_traceidratio",
-    ] = "parentbased_always_on"
-    """Which traces are recorded; `parentbased` ones do as the caller does who began a trace."""
+    ] = "parentbased_traceidratio"
+    """Which traces are recorded; `parentbased` samplers follow the caller's decision where there is one."""
 
-    traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The part of all traces that a sampler by ratio records."""
+    traces_sampler_arg: Annotated[float | None, Field(ge=0, le=1)] = None
+    """The ratio of traces that `traceidratio` samplers record; if not set, 0.1 in staging and production, else 1."""
 
     traces_exporter: Exporter = "otlp"
     metrics_exporter: Exporter = "otlp"
     logs_exporter: Exporter = "otlp"
 
     metric_export_interval: Annotated[int, Field(ge=100)] = 15_000
-    """Milliseconds between two reports of all metrics."""
+    """Milliseconds between two exports of all metrics."""
 
     @property
     def exporting(self) -> bool:
-        """Whether there is anything to collect."""
+        """Whether there is a collector, and a signal to export to it."""
         signals = (self.traces_exporter, self.metrics_exporter, self.logs_exporter)
         return bool(self.exporter_otlp_endpoint) and not self.sdk_disabled and "otlp" in signals
 
     def export(self) -> None:
-        """Put what `.env` says into the environment, where OpenTelemetry looks for it; what is there stays."""
+        """Put what `.env` sets, and the sampler, into the environment, which is all that the SDK reads; it takes precedence."""
         for field in self.model_fields_set - {"environment"}:
             value = getattr(self, field)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             os.environ.setdefault(self.variable(field), text.lower() if isinstance(value, bool) else text)
+        ratio = DEPLOYED_RATIO if self.deployed else 1.0
+        os.environ.setdefault(self.variable("traces_sampler"), self.traces_sampler)
+        os.environ.setdefault(self.variable("traces_sampler_arg"), str(ratio))

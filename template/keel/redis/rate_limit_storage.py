@@ -6,7 +6,7 @@ from typing import Literal
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.scripts import Script
 from keel.web.errors import Unavailable
-from keel.web.rate_limit_storage import InProcessStorage, Rate, Window
+from keel.web.rate_limit import InProcessStorage, Rate, Window
 
 HIT = Script(
     """

@@ -1,7 +1,7 @@
 """Small helpers."""
 
 from keel.text import normalize_for_search
-from keel.web.etags import etag, matches
+from keel.web.conditional import etag, matches
 
 FOLDED = {"Café": "cafe", "Cafe\u0301": "cafe", "STRASSE": "strasse", "Straße": "strasse", "İ": "i", "ﬁ": "fi"}
 

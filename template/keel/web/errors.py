@@ -75,6 +75,12 @@ class NotFound(AppError):
     status = HTTPStatus.NOT_FOUND
 
 
+class Conflict(AppError):
+    """The request contradicts what is stored, such as a name that is taken."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class PreconditionFailed(AppError):
     """The resource has changed since the caller last read it."""
 
@@ -98,7 +104,12 @@ class Unavailable(AppError):
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error responses, for a route's `responses=`."""
-    return {int(e.status): documented(e.status.phrase) for e in errors}
+    return {
+        int(e.status): documented(e.status.phrase)
+        if e.status >= HTTPStatus.BAD_REQUEST
+        else {"description": e.status.phrase}
+        for e in errors
+    }
 
 
 def documented(description: str) -> dict[str, Any]:
@@ -175,6 +186,8 @@ def _title(status: int) -> str:
 
 def from_app_error(error: AppError) -> Response:
     """Build the response for one of our own errors."""
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return Response(status_code=error.status, headers=error.headers)
     return problem(error.status, kind=error.type, detail=error.detail, headers=error.headers, **error.members)
 
 

@@ -1,15 +1,17 @@
 """Keyset pagination: a cursor says after which row a page begins, so pages stay right while rows come and go."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from fastapi import Request
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from keel.text import SafeStr
 from keel.web.errors import BadRequest
 
 T = TypeVar("T")
@@ -21,12 +23,39 @@ class InvalidCursor(BadRequest):
     type = "urn:problem:invalid-cursor"
 
 
+class PageQuery(BaseModel, frozen=True, extra="forbid"):
+    """Query parameters of a list; subclasses add filters and name the orders. Unknown parameters are refused."""
+
+    sort: str
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[SafeStr, Field(max_length=4000)] | None = Field(
+        default=None, description="`next` of the page before, with the same filters and order"
+    )
+
+
 class Page(BaseModel, Generic[T]):
     """One page of a list."""
 
     items: list[T]
     next: str | None
     """The cursor of the next page; null on the last one."""
+
+
+class Links:
+    """The `Link` header of a list (RFC 8288)."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._request = request
+        self._response = response
+
+    def add(self, page: Page[T]) -> Page[T]:
+        """Add links to the first page and the next one; return the page."""
+        self._response.headers["Link"] = link_header(self._request, page.next)
+        self._response.headers["Cache-Control"] = "private, no-cache"
+        return page
+
+
+LinksDep = Annotated[Links, Depends()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +67,7 @@ class Cursor(Generic[T]):
 
     def encode(self, order: str) -> str:
         """Return the cursor as callers see it."""
-        return urlsafe_b64encode(orjson.dumps([order, self.value, str(self.id)])).decode().rstrip("=")
+        return encode(order, (self.value, self.id))
 
 
 def decode_cursor(text: str, order: str, type_: TypeAdapter[T]) -> Cursor[T]:
@@ -47,14 +76,31 @@ def decode_cursor(text: str, order: str, type_: TypeAdapter[T]) -> Cursor[T]:
     Raises:
         InvalidCursor: the text is none of ours, or belongs to a list in another order.
     """
+    return Cursor(*decode(text, order, (type_, _UUID)))
+
+
+_UUID: TypeAdapter[UUID] = TypeAdapter(UUID)
+
+
+def encode(order: str, values: Sequence[Any]) -> str:
+    """Return a cursor for a list in an order; values may be of any type that JSON has a form for, and decimals."""
+    return urlsafe_b64encode(orjson.dumps([order, *values], default=str)).decode().rstrip("=")
+
+
+def decode(text: str, order: str, types: Sequence[TypeAdapter[Any]]) -> list[Any]:
+    """Return the values of a cursor, one for each type.
+
+    Raises:
+        InvalidCursor: the text is none of ours, or belongs to a list in another order.
+    """
     try:
-        made_for, value, id_ = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        cursor = Cursor(type_.validate_python(value), UUID(id_))
+        made_for, *values = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        decoded = [type_.validate_python(value) for type_, value in zip(types, values, strict=True)]
     except (ValueError, TypeError, AttributeError, ValidationError):
         raise InvalidCursor("This cursor was not made by this list; start again without one.") from None
     if made_for != order:
         raise InvalidCursor("This cursor belongs to a list in another order; start again without one.")
-    return cursor
+    return decoded
 
 
 def link_header(request: Request, next_cursor: str | None) -> str:

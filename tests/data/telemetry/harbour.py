@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from keel.dependencies import CacheDep, PubSubDep
 from keel.messaging.pubsub import SubscriberTooSlow
-from keel.otel import lifecycle
+from keel.otel import plugin
 from keel.services import services_of
 
 router = APIRouter(prefix="/harbour")
@@ -48,6 +48,6 @@ async def cached(cache: CacheDep) -> str:
 
 def install(app: FastAPI) -> None:
     """Add the routes."""
-    # All that is told in the end is told at once, by every process at the same time.
-    lifecycle.FLUSH_SECONDS = 60
+    # Every process exports all that it has at its end, at the same time.
+    plugin.FLUSH_SECONDS = 60
     app.include_router(router)

@@ -5,7 +5,7 @@ from functools import partial
 from sqlalchemy import delete, select, update
 
 from app.examples.notes.models import Note, Tag, note_tags
-from app.examples.notes.pages import tag_of_owner
+from app.examples.notes.service import owner_tag
 from keel.db.database import Session
 from keel.messaging.cache import Cache
 from keel.services import Services
@@ -21,7 +21,7 @@ class NoteAccountData:
         """Delete a subject's notes and tags."""
         await session.execute(delete(Note).where(Note.owner_id == subject))
         await session.execute(delete(Tag).where(Tag.owner_id == subject))
-        session.after_commit(partial(self._cache.invalidate, tag_of_owner(subject)))
+        session.after_commit(partial(self._cache.invalidate, owner_tag(subject)))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
         """Give a subject's notes and tags to another; a word that both use becomes one tag."""
@@ -34,7 +34,7 @@ class NoteAccountData:
             await session.execute(update(note_tags).where(note_tags.c.tag_id == tag.id).values(tag_id=theirs[tag.name]))
             await session.delete(tag)
         await session.flush()
-        session.after_commit(partial(self._cache.invalidate, tag_of_owner(old)))
+        session.after_commit(partial(self._cache.invalidate, owner_tag(old)))
 
 
 def account_data(services: Services) -> NoteAccountData:

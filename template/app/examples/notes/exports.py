@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from app.examples.notes.repository import NoteReader
+from app.examples.notes.repository import NoteRepository
 from app.examples.notes.schemas import Note, NoteOrder, NoteQuery
 from keel.celery.export.exporters import Exporter
 from keel.db.database import ReadSession
 from keel.services import Services
-from keel.web.pagination import Cursor
 
 PAGE = 100
 
@@ -21,19 +20,18 @@ class NoteExporter:
 
     async def count(self, session: ReadSession, subject: str) -> int:
         """Return how many notes there are."""
-        return await NoteReader(session).count(subject)
+        return await NoteRepository(session).count(owner_id=subject)
 
     async def rows(self, session: ReadSession, subject: str) -> AsyncIterator[Mapping[str, Any]]:
         """Read the notes, a page at a time."""
-        reader, query = NoteReader(session), NoteQuery(sort=NoteOrder.CREATED, limit=PAGE)
-        after: Cursor[Any] | None = None
+        query = NoteQuery(sort=NoteOrder.CREATED, limit=PAGE)
         while True:
-            page = (await reader.page(subject, query, after))[:PAGE]
-            for row in page:
-                yield Note.model_validate(row).model_dump(mode="json")
-            if len(page) < PAGE:
+            page = await NoteRepository(session).search(subject, query)
+            for note in page.items:
+                yield note.model_dump(mode="json")
+            if page.next is None:
                 return
-            after = Cursor(page[-1].created_at, page[-1].id)
+            query = query.model_copy(update={"cursor": page.next})
 
 
 def exporters(_: Services) -> dict[str, Exporter]:

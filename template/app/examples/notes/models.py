@@ -1,14 +1,12 @@
 """Tables of notes and their tags."""
 
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
-from keel.db.models import Base
-from keel.text import normalize_for_search
+from keel.db.models import Base, Timestamps
 
 note_tags = Table(
     "note_tags",
@@ -29,7 +27,7 @@ class Tag(Base):
     name: Mapped[str] = mapped_column(String(50))
 
 
-class Note(Base):
+class Note(Timestamps, Base):
     """A note of one owner."""
 
     __tablename__ = "notes"
@@ -46,16 +44,8 @@ class Note(Base):
     body: Mapped[str] = mapped_column(Text)
     search_text: Mapped[str] = mapped_column(Text)
     """Title and body as the search compares them: databases disagree on what letters are alike."""
-    version: Mapped[int] = mapped_column()
-    created_at: Mapped[datetime] = mapped_column()
-    updated_at: Mapped[datetime] = mapped_column()
-    tags: Mapped[list[Tag]] = relationship(secondary=note_tags, lazy="raise", passive_deletes=True)
+    version: Mapped[int] = mapped_column(default=1)
+    tags: Mapped[list[Tag]] = relationship(secondary=note_tags, lazy="raise", viewonly=True)
 
     # An update whose row has moved on since it was read changes nothing and raises StaleDataError.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - as SQLAlchemy reads it
-
-    @validates("title", "body")
-    def _fold(self, key: str, value: str) -> str:
-        title, body = (value, self.body or "") if key == "title" else (self.title or "", value)
-        self.search_text = normalize_for_search(f"{title}\n{body}")
-        return value

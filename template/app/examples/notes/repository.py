@@ -1,117 +1,79 @@
-"""Queries on notes. Nothing here decides anything."""
+"""Queries on notes and tags."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import selectinload
 
-from app.examples.notes import statements
-from app.examples.notes.models import Note, Tag
-from app.examples.notes.schemas import NoteQuery
-from keel.db.database import ReadSession, Session
+from app.examples.notes import schemas
+from app.examples.notes.models import Note, Tag, note_tags
+from keel.db.functions import aggregate_list
+from keel.db.repository import Repository
 from keel.text import normalize_for_search
-from keel.web.pagination import Cursor
+from keel.web.pagination import Page
 
 MAX_WORDS = 8
 """Words of a search that are looked for; the rest are ignored."""
 
+_tags = (
+    select(aggregate_list(Tag.name))
+    .join(note_tags, note_tags.c.tag_id == Tag.id)
+    .where(note_tags.c.note_id == Note.id)
+    .scalar_subquery()
+)
 
-class NoteReader:
-    """Reads notes as rows, for answers."""
 
-    def __init__(self, session: ReadSession) -> None:
-        self._session = session
+class NoteRepository(Repository[Note]):
+    """Notes, with the names of their tags."""
 
-    async def get(self, owner: str, note_id: UUID) -> Row[Any] | None:
-        """Return a note of an owner."""
-        return await self._session.first(statements.ONE, {"id": note_id, "owner": owner})
+    model = Note
+    columns = (
+        Note.id,
+        Note.title,
+        Note.body,
+        _tags.label("tags"),
+        Note.version,
+        Note.created_at,
+        Note.updated_at,
+    )
 
-    async def count(self, owner: str) -> int:
-        """Return how many notes an owner has."""
-        return await self._session.scalar(statements.COUNT, {"owner": owner})
-
-    async def page(self, owner: str, query: NoteQuery, after: Cursor[Any] | None) -> Sequence[Row[Any]]:
-        """Return the notes that a query asks for, and one more if there are any after them."""
-        words = [_escaped(word) for word in normalize_for_search(query.q or "").split()[:MAX_WORDS]]
-        statement = statements.page(
-            query.sort,
-            len(words),
-            len(query.tag),
-            after=after is not None,
-            created_from=query.created_from is not None,
-            created_before=query.created_before is not None,
-        )
-        parameters: dict[str, Any] = {"owner": owner, "limit": query.limit + 1}
-        parameters |= {f"word_{i}": word for i, word in enumerate(words)}
-        parameters |= {f"tag_{i}": tag for i, tag in enumerate(query.tag)}
+    async def search(self, owner_id: str, query: schemas.NoteQuery) -> Page[schemas.Note]:
+        """Return a page of an owner's notes."""
+        words = normalize_for_search(query.q or "").split()[:MAX_WORDS]
+        conditions = [Note.search_text.contains(word, autoescape=True) for word in words]
+        conditions += [Note.tags.any(Tag.name == tag) for tag in query.tag]
         if query.created_from:
-            parameters["created_from"] = query.created_from
+            conditions.append(Note.created_at >= query.created_from)
         if query.created_before:
-            parameters["created_before"] = query.created_before
-        if after:
-            parameters |= {"after_value": after.value, "after_id": after.id}
-        return await self._session.all(statement, parameters)
+            conditions.append(Note.created_at < query.created_before)
+        return await self.page(schemas.Note, query, *conditions, owner_id=owner_id)
 
+    async def add_tags(self, note_id: UUID, owner_id: str, names: Sequence[str]) -> None:
+        """Add tags to a note, creating those that are missing."""
+        tags = await self._find_or_create(owner_id, names)
+        await self.writing.execute(insert(note_tags), [{"note_id": note_id, "tag_id": tag.id} for tag in tags])
 
-class NoteRepository:
-    """Changes notes as entities, within a transaction."""
+    async def remove_tags(self, note_id: UUID) -> None:
+        """Remove all tags of a note."""
+        await self.writing.execute(delete(note_tags).where(note_tags.c.note_id == note_id))
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def add(self, note: Note) -> None:
-        """Store a new note."""
-        self._session.add(note)
-        await self._session.flush()
-
-    async def get(self, owner: str, note_id: UUID) -> Note | None:
-        """Return a note of an owner, locked until the transaction ends so that no update of it is lost."""
-        statement = (
-            select(Note)
-            .where(Note.id == note_id, Note.owner_id == owner)
-            .options(selectinload(Note.tags))
-            .with_for_update()
-        )
-        return (await self._session.scalars(statement)).one_or_none()
-
-    async def save(self) -> None:
-        """Write what has changed."""
-        await self._session.flush()
-
-    async def delete(self, note: Note) -> None:
-        """Remove a note."""
-        await self._session.delete(note)
-        await self._session.flush()
-
-    async def tags(self, owner: str, names: Iterable[str]) -> list[Tag]:
-        """Return an owner's tags with the given names, creating those that are missing."""
+    async def _find_or_create(self, owner_id: str, names: Sequence[str]) -> list[Tag]:
+        found = {tag.name: tag for tag in await self._find(owner_id, names)}
         # In order, so that two requests that create the same tags wait for each other rather than forever.
-        wanted = sorted(set(names))
-        if not wanted:
-            return []
-        found = {tag.name: tag for tag in await self._find_tags(owner, wanted)}
-        for name in wanted:
-            if name not in found:
-                found[name] = await self._create_tag(owner, name)
-        return [found[name] for name in wanted]
+        for name in sorted(set(names) - found.keys()):
+            found[name] = await self._create(owner_id, name)
+        return list(found.values())
 
-    async def _create_tag(self, owner: str, name: str) -> Tag:
-        tag = Tag(owner_id=owner, name=name)
+    async def _create(self, owner_id: str, name: str) -> Tag:
+        tag = Tag(owner_id=owner_id, name=name)
         try:
-            async with self._session.begin_nested():
-                self._session.add(tag)
+            async with self.writing.begin_nested():
+                self.writing.add(tag)
         except IntegrityError:
             # Another request was faster, and has committed since we looked.
-            (tag,) = await self._find_tags(owner, [name])
+            (tag,) = await self._find(owner_id, [name])
         return tag
 
-    async def _find_tags(self, owner: str, names: Sequence[str]) -> Sequence[Tag]:
-        return (await self._session.scalars(select(Tag).where(Tag.owner_id == owner, Tag.name.in_(names)))).all()
-
-
-def _escaped(word: str) -> str:
-    """Return a word whose `%` and `_` match only themselves."""
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    async def _find(self, owner_id: str, names: Sequence[str]) -> Sequence[Tag]:
+        return (await self.writing.scalars(select(Tag).where(Tag.owner_id == owner_id, Tag.name.in_(names)))).all()

@@ -1,34 +1,31 @@
-"""The rules of notes: whose they are, when a change is refused, who hears of it."""
+"""The rules of notes: who owns them, when a change is refused, which events are published."""
 
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
-from app.examples.notes import models, pages
-from app.examples.notes.repository import NoteReader, NoteRepository
+from app.examples.notes import models, rendering
+from app.examples.notes.repository import NoteRepository
 from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
-from keel import clock
 from keel.caller import Caller
-from keel.clock import UtcDatetime
-from keel.db.database import Session
-from keel.messaging.cache import Cache
-from keel.messaging.pubsub import PubSub
-from keel.text import SafeStr
+from keel.clock import now
+from keel.db.database import ReadSession, Session
+from keel.services import Services
+from keel.text import normalize_for_search
+from keel.web.conditional import Precondition
 from keel.web.errors import NotFound, PreconditionFailed
-from keel.web.etags import matches
-from keel.web.pagination import Cursor, Page, decode_cursor
+from keel.web.pagination import Page
 
-_KEY_TYPES: dict[str, TypeAdapter[Any]] = {
-    "created_at": TypeAdapter(UtcDatetime),
-    "updated_at": TypeAdapter(UtcDatetime),
-    "title": TypeAdapter(SafeStr),
-}
+CACHED_FROM = 2000
+"""Characters of a body from which on a shared cache is faster than rendering again (0.3 ms against 3)."""
+
+CACHED_SECONDS = 3600.0
+
+RENDERER = 1
+"""Counts changes to how pages look, so that a release with a new look shows it at once."""
 
 
 class NoteNotFound(NotFound):
-    """There is no such note, or it belongs to somebody else."""
+    """There is no such note, or it belongs to another owner."""
 
     type = "urn:problem:note-not-found"
 
@@ -40,35 +37,24 @@ class NoteChanged(PreconditionFailed):
 
 
 def topic(caller: Caller) -> str:
-    """Return the topic on which a caller hears of changes to their notes."""
+    """Return the topic of changes to a caller's notes."""
     return f"notes:{caller.subject}"
 
 
-class NoteReadService:
-    """Reads a caller's notes."""
+def owner_tag(owner_id: str) -> str:
+    """Return the cache tag of an owner's pages."""
+    return f"notes:{owner_id}"
 
-    def __init__(self, reader: NoteReader, caller: Caller) -> None:
-        self._reader = reader
-        self._caller = caller
 
-    async def get(self, note_id: UUID) -> Note:
-        """Return a note.
+class NoteService:
+    """Reads and changes a caller's notes; with a `ReadSession` it can only read."""
 
-        Raises:
-            NoteNotFound: the caller has no such note.
-        """
-        row = await self._reader.get(self._caller.subject, note_id)
-        if row is None:
-            raise NoteNotFound("There is no such note.")
-        return Note.model_validate(row)
-
-    async def page(self, note_id: UUID, cache: Cache) -> str:
-        """Return a note as an HTML document.
-
-        Raises:
-            NoteNotFound: the caller has no such note.
-        """
-        return await pages.page(await self.get(note_id), self._caller.subject, cache)
+    def __init__(self, session: Session | ReadSession, caller: Caller, services: Services) -> None:
+        self._notes = NoteRepository(session)
+        self._owner_id = caller.subject
+        self._topic = topic(caller)
+        self._pubsub = services.pubsub
+        self._cache = services.cache
 
     async def list(self, query: NoteQuery) -> Page[Note]:
         """Return a page of notes.
@@ -76,92 +62,96 @@ class NoteReadService:
         Raises:
             InvalidCursor: the cursor is not from a list in this order.
         """
-        key = query.sort.removeprefix("-")
-        after = decode_cursor(query.cursor, query.sort, _KEY_TYPES[key]) if query.cursor is not None else None
-        rows = await self._reader.page(self._caller.subject, query, after)
-        items = [Note.model_validate(row) for row in rows[: query.limit]]
-        if len(rows) <= query.limit:
-            return Page(items=items, next=None)
-        last = items[-1]
-        return Page(items=items, next=Cursor(getattr(last, key), last.id).encode(query.sort))
+        return await self._notes.search(self._owner_id, query)
 
+    async def get(self, note_id: UUID) -> Note:
+        """Return a note.
 
-class NoteService:
-    """Changes a caller's notes and announces what has changed."""
+        Raises:
+            NoteNotFound: the caller has no such note.
+        """
+        row = await self._notes.get(id=note_id, owner_id=self._owner_id)
+        if row is None:
+            raise NoteNotFound("There is no such note.")
+        return Note.model_validate(row)
 
-    def __init__(self, session: Session, caller: Caller, pubsub: PubSub, cache: Cache) -> None:
-        self._session = session
-        self._notes = NoteRepository(session)
-        self._caller = caller
-        self._pubsub = pubsub
-        self._cache = cache
+    async def html(self, note_id: UUID) -> str:
+        """Return a note as an HTML document.
+
+        Raises:
+            NoteNotFound: the caller has no such note.
+        """
+        note = await self.get(note_id)
+        if len(note.body) < CACHED_FROM:
+            return await rendering.page(note.title, note.body)
+        # The key names the version, so an old page is never shown, even where an invalidation is not heard.
+        return await self._cache.get_or_compute(
+            f"notes:page:{RENDERER}:{note.id}:{note.version}",
+            str,
+            lambda: rendering.page(note.title, note.body),
+            ttl=CACHED_SECONDS,
+            tags=[f"note:{note.id}", owner_tag(self._owner_id)],
+        )
 
     async def create(self, data: NoteCreate) -> Note:
         """Add a note."""
-        moment = clock.now()
-        note = models.Note(
-            owner_id=self._caller.subject,
-            created_at=moment,
-            updated_at=moment,
+        row = await self._notes.add(
+            owner_id=self._owner_id,
             title=data.title,
             body=data.body,
-            tags=await self._notes.tags(self._caller.subject, data.tags),
+            search_text=normalize_for_search(f"{data.title}\n{data.body}"),
         )
-        await self._notes.add(note)
-        return self._announce("created", note)
+        tags = sorted(set(data.tags))
+        if tags:
+            await self._notes.add_tags(row.id, self._owner_id, tags)
+        note = Note(**row._asdict(), tags=tags)
+        self._publish("created", note)
+        return note
 
-    async def update(self, note_id: UUID, data: NoteUpdate, *, if_match: str | None) -> Note:
-        """Change a note, if it is still the version that `if_match` names.
+    async def update(self, note_id: UUID, data: NoteUpdate, precondition: Precondition) -> Note:
+        """Change a note.
 
         Raises:
             NoteNotFound: the caller has no such note.
-            NoteChanged: the note has another version by now.
+            NoteChanged: the precondition does not hold.
         """
-        note = await self._find(note_id, if_match)
+        note = await self._get_for_update(note_id, precondition)
         changes = data.model_dump(exclude_unset=True)
-        if "tags" in changes:
-            changes["tags"] = await self._notes.tags(self._caller.subject, changes["tags"])
         if changes:
-            # Tags are rows of their own: without this, a change of nothing else would make no new version.
-            changes["updated_at"] = clock.now()
-        for field, value in changes.items():
-            setattr(note, field, value)
-        await self._notes.save()
-        self._forget(note)
-        return self._announce("updated", note)
+            if "tags" in changes:
+                await self._notes.remove_tags(note_id)
+                if tags := changes.pop("tags"):
+                    await self._notes.add_tags(note_id, self._owner_id, tags)
+            text = "{title}\n{body}".format_map({"title": note.title, "body": note.body} | changes)
+            # Tags are rows of their own: without `updated_at`, a change of nothing else would make no new version.
+            await self._notes.update(note, **changes, search_text=normalize_for_search(text), updated_at=now())
+        updated = await self.get(note_id)
+        self._publish("updated", updated)
+        return updated
 
-    async def delete(self, note_id: UUID, *, if_match: str | None) -> None:
-        """Remove a note, if it is still the version that `if_match` names.
+    async def delete(self, note_id: UUID, precondition: Precondition) -> None:
+        """Delete a note.
 
         Raises:
             NoteNotFound: the caller has no such note.
-            NoteChanged: the note has another version by now.
+            NoteChanged: the precondition does not hold.
         """
-        note = await self._find(note_id, if_match)
+        note = await self._get_for_update(note_id, precondition)
+        deleted = await self.get(note_id)
         await self._notes.delete(note)
-        self._forget(note)
-        self._announce("deleted", note)
+        self._publish("deleted", deleted)
 
-    async def _find(self, note_id: UUID, if_match: str | None) -> models.Note:
-        note = await self._notes.get(self._caller.subject, note_id)
+    async def _get_for_update(self, note_id: UUID, precondition: Precondition) -> models.Note:
+        note = await self._notes.get_for_update(id=note_id, owner_id=self._owner_id)
         if note is None:
             raise NoteNotFound("There is no such note.")
-        if if_match is not None and not matches(if_match, note.version):
+        if not precondition.holds(note.version):
             raise NoteChanged("The note has changed; read it again, then repeat your change.")
         return note
 
-    def _forget(self, note: models.Note) -> None:
-        """Keep nothing of what a note was, once it is something else for good."""
-        self._session.after_commit(partial(self._cache.invalidate, pages.tag_of_note(str(note.id))))
-
-    def _announce(self, event: str, note: models.Note) -> Note:
-        result = Note.model_validate(
-            {**{f: getattr(note, f) for f in Note.model_fields}, "tags": [tag.name for tag in note.tags]}
-        )
-        data = result.model_dump_json()
-
-        async def publish() -> None:
-            await self._pubsub.publish(topic(self._caller), event, data)
-
-        self._session.after_commit(publish)
-        return result
+    def _publish(self, event: str, note: Note) -> None:
+        """Publish a change and drop what was cached of the note, once the change is committed."""
+        session = self._notes.writing
+        if event != "created":
+            session.after_commit(partial(self._cache.invalidate, f"note:{note.id}"))
+        session.after_commit(partial(self._pubsub.publish, self._topic, event, note.model_dump_json()))

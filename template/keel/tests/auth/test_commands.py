@@ -60,7 +60,7 @@ async def test_adopt_guest(app: FastAPI, anonymous: AsyncClient, ada: Person) ->
     """What was made before there were accounts goes to one of them; words that both use become one tag."""
     await anonymous.post("/api/v1/notes", json={"title": "own", "tags": ["both"]}, headers=ada.headers)
     async with services_of(app).database.transaction() as session:
-        notes = NoteService(session, GUEST, services_of(app).pubsub, services_of(app).cache)
+        notes = NoteService(session, GUEST, services_of(app))
         await notes.create(NoteCreate(title="of the guest", tags=["both", "alone"]))
 
     result = await run_in_thread("adopt-guest", "--to", ada.email)

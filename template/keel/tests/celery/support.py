@@ -79,12 +79,14 @@ async def add_note(session: Session, title: str) -> None:
     from keel import clock
 
     moment = clock.now()
-    session.add(Note(owner_id="job", title=title, body="", version=1, created_at=moment, updated_at=moment))
+    session.add(
+        Note(owner_id="job", title=title, body="", search_text="", version=1, created_at=moment, updated_at=moment)
+    )
     await session.flush()
 
 
 async def count_notes(app: FastAPI) -> int:
     """Return the number of notes that jobs have stored."""
-    from app.examples.notes.repository import NoteReader
+    from app.examples.notes.repository import NoteRepository
 
-    return await NoteReader(services_of(app).database.read).count("job")
+    return await NoteRepository(services_of(app).database.read).count(owner_id="job")

@@ -14,7 +14,7 @@ async def test_moments_keep_their_zone(database: Database) -> None:
     """Whatever zone a moment was given in, it comes back as the same moment in UTC."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5)))
     async with database.transaction() as session:
-        session.add(Note(owner_id="o", title="t", body="", created_at=moment, updated_at=moment))
+        session.add(Note(owner_id="o", title="t", body="", search_text="", created_at=moment, updated_at=moment))
 
     row = await database.read.first(Note.__table__.select())
 
@@ -29,7 +29,7 @@ async def test_moments_need_a_zone(database: Database) -> None:
     moment = datetime(2026, 1, 2)  # noqa: DTZ001 - on purpose
     with pytest.raises(StatementError, match="time zone"):
         async with database.transaction() as session:
-            session.add(Note(owner_id="o", title="t", body="", created_at=moment, updated_at=moment))
+            session.add(Note(owner_id="o", title="t", body="", search_text="", created_at=moment, updated_at=moment))
 
 
 def test_constraints_have_names() -> None:

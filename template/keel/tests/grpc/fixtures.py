@@ -1,4 +1,4 @@
-"""The gRPC server of the running application, and a client of it."""
+"""The gRPC server of the running application, and a client."""
 
 from collections.abc import AsyncIterator
 
@@ -12,31 +12,31 @@ from keel.packages import find_package, find_packages
 from keel.tests.grpc import probe
 from keel.tests.grpc.support import Notes, connected
 
-# The checks run once, at the start: connections that they use later would be another test's.
-ENVIRONMENT = {"RPC_PORT": "0", "RPC_HEALTH_SECONDS": "3600"}
+# The checks run once, at the start: later they would use the connections of a test.
+ENVIRONMENT = {"GRPC_PORT": "0", "GRPC_HEALTH_SECONDS": "3600"}
 
 
 @pytest.fixture(scope="session")
-async def rpc_port(running_app: FastAPI) -> AsyncIterator[int]:
-    """Serve the application that runs for all tests, and what only tests have; return the port."""
+async def grpc_port(running_app: FastAPI) -> AsyncIterator[int]:
+    """Serve the running application, and the probe service of the tests; return the port."""
     async with serving(running_app, [*find_packages("app"), find_package(probe.__name__)]) as port:
         yield port
 
 
 @pytest.fixture(scope="session")
-async def rpc_channel(rpc_port: int) -> AsyncIterator[grpc.aio.Channel]:
-    """Return a connection to the server."""
-    async with connected(rpc_port) as channel:
+async def grpc_channel(grpc_port: int) -> AsyncIterator[grpc.aio.Channel]:
+    """Return a channel to the server."""
+    async with connected(grpc_port) as channel:
         yield channel
 
 
 @pytest.fixture
-def channel(app: FastAPI, rpc_channel: grpc.aio.Channel) -> grpc.aio.Channel:
-    """Return a connection to the server, whose database is empty."""
-    return rpc_channel
+def channel(app: FastAPI, grpc_channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    """Return a channel to the server, with an empty database."""
+    return grpc_channel
 
 
 @pytest.fixture
 def notes(channel: grpc.aio.Channel, client: AsyncClient) -> Notes:
-    """Return a client that calls as the same somebody as `client`, which speaks HTTP."""
+    """Return a client that calls as the same caller as the HTTP `client`."""
     return Notes(channel, client.headers.get("Authorization"))

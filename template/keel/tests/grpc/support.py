@@ -1,4 +1,4 @@
-"""Calling a gRPC server as clients do."""
+"""A client of the gRPC server."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -19,14 +19,14 @@ from keel.services import services_of
 M = TypeVar("M", bound=Message)
 
 TIMEOUT = 20.0
-"""Seconds after which a test gives a call up: many more than any takes."""
+"""Seconds for a call: far more than any takes."""
 
 
 def connected(
     port: int, credentials: grpc.ChannelCredentials | None = None
 ) -> AbstractAsyncContextManager[grpc.aio.Channel]:
-    """Return a connection to a server on this machine, by a name that its certificate may have."""
-    # Channels to one address share a connection otherwise, and a test's own would be another's.
+    """Return a channel to a server on this machine, by the name in its certificate."""
+    # Otherwise channels to one address share a connection, across tests.
     options = [("grpc.use_local_subchannel_pool", 1)]
     if credentials is None:
         return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options)
@@ -34,14 +34,14 @@ def connected(
 
 
 class Notes:
-    """Calls methods of the service of notes, as somebody."""
+    """Calls methods of the service of notes, with a token."""
 
     def __init__(self, channel: grpc.aio.Channel, authorization: str | None) -> None:
         self._stub = notes_pb2_grpc.NotesServiceStub(channel)
         self.metadata = (("authorization", authorization),) if authorization else ()
 
     def call(self, method: str, request: Message, *metadata: tuple[str, str]) -> Any:
-        """Call a method; the call can be awaited, or read from."""
+        """Call a method; the call can be awaited, or read as a stream."""
         return getattr(self._stub, method)(request, timeout=TIMEOUT, metadata=(*self.metadata, *metadata))
 
     async def create(self, title: str = "A note", **fields: Any) -> notes_pb2.Note:
@@ -68,7 +68,7 @@ class Notes:
         await self.call("DeleteNote", notes_pb2.DeleteNoteRequest(id=id_, etag=etag))
 
     async def watch(self, resume_token: str = "") -> Any:
-        """Listen to changes; return when nothing is missed any more."""
+        """Watch changes; return once none is missed any more."""
         call = self.call("WatchNotes", notes_pb2.WatchNotesRequest(resume_token=resume_token))
         await call.initial_metadata()
         return call
@@ -92,17 +92,17 @@ class Refusal:
 
     @property
     def reason(self) -> str:
-        """Return the word for programs."""
+        """The reason of `ErrorInfo`."""
         return self.detail(error_details_pb2.ErrorInfo).reason
 
     @property
     def fields(self) -> list[str]:
-        """Return what is said to be wrong with the request, in order."""
+        """The fields of `BadRequest`, sorted."""
         return sorted(each.field for each in self.detail(error_details_pb2.BadRequest).field_violations)
 
 
 async def no_listeners(app: FastAPI) -> None:
-    """Wait until nobody listens: the server hears a moment later that a caller has left."""
+    """Wait until there are no subscriptions: the server notices a moment later that a client has left."""
     async with asyncio.timeout(TIMEOUT):
         while services_of(app).pubsub.listeners:
             await asyncio.sleep(0.005)
@@ -116,7 +116,7 @@ async def refused(call: Awaitable[Any]) -> Refusal:
 
 
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:
-    """Return what an error says."""
+    """Return an error as a refusal."""
     # The library reads an error of either kind of channel; its types know one.
     known: Any = error
     status = rpc_status.from_call(known)

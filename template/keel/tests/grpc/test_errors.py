@@ -1,4 +1,4 @@
-"""Errors as gRPC tells them."""
+"""Errors as gRPC statuses."""
 
 from http import HTTPStatus
 from typing import Any
@@ -8,8 +8,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from pydantic import BaseModel
 
+from keel.grpc.asgi_scope import asgi_scope
 from keel.grpc.errors import InvalidRequest, code_of, status_of, validated
-from keel.grpc.scopes import scope_of
 from keel.web.errors import AppError, NotFound, TooManyRequests
 
 
@@ -56,8 +56,8 @@ def details(raised: Exception) -> tuple[status_pb2.Status, dict[str, bytes]]:
     return status, {each.type_url.rpartition(".")[2]: each.value for each in status.details}
 
 
-def test_what_is_told() -> None:
-    """The reason is for programs, the id is for asking for help."""
+def test_details_of_a_status() -> None:
+    """A machine-readable reason, and the request id."""
     status, found = details(NoSuchShip("There is no such ship."))
 
     assert (status.code, status.message) == (StatusCode.NOT_FOUND.value[0], "There is no such ship.")
@@ -67,18 +67,18 @@ def test_what_is_told() -> None:
     assert found.keys() == {"ErrorInfo", "RequestInfo"}
 
 
-def test_when_to_come_back() -> None:
-    """What HTTP says in `Retry-After`."""
+def test_retry_delay() -> None:
+    """It is that of `Retry-After`."""
     _, found = details(TooManyRequests("Later.", headers={"Retry-After": "7"}))
 
     assert error_details_pb2.RetryInfo.FromString(found["RetryInfo"]).retry_delay.seconds == 7
 
 
-def test_what_nobody_foresaw() -> None:
-    """Nothing of it is told."""
+def test_unexpected_error() -> None:
+    """The status has nothing of its text."""
     status, found = details(LookupError("a secret"))
 
-    assert status.message == "Something went wrong on our side."
+    assert status.message == "Internal error."
     assert error_details_pb2.ErrorInfo.FromString(found["ErrorInfo"]).reason == "INTERNAL"
 
 
@@ -95,8 +95,8 @@ class Ship(BaseModel):
     crew: list[Crew]
 
 
-def test_the_way_to_a_field() -> None:
-    """It is that of the request, whatever the schema calls it; what was sent is not repeated."""
+def test_paths_of_fields() -> None:
+    """They are those of the request, not of the schema; input is not repeated."""
     values = {"crew": [{"name": "a", "age": 1}, {"name": "b", "age": "s3cret"}]}
     with pytest.raises(InvalidRequest) as caught:
         validated(Ship, values, {"crew": "ship.sailors"})
@@ -126,14 +126,14 @@ class Peer:
     [
         ("ipv4:192.0.2.1:50000", ("192.0.2.1", 50000)),
         ("ipv6:%5B2001:db8::1%5D:50000", ("2001:db8::1", 50000)),
-        ("unix:/run/rpc.sock", None),
+        ("unix:/run/grpc.sock", None),
         ("unknown", None),
     ],
 )
-def test_calls_as_scopes(peer: str, client: object) -> None:
-    """Where a call comes from, and what it has along, stands where core looks for it."""
+def test_call_as_asgi_scope(peer: str, client: object) -> None:
+    """Peer and metadata are its client and headers."""
     call: object = Peer(peer)
-    scope = scope_of("/a/B", call)  # ty: ignore[invalid-argument-type]
+    scope = asgi_scope("/a/B", call)  # ty: ignore[invalid-argument-type]
 
     assert (scope["path"], scope["client"]) == ("/a/B", client)
     assert scope["headers"] == [(b"a", b"b"), (b"c-bin", b"\xff")]

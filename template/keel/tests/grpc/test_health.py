@@ -41,7 +41,7 @@ async def health(environment: None, database: Database) -> AsyncIterator[Health]
     checks = Checks(timeout=TIMEOUT)
     checks.add("database", database.ping)
     health = Health(checks, ["a"])
-    async with health.kept(3600):
+    async with health.checking(3600):
         yield health
 
 
@@ -62,39 +62,39 @@ async def check(stub: Any, service: str) -> Response.ServingStatus:
     return (await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT)).status
 
 
-async def test_services_are_known(channel: grpc.aio.Channel) -> None:
-    """The server, each of its services, and the process; no other."""
+async def test_known_services(channel: grpc.aio.Channel) -> None:
+    """The server, each of its services, and `liveness`; no other."""
     stub = health_pb2_grpc.HealthStub(channel)
     for name in (*NAMES[:2], LIVENESS):
         assert await check(stub, name) == Response.SERVING
     assert (await refused(check(stub, "nobody"))).code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_the_checks_decide(health: Health, database: Database) -> None:
-    """As they do for /readyz; the process is alive all the same, and who watches hears of each change."""
+async def test_status_follows_the_checks(health: Health, database: Database) -> None:
+    """As for /readyz; `liveness` stays SERVING, and watchers get each change."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
         database.away = True
-        await health.look()
+        await health.check()
         assert (await watching.read()).status == Response.NOT_SERVING
         assert await check(stub, "") == Response.NOT_SERVING
         assert await check(stub, LIVENESS) == Response.SERVING
         database.away = False
-        await health.look()
+        await health.check()
         assert (await watching.read()).status == Response.SERVING
         watching.cancel()
 
 
-async def test_the_end(health: Health) -> None:
-    """A server that stops says so for good, waits no longer than it is told to, and lets those who watch go."""
+async def test_drain(health: Health) -> None:
+    """A draining server stays NOT_SERVING, waits no longer than its limit, and ends the streams of watchers."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
         unknown = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
         assert (await unknown.read()).status == Response.SERVICE_UNKNOWN
-        await health.leave(0)
-        await health.look()
+        await health.drain(0)
+        await health.check()
         assert (await watching.read()).status == Response.NOT_SERVING
         health.end()
 
@@ -103,14 +103,14 @@ async def test_the_end(health: Health) -> None:
 
 
 async def test_checks_are_repeated(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Again and again, after each pause."""
-    looks, enough = [0], asyncio.Event()
+    """After each interval."""
+    checks, enough = [0], asyncio.Event()
 
-    async def look() -> None:
-        looks[0] += 1
-        if looks[0] == 3:
+    async def check() -> None:
+        checks[0] += 1
+        if checks[0] == 3:
             enough.set()
 
-    monkeypatch.setattr(health, "look", look)
-    async with health.kept(0.001), asyncio.timeout(TIMEOUT):
+    monkeypatch.setattr(health, "check", check)
+    async with health.checking(0.001), asyncio.timeout(TIMEOUT):
         await enough.wait()

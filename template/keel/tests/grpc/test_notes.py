@@ -21,8 +21,8 @@ from tests.examples.notes.api import NOTES, create
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_both_see_the_same_note(notes: Notes, client: AsyncClient) -> None:
-    """What is stored by one protocol is there for the other, etag included."""
+async def test_note_is_the_same_over_both_protocols(notes: Notes, client: AsyncClient) -> None:
+    """Its etag too."""
     made = await notes.create("Ahoy", body="There.", tags=["b", "a"])
     answer = await client.get(f"{NOTES}/{made.id}")
     read = await notes.get(made.id)
@@ -34,8 +34,8 @@ async def test_both_see_the_same_note(notes: Notes, client: AsyncClient) -> None
     assert read == made
 
 
-async def test_lists_are_the_same(notes: Notes, client: AsyncClient) -> None:
-    """Filters and orders mean what they mean over HTTP, and a page's token is HTTP's cursor."""
+async def test_list_is_the_same_over_both_protocols(notes: Notes, client: AsyncClient) -> None:
+    """Filters and orders are the same, and the page token is HTTP's cursor."""
     for title, tags in (("Buy rope", ["shop"]), ("Mend the sail", []), ("Buy tar", ["shop"])):
         await create(client, title=title, tags=tags)
 
@@ -51,8 +51,8 @@ async def test_lists_are_the_same(notes: Notes, client: AsyncClient) -> None:
     assert [note.title for note in (await notes.list()).notes] == ["Buy tar", "Mend the sail", "Buy rope"]
 
 
-async def test_lists_by_moment(notes: Notes) -> None:
-    """From a moment on, or before it."""
+async def test_list_by_time(notes: Notes) -> None:
+    """Created after, or before, a time."""
     made = await notes.create()
     moment = made.created_at
     later = Timestamp()
@@ -63,8 +63,8 @@ async def test_lists_by_moment(notes: Notes) -> None:
     assert len((await notes.list(created_from=later)).notes) == 0
 
 
-async def test_sizes_of_pages(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than the most counts as the most; a page that would be too large has fewer notes, and loses none."""
+async def test_page_sizes(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size above the maximum is the maximum; a page that would be too many bytes has fewer notes, and none is lost."""
     for number in range(3):
         await notes.create(f"{number}", body="x" * 500)
     assert len((await notes.list(page_size=2**31 - 1)).notes) == 3
@@ -91,8 +91,8 @@ async def test_sizes_of_pages(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> 
         ((), {}, ("old", "old", ["old"])),
     ],
 )
-async def test_masks(notes: Notes, mask: tuple[str, ...], fields: dict[str, Any], expected: object) -> None:
-    """A mask says what changes; without one it is what is not empty."""
+async def test_update_mask(notes: Notes, mask: tuple[str, ...], fields: dict[str, Any], expected: object) -> None:
+    """It names the fields to change; without one, those that are not empty change."""
     made = await notes.create("old", body="old", tags=["old"])
     changed = await notes.update(made.id, *mask, **fields)
 
@@ -100,8 +100,8 @@ async def test_masks(notes: Notes, mask: tuple[str, ...], fields: dict[str, Any]
     assert await notes.get(made.id) == changed
 
 
-async def test_nothing_unseen_is_changed(notes: Notes) -> None:
-    """With an etag of earlier, neither a change nor a removal happens; with the present one, both do."""
+async def test_stale_etag_is_refused(notes: Notes) -> None:
+    """For updates and deletions; with the current etag, both succeed."""
     made = await notes.create()
     changed = await notes.update(made.id, title="new", etag=made.etag)
     again = await refused(notes.update(made.id, title="newer", etag=made.etag))
@@ -115,8 +115,8 @@ async def test_nothing_unseen_is_changed(notes: Notes) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "update", "delete"])
-async def test_there_is_no_such_note(notes: Notes, method: str) -> None:
-    """Whatever one wants of it."""
+async def test_unknown_note(notes: Notes, method: str) -> None:
+    """NOT_FOUND by each method."""
     assert (await refused(getattr(notes, method)(str(uuid4())))).code is grpc.StatusCode.NOT_FOUND
 
 
@@ -140,7 +140,7 @@ async def test_there_is_no_such_note(notes: Notes, method: str) -> None:
     ids=lambda value: "+".join(value) if isinstance(value, list) else type(value).__name__,
 )
 async def test_invalid_requests(notes: Notes, request_: Any, fields: list[str]) -> None:
-    """Each thing that is wrong is named by the way to it; what was sent is not repeated."""
+    """Each violation has the path of its field; input is not repeated."""
     method = type(request_).__name__.removesuffix("Request")
     call = notes.call(method, request_)
     refusal = await refused(call.read() if method == "WatchNotes" else call)
@@ -148,8 +148,8 @@ async def test_invalid_requests(notes: Notes, request_: Any, fields: list[str]) 
     assert (refusal.code, refusal.reason, refusal.fields) == (INVALID, "INVALID_REQUEST", fields)
 
 
-async def test_token_of_another_order(notes: Notes) -> None:
-    """A page's token is for the list that it came from."""
+async def test_page_token_of_another_order(notes: Notes) -> None:
+    """A page token is valid only for the list that it came from."""
     for _ in range(2):
         await notes.create()
     token = (await notes.list(page_size=1)).next_page_token
@@ -157,8 +157,8 @@ async def test_token_of_another_order(notes: Notes) -> None:
     assert (await refused(notes.list(page_token=token, order="NOTE_ORDER_TITLE"))).reason == "INVALID_CURSOR"
 
 
-async def test_stored_before_the_answer(app: FastAPI, notes: Notes, client: AsyncClient) -> None:
-    """A commit that fails is the answer, and nothing is stored or announced."""
+async def test_commit_before_answer(app: FastAPI, notes: Notes, client: AsyncClient) -> None:
+    """If the commit fails, the call fails, and no change is published."""
 
     def refuse(connection: Connection) -> None:
         connection.invalidate()

@@ -1,4 +1,4 @@
-"""The role of the command line that serves gRPC."""
+"""The role `python -m app grpc`."""
 
 import asyncio
 import json
@@ -33,16 +33,16 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return a port that is free, which the role is told to take."""
+    """Return a free port, which the settings name."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         found = free.getsockname()[1]
-    monkeypatch.setenv("RPC_PORT", str(found))
+    monkeypatch.setenv("GRPC_PORT", str(found))
     return found
 
 
 @pytest.fixture
 def signals_as_they_were() -> Iterator[None]:
-    """Undo what the role does about signals."""
+    """Restore the handlers of signals."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
@@ -50,13 +50,15 @@ def signals_as_they_were() -> Iterator[None]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether a port accepts connections."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_the_role(app: FastAPI, port: int, signals_as_they_were: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It serves until it is told to stop; migrating is for others."""
+def test_role_serves_until_it_is_stopped(
+    app: FastAPI, port: int, signals_as_they_were: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not migrate."""
     monkeypatch.delenv("DATABASE_MIGRATE_AT_START", raising=False)
     over = threading.Event()
 
@@ -79,20 +81,20 @@ def test_the_role(app: FastAPI, port: int, signals_as_they_were: None, monkeypat
     assert migrates == "false"
 
 
-async def test_healthy(app: FastAPI, rpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A probe in the same container asks the port that the settings name, and fails where nobody answers."""
+async def test_health_command(app: FastAPI, grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It probes the port of the settings, and fails if there is no server."""
 
     async def status(port: int) -> int:
-        monkeypatch.setenv("RPC_PORT", str(port))
+        monkeypatch.setenv("GRPC_PORT", str(port))
         command_line = cli.build(create_app, "app")
         return (await asyncio.to_thread(CliRunner().invoke, command_line, ["grpc", "healthy"])).exit_code
 
-    assert await status(rpc_port) == 0
+    assert await status(grpc_port) == 0
     assert await status(1) == 1
 
 
-def test_the_place_is_taken(app: FastAPI, port: int, signals_as_they_were: None) -> None:
-    """The reason is one line, and the status says that it failed."""
+def test_port_in_use(app: FastAPI, port: int, signals_as_they_were: None) -> None:
+    """The role writes one line, and exits with 1."""
     with socket.create_server(("127.0.0.1", port)):
         result = CliRunner().invoke(cli.build(create_app, "app"), ["grpc"])
 
@@ -101,7 +103,7 @@ def test_the_place_is_taken(app: FastAPI, port: int, signals_as_they_were: None)
 
 
 class Role:
-    """The role in a process of its own."""
+    """The role as a process."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -112,7 +114,7 @@ class Role:
             )
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what it has logged."""
+        """Return its log lines."""
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -140,8 +142,10 @@ async def role(app: FastAPI, port: int, tmp_path: Path) -> AsyncIterator[Role]:
 
 
 @pytest.mark.faults
-async def test_stopped_in_the_middle(role: Role, port: int, database: Database, client: AsyncClient) -> None:
-    """Told to stop, the process finishes the call that is under way, ends streams so that clients call again, and leaves."""
+async def test_shutdown_finishes_calls_in_progress(
+    role: Role, port: int, database: Database, client: AsyncClient
+) -> None:
+    """Streams end with a code after which clients retry; then the process exits."""
     async with connected(port) as channel:
         notes = Notes(channel, client.headers.get("Authorization"))
         note = await notes.create("before")
@@ -163,13 +167,13 @@ async def test_stopped_in_the_middle(role: Role, port: int, database: Database, 
     assert changed.title == "after"
     assert await role.ended() == 0
     assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "after"
-    assert [line["code"] for line in role.lines() if line.get("rpc", "").endswith("UpdateNote")] == ["OK"]
-    assert role.lines()[-1]["event"] == "rpc_stopped"
+    assert [line["code"] for line in role.lines() if line.get("rpc_method", "").endswith("UpdateNote")] == ["OK"]
+    assert role.lines()[-1]["event"] == "grpc_stopped"
 
 
 @pytest.mark.faults
-async def test_a_process_that_is_killed(role: Role, port: int, client: AsyncClient) -> None:
-    """What was answered is stored, and streams end with a code after which clients call again."""
+async def test_answered_writes_survive_a_kill(role: Role, port: int, client: AsyncClient) -> None:
+    """Streams end with a code after which clients retry."""
     async with connected(port) as channel:
         notes = Notes(channel, client.headers.get("Authorization"))
         note = await notes.create("kept")
@@ -181,8 +185,8 @@ async def test_a_process_that_is_killed(role: Role, port: int, client: AsyncClie
 
 
 @pytest.mark.faults
-def test_http_loads_nothing_of_it(environment: None) -> None:
-    """The process that serves HTTP starts as quickly as without the feature."""
+def test_http_does_not_import_grpc(environment: None) -> None:
+    """The process that serves HTTP starts as fast as without the feature."""
     program = "import sys, app.main; print([name for name in sys.modules if name.startswith('grpc')])"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - ours
 

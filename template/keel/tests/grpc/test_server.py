@@ -1,4 +1,4 @@
-"""How the server listens, what it tells, and how it stops."""
+"""The server: reflection, TLS, shutdown."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -16,7 +16,7 @@ from httpx2 import AsyncClient
 
 from keel.grpc import credentials
 from keel.grpc.server import CannotListen, serve, serving
-from keel.grpc.settings import RpcSettings
+from keel.grpc.settings import GrpcSettings
 from keel.packages import find_packages
 from keel.services import services_of
 from keel.settings import SettingsError
@@ -25,20 +25,20 @@ from keel.tests.grpc.support import TIMEOUT, Notes, connected, refused
 
 AUTHORITY = trustme.CA()
 
-AsSomebody = Callable[[grpc.aio.Channel], Notes]
+ClientOf = Callable[[grpc.aio.Channel], Notes]
 
 
 @asynccontextmanager
 async def served(app: FastAPI, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncGenerator[int]:
-    """Serve the running application once more, with other settings; give the port."""
-    monkeypatch.setattr(services_of(app), "grpc", RpcSettings(port=0, **settings))
+    """Serve the running application once more, with other settings; yield the port."""
+    monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=0, **settings))
     monkeypatch.setattr(services_of(app), "shutdown", Ending())
     async with serving(app, find_packages("app")) as port:
         yield port
 
 
 class Ending:
-    """What tells an application's streams that the process stops; here it is only the server's end."""
+    """A `Shutdown` that begins when the server stops."""
 
     def __init__(self) -> None:
         self._begun = asyncio.Event()
@@ -53,7 +53,7 @@ class Ending:
 
 
 def files(folder: Path, authority: trustme.CA = AUTHORITY) -> dict[str, Any]:
-    """Write a certificate and its key; return where they are, as the settings want it."""
+    """Write a certificate and its key; return the settings that name them."""
     issued = authority.issue_cert("localhost")
     certificate, key = folder / "tls.crt", folder / "tls.key"
     issued.private_key_pem.write_to_path(str(key))
@@ -62,19 +62,19 @@ def files(folder: Path, authority: trustme.CA = AUTHORITY) -> dict[str, Any]:
 
 
 def trusting(authority: trustme.CA = AUTHORITY, client: trustme.LeafCert | None = None) -> grpc.ChannelCredentials:
-    """Return what a client trusts, and says of itself."""
+    """Return credentials of a client: the authority that it trusts, and its certificate."""
     pair = (client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes()) if client else (None, None)
     return grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *pair)
 
 
 @pytest.fixture
-def as_somebody(client: AsyncClient) -> AsSomebody:
-    """Return what makes a client of a server that calls as `client` does."""
+def client_of(client: AsyncClient) -> ClientOf:
+    """Return a function that makes a client with the token of `client`."""
     return lambda channel: Notes(channel, client.headers.get("Authorization"))
 
 
 async def services(channel: grpc.aio.Channel) -> set[str]:
-    """Ask the server what it serves."""
+    """Return the services by reflection."""
 
     async def requests() -> AsyncGenerator[reflection_pb2.ServerReflectionRequest]:
         yield reflection_pb2.ServerReflectionRequest(list_services="")
@@ -85,7 +85,7 @@ async def services(channel: grpc.aio.Channel) -> set[str]:
 
 
 async def test_reflection(channel: grpc.aio.Channel) -> None:
-    """In local and test, the server tells what it serves."""
+    """It is served in local and test."""
     assert await services(channel) >= {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -94,33 +94,31 @@ async def test_reflection(channel: grpc.aio.Channel) -> None:
     }
 
 
-async def test_no_reflection(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is off, nothing is told."""
+async def test_reflection_can_be_switched_off(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is then UNIMPLEMENTED."""
     async with served(app, monkeypatch, reflection=False) as port, connected(port) as channel:
         assert (await refused(services(channel))).code is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_the_place_is_taken(app: FastAPI, rpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two servers on one port would share the calls, and nobody would notice: the second does not start."""
-    monkeypatch.setattr(services_of(app), "grpc", RpcSettings(port=rpc_port))
-    with pytest.raises(CannotListen, match=str(rpc_port)):
+async def test_port_in_use(app: FastAPI, grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second server on a port does not start: it would silently take a part of the calls."""
+    monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=grpc_port))
+    with pytest.raises(CannotListen, match=str(grpc_port)):
         await serve(app, find_packages("app"))
 
 
-async def test_the_end(app: FastAPI, as_somebody: AsSomebody, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams end with a code after which clients call again, elsewhere; the server waits for nobody else."""
+async def test_shutdown_ends_streams(app: FastAPI, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a code after which clients retry elsewhere."""
     async with AsyncExitStack() as stack:
         async with served(app, monkeypatch) as port:
             channel = await stack.enter_async_context(connected(port))
-            watching = await as_somebody(channel).watch()
+            watching = await client_of(channel).watch()
 
         assert (await refused(watching.read())).code is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_calls_that_are_on_their_way(
-    app: FastAPI, as_somebody: AsSomebody, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that stops still answers clients that watch its health, until they have left."""
+async def test_draining_server_answers(app: FastAPI, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts calls until the clients that watch its health have left."""
     async with AsyncExitStack() as stack:
         async with served(app, monkeypatch, drain_seconds=3600) as port:
             channel = await stack.enter_async_context(connected(port))
@@ -130,7 +128,7 @@ async def test_calls_that_are_on_their_way(
             async def call_late() -> None:
                 assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
                 try:
-                    await as_somebody(channel).list()
+                    await client_of(channel).list()
                 finally:
                     watching.cancel()
 
@@ -138,51 +136,51 @@ async def test_calls_that_are_on_their_way(
         await calling
 
 
-async def test_tls(app: FastAPI, as_somebody: AsSomebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a certificate, whoever trusts its authority can call; others cannot, and nobody can without TLS."""
+async def test_tls(app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that trust the authority can call; others, and those without TLS, cannot."""
     async with served(app, monkeypatch, **files(tmp_path)) as port:
         async with connected(port, trusting()) as channel:
-            assert (await as_somebody(channel).create("over TLS")).title == "over TLS"
+            assert (await client_of(channel).create("over TLS")).title == "over TLS"
         for stranger in (trusting(trustme.CA()), None):
             async with connected(port, stranger) as channel:
-                assert (await refused(as_somebody(channel).list())).code is grpc.StatusCode.UNAVAILABLE
+                assert (await refused(client_of(channel).list())).code is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_certificates_of_clients(
-    app: FastAPI, as_somebody: AsSomebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_client_certificates(
+    app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where an authority for clients is named, only its own come in."""
+    """With an authority for clients, only certificates that it signed are accepted."""
     theirs = trustme.CA()
     theirs.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     known = trusting(client=theirs.issue_cert("client.example.com"))
     async with served(app, monkeypatch, tls_client_ca=tmp_path / "ca.crt", **files(tmp_path)) as port:
         async with connected(port, known) as channel:
-            await as_somebody(channel).list()
+            await client_of(channel).list()
         for stranger in (trusting(), trusting(client=AUTHORITY.issue_cert("client.example.com"))):
             async with connected(port, stranger) as channel:
-                assert (await refused(as_somebody(channel).list())).code is grpc.StatusCode.UNAVAILABLE
+                assert (await refused(client_of(channel).list())).code is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_certificates_are_renewed(
-    app: FastAPI, as_somebody: AsSomebody, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_certificates_are_reloaded(
+    app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connections that are made after the files have changed get what they hold then."""
+    """New connections get the certificate that is in the files."""
     successor = trustme.CA()
     async with served(app, monkeypatch, **files(tmp_path)) as port:
         async with connected(port, trusting()) as channel:
-            await as_somebody(channel).list()
+            await client_of(channel).list()
         files(tmp_path, successor)
         async with connected(port, trusting(successor)) as channel:
-            await as_somebody(channel).list()
+            await client_of(channel).list()
 
 
-def test_certificates_that_are_away(tmp_path: Path) -> None:
-    """At the start that is an error; later, what was read before goes on to serve."""
-    settings = RpcSettings(**files(tmp_path))
+def test_missing_certificates(tmp_path: Path) -> None:
+    """An error at the start; later, those that were read before stay in use."""
+    settings = GrpcSettings(**files(tmp_path))
     found = credentials.Certificates(tmp_path / "tls.crt", tmp_path / "tls.key", None)
     found.read()
     assert found.fetch() is None
     (tmp_path / "tls.key").unlink()
     assert found.fetch() is None
-    with pytest.raises(SettingsError, match=r"RPC_TLS_KEY.*No such file"):
+    with pytest.raises(SettingsError, match=r"GRPC_TLS_KEY.*No such file"):
         credentials.server_credentials(settings)

@@ -1,11 +1,13 @@
 """Settings of the gRPC server."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from keel.grpc.settings import RpcSettings
+from keel.grpc.settings import GrpcSettings
 from keel.settings import SettingsError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tried here
@@ -14,21 +16,23 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tried here
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"RPC_HOST": EVERYWHERE}, "RPC_PLAINTEXT=true"),
-        ({"RPC_HOST": "[::]"}, "RPC_PLAINTEXT=true"),
-        ({"RPC_HOST": "rpc.example.com"}, "RPC_PLAINTEXT=true"),
-        ({"RPC_TLS_CERTIFICATE": "tls.crt"}, "set both or neither"),
-        ({"RPC_TLS_KEY": "tls.key"}, "set both or neither"),
-        ({"RPC_TLS_CLIENT_CA": "ca.crt"}, "it needs RPC_TLS_CERTIFICATE"),
-        ({"RPC_PORT": "65536"}, "RPC_PORT"),
+        ({"GRPC_HOST": EVERYWHERE}, "GRPC_PLAINTEXT=true"),
+        ({"GRPC_HOST": "[::]"}, "GRPC_PLAINTEXT=true"),
+        ({"GRPC_HOST": "grpc.example.com"}, "GRPC_PLAINTEXT=true"),
+        ({"GRPC_TLS_CERTIFICATE": "tls.crt"}, "set both or neither"),
+        ({"GRPC_TLS_KEY": "tls.key"}, "set both or neither"),
+        ({"GRPC_TLS_CLIENT_CA": "ca.crt"}, "it needs GRPC_TLS_CERTIFICATE"),
+        ({"GRPC_PORT": "65536"}, "GRPC_PORT"),
     ],
 )
-def test_refused(environment: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str) -> None:
-    """Nobody listens to the world without TLS by mistake."""
+def test_invalid_settings_are_refused(
+    environment: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    """Other machines cannot call without TLS by mistake."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=message):
-        RpcSettings.load()
+        GrpcSettings.load()
 
 
 @pytest.mark.parametrize(
@@ -40,21 +44,31 @@ def test_refused(environment: None, monkeypatch: pytest.MonkeyPatch, variables: 
         {"host": "[::]", "tls_certificate": Path("tls.crt"), "tls_key": Path("tls.key")},
     ],
 )
-def test_allowed(environment: None, settings: dict[str, Any]) -> None:
-    """This machine alone, or with TLS, or where somebody has said that something else sees to secrecy."""
-    assert RpcSettings(**settings).address == f"{settings['host']}:0"
+def test_valid_settings(environment: None, settings: dict[str, Any]) -> None:
+    """This machine alone, with TLS, or if it is declared that something else encrypts."""
+    assert GrpcSettings(**settings).address == f"{settings['host']}:0"
 
 
 @pytest.mark.parametrize(
-    ("place", "said", "tells"),
+    ("place", "said", "reflects"),
     [("local", None, True), ("production", None, False), ("production", "true", True), ("local", "false", False)],
 )
 def test_reflection(
-    environment: None, monkeypatch: pytest.MonkeyPatch, place: str, said: str | None, *, tells: bool
+    environment: None, monkeypatch: pytest.MonkeyPatch, place: str, said: str | None, *, reflects: bool
 ) -> None:
-    """The server tells what it serves where developers are, unless somebody says otherwise."""
+    """The reflection service is served in local and test, unless a variable says otherwise."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if said is not None:
-        monkeypatch.setenv("RPC_REFLECTION", said)
+        monkeypatch.setenv("GRPC_REFLECTION", said)
 
-    assert RpcSettings.load().tells is tells
+    assert GrpcSettings.load().reflects is reflects
+
+
+def test_names_are_not_grpcs_own(environment: None) -> None:
+    """The library itself reads variables such as GRPC_VERBOSITY; their names are in its extension module."""
+    extension = b"".join(path.read_bytes() for path in Path(grpc.__file__).parent.rglob("cygrpc*.*"))
+    theirs = {name.decode() for name in re.findall(rb"(?<!\w)GRPC_[A-Z_0-9]+", extension)}
+    ours = {GrpcSettings.variable(field) for field in GrpcSettings.model_fields}
+
+    assert "GRPC_VERBOSITY" in theirs
+    assert ours.isdisjoint(theirs)

@@ -1,4 +1,4 @@
-"""Following changes over gRPC."""
+"""`WatchNotes`: changes as a stream."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
 from keel.caller import GUEST, Caller, VerifiedCaller
-from keel.grpc import callers
+from keel.grpc import auth
 from keel.messaging.pubsub import Backlog, SubscriberTooSlow
 from keel.services import services_of
 from keel.testing.support import connections_in_use
@@ -37,7 +37,7 @@ async def watching(app: FastAPI, notes: Notes) -> AsyncIterator[Any]:
     await no_listeners(app)
 
 
-async def test_changes_are_heard_in_order(watching: Any, notes: Notes, client: AsyncClient) -> None:
+async def test_changes_are_streamed_in_order(watching: Any, notes: Notes, client: AsyncClient) -> None:
     """Whichever protocol they are made by, each with the note."""
     note = await create(client, title="made by HTTP")
     await notes.update(note["id"], title="changed by gRPC")
@@ -53,8 +53,8 @@ async def test_changes_are_heard_in_order(watching: Any, notes: Notes, client: A
     assert [each.note.title for each in heard] == ["made by HTTP", "changed by gRPC", "changed by gRPC"]
 
 
-async def test_resuming(app: FastAPI, watching: Any, notes: Notes) -> None:
-    """After a lost connection, listening goes on with what was missed."""
+async def test_stream_can_be_resumed(app: FastAPI, watching: Any, notes: Notes) -> None:
+    """After a lost connection, the stream continues with what was missed."""
     await notes.create("seen")
     token = (await watching.read()).resume_token
     watching.cancel()
@@ -66,8 +66,8 @@ async def test_resuming(app: FastAPI, watching: Any, notes: Notes) -> None:
     await no_listeners(app)
 
 
-async def test_resuming_after_something_unknown(app: FastAPI, notes: Notes) -> None:
-    """Who cannot be told what was missed is told to start afresh, and then hears what comes."""
+async def test_unknown_resume_token_resets(app: FastAPI, notes: Notes) -> None:
+    """A client whose missed changes are not known any more is told to list anew, and then gets new changes."""
     watching = await notes.watch("of another process")
     await notes.create("next")
 
@@ -77,26 +77,26 @@ async def test_resuming_after_something_unknown(app: FastAPI, notes: Notes) -> N
     await no_listeners(app)
 
 
-async def test_a_slow_reader_may_come_back(
+async def test_slow_reader_is_disconnected(
     app: FastAPI, watching: Any, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who cannot keep up is told so by a code after which clients call again."""
+    """With a code after which clients retry."""
     monkeypatch.setattr(Backlog, "put", lambda backlog, _: backlog.fail(SubscriberTooSlow()))
     await notes.create()
 
     assert (await end_of(watching)).code is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_nothing_is_held(app: FastAPI, watching: Any) -> None:
-    """A thousand listeners leave the pool alone, and nothing is kept for who has left."""
+async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
+    """It uses no database connection, and its subscription ends with it."""
     assert connections_in_use(services_of(app).database) == 0
     assert services_of(app).pubsub.listeners == 1
     watching.cancel()
     await no_listeners(app)
 
 
-async def test_streams_end_with_what_allows_them(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a token has run out it is looked at again; a stream whose caller is no longer known ends with that."""
+async def test_stream_ends_with_its_token(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expired token is checked again; the stream ends with the error."""
     answers = [
         VerifiedCaller(GUEST, time.time()),
         VerifiedCaller(GUEST, time.time()),
@@ -109,7 +109,7 @@ async def test_streams_end_with_what_allows_them(app: FastAPI, notes: Notes, mon
             raise answer
         return answer
 
-    monkeypatch.setattr(callers, "verify_caller", verify_caller)
+    monkeypatch.setattr(auth, "verify_caller", verify_caller)
     ended = await end_of(await notes.watch())
 
     assert (ended.code, ended.message) == (grpc.StatusCode.PERMISSION_DENIED, "Not any more.")
@@ -117,14 +117,16 @@ async def test_streams_end_with_what_allows_them(app: FastAPI, notes: Notes, mon
     await no_listeners(app)
 
 
-async def test_streams_stay_with_their_caller(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that stands for somebody else by now ends the stream."""
+async def test_stream_ends_if_the_tokens_subject_changes(
+    app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is token-subject-mismatch."""
     identities = [VerifiedCaller(GUEST, time.time()), VerifiedCaller(Caller("eve"))]
 
     async def verify_caller(*_: object) -> VerifiedCaller:
         return identities.pop(0)
 
-    monkeypatch.setattr(callers, "verify_caller", verify_caller)
+    monkeypatch.setattr(auth, "verify_caller", verify_caller)
 
     assert (await end_of(await notes.watch())).reason == "TOKEN_SUBJECT_MISMATCH"
     await no_listeners(app)

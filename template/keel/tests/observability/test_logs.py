@@ -1,4 +1,4 @@
-"""Lines of libraries have the same shape as our own."""
+"""Lines of libraries have the same format as the application's."""
 
 import json
 import logging

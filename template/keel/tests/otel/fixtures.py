@@ -1,4 +1,4 @@
-"""All tests report to a collector of their own: whatever they do is done as it would be with telemetry in production."""
+"""All tests export to a collector, so that everything is tested with telemetry on."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ ENVIRONMENT: dict[str, str | Callable[[pytest.FixtureRequest], str]] = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": lambda request: request.getfixturevalue("receiver").url,
     "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20abc",
     "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
-    # A test that looks at a trace begins it; all others need not pay for theirs.
+    # Tests of traces start one of their own; the other tests save the time.
     "OTEL_TRACES_SAMPLER": "parentbased_always_off",
 }
 

@@ -1,4 +1,4 @@
-"""A collector of the tests' own, on loopback: it takes OTLP over HTTP, and remembers."""
+"""A collector for tests, on loopback: it accepts OTLP over HTTP, and keeps what it gets."""
 
 import gzip
 import threading
@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """Runs within a `with` block. Bodies are read when somebody asks what was received."""
+    """Runs within a `with` block. Bodies are parsed when they are looked at."""
 
     def __init__(self, *, status: int = 200) -> None:
         """Answer every request with a status."""
@@ -24,7 +24,7 @@ class Receiver:
         self.received: list[tuple[str, bytes]] = []
         self.headers: Mapping[str, str] = {}
         self.answering = threading.Event()
-        """While it is not set, requests are taken and not answered."""
+        """While it is not set, requests are accepted and not answered."""
         self.answering.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -46,7 +46,7 @@ class Receiver:
         self._thread.join()
 
     def spans(self, trace_id: str | None = None) -> list[Span]:
-        """Return the spans of a trace, or all, as they began."""
+        """Return the spans of a trace, or all, ordered by start."""
         found = [
             span
             for body in self._bodies("/v1/traces")
@@ -58,7 +58,7 @@ class Receiver:
         return sorted(found, key=lambda span: span.start_time_unix_nano)
 
     def processes(self, trace_id: str) -> set[str]:
-        """Return the instances that have a part in a trace."""
+        """Return the `service.instance.id`s with spans in a trace."""
         return {
             attributes(resource.resource.attributes)["service.instance.id"]
             for body in self._bodies("/v1/traces")
@@ -77,11 +77,11 @@ class Receiver:
         ]
 
     def metrics(self) -> dict[str, Metric]:
-        """Return the last report of each metric."""
+        """Return the last export of each metric."""
         return {metric.name: metric for _, metric in self.reports()}
 
     def reports(self) -> Iterator[tuple[dict[str, Any], Metric]]:
-        """Yield every report with what its process says of itself, in the order in which they came."""
+        """Yield each exported metric with its resource's attributes, in order of arrival."""
         for body in self._bodies("/v1/metrics"):
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 about = attributes(resource.resource.attributes)
@@ -99,7 +99,7 @@ def attributes(pairs: Any) -> dict[str, Any]:
 
 
 def points(metric: Metric) -> list[Any]:
-    """Return the points of a metric, whichever kind it is."""
+    """Return the data points of a metric of any kind."""
     return list(getattr(metric, metric.WhichOneof("data") or "gauge").data_points)
 
 

@@ -1,4 +1,4 @@
-"""Following a trace from the outside."""
+"""Helpers for tests of telemetry."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from keel.tests.otel.receiver import Receiver
 
 
 class Trace:
-    """A trace that a caller begins."""
+    """A trace that a caller started."""
 
     def __init__(self, *, sampled: bool = True) -> None:
         self.id = secrets.token_hex(16)
@@ -19,9 +19,9 @@ class Trace:
 
 
 async def flushed(receiver: Receiver) -> Receiver:
-    """Return the collector once it has all that this process has to tell."""
-    from keel.otel.providers import providers
-    from keel.otel.settings import TelemetrySettings
+    """Return the collector once it has all that is queued in this process."""
+    from keel.otel.providers import get_providers
+    from keel.otel.settings import OtelSettings
 
-    assert await asyncio.to_thread(providers(TelemetrySettings.load()).flush, PATIENCE)
+    assert await asyncio.to_thread(get_providers(OtelSettings.load()).flush, PATIENCE)
     return receiver

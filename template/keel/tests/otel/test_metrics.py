@@ -2,35 +2,35 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from opentelemetry.metrics import NoOpMeter
+from opentelemetry.metrics import NoOpMeter, get_meter
 from sqlalchemy import PoolProxiedConnection, QueuePool
+from structlog.testing import capture_logs
 
-from keel.application import new_app
 from keel.db.database import Database
-from keel.observability.gauges import Gauge, Gauges
-from keel.otel import gauges as telemetry
-from keel.otel.gauges import resident
-from keel.otel.providers import providers
-from keel.otel.settings import TelemetrySettings
-from keel.services import services_of
+from keel.features import FEATURES
+from keel.observability.gauges import Gauge
+from keel.otel import gauge_reader
+from keel.otel.gauge_reader import GaugeReader, find_reads
+from keel.otel.runtime_metrics import resident
+from keel.packages import find_package
 from keel.testing.support import PATIENCE
 from keel.tests.otel.receiver import Receiver, attributes, points
 from keel.tests.otel.support import Trace, flushed
 
 NOTES = "/api/v1/notes"
 IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|@|/api/v1/\S*[0-9]{2}")
-"""What is different for each row, person or request."""
+"""Values that differ per row, person or request."""
 
 
 async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Receiver) -> None:
-    """Rate, errors and duration of each route, however many notes there are; the trace of one of them is an example."""
+    """Rate, errors and duration of each route, however many notes there are; an exemplar leads to a trace."""
     trace = Trace()
     for _ in range(3):
         note = (await client.post(NOTES, json={"title": "Ahoy"})).json()
@@ -46,11 +46,11 @@ async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Rec
     ]
     assert metric.unit == "s"
     assert point.count >= 3
-    assert trace.id in {example.trace_id.hex() for example in point.exemplars}
+    assert trace.id in {exemplar.trace_id.hex() for exemplar in point.exemplars}
 
 
 async def test_statements_are_measured(client: AsyncClient, receiver: Receiver) -> None:
-    """How long the database takes, by operation."""
+    """Durations of the database's operations, by operation."""
     await client.post(NOTES, json={"title": "Ahoy"})
     metric = (await flushed(receiver)).metrics()["db.client.operation.duration"]
 
@@ -58,7 +58,7 @@ async def test_statements_are_measured(client: AsyncClient, receiver: Receiver) 
     assert {"INSERT", "COMMIT"} <= seen
 
 
-async def test_what_fills_up_is_measured(app: FastAPI, receiver: Receiver) -> None:
+async def test_resources_are_measured(app: FastAPI, receiver: Receiver) -> None:
     """Pools with their limits, the cache, subscriptions, the process."""
     metrics = (await flushed(receiver)).metrics()
     limits = {
@@ -80,7 +80,7 @@ async def test_what_fills_up_is_measured(app: FastAPI, receiver: Receiver) -> No
 async def test_waiting_for_connections_is_measured(
     client: AsyncClient, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever finds all connections of a pool in use waits, and that shows."""
+    """A request that finds all connections of a pool in use waits for one, and that is measured."""
     before = await waits(receiver)
     engine, waiting = database.writer.sync_engine, asyncio.Event()
     assert isinstance(engine.pool, QueuePool)
@@ -104,7 +104,7 @@ async def test_waiting_for_connections_is_measured(
 
 
 async def waits(receiver: Receiver) -> float:
-    """Return the seconds that were spent on waiting for the writer's connections so far."""
+    """Return the seconds that were spent waiting for the writer's connections so far."""
     metric = (await flushed(receiver)).metrics().get("db.client.connection.wait_time")
     found = {
         attributes(point.attributes)["db.client.connection.pool.name"]: point.sum
@@ -113,71 +113,74 @@ async def waits(receiver: Receiver) -> float:
     return found.get("writer", 0.0)
 
 
-async def test_a_late_event_loop_is_seen(app: FastAPI, receiver: Receiver, monkeypatch: object) -> None:
-    """Whatever blocks it shows."""
-    readings = providers(TelemetrySettings.load()).readings
-    assert readings is not None
-    watching = asyncio.create_task(readings._watch_loop())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while "app.event_loop.delay" not in (await flushed(receiver)).metrics():
-                await asyncio.sleep(0.1)
-    finally:
-        watching.cancel()
+async def test_event_loop_delay_is_measured(app: FastAPI, receiver: Receiver) -> None:
+    """A callback that blocks the event loop shows."""
+    async with asyncio.timeout(PATIENCE):
+        while "app.event_loop.delay" not in (await flushed(receiver)).metrics():
+            await asyncio.sleep(0.1)
 
 
-async def test_packages_are_asked(app: FastAPI, receiver: Receiver) -> None:
-    """What they let be read is a gauge; what fails once is asked again the next time."""
-    readings = providers(TelemetrySettings.load()).readings
-    assert readings is not None
-    answers: list[float | Exception] = [ConnectionError("away"), 7.0]
+LEVEL = Gauge("test.tide.level", "m", "Height of the water")
 
-    async def read() -> list[float]:
+
+async def test_gauges_of_packages_are_read(app: FastAPI, receiver: Receiver) -> None:
+    """A read that fails is tried again the next time; its value is exported."""
+    answers: list[float | Exception] = [ConnectionError("refused"), 7.0]
+
+    async def read(_: FastAPI) -> Mapping[Gauge, float]:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return [answer]
+        return {LEVEL: answer}
 
-    other = new_app()
-    services_of(other).gauges = Gauges()
-    services_of(other).gauges.register([Gauge("test.tide.level", "m", "How high the water stands")], read)
-    await readings.ask(other)
-    await readings.ask(other)
+    reader = GaugeReader(get_meter("tests"), [read])
+    with capture_logs() as logged:
+        await reader.read(app)
+        await reader.read(app)
 
+    assert [line["event"] for line in logged] == ["gauge_failed"]
     (point,) = points((await flushed(receiver)).metrics()["test.tide.level"])
     assert point.as_double == 7.0
 
 
-async def test_what_is_being_read_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shutdown cuts nothing off: a connection would be left behind."""
-    monkeypatch.setattr(telemetry, "PATIENCE", PATIENCE)
+async def test_shutdown_waits_for_a_read_in_progress(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it was cancelled, it would leak a connection."""
+    monkeypatch.setattr(gauge_reader, "PATIENCE", PATIENCE)
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def read() -> list[float]:
+    async def read(_: FastAPI) -> Mapping[Gauge, float]:
         begun.set()
         await asyncio.sleep(0.02)
         ended.set()
-        return []
+        return {}
 
-    app = new_app()
-    services_of(app).gauges = Gauges()
-    services_of(app).gauges.register([], read)
-    async with telemetry.Gauges(NoOpMeter("test"), seconds=0.001).of(app):
+    async with GaugeReader(NoOpMeter("test"), [read]).reading(app, seconds=0.001):
         await begun.wait()
 
     assert ended.is_set()
 
 
-async def test_what_packages_let_be_read_can_be_read(app: FastAPI) -> None:
-    """Each gauge has a value, a name that others could have, and a unit."""
-    for gauges, read in services_of(app).gauges.reads:
-        assert len(await read()) == len(gauges)
-        for gauge in gauges:
-            assert re.fullmatch(r"[a-z]+(\.[a-z_]+)+", gauge.name)
-            assert gauge.unit
+HARBOUR = """
+async def read(app):
+    return {}
+"""
 
 
-async def test_nothing_is_measured_by_person_or_row(client: AsyncClient, receiver: Receiver) -> None:
+def test_modules_named_gauges_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the application's packages, after those of the features."""
+    package = tmp_path / "harbour_with_gauges"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "gauges.py").write_text(HARBOUR, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    features = [feature.__name__.removesuffix(".plugin") for feature in FEATURES]
+    offering = [name for name in features if "gauges" in find_package(name).offers]
+
+    found = [read.__module__ for read in find_reads([find_package(package.name)])]
+    assert found == [f"{name}.gauges" for name in (*offering, package.name)]
+
+
+async def test_series_do_not_depend_on_rows_or_persons(client: AsyncClient, receiver: Receiver) -> None:
     """The number of series is bounded by the code, not by what callers send."""
     for path in ("/nowhere/11111111-2222", f"{NOTES}/not-an-id", f"{NOTES}?search=ada@example.com"):
         await client.get(path)
@@ -194,6 +197,6 @@ async def test_nothing_is_measured_by_person_or_row(client: AsyncClient, receive
     assert "BREW" not in values
 
 
-def test_memory_where_the_system_does_not_tell(tmp_path: Path) -> None:
-    """The most that was ever held."""
+def test_memory_without_proc(tmp_path: Path) -> None:
+    """The maximum so far stands for it."""
     assert resident(tmp_path / "none") > 10_000_000

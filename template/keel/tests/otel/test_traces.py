@@ -1,4 +1,4 @@
-"""Requests and statements as traces, seen by a collector."""
+"""Requests and statements as spans, as a collector gets them."""
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -12,12 +12,12 @@ NOTES = "/api/v1/notes"
 
 
 def names(spans: list[Span]) -> list[str]:
-    """Return what spans are called, each once."""
+    """Return the distinct names of spans."""
     return list(dict.fromkeys(span.name for span in spans))
 
 
-async def test_a_request_is_a_trace(client: AsyncClient, receiver: Receiver) -> None:
-    """The caller's trace goes on: a span of the request, named by its route, and in it one for each statement."""
+async def test_request_is_a_span_with_its_statements(client: AsyncClient, receiver: Receiver) -> None:
+    """It continues the caller's trace: a span named by the route, and in it one for each statement."""
     trace = Trace()
     note = (await client.post(NOTES, json={"title": "Ahoy"}, headers=trace.headers)).json()
     spans = (await flushed(receiver)).spans(trace.id)
@@ -34,8 +34,8 @@ async def test_a_request_is_a_trace(client: AsyncClient, receiver: Receiver) -> 
     assert note["id"] not in str(statements)
 
 
-async def test_statements_have_no_values(client: AsyncClient, receiver: Receiver) -> None:
-    """A span has the statement's text, with marks where people's data goes."""
+async def test_statements_are_recorded_without_values(client: AsyncClient, receiver: Receiver) -> None:
+    """A span has the statement's text, with placeholders for values."""
     trace = Trace()
     await client.post(NOTES, json={"title": "Secret plan", "tags": ["hush"]}, headers=trace.headers)
     spans = (await flushed(receiver)).spans(trace.id)
@@ -46,8 +46,8 @@ async def test_statements_have_no_values(client: AsyncClient, receiver: Receiver
     assert "hush" not in str(spans)
 
 
-async def test_queries_have_no_values(client: AsyncClient, receiver: Receiver) -> None:
-    """What people search for stays between them and us."""
+async def test_query_values_are_redacted(client: AsyncClient, receiver: Receiver) -> None:
+    """A search term is personal data."""
     trace = Trace()
     await client.get(NOTES, params={"search": "my illness", "limit": 5}, headers=trace.headers)
     spans = (await flushed(receiver)).spans(trace.id)
@@ -56,8 +56,8 @@ async def test_queries_have_no_values(client: AsyncClient, receiver: Receiver) -
     assert "illness" not in str(spans)
 
 
-async def test_errors_are_marked(app: FastAPI, client: AsyncClient, receiver: Receiver) -> None:
-    """A statement that fails says with what kind of error; the request that failed for it says so too."""
+async def test_failed_statement_and_request_are_marked(app: FastAPI, client: AsyncClient, receiver: Receiver) -> None:
+    """The statement's span has the type of the error, and not its text; the request's span has failed too."""
     trace = Trace()
 
     @app.get("/broken")
@@ -79,8 +79,8 @@ async def test_errors_are_marked(app: FastAPI, client: AsyncClient, receiver: Re
     assert statement.status.message == ""
 
 
-async def test_probes_leave_no_trace(client: AsyncClient, receiver: Receiver) -> None:
-    """An orchestrator asks every few seconds, and nobody wants to read that."""
+async def test_probes_leave_no_span(client: AsyncClient, receiver: Receiver) -> None:
+    """An orchestrator sends one every few seconds."""
     trace = Trace()
     for path in ("/healthz", "/readyz"):
         await client.get(path, headers=trace.headers)
@@ -88,16 +88,16 @@ async def test_probes_leave_no_trace(client: AsyncClient, receiver: Receiver) ->
     assert (await flushed(receiver)).spans(trace.id) == []
 
 
-async def test_the_caller_decides(client: AsyncClient, receiver: Receiver) -> None:
-    """A trace that its first service does not record is not recorded here."""
+async def test_callers_sampling_decision_is_followed(client: AsyncClient, receiver: Receiver) -> None:
+    """A trace that its first service does not sample is not recorded here."""
     trace = Trace(sampled=False)
     await client.get(NOTES, headers=trace.headers)
 
     assert (await flushed(receiver)).spans(trace.id) == []
 
 
-async def test_what_the_process_says_of_itself(client: AsyncClient, receiver: Receiver) -> None:
-    """Service, version, place, and the process; headers go along for the collector."""
+async def test_resource_and_headers(client: AsyncClient, receiver: Receiver) -> None:
+    """The resource names service, version, environment and process; requests have the headers that are set."""
     await client.get(NOTES)
     about, _ = next(iter((await flushed(receiver)).reports()))
 

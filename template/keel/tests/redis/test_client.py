@@ -20,7 +20,7 @@ from keel.testing.ports import Port
 from keel.testing.support import eventually
 from keel.tests.messaging.pubsub_contract import published
 from keel.tests.redis.server import Server
-from keel.web.rate_limit_storage import Rate
+from keel.web.rate_limit import Rate
 
 Use = Callable[[str], Awaitable[None]]
 

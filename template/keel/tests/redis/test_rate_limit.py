@@ -8,7 +8,7 @@ from keel.redis.rate_limit_storage import RedisStorage
 from keel.tests.redis.fixtures import OWN
 from keel.tests.web.rate_limit_contract import RateLimitContract
 from keel.web.errors import Unavailable
-from keel.web.rate_limit_storage import Rate, Window
+from keel.web.rate_limit import Rate, Window
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from keel.web.rate_limit_storage import Rate, RateLimitStorage
+from keel.web.rate_limit import Rate, RateLimitStorage
 
 
 class RateLimitContract:

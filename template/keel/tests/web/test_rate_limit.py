@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
 from keel.application import new_app
@@ -11,8 +11,7 @@ from keel.services import services_of
 from keel.testing.support import running
 from keel.tests.web.rate_limit_contract import RateLimitContract
 from keel.web.errors import Unavailable
-from keel.web.rate_limit import client_address
-from keel.web.rate_limit_storage import InProcessStorage, Rate, Window
+from keel.web.rate_limit import InProcessStorage, Rate, Window, client_address, limit
 
 
 @pytest.fixture
@@ -146,3 +145,30 @@ async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
     assert answer.json()["title"] == "Service Unavailable"
+
+
+async def test_one_operation_is_limited_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of an operation counts each caller, and leaves other operations alone."""
+    monkeypatch.setenv("RATE_LIMIT", "")
+    app = new_app()
+
+    @app.get("/limited", dependencies=[Depends(limit("2/minute"))])
+    async def limited() -> None: ...
+
+    @app.get("/other", dependencies=[Depends(limit("2/minute"))])
+    async def other() -> None: ...
+
+    async with running(app) as client:
+        answers = [await client.get("/limited") for _ in range(3)]
+        stranger = AsyncClient(transport=ASGITransport(app, client=("192.0.2.2", 1)), base_url="http://test")
+
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
+        assert (await client.get("/other")).status_code == 200
+        assert (await stranger.get("/limited")).status_code == 200
+
+
+def test_a_wrong_rate_is_refused_at_once() -> None:
+    """Not by the first request."""
+    with pytest.raises(ValueError, match="often"):
+        limit("often")

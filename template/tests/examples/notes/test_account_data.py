@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.examples.notes.account_data import account_data
-from app.examples.notes.pages import tag_of_owner
+from app.examples.notes.service import owner_tag
 from keel.db.database import Database
 from keel.services import services_of
 from keel.testing.identity import sign_in
@@ -36,4 +36,4 @@ async def test_cached_pages_are_invalidated(app: FastAPI, database: Database, mo
         await handler.transfer_ownership(session, "bob", "eve")
         assert invalidated == []
 
-    assert invalidated == [tag_of_owner("ada"), tag_of_owner("bob")]
+    assert invalidated == [owner_tag("ada"), owner_tag("bob")]

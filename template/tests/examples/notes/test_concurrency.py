@@ -21,7 +21,7 @@ async def test_concurrent_read_modify_writes_all_count(client: AsyncClient, data
 
     async def append(line: str) -> None:
         async with database.transaction() as session:
-            entity = await NoteRepository(session).get(subject, UUID(note["id"]))
+            entity = await NoteRepository(session).get_for_update(id=UUID(note["id"]), owner_id=subject)
             assert entity is not None
             entity.body += line
 

@@ -14,7 +14,7 @@ from app.examples.notes.schemas import Note, NoteCreate, NoteOrder, NoteQuery, N
 from keel.grpc.errors import InvalidRequest, Violation, validated
 from keel.messaging.pubsub import Message
 from keel.text import SafeStr
-from keel.web.etags import etag
+from keel.web.conditional import Precondition, etag
 
 CHANGEABLE = ("title", "body", "tags")
 
@@ -56,8 +56,8 @@ def note_message(note: Note) -> notes_pb2.Note:
     )
 
 
-def named(id_: str, etag_: str = "", *, inside: str = "") -> tuple[UUID, str | None]:
-    """Return which note is meant, and as what it was last seen.
+def named(id_: str, etag_: str = "", *, inside: str = "") -> tuple[UUID, Precondition]:
+    """Return the id of a note, and the precondition of a change.
 
     Args:
         id_: what the request has for an id.
@@ -68,7 +68,7 @@ def named(id_: str, etag_: str = "", *, inside: str = "") -> tuple[UUID, str | N
         InvalidRequest: this is no id.
     """
     found = validated(_Named, {"id": id_, "etag": etag_}, {"id": f"{inside}id", "etag": f"{inside}etag"})
-    return found.id, found.etag or None
+    return found.id, Precondition(found.etag or None)
 
 
 def new_note(note: notes_pb2.Note) -> NoteCreate:

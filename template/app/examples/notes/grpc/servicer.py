@@ -5,15 +5,13 @@ from contextlib import aclosing, asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.examples.notes.changes import Changes
 from app.examples.notes.grpc import messages
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc
-from app.examples.notes.repository import NoteReader
-from app.examples.notes.service import NoteReadService, NoteService, topic
+from app.examples.notes.service import NoteService, topic
 from keel.caller import Caller
-from keel.db.database import Database
-from keel.grpc.callers import Calling, current_caller
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
+from keel.grpc.auth import Authentication, current_caller
+from keel.messaging.feed import Feed
 from keel.services import services_of
 from keel.web.errors import Unavailable
 
@@ -61,41 +59,41 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
     async def UpdateNote(self, request: notes_pb2.UpdateNoteRequest, context: Context) -> notes_pb2.UpdateNoteResponse:
         """Change a note."""
         caller = await current_caller(self._app, context, WRITE)
-        note_id, etag = messages.named(request.note.id, request.note.etag, inside="note.")
+        note_id, precondition = messages.named(request.note.id, request.note.etag, inside="note.")
         data = messages.changes(request)
         async with self._changing(caller) as notes:
-            note = await notes.update(note_id, data, if_match=etag)
+            note = await notes.update(note_id, data, precondition)
         return notes_pb2.UpdateNoteResponse(note=messages.note_message(note))
 
     async def DeleteNote(self, request: notes_pb2.DeleteNoteRequest, context: Context) -> notes_pb2.DeleteNoteResponse:
         """Remove a note."""
         caller = await current_caller(self._app, context, WRITE)
-        note_id, etag = messages.named(request.id, request.etag)
+        note_id, precondition = messages.named(request.id, request.etag)
         async with self._changing(caller) as notes:
-            await notes.delete(note_id, if_match=etag)
+            await notes.delete(note_id, precondition)
         return notes_pb2.DeleteNoteResponse()
 
     async def WatchNotes(
         self, request: notes_pb2.WatchNotesRequest, context: Context
     ) -> AsyncGenerator[notes_pb2.WatchNotesResponse]:
         """Tell of changes, for as long as the caller may hear of them."""
-        calling = await Calling.identify(self._app, context, READ)
+        authentication = await Authentication.of(self._app, context, READ)
         after = messages.resumed_after(request)
-        async with Changes.following(services_of(self._app).pubsub, topic(calling.caller), after) as changes:
+        async with Feed.open(services_of(self._app).pubsub, topic(authentication.caller), after) as feed:
             # Whoever has it misses nothing that happens from then on.
             await context.send_initial_metadata(())
-            async with aclosing(changes.until(calling.until_shutdown())) as heard:
+            async with aclosing(feed.until(authentication.until_shutdown())) as heard:
                 async for message in heard:
                     yield messages.change(message)
         raise Unavailable("The stream has ended; call again with the last resume token.")
 
-    def _reading(self, caller: Caller) -> NoteReadService:
-        database: Database = services_of(self._app).database
-        return NoteReadService(NoteReader(database.read), caller)
+    def _reading(self, caller: Caller) -> NoteService:
+        services = services_of(self._app)
+        return NoteService(services.database.read, caller, services)
 
     @asynccontextmanager
     async def _changing(self, caller: Caller) -> AsyncGenerator[NoteService]:
-        """Give the rules one transaction, which is committed before the answer."""
-        database: Database = services_of(self._app).database
-        async with database.transaction() as session:
-            yield NoteService(session, caller, services_of(self._app).pubsub, services_of(self._app).cache)
+        """Give the service one transaction, which is committed before the answer."""
+        services = services_of(self._app)
+        async with services.database.transaction() as session:
+            yield NoteService(session, caller, services)

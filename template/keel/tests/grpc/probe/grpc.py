@@ -10,7 +10,7 @@ from app.examples.notes.schemas import NoteCreate
 from app.examples.notes.service import NoteService
 from keel.caller import GUEST
 from keel.db.database import Database
-from keel.grpc.scopes import Context
+from keel.grpc.asgi_scope import Context
 from keel.services import services_of
 
 NAME = "tests.Probe"
@@ -49,7 +49,7 @@ class Probe:
         database: Database = services_of(self._app).database
         try:
             async with database.transaction() as session:
-                notes = NoteService(session, GUEST, services_of(self._app).pubsub, services_of(self._app).cache)
+                notes = NoteService(session, GUEST, services_of(self._app))
                 await notes.create(NoteCreate(title="half done"))
                 waiting.begun.set()
                 await asyncio.Event().wait()

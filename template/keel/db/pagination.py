@@ -1,0 +1,131 @@
+"""Pages of a list in the database: the rows after a cursor, in an order that the caller chooses."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, SmallInteger, and_, bindparam, or_, tuple_
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from keel.clock import UtcDatetime
+from keel.db.database import ReadSession, Session
+from keel.text import SafeStr
+from keel.web.pagination import Page, decode, encode
+
+T = TypeVar("T")
+
+_BITS = ((BigInteger, 63), (SmallInteger, 15), (Integer, 31))
+
+
+async def paginate(
+    session: Session | ReadSession,
+    statement: Select[*tuple[Any, ...]],
+    schema: type[T],
+    *,
+    order: str,
+    cursor: str | None = None,
+    limit: int = 20,
+) -> Page[T]:
+    """Return a page of what a statement selects.
+
+    Args:
+        session: where to read.
+        statement: selects a column `id`, which is unique, and the column of the order.
+        schema: what each item is, made from the row.
+        order: the name of a selected column, with a minus in front for the highest first. Rows without a value come
+            last. Take it from a fixed set: an unknown name is a KeyError.
+        cursor: `next` of the page before.
+        limit: the number of items at most.
+
+    Raises:
+        InvalidCursor: the cursor is not from a list in this order.
+    """
+    after = read_cursor(statement, order, cursor)
+    rows = await session.all(ordered(statement, order, tuple(after)), {**after, "page_limit": limit + 1})
+    return to_page(rows, schema, order, limit)
+
+
+def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | None) -> Mapping[str, Any]:
+    """Return the parameters that a cursor stands for; one is missing where the last row has no value.
+
+    Raises:
+        InvalidCursor: the cursor is not from a list in this order.
+    """
+    if cursor is None:
+        return {}
+    columns = statement.selected_columns
+    key = columns[order.removeprefix("-")]
+    value, id_ = decode(cursor, order, (_type(key.type, nullable=_nullable(key)), _type(columns["id"].type)))
+    return {"page_id": id_} if value is None else {"page_id": id_, "page_value": value}
+
+
+def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """Add an order, and the conditions for what comes after a cursor.
+
+    Args:
+        statement: selects `id` and the column of the order.
+        order: see `paginate`.
+        after: the names of the cursor's parameters; see `read_cursor`.
+    """
+    columns = statement.selected_columns
+    key, id_ = columns[order.removeprefix("-")], columns["id"]
+    descending = order.startswith("-")
+    if after:
+        place = bindparam("page_id", type_=id_.type)
+        beyond = id_ < place if descending else id_ > place
+        if "page_value" in after:
+            here, there = tuple_(key, id_), tuple_(bindparam("page_value", type_=key.type), place)
+            beyond = here < there if descending else here > there
+            beyond = or_(beyond, key.is_(None)) if _nullable(key) else beyond
+        else:
+            beyond = and_(key.is_(None), beyond)
+        statement = statement.where(beyond)
+    directed = [column.desc() if descending else column.asc() for column in (key, id_)]
+    if _nullable(key):
+        # Databases disagree on where rows without a value come.
+        directed[0] = directed[0].nulls_last()
+    return statement.order_by(*directed).limit(bindparam("page_limit", literal_execute=False))
+
+
+def to_page(rows: Sequence[Row[Any]], schema: type[T], order: str, limit: int) -> Page[T]:
+    """Return a page of rows, of which there is one more than the limit if another page follows."""
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        following = encode(order, (getattr(last, order.removeprefix("-")), last.id))
+    return _page(schema).validate_python({"items": rows[:limit], "next": following}, from_attributes=True)
+
+
+@cache
+def _page(schema: type[T]) -> TypeAdapter[Page[T]]:
+    return TypeAdapter(Page[schema])  # ty: ignore[invalid-type-form]
+
+
+def _nullable(column: ColumnElement[Any]) -> bool:
+    return getattr(column, "nullable", True)
+
+
+def _type(type_: TypeEngine[Any], *, nullable: bool = False) -> TypeAdapter[Any]:
+    """Return what reads a cursor's value for a column: nothing that the database would refuse."""
+    if isinstance(type_, TypeDecorator):
+        return _type(type_.impl_instance, nullable=nullable)
+    kind: Any = type_.python_type
+    if kind is int:
+        bits = next((bits for types, bits in _BITS if isinstance(type_, types)), 31)
+        return _adapter(kind, nullable=nullable, bits=bits)
+    return _adapter(kind, nullable=nullable)
+
+
+@cache
+def _adapter(kind: Any, *, nullable: bool, bits: int = 0) -> TypeAdapter[Any]:
+    known: dict[Any, Any] = {
+        str: SafeStr,
+        int: Annotated[int, Field(ge=-(2**bits), lt=2**bits)],
+        datetime: UtcDatetime,
+        Decimal: Annotated[Decimal, Field(max_digits=100)],
+    }
+    chosen = known.get(kind, kind)
+    return TypeAdapter(chosen | None if nullable else chosen)

@@ -1,0 +1,117 @@
+"""Pages of statements, in orders of every type."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import Date, Enum, Integer, Numeric, Select, String, Uuid, cast, literal, select, union_all
+from sqlalchemy.types import TypeEngine
+
+from keel.db.database import Database
+from keel.db.models import UtcTimestamp
+from keel.db.pagination import paginate
+from keel.web.pagination import InvalidCursor, encode
+
+
+class Size(StrEnum):
+    """An enumeration, in an order that is not that of its values."""
+
+    SMALL = "small"
+    BIG = "big"
+
+
+class Item(BaseModel, from_attributes=True):
+    """An item of a page."""
+
+    id: UUID
+    value: Any
+
+
+def rows(type_: TypeEngine[Any], values: list[Any]) -> Select[UUID, Any]:
+    """Return a statement that selects values, numbered by their ids."""
+    selects = [
+        select(literal(UUID(int=i), Uuid).label("id"), _value(value, type_).label("value"))
+        for i, value in enumerate(values)
+    ]
+    table = union_all(*selects).subquery()
+    return select(table.c.id, table.c.value)
+
+
+def _value(value: Any, type_: TypeEngine[Any]) -> Any:
+    # SQLite would make numbers of dates; PostgreSQL needs to know what a NULL is.
+    return (
+        literal(value, type_) if value is not None and isinstance(type_, Date) else cast(literal(value, type_), type_)
+    )
+
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+VALUES: list[tuple[TypeEngine[Any], list[Any]]] = [
+    (Integer(), [3, 1, None, 2, 1]),
+    (String(20), ["b", "a", None, "é", "a"]),
+    (Numeric(10, 2), [Decimal("9.90"), Decimal("10.00"), None, Decimal("0.10"), Decimal("9.90")]),
+    (Date(), [date(2026, 1, 2), date(1815, 12, 23), None, date(2026, 1, 1), date(1815, 12, 23)]),
+    (
+        Enum(Size, native_enum=False, values_callable=lambda kind: [member.value for member in kind]),
+        [Size.SMALL, Size.BIG, None, Size.SMALL, Size.BIG],
+    ),
+]
+
+
+@pytest.mark.parametrize(("type_", "values"), VALUES, ids=lambda item: type(item).__name__)
+@pytest.mark.parametrize("order", ["value", "-value"])
+async def test_pages_meet(database: Database, type_: TypeEngine[Any], values: list[Any], order: str) -> None:
+    """Pages of one row show every row once, in order; those without a value come last."""
+    statement = rows(type_, values)
+    cursor, seen = None, []
+    while True:
+        page = await paginate(database.read, statement, Item, order=order, cursor=cursor, limit=1)
+        seen += [item.id.int for item in page.items]
+        if (cursor := page.next) is None:
+            break
+
+    known = sorted(
+        (i for i, value in enumerate(values) if value is not None),
+        key=lambda i: (values[i], i),
+        reverse=order.startswith("-"),
+    )
+    assert seen == [*known, *(i for i, value in enumerate(values) if value is None)]
+
+
+WRONG: list[tuple[TypeEngine[Any], Any]] = [
+    (Integer(), 2**31),
+    (Integer(), "one"),
+    (String(20), "\x00"),
+    (Numeric(10, 2), "NaN"),
+    (Numeric(10, 2), "1e999"),
+    (Date(), "yesterday"),
+    (UtcTimestamp(), "2026-01-01T00:00:00"),
+]
+
+
+@pytest.mark.parametrize(("type_", "value"), WRONG)
+async def test_wrong_values_are_refused(database: Database, type_: TypeEngine[Any], value: Any) -> None:
+    """A cursor whose value the column can't have never reaches the database."""
+    cursor = encode("value", (value, UUID(int=1)))
+
+    with pytest.raises(InvalidCursor):
+        await paginate(database.read, rows(type_, [None]), Item, order="value", cursor=cursor)
+
+
+async def test_moments(database: Database) -> None:
+    """Cursors of moments keep their microseconds."""
+    from app.examples.notes.models import Note
+
+    moments = [MOMENT + timedelta(microseconds=i) for i in (2, 0, 1)]
+    async with database.transaction() as session:
+        session.add_all(Note(owner_id="o", title="t", body="", search_text="", created_at=m) for m in moments)
+    statement = select(Note.id, Note.created_at.label("value"))
+    first = await paginate(database.read, statement, Item, order="-value", limit=2)
+    second = await paginate(database.read, statement, Item, order="-value", cursor=first.next)
+
+    assert [item.value for item in [*first.items, *second.items]] == sorted(moments, reverse=True)
+    assert second.next is None

@@ -1,0 +1,68 @@
+"""Following changes, whichever protocol passes them on."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from keel.messaging.feed import Feed
+from keel.messaging.pubsub import HistoryLost, Message
+
+FIRST, SECOND = Message("1", "created", "{}"), Message("2", "created", "{}")
+
+
+class Losing:
+    """A pubsub that loses what comes after the first message of each subscription but the last."""
+
+    listeners = 0
+
+    def __init__(self, *subscriptions: list[Message]) -> None:
+        self._subscriptions = list(subscriptions)
+        self.after: list[str | None] = []
+
+    async def publish(self, topic: str, event: str, data: str) -> None:
+        """Nobody publishes here."""
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        topic: str,  # noqa: ARG002 - as in the protocol
+        *,
+        after: str | None = None,
+    ) -> AsyncGenerator[AsyncIterator[Message]]:
+        """Listen."""
+        self.after.append(after)
+        yield self._messages(self._subscriptions.pop(0))
+
+    async def _messages(self, messages: list[Message]) -> AsyncIterator[Message]:
+        for message in messages:
+            yield message
+        if self._subscriptions:
+            raise HistoryLost
+        await asyncio.Event().wait()
+
+
+async def test_what_gets_lost_is_told() -> None:
+    """Once, and what comes after is heard from then on."""
+    pubsub, over = Losing([FIRST], [SECOND]), asyncio.Event()
+    heard: list[Message | None] = []
+    async with Feed.open(pubsub, "notes:ada", "0") as feed:
+        async for message in feed.until(over.wait()):
+            heard.append(message)
+            if message == SECOND:
+                over.set()
+
+    assert heard == [FIRST, None, SECOND]
+    assert pubsub.after == ["0", None]
+
+
+async def test_what_ends_it_may_fail() -> None:
+    """Whoever follows learns of it."""
+
+    async def fail() -> None:
+        raise PermissionError
+
+    async with Feed.open(Losing([FIRST]), "notes:ada", None) as feed:
+        with pytest.raises(PermissionError):
+            assert [message async for message in feed.until(fail())] == [FIRST]

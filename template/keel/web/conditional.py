@@ -1,0 +1,81 @@
+"""Conditional requests (RFC 9110, section 13): entity tags from version numbers, `If-Match` and `If-None-Match`."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+
+from keel.text import SafeStr
+from keel.web.errors import AppError
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a version."""
+    return f'"{version}"'
+
+
+def matches(header: str | None, version: int, *, weak: bool = False) -> bool:
+    """Whether a conditional header names a version.
+
+    Args:
+        header: the value of `If-Match` or `If-None-Match`; None never matches.
+        version: what is stored.
+        weak: compare weakly, as `If-None-Match` wants it: a `W/` in front makes no difference.
+    """
+    if header is None:
+        return False
+    tags = [tag.strip() for tag in header.split(",")]
+    if weak:
+        tags = [tag.removeprefix("W/") for tag in tags]
+    return "*" in tags or etag(version) in tags
+
+
+class NotModified(AppError):
+    """The caller has this version already."""
+
+    status = HTTPStatus.NOT_MODIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """The condition of a change: the entity tag that the caller last saw, if they sent any."""
+
+    if_match: str | None = None
+
+    def holds(self, version: int) -> bool:
+        """Whether the change may be made to what is stored as this version; if not, raise `PreconditionFailed`."""
+        return self.if_match is None or matches(self.if_match, version)
+
+
+class Conditional:
+    """The conditions of a request, and the entity tag of its response."""
+
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        if_match: Annotated[
+            SafeStr | None, Header(description="Change only what still has this entity tag; else the answer is 412")
+        ] = None,
+        if_none_match: Annotated[
+            SafeStr | None, Header(description="Read only what has another entity tag; else the answer is 304")
+        ] = None,
+    ) -> None:
+        self.precondition = Precondition(if_match)
+        self._if_none_match = if_none_match if request.method == "GET" else None
+        self._response = response
+
+    def tag(self, version: int) -> None:
+        """Set the `ETag` header of the response.
+
+        Raises:
+            NotModified: the caller reads a version that they have already.
+        """
+        headers = {"ETag": etag(version), "Cache-Control": "private, no-cache"}
+        if matches(self._if_none_match, version, weak=True):
+            raise NotModified("You have this version already.", headers=headers)
+        self._response.headers.update(headers)
+
+
+ConditionalDep = Annotated[Conditional, Depends()]

@@ -1,0 +1,1 @@
+"""Books on the shelves of their owners."""

@@ -1,0 +1,1 @@
+"""The library, whose packages are nested."""
