@@ -18,7 +18,6 @@ from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
     from tests.machinery.resources import Resources
-    from tests.machinery.warm import WarmProcess
 
 #: Folders of `keel/` that every project has.
 ROOMS = {
@@ -164,39 +163,6 @@ def test_the_example_settings_are_the_defaults(resources: Resources, results: di
         printed = dict(line.split() for line in result.stdout.splitlines())
         assert set(printed) == set(variables), id_
         assert {name for name, same in printed.items() if same != "True"} <= without_default, id_
-
-
-def test_the_listings_are_a_resource(
-    resources: Resources, warm: WarmProcess, template: Path, tmp_path: Path
-) -> None:
-    """The guide to adding a resource, followed to the letter, ends with code that is clean and tests that pass."""
-    (answers,) = [item.answers for item in extremes(QUESTIONS)[:1]]
-    project = render(template, tmp_path / "project", answers)
-    guide = (project / "keel" / "docs" / "adding-a-resource.md").read_text(encoding="utf-8")
-    listings = dict(_LISTING.findall(guide))
-    assert len(listings) == guide.count("```python")
-    for name, code in listings.items():
-        path = project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(code, encoding="utf-8")
-    assert program(project, resources, "ruff", "format", "--check", "--no-cache", *listings) == []
-    url = f"sqlite+aiosqlite:///{tmp_path}/books.db"
-    assert program(project, resources, "ruff", "check", "--quiet", "--no-cache") == []
-    assert (
-        program(project, resources, "ty", "check", "--quiet", "--python", str(resources.python), "app") == []
-    )
-    environment = {"DATABASE_URL": url, "ENV_FILE": "", "PATH": f"{resources.python.parent}:{os.defpath}"}
-    commands = (
-        "importlinter.cli:lint_imports_command --no-cache",
-        "alembic upgrade head",
-        "alembic revision --autogenerate --message books",
-        "alembic upgrade head",
-        "alembic check",
-        "pytest:console_main -q --assert=plain -p no:cacheprovider tests/books",
-    )
-    for command in commands:
-        outcome = warm.run(*command.split(), directory=project, environment=environment)
-        assert outcome.status == 0, f"{command}:\n{outcome.tail()}"
 
 
 def test_the_site_builds_without_the_network(tmp_path: Path) -> None:
