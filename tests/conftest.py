@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import distribution, preparing, selection
+from tests.machinery import distribution, run_setup, selection
 from tests.machinery.beacon import add_beacon
 from tests.machinery.checkout import checkout, release
+from tests.machinery.copier_cache import memoise_copying
 from tests.machinery.deployment import deployments
 from tests.machinery.examination import examine
-from tests.machinery.ground import Ground
-from tests.machinery.memoising import memoise_copying
 from tests.machinery.postgres import postgresql
 from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
+from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
     from tests.machinery.examination import Report
+    from tests.machinery.resources import Resources
 
 pytest_plugins = ("tests.machinery.flaky",)
 
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started for all processes."""
-    preparing.clear_up(config)
+    run_setup.clear_up(config)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -63,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distrib
 
 def pytest_configure_node(node: WorkerController) -> None:
     """What each of them begins with."""
-    preparing.hand_over(node)
+    run_setup.hand_over(node)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -87,7 +87,7 @@ def questions() -> Questions:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The template as it is in the working tree when the run begins."""
-    given = preparing.handed(request.config)
+    given = run_setup.handed(request.config)
     return given.template if given else snapshot(tmp_path_factory.mktemp("template"))
 
 
@@ -106,7 +106,7 @@ def deployed(
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of the run's PostgreSQL server."""
-    given = preparing.handed(request.config)
+    given = run_setup.handed(request.config)
     if given and given.server:
         yield given.server
         return
@@ -115,52 +115,52 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def bench(
+def resources(
     questions: Questions,
     template: Path,
     server: str,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
-) -> Iterator[Bench]:
+) -> Iterator[Resources]:
     """What is needed to run projects."""
-    if given := preparing.handed(request.config):
+    if given := run_setup.handed(request.config):
         yield given
         return
-    with preparing.prepared(questions, template, server, tmp_path_factory.mktemp("bench")) as made:
+    with run_setup.prepared(questions, template, server, tmp_path_factory.mktemp("resources")) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def warm(bench: Bench) -> Iterator[WarmProcess]:
+def warm(resources: Resources) -> Iterator[WarmProcess]:
     """A warm process for the tests that run in this one."""
-    with WarmProcess(bench.python, bench.warm_modules) as process:
+    with WarmProcess(resources.python, resources.warm_modules) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
-def ground(
-    template: Path, bench: Bench, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
+def sandbox(
+    template: Path, resources: Resources, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UpdateSandbox]:
     """The template, released: where projects are copied from and updated."""
-    place = tmp_path_factory.mktemp("ground")
-    with Ground(checkout(template, place / "keel"), bench, warm, place) as ground:
-        yield ground
+    place = tmp_path_factory.mktemp("sandbox")
+    with UpdateSandbox(checkout(template, place / "keel"), resources, warm, place) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")
-def ground_with_beacon(
-    template: Path, bench: Bench, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
+def sandbox_with_beacon(
+    template: Path, resources: Resources, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UpdateSandbox]:
     """The template with a made-up feature besides its own, released."""
     place = tmp_path_factory.mktemp("beacon")
     repository = checkout(template, place / "keel", tag="v0.9.0")
     add_beacon(repository)
     release(repository, "v1.0.0")
-    with Ground(repository, bench, warm, place) as ground:
-        yield ground
+    with UpdateSandbox(repository, resources, warm, place) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")
-def report(bench: Bench, warm: WarmProcess, combination: Combination) -> Report:
+def report(resources: Resources, warm: WarmProcess, combination: Combination) -> Report:
     """The report on one combination."""
-    return examine(combination, bench, warm)
+    return examine(combination, resources, warm)

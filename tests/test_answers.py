@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.machinery import texts
+from tests.machinery import text_checks
 from tests.machinery.examination import Report, check_python, program, run_suite
 from tests.machinery.rendering import render
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 ODD = {
@@ -46,10 +46,10 @@ LONGEST = "x" * 80
 
 
 @pytest.mark.parametrize("text", [*ODD.values(), LONGEST], ids=[*ODD, "the longest"])
-def test_odd_texts_survive(bench: Bench, tmp_path: Path, text: str) -> None:
+def test_odd_texts_survive(resources: Resources, tmp_path: Path, text: str) -> None:
     """The name and the description stand in Python, TOML and YAML as they were given."""
     project = render(
-        bench.template,
+        resources.template,
         tmp_path / "project",
         {"project_name": text, "project_slug": "odd", "description": text, "kubernetes": True},
     )
@@ -59,9 +59,9 @@ def test_odd_texts_survive(bench: Bench, tmp_path: Path, text: str) -> None:
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     assert (answers["project_name"], answers["description"]) == (text, text)
     assert list(parse_everything(project)) == []
-    assert list(texts.untidy(project)) == []
-    assert program(project, bench, "ruff", "check", "--no-cache") == []
-    assert program(project, bench, "ruff", "format", "--check", "--no-cache") == []
+    assert list(text_checks.untidy(project)) == []
+    assert program(project, resources, "ruff", "check", "--no-cache") == []
+    assert program(project, resources, "ruff", "format", "--check", "--no-cache") == []
 
 
 def parse_everything(project: Path) -> list[str]:
@@ -74,7 +74,7 @@ def parse_everything(project: Path) -> list[str]:
         ".yaml": lambda text: list(yaml.safe_load_all(text)),
     }
     wrong = []
-    for name, text in texts.files(project).items():
+    for name, text in text_checks.files(project).items():
         read = readers.get("." + name.rpartition(".")[2])
         try:
             if read is not None and text is not None:
@@ -84,13 +84,15 @@ def parse_everything(project: Path) -> list[str]:
     return wrong
 
 
-def test_a_project_with_odd_texts_works(bench: Bench, warm: WarmProcess) -> None:
+def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess) -> None:
     """Its types, migrations and own tests are as sound as any other's."""
     name = """{{ x }} 'n' "y" \\ 港: #1"""
-    project = render(bench.template, bench.scratch / "odd", {"project_name": name, "description": name})
+    project = render(
+        resources.template, resources.scratch / "odd", {"project_name": name, "description": name}
+    )
     report = Report("odd")
-    check_python(report, project, "sqlite", bench, warm)
-    run_suite(report, project, bench, warm, "sqlite")
+    check_python(report, project, "sqlite", resources, warm)
+    run_suite(report, project, resources, warm, "sqlite")
     assert report.problems == {}
     assert report.passed, report.suite
 

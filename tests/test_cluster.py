@@ -16,14 +16,14 @@ from tests.machinery import selection
 from tests.machinery.databases import empty_database, query
 from tests.machinery.deployment import containers, digest, documents, lint, load, pod, settings
 from tests.machinery.environment import uv
-from tests.machinery.recording import Recorder
+from tests.machinery.recorded_programs import Recorder
 from tests.machinery.rendering import render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
     from tests.machinery.questions import Questions
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 SECRET = re.compile(r"--from-literal=([A-Z_]+)=")
@@ -170,7 +170,7 @@ def test_checkov_agrees(
 
 
 def test_workers_follow_the_queue(
-    clusters: list[Path], bench: Bench, warm: WarmProcess, questions: Questions, tmp_path: Path
+    clusters: list[Path], resources: Resources, warm: WarmProcess, questions: Questions, tmp_path: Path
 ) -> None:
     """With the component, KEDA alone scales workers, by a question that the real schema answers."""
     project = next(path for path in clusters if (path / "deploy/k8s/components").is_dir())
@@ -194,8 +194,8 @@ def test_workers_follow_the_queue(
         if trigger["type"] == "postgresql"
     ]
     everything = {**dict.fromkeys(questions.toggles, True), "database": "postgresql"}
-    migrated = render(bench.template, tmp_path / "project", everything)
-    with empty_database("postgresql", bench.server, tmp_path) as url:
+    migrated = render(resources.template, tmp_path / "project", everything)
+    with empty_database("postgresql", resources.server, tmp_path) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
         assert warm.run("alembic", "upgrade", "head", directory=migrated, environment=environment).status == 0
         assert query(url, queue) == [(0,)]

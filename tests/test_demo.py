@@ -18,7 +18,7 @@ from tests.machinery.serving import Isolated, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 #: Long enough for a busy machine: nobody waits for it where all is well.
 SECONDS = 60
@@ -142,19 +142,19 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         driver.quit()
 
 
-def serving(bench: Bench, place: Path, **answers: bool) -> Isolated:
+def serving(resources: Resources, place: Path, **answers: bool) -> Isolated:
     """A project with chat, ready to serve."""
-    project = render(bench.template, place, {"preset": "minimal", "websockets": True, **answers})
+    project = render(resources.template, place, {"preset": "minimal", "websockets": True, **answers})
     # What the project depends on is examined elsewhere.
-    shared = {"UV_PROJECT_ENVIRONMENT": str(Path(bench.python).parents[1]), "UV_NO_SYNC": "1"}
+    shared = {"UV_PROJECT_ENVIRONMENT": str(Path(resources.python).parents[1]), "UV_NO_SYNC": "1"}
     isolated = Isolated(project, {"ENVIRONMENT": "local", **shared})
     isolated.must("run", "python", "-m", "app", "migrate")
     return isolated
 
 
-def test_two_tabs(bench: Bench, browser: Browser, tmp_path: Path) -> None:
+def test_two_tabs(resources: Resources, browser: Browser, tmp_path: Path) -> None:
     """Both tabs receive messages and changes of notes; messages that are sent during an outage come once it is over."""
-    isolated, port = serving(bench, tmp_path / "project"), free_port()
+    isolated, port = serving(resources, tmp_path / "project"), free_port()
     command = ("uvicorn", "app.main:app", "--port", "{port}", "--timeout-graceful-shutdown", "5")
     with isolated.served(*command, port=port) as (address, server):
         browser.open(f"{address}/demo")
@@ -221,9 +221,9 @@ def phone(browser: Browser) -> None:
     browser.until(lambda: browser.script(at_end), "the newest is out of sight")
 
 
-def test_signing_in(bench: Bench, browser: Browser, tmp_path: Path) -> None:
+def test_signing_in(resources: Resources, browser: Browser, tmp_path: Path) -> None:
     """Where callers sign in, the page asks for an account, shows errors, and sends messages in its name."""
-    isolated = serving(bench, tmp_path / "project", auth=True)
+    isolated = serving(resources, tmp_path / "project", auth=True)
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):
         browser.driver.get(f"{address}/demo")

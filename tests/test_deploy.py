@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v(?P<version>[\d.]+)$")
 
@@ -169,18 +169,18 @@ def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:
                 assert word not in text, path
 
 
-def test_gunicorn_serves_and_stops(bench: Bench, tmp_path: Path) -> None:
+def test_gunicorn_serves_and_stops(resources: Resources, tmp_path: Path) -> None:
     """The server starts from its settings, and on SIGTERM ends open streams and leaves with success."""
-    project = render(bench.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
+    project = render(resources.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
     port = free_port()
     environment = {
         "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/app.db",
         "ENVIRONMENT": "local",
-        "PATH": str(bench.python.parent),
+        "PATH": str(resources.python.parent),
         "PORT": str(port),
         "WEB_CONCURRENCY": "2",
     }
-    command = [bench.python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
+    command = [resources.python, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "app.main:app"]
     log = tmp_path / "log"
     with (
         log.open("wb") as output,

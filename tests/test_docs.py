@@ -17,7 +17,7 @@ from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 #: Folders of `keel/` that every project has.
 ROOMS = {
@@ -74,6 +74,34 @@ def test_questions_are_documented(page: str) -> None:
     assert [name for name in (*QUESTIONS.asked, *answers) if name not in words] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
+def test_questions_have_a_row_each(page: str) -> None:
+    """The table of questions has each of them once, in the order in which they are asked."""
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in rows if name in QUESTIONS.asked] == list(QUESTIONS.asked)
+
+
+def test_the_roadmap_has_every_toggle() -> None:
+    """A topic says which answer brings it."""
+    text = (ROOT / "docs" / "roadmap.md").read_text(encoding="utf-8")
+    assert [name for name in QUESTIONS.toggles if f"(the answer `{name}`" not in text] == []
+
+
+def test_the_structure_has_every_package(results: dict[str, Path]) -> None:
+    """The picture of the project names each package of `keel/`, and each folder of the project."""
+    text = (ROOT / "docs" / "project-structure.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"([\w.-]+)/", picture))
+    for id_, place in results.items():
+        folders = [
+            path.name
+            for folder in (place, place / "keel")
+            for path in folder.iterdir()
+            if path.is_dir() and path.name != "__pycache__"
+        ]
+        assert [name for name in folders if name not in named] == [], id_
+
+
 def test_questions_have_a_section_each() -> None:
     """The reference explains each question under a heading of its own, in the order in which they are asked."""
     text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
@@ -98,7 +126,7 @@ def test_settings_are_documented(results: dict[str, Path]) -> None:
     assert documented == {name for example in examples for name, _ in _VARIABLE.findall(example)}
 
 
-def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, Path]) -> None:
+def test_the_example_settings_are_the_defaults(resources: Resources, results: dict[str, Path]) -> None:
     """`.env.example` has each variable of the settings classes once, with its default where there is one."""
     script = (
         "from keel.ops.settings_check import find_settings\n"
@@ -124,7 +152,7 @@ def test_the_example_settings_are_the_defaults(bench: Bench, results: dict[str, 
         variables = [name for name, _ in _VARIABLE.findall(example)]
         assert len(variables) == len(set(variables)), id_
         result = subprocess.run(
-            [bench.python, "-c", script],
+            [resources.python, "-c", script],
             cwd=place,
             env={"PATH": os.defpath, "ENV_FILE": "", **dict(_VARIABLE.findall(example))},
             capture_output=True,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery.enabling import conflicts, hurry, update
-from tests.machinery.promises import presets
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
+from tests.machinery.update_cases import presets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.ground import Ground, Lived
+    from tests.machinery.update_sandbox import Lived, UpdateSandbox
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 SMALLEST = next(iter(presets(QUESTIONS)))
@@ -50,16 +50,20 @@ def reshape(project: Lived) -> None:
     git(project.path, "rm", "-r", "--quiet", TESTS)
     for path in (project.path / NOTES).glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("app.examples.notes.service", "app.examples.notes.rules"), encoding="utf-8")
+        path.write_text(
+            text.replace("app.examples.notes.service", "app.examples.notes.rules"), encoding="utf-8"
+        )
 
 
 @pytest.mark.parametrize("change", [delete, reshape], ids=["deleted", "reshaped"])
 @pytest.mark.parametrize("toggle", TOGGLES)
-def test_a_feature_is_switched_on_late(ground: Ground, tmp_path: Path, toggle: str, change: object) -> None:
+def test_a_feature_is_switched_on_late(
+    sandbox: UpdateSandbox, tmp_path: Path, toggle: str, change: object
+) -> None:
     """No conflict; the project is migrated, all tests pass, and what was added in vain is named."""
     assert callable(change)
     answers = {PRESET: SMALLEST, DATABASE: "sqlite"}
-    with ground.project(tmp_path, answers) as project:
+    with sandbox.project(tmp_path, answers) as project:
         change(project)
         project.commit("Our own notes")
 

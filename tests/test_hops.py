@@ -13,7 +13,7 @@ from tests.machinery.rendering import render
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 _SCRIPT = """
 import asyncio, sys
@@ -49,7 +49,7 @@ print(*sorted(found), sep="\\n")
 
 @pytest.mark.parametrize(("preset", "limit"), [("minimal", 12), ("api", 16)])
 def test_one_post_runs_through_few_files(
-    bench: Bench, template: Path, tmp_path: Path, preset: str, limit: int
+    resources: Resources, template: Path, tmp_path: Path, preset: str, limit: int
 ) -> None:
     """One POST of a note, middleware included, counted by a profile hook."""
     project = render(template, tmp_path / "project", {"preset": preset})
@@ -63,7 +63,7 @@ def test_one_post_runs_through_few_files(
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     result = subprocess.run(
-        [bench.python, "-c", _SCRIPT],
+        [resources.python, "-c", _SCRIPT],
         cwd=project,
         env=environment,
         capture_output=True,

@@ -26,8 +26,8 @@ from tests.machinery.serving import Isolated, free_port, request, sign_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.resources import Resources
 
 #: Run inside: who am I, what may I write to, what is there that belongs on a developer's machine, what is not compiled?
 LOOK = """
@@ -98,10 +98,10 @@ class Inside(Isolated):
 
 
 @pytest.mark.parametrize("chosen", CHOSEN, ids=[item.id for item in CHOSEN])
-def test_an_image_serves(bench: Bench, builder: Builder, tmp_path: Path, chosen: Combination) -> None:
+def test_an_image_serves(resources: Resources, builder: Builder, tmp_path: Path, chosen: Combination) -> None:
     """Built from its lock file, labelled, closed to its own user; one image migrates, serves, works and keeps time."""
     project = render(
-        bench.template, tmp_path / "project", {**chosen.answers, "description": 'Says "$HOME" \\ é'}
+        resources.template, tmp_path / "project", {**chosen.answers, "description": 'Says "$HOME" \\ é'}
     )
     name = f"localhost/{chosen.id.replace('+', '-')}:1.2.3"
     with pytest.raises(AssertionError, match=r"Unable to find lockfile.*uv lock"):
@@ -116,28 +116,28 @@ def test_an_image_serves(bench: Bench, builder: Builder, tmp_path: Path, chosen:
         "source": "https://example.com/a",
     }
     database = str(chosen.answers[DATABASE])
-    with builder.mounted(name) as root, empty_database(database, bench.server, tmp_path) as url:
+    with builder.mounted(name) as root, empty_database(database, resources.server, tmp_path) as url:
         containers = Containers(tmp_path / "containers", root, image, tmp_path / "data")
         _is_closed(containers, image, database)
         variables = {"ENVIRONMENT": "local", "WEB_CONCURRENCY": "2"}
         if database == "postgresql":
             variables["DATABASE_URL"] = url
         if chosen.answers.get("redis"):
-            assert bench.redis
-            variables |= {"REDIS_URL": bench.redis, "REDIS_PREFIX": f"{tmp_path.name}:"}
+            assert resources.redis
+            variables |= {"REDIS_URL": resources.redis, "REDIS_PREFIX": f"{tmp_path.name}:"}
         status, printed = containers.run("python", "-m", "app", "migrate", **variables)
         assert status == 0, printed
         _stops_in_the_middle(containers, variables)
         if chosen.answers.get("celery"):
-            variables |= {"CELERY_BROKER_URL": bench.redis or "", "CELERY_QUEUE": tmp_path.name}
+            variables |= {"CELERY_BROKER_URL": resources.redis or "", "CELERY_QUEUE": tmp_path.name}
         _serves(containers, project, image, variables, works=bool(chosen.answers.get("celery")))
         if chosen.answers.get("grpc"):
             _serves_grpc(containers, variables)
 
 
-def test_live_reload_may_write(bench: Bench, builder: Builder, tmp_path: Path) -> None:
+def test_live_reload_may_write(resources: Resources, builder: Builder, tmp_path: Path) -> None:
     """The image of compose.dev.yaml belongs to the user that runs it: what is synchronised can be written."""
-    project = render(bench.template, tmp_path / "project", SMALLEST.answers)
+    project = render(resources.template, tmp_path / "project", SMALLEST.answers)
     Isolated(project).must("lock", "--quiet")
     override = load(project / "compose.dev.yaml")["services"]["api"]["build"]["args"]
     image = builder.build(project, "localhost/live-reload:dev", **override)

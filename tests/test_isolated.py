@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 SMALLEST, *_, LARGEST = extremes(QUESTIONS)
@@ -40,14 +40,14 @@ ENDED = (0, 143)
 
 
 @pytest.fixture
-def isolated(bench: Bench, tmp_path: Path, answers: dict[str, Any]) -> Iterator[Isolated]:
+def isolated(resources: Resources, tmp_path: Path, answers: dict[str, Any]) -> Iterator[Isolated]:
     """A project with an environment and a database of its own."""
-    project = render(bench.template, tmp_path / "project", answers)
+    project = render(resources.template, tmp_path / "project", answers)
     database = str(recorded(project)[DATABASE])
-    with empty_database(database, bench.server, tmp_path) as url:
+    with empty_database(database, resources.server, tmp_path) as url:
         variables = {"DATABASE_URL": url}
-        if database == "postgresql" and bench.server:
-            variables["TEST_DATABASE_URL"] = bench.server
+        if database == "postgresql" and resources.server:
+            variables["TEST_DATABASE_URL"] = resources.server
         yield Isolated(project, variables)
 
 
@@ -70,9 +70,9 @@ def test_a_project_stands_alone(isolated: Isolated) -> None:
         assert "Application shutdown complete" in server.log
 
 
-def test_a_fresh_copy_runs_with_nothing_configured(bench: Bench, tmp_path: Path) -> None:
+def test_a_fresh_copy_runs_with_nothing_configured(resources: Resources, tmp_path: Path) -> None:
     """The first command that a user is told: it makes its database by itself, and serves."""
-    isolated = Isolated(render(bench.template, tmp_path / "project", {}))
+    isolated = Isolated(render(resources.template, tmp_path / "project", {}))
     isolated.must("sync", "--quiet")
     with isolated.served("fastapi", "dev", "--no-reload", "--port", "{port}") as (address, server):
         caller = sign_in(isolated, address)

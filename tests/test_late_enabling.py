@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.machinery import owner, promises, selection
+from tests.machinery import owner_edits, selection, update_cases
 from tests.machinery.beacon import NAME
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.machinery.ground import Ground
-    from tests.machinery.promises import Case
+    from tests.machinery.update_cases import Case
+    from tests.machinery.update_sandbox import UpdateSandbox
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 DATABASES = QUESTIONS.databases.values
-SMALLEST = next(iter(promises.presets(QUESTIONS)))
+SMALLEST = next(iter(update_cases.presets(QUESTIONS)))
 #: How many features are switched on one after another.
 CHAIN = 4
 
@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A sample of the cases; with `--full`, all."""
     full = selection.is_full(metafunc.config)
     if "case" in metafunc.fixturenames:
-        chosen = promises.cases(QUESTIONS) if full else promises.sample(QUESTIONS)
+        chosen = update_cases.cases(QUESTIONS) if full else update_cases.sample(QUESTIONS)
         metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
     if "chain" in metafunc.fixturenames:
         chains = [QUESTIONS.toggles[:CHAIN], *([QUESTIONS.toggles[::-1]] if full else [])]
@@ -40,32 +40,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("isolated", list(kinds.values()), ids=list(kinds))
 
 
-def test_a_feature_is_switched_on_late(ground: Ground, tmp_path: Path, case: Case) -> None:
+def test_a_feature_is_switched_on_late(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
     """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
-    with ground.project(tmp_path, case.answers(on=False)) as project:
+    with sandbox.project(tmp_path, case.answers(on=False)) as project:
         commands = project.update({case.toggle: True})
         if case.toggle in QUESTIONS.parts:
-            owner.edit_example(project.path)  # as the owner of the copy that it is compared with has done
+            owner_edits.edit_example(
+                project.path
+            )  # as the owner of the copy that it is compared with has done
         project.holds(case.answers(on=True), commands)
 
 
 def test_a_new_feature_is_switched_on_late(
-    ground_with_beacon: Ground, tmp_path: Path, *, isolated: bool
+    sandbox_with_beacon: UpdateSandbox, tmp_path: Path, *, isolated: bool
 ) -> None:
     """The layout holds for a feature that was added as CONTRIBUTING says; once, in an environment of its own."""
-    ground = replace(ground_with_beacon, isolated=isolated)
+    sandbox = replace(sandbox_with_beacon, isolated=isolated)
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[0 if isolated else -1]}
-    with ground.project(tmp_path, answers) as project:
+    with sandbox.project(tmp_path, answers) as project:
         commands = project.update({NAME: True})
         project.holds({**answers, NAME: True}, commands)
 
 
 def test_features_are_switched_on_one_after_another(
-    ground: Ground, tmp_path: Path, chain: tuple[str, ...], database: str
+    sandbox: UpdateSandbox, tmp_path: Path, chain: tuple[str, ...], database: str
 ) -> None:
     """One update each, no conflict in any; then one is switched off again, and its tables stay."""
     answers = {PRESET: SMALLEST, DATABASE: database}
-    with ground.project(tmp_path, answers) as project:
+    with sandbox.project(tmp_path, answers) as project:
         for toggle in chain:
             project.briefly(project.update({toggle: True}))
             answers[toggle] = True

@@ -19,8 +19,8 @@ from tests.machinery.shell import Shell, lines, without_docker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.resources import Resources
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 #: They differ in what a message says. That larger projects can be used as well is shown elsewhere.
@@ -53,13 +53,13 @@ def _copy(
 
 
 @pytest.mark.parametrize("item", PROJECTS, ids=lambda item: item.id)
-def test_messages_are_followed_literally(bench: Bench, tmp_path: Path, item: Combination) -> None:
+def test_messages_are_followed_literally(resources: Resources, tmp_path: Path, item: Combination) -> None:
     """From the copy to the first answer, and from an update to its commit: each command is run as it was printed."""
-    repository = checkout(bench.template, tmp_path / "keel")
+    repository = checkout(resources.template, tmp_path / "keel")
     database = str(item.answers[DATABASE])
-    with empty_database(database, bench.server, tmp_path) as url:
-        server = {"DATABASE_URL": url, "TEST_DATABASE_URL": bench.server or ""}
-        given = {**ONE_TEST, **bench.one_environment, **(server if database == "postgresql" else {})}
+    with empty_database(database, resources.server, tmp_path) as url:
+        server = {"DATABASE_URL": url, "TEST_DATABASE_URL": resources.server or ""}
+        given = {**ONE_TEST, **resources.one_environment, **(server if database == "postgresql" else {})}
         shell = Shell(tmp_path, tmp_path / "tools", given)
         copier = f"{sys.executable} -m copier"
         *commands, serve = lines(_copy(repository, shell, item.answers, copier=copier))

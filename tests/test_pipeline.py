@@ -18,21 +18,21 @@ import pytest
 
 from tests.machinery import selection
 from tests.machinery.combinations import extremes
-from tests.machinery.commanding import Warm
 from tests.machinery.databases import empty_database
 from tests.machinery.deployment import distinct, load
 from tests.machinery.environment import declared, uv
 from tests.machinery.questions import DATABASE, Questions
-from tests.machinery.recording import Recorder
+from tests.machinery.recorded_programs import Recorder
 from tests.machinery.rendering import ROOT, git, render
 from tests.machinery.serving import Isolated
+from tests.machinery.warm_commands import Warm
 from tests.test_thorough import RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 #: Done by a test: cheap ones in every run, here; the others, most of them with `--full`, by test_thorough.
@@ -99,11 +99,11 @@ def test_every_step_is_accounted_for(deployed: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("chosen", [SMALLEST, LARGEST], ids=lambda chosen: chosen.id)
-def test_cheap_steps(bench: Bench, warm: WarmProcess, tmp_path: Path, chosen: Combination) -> None:
+def test_cheap_steps(resources: Resources, warm: WarmProcess, tmp_path: Path, chosen: Combination) -> None:
     """Lint, types, layers, and the migrations up, compared and down: as written, on the real database."""
-    project = render(bench.template, tmp_path / "project", {**chosen.answers, **PIPELINE})
-    with empty_database(str(chosen.answers[DATABASE]), bench.server, tmp_path) as url:
-        runner = Warm(project, bench, warm, {"DATABASE_URL": url})
+    project = render(resources.template, tmp_path / "project", {**chosen.answers, **PIPELINE})
+    with empty_database(str(chosen.answers[DATABASE]), resources.server, tmp_path) as url:
+        runner = Warm(project, resources, warm, {"DATABASE_URL": url})
         for command in commands(project, CHEAP):
             result = runner.run(*command)
             assert result.returncode == 0, f"uv {shlex.join(command)}:\n{result.stdout}{result.stderr}"
@@ -136,11 +136,11 @@ def test_every_python_gets_the_same_libraries(template: Path, tmp_path: Path) ->
     assert {name: locked[name] for name in names if locked[name] != 1} == {}
 
 
-def test_secrets_are_found(bench: Bench, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_secrets_are_found(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A fresh project has no secret; one that was committed once is found in the history, and not printed."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full")
-    project = render(bench.template, tmp_path / "project", {**LARGEST.answers, **PIPELINE})
+    project = render(resources.template, tmp_path / "project", {**LARGEST.answers, **PIPELINE})
     isolated = Isolated(project)
     isolated.must("lock", "--quiet")
     git(project, "init", "--quiet")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 #: Folders that are not examined: tests may look inside, stubs are generated.
 _SKIPPED = {"tests", "testing", "stubs"}
@@ -29,10 +29,10 @@ def code(project: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_projects_use_public_names(bench: Bench, tmp_path: Path, database: str) -> None:
+def test_projects_use_public_names(resources: Resources, tmp_path: Path, database: str) -> None:
     """With all features on, every file is there."""
-    project = render(bench.template, tmp_path / "project", {"preset": "everything", "database": database})
-    result = find_private_names(project, code(project), bench.python)
+    project = render(resources.template, tmp_path / "project", {"preset": "everything", "database": database})
+    result = find_private_names(project, code(project), resources.python)
 
     assert [str(use) for use in result.unexplained] == []
     assert [str(use) for use in result.stale] == [], "a reason without a private name"
@@ -70,11 +70,13 @@ _OWN = (
 
 
 @pytest.fixture
-def library(tmp_path: Path, bench: Bench) -> Path:
+def library(tmp_path: Path, resources: Resources) -> Path:
     """An interpreter that knows a library."""
     (tmp_path / "lib.py").write_text(dedent(_LIBRARY), encoding="utf-8")
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{bench.python}" "$@"\n', encoding="utf-8")
+    python.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{resources.python}" "$@"\n', encoding="utf-8"
+    )
     python.chmod(0o755)
     return python
 

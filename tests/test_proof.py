@@ -12,14 +12,14 @@ from tests.machinery import selection
 from tests.machinery.rendering import ROOT
 
 if TYPE_CHECKING:
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 
-def test_every_promise_is_kept(request: pytest.FixtureRequest, bench: Bench) -> None:
+def test_every_promise_is_kept(request: pytest.FixtureRequest, resources: Resources) -> None:
     """Everything on, under load, while processes and servers are killed: nothing acknowledged is lost or doubled."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full: it keeps two processors busy for a minute or two")
-    assert bench.python.exists()  # the proof uses the same environment
+    assert resources.python.exists()  # the proof uses the same environment
     command = [
         sys.executable,
         "-W",

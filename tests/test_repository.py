@@ -19,8 +19,8 @@ from tests.machinery.rendering import ROOT, git, render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.machinery.bench import Bench
     from tests.machinery.questions import Questions
+    from tests.machinery.resources import Resources
 
 _BIN = Path(sys.executable).parent
 
@@ -39,29 +39,31 @@ def test_the_tests_are_clean(command: Sequence[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def in_place(bench: Bench, questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def in_place(resources: Resources, questions: Questions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """template/ as it is, with the settings of the tools added that a project with everything has."""
     place = tmp_path_factory.mktemp("in-place") / "template"
-    shutil.copytree(bench.template / "template", place)
+    shutil.copytree(resources.template / "template", place)
     everything = dict.fromkeys(questions.toggles, True)
-    return render(bench.template, place, everything, only=("pyproject.toml",))
+    return render(resources.template, place, everything, only=("pyproject.toml",))
 
 
 @pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
-def test_the_template_lints_in_place(bench: Bench, in_place: Path, command: Sequence[str]) -> None:
+def test_the_template_lints_in_place(resources: Resources, in_place: Path, command: Sequence[str]) -> None:
     """What an editor shows in template/ is linted and formatted as it will be in a result."""
     first_party = (
         "lint.isort.known-first-party = ['app', 'keel', 'tests']"  # ruff looks for files, some are rendered
     )
-    assert program(in_place, bench, *command, "--no-cache", "--config", first_party) == []
+    assert program(in_place, resources, *command, "--no-cache", "--config", first_party) == []
 
 
-def test_the_template_has_types_in_place(bench: Bench, in_place: Path) -> None:
+def test_the_template_has_types_in_place(resources: Resources, in_place: Path) -> None:
     """Strict types hold for template/ itself; only what is rendered can't be found there."""
     rendered = [path.relative_to(in_place) for path in in_place.rglob("*.py.jinja")]
     modules = [".".join(path.with_suffix("").with_suffix("").parts) for path in rendered]
     allowed = f"analysis.allowed-unresolved-imports = {json.dumps(modules)}"
-    assert program(in_place, bench, "ty", "check", "--config", allowed, *TYPES, str(bench.python)) == []
+    assert (
+        program(in_place, resources, "ty", "check", "--config", allowed, *TYPES, str(resources.python)) == []
+    )
 
 
 def test_the_one_command_is_the_one_that_is_documented() -> None:

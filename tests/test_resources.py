@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 _DATA = ROOT / "tests" / "data"
@@ -47,15 +47,15 @@ def test_resources_are_short() -> None:
 
 @pytest.mark.parametrize("database", _DATABASES)
 def test_owners_packages_work(
-    bench: Bench, warm: WarmProcess, template: Path, tmp_path: Path, database: str
+    resources: Resources, warm: WarmProcess, template: Path, tmp_path: Path, database: str
 ) -> None:
     """Their code is clean, they may join each other's tables, models are found at any depth, and their tests pass."""
     project = render(template, tmp_path / "project", {"preset": "minimal", DATABASE: database})
     for data in (_BOOK, _LENDING):
         shutil.copytree(data, project, dirs_exist_ok=True)
-    assert program(project, bench, "ruff", "format", "--check", "--no-cache", "app", "tests") == []
-    assert program(project, bench, "ruff", "check", "--quiet", "--no-cache") == []
-    assert program(project, bench, "ty", "check", "--quiet", "--python", str(bench.python)) == []
+    assert program(project, resources, "ruff", "format", "--check", "--no-cache", "app", "tests") == []
+    assert program(project, resources, "ruff", "check", "--quiet", "--no-cache") == []
+    assert program(project, resources, "ty", "check", "--quiet", "--python", str(resources.python)) == []
     commands = (
         "importlinter.cli:lint_imports_command --no-cache",
         "alembic upgrade head",
@@ -64,12 +64,12 @@ def test_owners_packages_work(
         "alembic check",
         "pytest:console_main -q --assert=plain -p no:cacheprovider tests/books tests/lending",
     )
-    with empty_database(database, bench.server, tmp_path) as url:
+    with empty_database(database, resources.server, tmp_path) as url:
         environment = {
             "DATABASE_URL": url,
             "ENV_FILE": "",
-            "PATH": f"{bench.python.parent}:{os.defpath}",
-            **suite_environment(bench, database),
+            "PATH": f"{resources.python.parent}:{os.defpath}",
+            **suite_environment(resources, database),
         }
         for command in commands:
             outcome = warm.run(*command.split(), directory=project, environment=environment)
@@ -102,8 +102,7 @@ def _published() -> Iterator[str]:
     section = text.partition("## The published surface")[2].partition("\n## ")[0]
     module = ""
     for row in re.findall(r"^\| (`keel.*?) \|", section, re.MULTILINE):
-        names: list[str] = _NAME.findall(row)
-        for name in names:
+        for name in map(str, _NAME.findall(row)):
             if not name.startswith("."):
                 module = name.rpartition(".")[0]
             yield name if not name.startswith(".") else f"{module}{name}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 _FENCE = re.compile(r"^```(python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _REVISION = '''"""Step {number}."""
@@ -55,41 +55,41 @@ def database(server: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def run(bench: Bench, project: Path, url: str, *arguments: str) -> str:
+def run(resources: Resources, project: Path, url: str, *arguments: str) -> str:
     """Run a module of the project's; what it printed."""
     environment = {
         "DATABASE_URL": url,
         "TEST_DATABASE_URL": url,
-        "PATH": str(bench.python.parent),
+        "PATH": str(resources.python.parent),
         "ENV_FILE": "",
     }
-    command = [bench.python, "-m", *arguments]
+    command = [resources.python, "-m", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
     return done.stdout
 
 
-def test_the_example_blocks_nobody(bench: Bench, project: Path, database: str) -> None:
+def test_the_example_blocks_nobody(resources: Resources, project: Path, database: str) -> None:
     """The project's own linter finds nothing in the migrations of the page."""
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 7
-    said = run(bench, project, database, "pytest", "-q", "keel/tests/postgresql/test_locks.py")
+    said = run(resources, project, database, "pytest", "-q", "keel/tests/postgresql/test_locks.py")
     assert "failed" not in said
 
 
-def test_the_example_works(bench: Bench, project: Path, database: str) -> None:
+def test_the_example_works(resources: Resources, project: Path, database: str) -> None:
     """What rows hold is in the new column and nowhere else at last, and every step can be taken back."""
     page = (project / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     (backfill,) = [text for language, text in _FENCE.findall(page) if language == "sql"]
-    run(bench, project, database, "app", "migrate", "0001")
+    run(resources, project, database, "app", "migrate", "0001")
     query(database, _NOTE)
-    run(bench, project, database, "app", "migrate", "0002")
+    run(resources, project, database, "app", "migrate", "0002")
     query(database, backfill)
-    run(bench, project, database, "app", "migrate")
+    run(resources, project, database, "app", "migrate")
 
     assert query(database, "SELECT text FROM notes") == [("what it says",)]
     columns = "SELECT column_name, is_nullable FROM information_schema.columns WHERE table_name = 'notes'"
     assert ("text", "NO") in query(database, columns)
     assert "body" not in dict(query(database, columns))
 
-    run(bench, project, database, "alembic", "downgrade", "0001")
+    run(resources, project, database, "alembic", "downgrade", "0001")
     assert query(database, "SELECT body FROM notes") == [("what it says",)]

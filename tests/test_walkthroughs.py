@@ -17,12 +17,12 @@ from tests.machinery.shell import Shell, blocks, without_docker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
 
 UPDATING = (ROOT / "docs" / "updating.md").read_text(encoding="utf-8")
 #: Those that look at the migrations. That all of them pass is shown elsewhere, for more projects.
 SOME_TESTS = {"PYTEST_ADDOPTS": "keel/tests/db/test_migrations.py"}
-LATER = (ROOT / "docs" / "later.md").read_text(encoding="utf-8")
+LATER = (ROOT / "docs" / "enabling-features.md").read_text(encoding="utf-8")
 _TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What the next release does: a setting has another name, and the notes say so.
 _RENAMED = ("readiness_timeout", "readiness_deadline")
@@ -36,9 +36,9 @@ renamed = { READINESS_TIMEOUT = "READINESS_DEADLINE" }
 
 
 @pytest.fixture
-def repository(bench: Bench, tmp_path: Path) -> Path:
+def repository(resources: Resources, tmp_path: Path) -> Path:
     """The template, released."""
-    return checkout(bench.template, tmp_path / "keel")
+    return checkout(resources.template, tmp_path / "keel")
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def project(repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shell(bench: Bench, tmp_path: Path) -> Shell:
+def shell(resources: Resources, tmp_path: Path) -> Shell:
     """A terminal beside both."""
-    return Shell(tmp_path, tmp_path / "tools", {**bench.one_environment, **SOME_TESTS})
+    return Shell(tmp_path, tmp_path / "tools", {**resources.one_environment, **SOME_TESTS})
 
 
 @pytest.mark.usefixtures("project")

@@ -7,8 +7,8 @@ without HTTP.
 import signal
 import sys
 
+from keel.hooks import PackageError
 from keel.ops import cli, settings_check
-from keel.packages import PackageError
 from keel.settings import SettingsError
 
 if __name__ == "__main__":
@@ -16,8 +16,10 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         from app.main import create_app
+
+        commands = cli.build(create_app, "app")
     except SettingsError as error:
         sys.exit(settings_check.explain(error))
     except PackageError as error:
         sys.exit(str(error))
-    cli.build(create_app, "app")(prog_name="python -m app")
+    commands(prog_name="python -m app")

@@ -10,11 +10,12 @@ from starlette.middleware import Middleware
 
 from keel import about
 from keel.background.shutdown import Shutdown
+from keel.clashes import check_commands, check_routes
 from keel.features import FEATURES
 from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
 from keel.observability import gc_tuning, logs
-from keel.packages import Package, find_packages, load_each
+from keel.packages import Package, find_package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
@@ -49,7 +50,8 @@ def create_app(
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
-        PackageError: a package of the root is not what it has to be; the message says what to change.
+        PackageError: a package of the root is not what it has to be, or clashes with another; the message says what to
+            change.
     """
     app = new_app(middleware, problem_format, CALLER_MIDDLEWARE)
     services = services_of(app)
@@ -57,6 +59,8 @@ def create_app(
     for feature in FEATURES:
         feature.install(app)
     install_packages(app, services.packages)
+    check_commands([*(find_package(feature.__name__) for feature in FEATURES), *services.packages])
+    check_routes(app)
     return app
 
 
@@ -103,6 +107,7 @@ def new_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     services = services_of(app)
+    check_routes(app)  # again: some may have been added since; nothing is migrated yet
     # Again, since a server may have set up its own logging after it imported the application.
     logs.configure(services.settings)
     services.shutdown = Shutdown()

@@ -16,23 +16,10 @@ from typing import Any, Protocol
 import structlog
 from fastapi import FastAPI
 
+from keel.hooks import HOOKS, PackageError, checked
+
 WINGS = ("keel", "app")
 """The platform and what is built on it."""
-
-HOOKS = {
-    "router": "`router`, an APIRouter below /api/v1; `SCOPES`, if callers need any: scope to description",
-    "events": "`router`, an APIRouter of streams below /api/v1",
-    "models": "tables, for migrations",
-    "settings": "subclasses of `keel.settings.Settings`",
-    "commands": "`commands`, a Typer application that the command line has under the package's name",
-    "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows one by one",
-    "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
-    "exports": "`exporters(services)`: name to exporter",
-    "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
-    "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
-    "plugin": "`install(app)`, for what no other module does",
-}
-"""The modules that are looked for, and what each holds."""
 
 EXAMPLES = "examples"
 """The folder of a root package that is Keel's: its packages may be deleted or reshaped by hand."""
@@ -42,18 +29,6 @@ ADDED = ("account_data", "exports", "grpc")
 
 log = structlog.get_logger()
 
-_ATTRIBUTES = {
-    "router": "router",
-    "events": "router",
-    "commands": "commands",
-    "seed": "seed",
-    "account_data": "account_data",
-    "exports": "exporters",
-    "gauges": "read",
-    "grpc": "add_services",
-    "plugin": "install",
-}
-
 
 class Feature(Protocol):
     """A package of `keel/` that was chosen, or its module `plugin`."""
@@ -62,10 +37,6 @@ class Feature(Protocol):
 
     def install(self, app: FastAPI) -> None:
         """Add routers, readiness checks, or a shared implementation of one of the ports."""
-
-
-class PackageError(Exception):
-    """A package of the application is not what it has to be; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +66,7 @@ class Package:
         if missing := self.missing(hook):
             log.warning("example_incomplete", skipped=f"{self.name}.{hook}", missing=missing)
             return None
-        module = import_module(f"{self.name}.{hook}")
-        attribute = _ATTRIBUTES.get(hook)
-        if attribute is not None and not hasattr(module, attribute):
-            raise PackageError(f"{module.__name__} has no `{attribute}`. It is found by its name: {HOOKS[hook]}.")
-        return module
+        return checked(hook, import_module(f"{self.name}.{hook}"))
 
     def missing(self, hook: str) -> str | None:
         """Return the module of this example that what a feature adds cannot be imported without; None: there is none."""
@@ -151,7 +118,8 @@ def find_packages(root: str) -> list[Package]:
 
 
 def find_package(name: str) -> Package:
-    """Return a package and what it offers."""
+    """Return a package and what it offers, given its name or that of its module `plugin`."""
+    name = name.removesuffix(".plugin")
     modules = {module.name for module in iter_modules([*_path(name)])}
     return Package(name, tuple(hook for hook in HOOKS if hook in modules))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from copier import run_update
 
-from tests.machinery import filling, owner
+from tests.machinery import owner_edits, sample_rows
 from tests.machinery.checkout import begin
 from tests.machinery.rendering import git, render
 from tests.machinery.shell import lines, without_docker
@@ -56,9 +56,9 @@ def lived_in(
 ) -> Isolated:
     """Copy a project, change it as owners do, and use it: its database holds rows."""
     isolated = use(begin(render(repository, destination, answers, ref=ref)))
-    owner.edit(isolated)
-    owner.configure(isolated, url)
-    owner.migrate(isolated)
+    owner_edits.edit(isolated)
+    owner_edits.configure(isolated, url)
+    owner_edits.migrate(isolated)
     return isolated
 
 
@@ -121,7 +121,7 @@ def differences(project: Path, fresh: Path) -> list[str]:
 
 def rows(url: str) -> dict[str, int]:
     """How many rows each table has that the owner filled, of those that there are."""
-    return filling.count(url, [table for table in owner.TABLES if table in filling.tables(url)])
+    return sample_rows.count(url, [table for table in owner_edits.TABLES if table in sample_rows.tables(url)])
 
 
 def _comparable(project: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.machinery import imports, modules, texts
+from tests.machinery import imports, modules, reachability, text_checks
 from tests.machinery.bytecode import share_bytecode
 from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
     from tests.machinery.combinations import Combination
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import Outcome, WarmProcess
 
 TYPES = ("--output-format", "concise", "--no-progress", "--python")
@@ -49,28 +49,34 @@ class Report:
             self.problems[check] = text
 
 
-def examine(combination: Combination, bench: Bench, warm: WarmProcess, *, keep: bool = False) -> Report:
+def examine(
+    combination: Combination, resources: Resources, warm: WarmProcess, *, keep: bool = False
+) -> Report:
     """Render and examine a combination. The result stays on disk when something is wrong with it."""
-    questions = Questions.load(bench.template / "copier.yml")
-    project = bench.scratch / combination.id
+    questions = Questions.load(resources.template / "copier.yml")
+    project = resources.scratch / combination.id
     shutil.rmtree(project, ignore_errors=True)
     report = Report(combination.id)
-    render(bench.template, project, combination.answers)
-    report.note("no Jinja is left", texts.leftovers(project))
-    report.note("tidy texts", texts.untidy(project))
-    report.note("portable paths", texts.unportable(project))
-    report.note("no trace of what was not chosen", texts.traces(project, questions, combination.answers))
-    report.note("ruff check", program(project, bench, "ruff", "check", "--no-cache", "--quiet"))
-    report.note("ruff format", program(project, bench, "ruff", "format", "--check", "--no-cache"))
-    _python(report, project, combination, bench, warm)
+    render(resources.template, project, combination.answers)
+    report.note("no Jinja is left", text_checks.leftovers(project))
+    report.note("tidy texts", text_checks.untidy(project))
+    report.note("portable paths", text_checks.unportable(project))
+    report.note(
+        "no trace of what was not chosen", text_checks.traces(project, questions, combination.answers)
+    )
+    report.note("ruff check", program(project, resources, "ruff", "check", "--no-cache", "--quiet"))
+    report.note("ruff format", program(project, resources, "ruff", "format", "--check", "--no-cache"))
+    _python(report, project, combination, resources, warm)
     if report.passed and not report.problems and not keep:
         shutil.rmtree(project)
     return report
 
 
-def _python(report: Report, project: Path, combination: Combination, bench: Bench, warm: WarmProcess) -> None:
+def _python(
+    report: Report, project: Path, combination: Combination, resources: Resources, warm: WarmProcess
+) -> None:
     """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
-    reuse = Reuse(bench.scratch / "python", project)
+    reuse = Reuse(resources.scratch / "python", project)
     if not reuse.claim():
         earlier = Report(**json.loads(reuse.wait()))
         report.problems |= earlier.problems
@@ -81,25 +87,28 @@ def _python(report: Report, project: Path, combination: Combination, bench: Benc
             earlier.id,
         )
         return
-    share_bytecode(project, bench.scratch / "bytecode")
+    share_bytecode(project, resources.scratch / "bytecode")
     found = Report(combination.id)
     try:
-        check_python(found, project, str(combination.answers[DATABASE]), bench, warm)
-        run_suite(found, project, bench, warm, str(combination.answers[DATABASE]))
+        check_python(found, project, str(combination.answers[DATABASE]), resources, warm)
+        run_suite(found, project, resources, warm, str(combination.answers[DATABASE]))
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
 
 
-def check_python(report: Report, project: Path, database: str, bench: Bench, warm: WarmProcess) -> None:
+def check_python(
+    report: Report, project: Path, database: str, resources: Resources, warm: WarmProcess
+) -> None:
     """Types, declared imports, layers, modules alone, migrations that match the models."""
-    report.note("declared imports", imports.undeclared(project, bench.python))
-    report.note("types", program(project, bench, "ty", "check", *TYPES, str(bench.python)))
+    report.note("everything is reached", reachability.unreached(project))
+    report.note("declared imports", imports.undeclared(project, resources.python))
+    report.note("types", program(project, resources, "ty", "check", *TYPES, str(resources.python)))
     report.note("modules alone", modules.unimportable(project, warm, {}))
     linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
     report.note("import contracts", failed(linter))
-    with empty_database(database, bench.server, bench.scratch) as url:
+    with empty_database(database, resources.server, resources.scratch) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
         # In one process, one after another: a third of what they take is importing the project.
         then = [["check"], ["downgrade", "base"]]
@@ -109,9 +118,9 @@ def check_python(report: Report, project: Path, database: str, bench: Bench, war
         report.note("alembic upgrade head, check, downgrade base", failed(outcome))
 
 
-def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, database: str) -> None:
+def run_suite(report: Report, project: Path, resources: Resources, warm: WarmProcess, database: str) -> None:
     """The project's own tests; after a failure once more, with assertions explained, for the report."""
-    environment = suite_environment(bench, database)
+    environment = suite_environment(resources, database)
     outcome = warm.run("pytest", *SUITE, directory=project, environment=environment)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
     if outcome.status < 0:
@@ -122,17 +131,17 @@ def run_suite(report: Report, project: Path, bench: Bench, warm: WarmProcess, da
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
 
 
-def suite_environment(bench: Bench, database: str) -> dict[str, str]:
+def suite_environment(resources: Resources, database: str) -> dict[str, str]:
     """What a project's tests are told: the servers. They tell themselves apart there: by databases, by prefixes."""
-    servers = {"TEST_REDIS_URL": bench.redis} if bench.redis else {}
-    if bench.server and database == "postgresql":
-        servers["TEST_DATABASE_URL"] = bench.server
+    servers = {"TEST_REDIS_URL": resources.redis} if resources.redis else {}
+    if resources.server and database == "postgresql":
+        servers["TEST_DATABASE_URL"] = resources.server
     return servers
 
 
-def program(project: Path, bench: Bench, name: str, *arguments: str) -> list[str]:
+def program(project: Path, resources: Resources, name: str, *arguments: str) -> list[str]:
     """Run a program of the shared environment in the project; what it said if it failed."""
-    command = [str(bench.python.parent / name), *arguments]
+    command = [str(resources.python.parent / name), *arguments]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     return [f"{result.stdout}{result.stderr}" or f"status {result.returncode}"] if result.returncode else []
 

@@ -11,7 +11,7 @@ import ast
 import json
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tests.machinery.definitions import Class, Module, full_name, is_private, module_name, parse
 from tests.machinery.imports import FIRST_PARTY
@@ -117,11 +117,12 @@ def _receiver(node: ast.Attribute) -> str:
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
         for full in names:
             if full.partition(".")[0] not in FIRST_PARTY and any(map(is_private, full.split("."))):
                 yield node.lineno, full
@@ -154,7 +155,7 @@ def _overrides(classes: dict[str, Class], python: Path) -> dict[str, list[tuple[
     printed = subprocess.run(
         command, input=json.dumps(wanted), capture_output=True, text=True, check=True
     ).stdout
-    private: dict[str, list[str]] = json.loads(printed)
+    private = cast("dict[str, list[str]]", json.loads(printed))
     found: dict[str, list[tuple[int, str]]] = {}
     for name, each in classes.items():
         known = {private_name for library in foreign[name] for private_name in private[library]}

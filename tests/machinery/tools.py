@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COPIER = """#!/bin/sh
-exec env PYTHONPATH={root} {bytecode} {python} -P -m tests.machinery.copying "$@"
+exec env PYTHONPATH={root} {bytecode} {python} -P -m tests.machinery.fast_copier "$@"
 """
 _UV = """#!/bin/sh
 if [ "$1 $2 $3" = "tool run copier" ]; then shift 3; exec copier "$@"; fi

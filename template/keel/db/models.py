@@ -16,6 +16,8 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from keel.hooks import PackageError
+
 # SQLite keeps decimals as floating point numbers, which are exact to 15 digits.
 warnings.filterwarnings("ignore", r"Dialect sqlite\S+ does \*not\* support Decimal objects natively")
 
@@ -61,6 +63,19 @@ class Base(DeclarativeBase):
             enum.Enum, native_enum=False, length=32, values_callable=lambda kind: [member.value for member in kind]
         ),
     }
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a second model of a table.
+
+        Raises:
+            PackageError: another model has the table; the message names both.
+        """
+        table = cls.__dict__.get("__tablename__")
+        if table in cls.metadata.tables:
+            models = [m.class_ for m in cls.registry.mappers if m.local_table is cls.metadata.tables[table]]
+            names = " and ".join(f"{model.__module__}.{model.__qualname__}" for model in [*models, cls])
+            raise PackageError(f"Two models have the table `{table}`: {names}. Give yours another `__tablename__`.")
+        super().__init_subclass__(**options)
 
 
 def _created_at(context: DefaultExecutionContext) -> datetime:

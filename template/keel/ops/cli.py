@@ -76,7 +76,7 @@ def build(create_app: Callable[[], FastAPI], root: str) -> typer.Typer:
 
 def all_packages(root: str) -> list[Package]:
     """Return the features, then the packages below a root package."""
-    return [*(find_package(feature.__name__.removesuffix(".plugin")) for feature in FEATURES), *find_packages(root)]
+    return [*(find_package(feature.__name__) for feature in FEATURES), *find_packages(root)]
 
 
 def migrate(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 #: What `uv run` is followed by, and what to call in the warm process.
@@ -35,11 +35,15 @@ class Warm(Isolated):
     """A project whose Python programs are forked from a warm process."""
 
     def __init__(
-        self, project: Path, bench: Bench, warm: WarmProcess, environment: Mapping[str, str] | None = None
+        self,
+        project: Path,
+        resources: Resources,
+        warm: WarmProcess,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Take a rendered project, where to run its commands, and variables that they shall see."""
         super().__init__(project, environment)
-        self._bench, self._warm = bench, warm
+        self._bench, self._warm = resources, warm
         self._given = dict(environment or {})
         self._compiled: dict[Path, int] = {}
 

@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.machinery import imports, owner
+from tests.machinery import imports, owner_edits
 from tests.machinery.checkout import commit
-from tests.machinery.commanding import Warm
 from tests.machinery.databases import copied_database, empty_database
 from tests.machinery.enabling import conflicts, differences, follow, hurry, lived_in, rows, update
-from tests.machinery.filling import tables
-from tests.machinery.promises import deviating
 from tests.machinery.questions import DATABASE, Questions
+from tests.machinery.sample_rows import tables
 from tests.machinery.schemas import schema
 from tests.machinery.serving import Isolated
+from tests.machinery.update_cases import deviating
+from tests.machinery.warm_commands import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping
     from pathlib import Path
 
-    from tests.machinery.bench import Bench
+    from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
 
@@ -41,11 +41,11 @@ class Copy:
 
 
 @dataclass
-class Ground:
+class UpdateSandbox:
     """A clone of the template with its releases, and the projects that are made from it. A context manager."""
 
     repository: Path
-    bench: Bench
+    resources: Resources
     warm: WarmProcess
     scratch: Path
     #: Whether projects get environments of their own: for dependencies that the shared environment lacks.
@@ -71,18 +71,18 @@ class Ground:
             self._squash(copy, str(answers[DATABASE]))
         path = directory / "project"
         shutil.copytree(copy.isolated.project, path, ignore=shutil.ignore_patterns("__pycache__"))
-        with copied_database(copy.url, self.bench.server, directory) as url:
+        with copied_database(copy.url, self.resources.server, directory) as url:
             isolated = self.use(path, str(answers[DATABASE]))
-            owner.configure(isolated, url)
+            owner_edits.configure(isolated, url)
             yield Lived(self, isolated, url, rows(url))
 
     def use(self, project: Path, database: str = "sqlite") -> Isolated:
-        """A project, with this ground's way to run its commands."""
-        server = self.bench.server
+        """A project, with this sandbox's way to run its commands."""
+        server = self.resources.server
         environment = {"TEST_DATABASE_URL": server} if database == "postgresql" and server else {}
         if self.isolated:
-            return Isolated(project, environment | self.bench.one_environment)
-        return Warm(project, self.bench, self.warm, environment)
+            return Isolated(project, environment | self.resources.one_environment)
+        return Warm(project, self.resources, self.warm, environment)
 
     def copy(self, answers: Mapping[str, Any], ref: str | None = None) -> Copy:
         """A copy with the owner's edits, rows, and the schema that its migrations lead to; made once."""
@@ -92,7 +92,7 @@ class Ground:
             kind = str(answers[DATABASE])
             place = self.scratch / f"copy-{len(self._copies)}"
             place.mkdir(parents=True)
-            url = self._databases.enter_context(empty_database(kind, self.bench.server, place))
+            url = self._databases.enter_context(empty_database(kind, self.resources.server, place))
             use = partial(self.use, database=kind)
             isolated = lived_in(self.repository, place / "project", answers, use, url, ref)
             self._copies[key] = Copy(isolated, url, schema(url))
@@ -100,8 +100,8 @@ class Ground:
 
     def _squash(self, copy: Copy, kind: str) -> None:
         project = copy.isolated.project
-        with empty_database(kind, self.bench.server, project.parent) as empty:
-            owner.squash(copy.isolated, empty)
+        with empty_database(kind, self.resources.server, project.parent) as empty:
+            owner_edits.squash(copy.isolated, empty)
         commit(project, "Everything that is ours")
         copy.squashed = True
 
@@ -110,7 +110,7 @@ class Ground:
 class Lived:
     """A project that has lived, and what may not be lost of it."""
 
-    ground: Ground
+    sandbox: UpdateSandbox
     isolated: Isolated
     url: str
     rows: dict[str, int]
@@ -126,10 +126,10 @@ class Lived:
 
     def update(self, answers: Mapping[str, Any], ref: str | None = None) -> list[list[str]]:
         """Update, and see that nothing conflicts and every edit is there; the commands that come next."""
-        before = owner.has_example(self.path)
+        before = owner_edits.has_example(self.path)
         commands = update(self.isolated, answers, ref)
         assert conflicts(self.path) == []
-        assert owner.survived(self.path, example=before and owner.has_example(self.path)) == []
+        assert owner_edits.survived(self.path, example=before and owner_edits.has_example(self.path)) == []
         return commands
 
     def briefly(self, commands: list[list[str]]) -> None:
@@ -138,7 +138,7 @@ class Lived:
 
     def leftovers(self, answers: Mapping[str, Any]) -> set[str]:
         """The tables that a fresh copy would not have."""
-        return tables(self.url) - {str(row[0]) for row in self.ground.copy(answers).schema}
+        return tables(self.url) - {str(row[0]) for row in self.sandbox.copy(answers).schema}
 
     def holds(
         self, answers: Mapping[str, Any], commands: list[list[str]], leftovers: Collection[str] = ()
@@ -147,13 +147,13 @@ class Lived:
 
         `leftovers` are tables that the database has besides. What the commands printed is returned.
         """
-        fresh = self.ground.copy(answers)
+        fresh = self.sandbox.copy(answers)
         assert differences(self.path, fresh.isolated.project) == []
         printed = follow(self.isolated, commands, passed=fresh.passed)
         fresh.passed = fresh.passed or any("pytest" in command for command in commands)
         assert rows(self.url).items() >= self.rows.items()
         assert [row for row in schema(self.url) if row[0] not in leftovers] == fresh.schema
-        assert owner.survived(self.path) == []
-        if not self.ground.isolated:
-            assert list(imports.undeclared(self.path, self.ground.bench.python)) == []
+        assert owner_edits.survived(self.path) == []
+        if not self.sandbox.isolated:
+            assert list(imports.undeclared(self.path, self.sandbox.resources.python)) == []
         return printed

@@ -1,4 +1,4 @@
-"""Make the bench of a run: a snapshot of the template, an environment, servers; one for all processes of a run."""
+"""Make the resources of a run: a snapshot of the template, an environment, servers; one for all processes of a run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.bench import Bench
 from tests.machinery.combinations import extremes
 from tests.machinery.environment import shared_environment
-from tests.machinery.learning import learn_modules
 from tests.machinery.postgres import postgresql
 from tests.machinery.questions import Questions
 from tests.machinery.redis import redis
 from tests.machinery.rendering import ROOT, snapshot
+from tests.machinery.resources import Resources
+from tests.machinery.warm_imports import learn_modules
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
     from xdist.workermanage import WorkerController
 
-_HANDED = "bench"
-_MADE = pytest.StashKey[tuple[contextlib.ExitStack, Bench]]()
+_HANDED = "resources"
+_MADE = pytest.StashKey[tuple[contextlib.ExitStack, Resources]]()
 
 
 @contextlib.contextmanager
-def prepared(questions: Questions, template: Path, server: str, place: Path) -> Generator[Bench]:
-    """A bench; what it needs besides the given server lasts as long as this context."""
+def prepared(questions: Questions, template: Path, server: str, place: Path) -> Generator[Resources]:
+    """A resources; what it needs besides the given server lasts as long as this context."""
     python = shared_environment(questions, template, place / "declarations")
     with redis(python) as url:
-        bench = Bench(template, python, place / "results", server, redis=url)
-        yield learn_modules(bench, extremes(questions)[1::2])
+        resources = Resources(template, python, place / "results", server, redis=url)
+        yield learn_modules(resources, extremes(questions)[1::2])
 
 
 def hand_over(node: WorkerController) -> None:
-    """Give a process that is about to start the bench of this run; the first one has it made."""
+    """Give a process that is about to start the resources of this run; the first one has it made."""
     config = node.config
     if _MADE not in config.stash:
         factory = vars(config)["_tmp_path_factory"]  # where xdist gets its processes' folders from, too
         assert isinstance(factory, pytest.TempPathFactory)
-        place = factory.mktemp("bench")
+        place = factory.mktemp("resources")
         with contextlib.ExitStack() as stack:
             template, server = snapshot(place / "template"), stack.enter_context(postgresql())
-            bench = stack.enter_context(
+            resources = stack.enter_context(
                 prepared(Questions.load(ROOT / "copier.yml"), template, server, place)
             )
-            config.stash[_MADE] = (stack.pop_all(), bench)
+            config.stash[_MADE] = (stack.pop_all(), resources)
     node.workerinput[_HANDED] = config.stash[_MADE][1].told()
 
 
-def handed(config: pytest.Config) -> Bench | None:
-    """The bench that this process was given."""
+def handed(config: pytest.Config) -> Resources | None:
+    """The resources that this process was given."""
     told = getattr(config, "workerinput", {}).get(_HANDED)
-    return Bench.received(told) if told else None
+    return Resources.received(told) if told else None
 
 
 def clear_up(config: pytest.Config) -> None:
-    """Stop the servers of the bench that this process has made."""
+    """Stop the servers of the resources that this process has made."""
     if made := config.stash.get(_MADE, None):
         made[0].close()

@@ -14,7 +14,7 @@ _PATHS = ("template", "python", "scratch", "warm_modules")
 
 
 @dataclass(frozen=True)
-class Bench:
+class Resources:
     """Template, shared interpreter, directory for results, servers, list of modules to load."""
 
     template: Path
@@ -26,7 +26,7 @@ class Bench:
 
     @classmethod
     def received(cls, told: Mapping[str, Any]) -> Self:
-        """The bench that another process has made."""
+        """The resources that another process has made."""
         values: dict[str, Any] = {
             name: Path(value) if name in _PATHS else value for name, value in told.items()
         }

@@ -1,0 +1,1 @@
+"""A package of the owner's that is called as a feature is: redis."""

@@ -1,0 +1,52 @@
+"""The names that an owner may import from `keel`, and what the check cannot see."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tests.machinery.rendering import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DATA = ROOT / "tests" / "data" / "reachability"
+_IMPORT = re.compile(r"^from (keel(?:\.\w+)*) import (?:\(([^)]*)\)|(.+))$", re.MULTILINE)
+_CODE = re.compile(r"`([^`\n]+)`")
+#: `keel.db.models.Base`, or `.Timestamps` of the same module; a signature or parameters may follow.
+_NAME = re.compile(r"(keel(?:\.\w+)*|)\.(\w+)(?:[\[(:=].*)?")
+
+
+def published(project: Path) -> list[str]:
+    """Qualified names: those of the table in the project's keel/README.md, else of a list beside the tests."""
+    readme = project / "keel" / "README.md"
+    if readme.is_file():
+        return sorted(set(_listed(readme.read_text(encoding="utf-8"))))
+    return list(_lines("published.txt"))
+
+
+def excused() -> frozenset[str]:
+    """What is used although nothing in the project says so."""
+    return frozenset(line.split(maxsplit=1)[0] for line in _lines("excused.txt"))
+
+
+@cache
+def _lines(name: str) -> tuple[str, ...]:
+    lines = (_DATA / name).read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _listed(text: str) -> Iterator[str]:
+    """Names of import statements, and those in the first cells of tables."""
+    for module, several, one in _IMPORT.findall(text):
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", several or one))
+    for line in text.splitlines():
+        if not line.startswith("| `keel."):
+            continue
+        module = ""
+        for code in _CODE.findall(line.split(" | ")[0]):
+            if name := _NAME.fullmatch(code):
+                module = name[1] or module
+                yield f"{module}.{name[2]}"
