@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 from app.main import create_app
 from keel.db.database import Database
 from keel.ops import cli
-from keel.tests.grpc.support import TIMEOUT, Widgets, connected, refused
+from keel.testing.support import PATIENCE
+from keel.tests.grpc.support import Widgets, connected, refused
 from keel.tests.widgets import models
 from keel.tests.widgets.api import WIDGETS
 
@@ -119,14 +120,14 @@ class Role:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the process does."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
                 await asyncio.sleep(0.01)
 
     async def ended(self) -> int:
         """Wait until the process has ended; return its status."""
-        return await asyncio.to_thread(self.process.wait, TIMEOUT)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @pytest.fixture
