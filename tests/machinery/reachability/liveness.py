@@ -244,8 +244,8 @@ class Project:
     @cached_property
     def hooks(self) -> set[str]:
         """The names of the modules that are looked for: the keys of `HOOKS`."""
-        definition = self.types.definitions.get("keel.packages.HOOKS")
-        return set(definition.keys) if definition else set()
+        definition = self.types.definitions["keel.hooks.HOOKS"]
+        return set(definition.keys)
 
     def _stands_for(self, name: str) -> set[str]:
         """The classes and protocols in whose place an instance of a class may be, and those in its own."""
