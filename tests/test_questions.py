@@ -93,7 +93,8 @@ def test_every_block_is_guarded(questions: Questions) -> None:
 
 def test_every_toggle_has_one_block(questions: Questions) -> None:
     """Reading copier.yml downwards, one finds what a feature owns, and in one place."""
-    blocks = [manifest.question for manifest in questions.manifests if manifest.question in questions.toggles]
+    owned = [manifest for manifest in questions.manifests if not manifest.is_shared]
+    blocks = [manifest.question for manifest in owned if manifest.question in questions.toggles]
     assert blocks == list(questions.toggles)
 
 

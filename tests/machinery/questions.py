@@ -47,6 +47,11 @@ class Manifest:
         name = str(found.group(1)) if found else ""
         return "" if name.startswith("_") else name
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is of several features, and what it names is left out if all of them are off."""
+        return len(re.findall(r"\bnot \w+", self.condition)) > 1
+
 
 @dataclass(frozen=True)
 class Questions:

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import structlog
 from grpc import StatusCode
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context as TraceContext
 from opentelemetry.trace import SpanKind
 from starlette.types import Scope
 
@@ -63,7 +64,7 @@ class CallTelemetry:
         if not self._path.startswith(EXEMPT):
             _ACTIVE.add(1)
             attributes = {"rpc.system.name": "grpc", "rpc.method": self._name}
-            origin = tracing.carried(self._headers)
+            origin = propagate.extract(self._headers, context=TraceContext())
             self._stack.enter_context(
                 tracing.step(self._name, kind=SpanKind.SERVER, context=origin, root=True, attributes=attributes)
             )

@@ -31,12 +31,6 @@ class Counters:
     """Computed without the cache because it was unavailable."""
     invalidations: int = 0
 
-    @property
-    def hit_ratio(self) -> float:
-        """Share of lookups that were answered from the cache (0 to 1)."""
-        asked = self.hits + self.misses + self.bypassed
-        return self.hits / asked if asked else 0.0
-
 
 class Cache(Protocol):
     """Keeps computed values."""

@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, get_current_span
 
 from keel.observability import tracing
@@ -120,13 +119,6 @@ def publishing(topic: str) -> AbstractContextManager[None]:
     if not get_current_span().is_recording():
         return nullcontext()
     return tracing.step(f"publish {kind}", kind=SpanKind.PRODUCER, attributes={"messaging.operation.type": "send"})
-
-
-def hearing(topic: str, context: Context) -> AbstractContextManager[None]:
-    """Trace the delivery of another process's message, in the trace in which it was published."""
-    kind = topic.partition(":")[0]
-    attributes = {"messaging.operation.type": "process"}
-    return tracing.step(f"process {kind}", kind=SpanKind.CONSUMER, context=context, attributes=attributes)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from opentelemetry.trace import SpanKind
 
 from keel import clock
 from keel.background.job_context import Attempt
-from keel.observability.tracing import carried, carrier, meter, step
+from keel.observability.calls import carried, carrier
+from keel.observability.tracing import meter, step
 
 _SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600]
 _DURATIONS = meter.create_histogram(

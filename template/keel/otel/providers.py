@@ -39,12 +39,6 @@ class Providers:
         thread.join(seconds)
         return not thread.is_alive()
 
-    def shutdown(self) -> None:
-        """Stop the SDK's threads; nothing is exported afterwards."""
-        for provider in (self.traces, self.logs, self.metrics):
-            if provider is not None:
-                provider.shutdown()
-
     def _flush(self) -> None:
         for provider in (self.traces, self.logs, self.metrics):
             if provider is not None:

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from keel.observability.tracing import Call, Operation, meter
+from keel.observability.calls import Call, Operation
+from keel.observability.tracing import meter
 
 _WAITS = meter.create_histogram(
     "db.client.connection.wait_time",

@@ -7,7 +7,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline
 
-from keel.observability.tracing import Call, Operation
+from keel.observability.calls import Call, Operation
 
 SYSTEM = "redis"
 PIPELINE = Operation(SYSTEM, "PIPELINE")

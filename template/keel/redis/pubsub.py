@@ -8,13 +8,16 @@ stream.
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
-from keel.messaging.pubsub import Backlog, HistoryLost, Message, hearing, publishing
-from keel.observability.tracing import carried, carrier
+from keel.messaging.pubsub import Backlog, HistoryLost, Message, publishing
+from keel.observability import tracing
+from keel.observability.calls import carried, carrier
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.reader import Reader
 from keel.redis.scripts import Script
@@ -162,7 +165,7 @@ class RedisPubSub:
         """Deliver a published entry to the listeners of this process."""
         id_, before, trace, event, data = payload.split("\n", 4)
         entry = _Entry(id_, before, Message(id_, event, data))
-        with hearing(stream.removeprefix(self._prefix), carried({TRACE: trace})):
+        with _hearing(stream.removeprefix(self._prefix), carried({TRACE: trace})):
             behind = [item for item in self._listeners.get(stream, ()) if not _deliver(entry, item)]
             if behind:
                 await self._fill_gaps(stream, behind)
@@ -246,3 +249,10 @@ def _deliver(entry: _Entry, listener: _Listener) -> bool:
     listener.backlog.put(entry.message)
     listener.last = entry.id
     return True
+
+
+def _hearing(topic: str, context: Context) -> AbstractContextManager[None]:
+    """Trace the delivery of another process's message, in the trace in which it was published."""
+    kind = topic.partition(":")[0]
+    attributes = {"messaging.operation.type": "process"}
+    return tracing.step(f"process {kind}", kind=SpanKind.CONSUMER, context=context, attributes=attributes)

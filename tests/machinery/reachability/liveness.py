@@ -127,10 +127,15 @@ class Project:
         )
 
     def _publish(self, name: str) -> None:
-        """An owner may use every public member of what is published."""
+        """An owner may use every public member of what is published, and of what a published dependency gives."""
         self._reach(name)
+        definition = self.types.definitions[name]
+        if definition.kind == "constant" and definition.annotation:
+            for kind, *rest in self.types.annotated(definition.annotation, 0):
+                if kind == "inst":
+                    self._publish(rest[0])
         # Services hold what features register in; that an owner can get at it keeps nothing of it.
-        if self.types.definitions[name].kind == "class" and name != "keel.services.Services":
+        if definition.kind == "class" and name != "keel.services.Services":
             for each in self.types.ancestors(name):
                 for member in self._members[each]:
                     last = member.rpartition(".")[2]
@@ -244,8 +249,8 @@ class Project:
     @cached_property
     def hooks(self) -> set[str]:
         """The names of the modules that are looked for: the keys of `HOOKS`."""
-        definition = self.types.definitions.get("keel.packages.HOOKS")
-        return set(definition.keys) if definition else set()
+        definition = self.types.definitions["keel.hooks.HOOKS"]
+        return set(definition.keys)
 
     def _stands_for(self, name: str) -> set[str]:
         """The classes and protocols in whose place an instance of a class may be, and those in its own."""

@@ -20,11 +20,9 @@ _NAME = re.compile(r"(keel(?:\.\w+)*|)\.(\w+)(?:[\[(:=].*)?")
 
 
 def published(project: Path) -> list[str]:
-    """Qualified names: those of the table in the project's keel/README.md, else of a list beside the tests."""
-    readme = project / "keel" / "README.md"
-    if readme.is_file():
-        return sorted(set(_listed(readme.read_text(encoding="utf-8"))))
-    return list(_lines("published.txt"))
+    """Qualified names: those of the tables in keel/README.md and in the pages of the project's features."""
+    pages = [project / "keel" / "README.md", *(project / "keel" / "docs" / "features").glob("*.md")]
+    return sorted({name for page in pages for name in _listed(page.read_text(encoding="utf-8"))})
 
 
 def excused() -> frozenset[str]:

@@ -56,7 +56,9 @@ class Scope(ast.NodeVisitor):
             case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.Dict():
                 return ("ext",)
             case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements) if elements:
-                return ("tuple", tuple(self.term(element) for element in elements))
+                single = tuple(self.term(each) for each in elements if not isinstance(each, ast.Starred))
+                several = [self.term(each.value) for each in elements if isinstance(each, ast.Starred)]
+                return ("union", (("tuple", single), *several)) if several else ("tuple", single)
             case ast.ListComp(elt=element) | ast.GeneratorExp(elt=element) | ast.SetComp(elt=element):
                 return ("tuple", (self.term(element),))
         return None

@@ -6,7 +6,6 @@ from httpx2 import AsyncClient
 
 from app.main import create_app
 from keel.dependencies import CacheDep
-from keel.messaging.cache import Counters
 from keel.messaging.in_process_cache import InProcessCache
 from keel.testing.support import running
 from keel.tests.messaging.cache_contract import CacheContract, Compute
@@ -44,11 +43,6 @@ async def test_larger_than_everything() -> None:
         assert await cache.get_or_compute("a", str, compute, ttl=60) == "too long"
 
     assert compute.count == 2
-
-
-def test_ratio_of_nothing() -> None:
-    """Before anybody has asked, the ratio is a number too."""
-    assert Counters().hit_ratio == 0
 
 
 async def test_endpoint_gets_the_cache(app: FastAPI, environment: None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 
-from keel.observability.tracing import carried
+from keel.observability.calls import carried
 from keel.testing.support import PATIENCE
 from keel.tests.otel.receiver import Receiver
 

@@ -53,7 +53,9 @@ def made(environment: None, silent: Receiver, monkeypatch: pytest.MonkeyPatch) -
     yield make_with
     silent.answering.set()
     for each in ours:
-        each.shutdown()
+        for provider in (each.traces, each.logs, each.metrics):
+            if provider is not None:
+                provider.shutdown()
 
 
 def trace_something(providers: Providers, times: int = 1) -> None:
