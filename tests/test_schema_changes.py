@@ -31,7 +31,7 @@ depends_on = None
 
 
 {text}'''
-_NOTE = """INSERT INTO notes (id, owner_id, title, body, folded, version, created_at, updated_at)
+_NOTE = """INSERT INTO notes (id, owner_id, title, body, search_text, version, created_at, updated_at)
     VALUES (gen_random_uuid(), 'guest', 'Old', 'what it says', '', 1, now(), now())"""
 
 

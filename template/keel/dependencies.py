@@ -30,7 +30,8 @@ async def get_database(connection: HTTPConnection) -> Database:
 
 async def get_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
     """Give a request its one transaction."""
-    async with _services(connection).database.transaction() as session:
+    database: Database = _services(connection).database
+    async with database.transaction() as session:
         yield session
 
 

@@ -46,7 +46,7 @@ class Session(AsyncSession):
     async def advisory_lock(self, name: str) -> None:
         """Go on only when no other transaction is under way that has taken its turn by this name.
 
-        The others wait until this one ends, so what it reads and decides upon still holds when it commit_on_error.
+        The others wait until this one ends, so what it reads and decides upon still holds when it commits.
         """
         await self.info["turns"](self, name)
 

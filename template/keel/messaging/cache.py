@@ -81,7 +81,7 @@ class Cache(Protocol):
 
 
 class Codec(Generic[T]):
-    """AdvisoryLock values of a kind into bytes and back."""
+    """Serialises values of a type to bytes and back."""
 
     def __init__(self, kind: Kind[T]) -> None:
         self._adapter: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)

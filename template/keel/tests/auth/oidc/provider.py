@@ -22,7 +22,7 @@ from werkzeug.test import run_wsgi_app
 from keel.auth.oidc.service import s256
 
 Change = Callable[[Any], Any]
-"""AdvisoryLock the JSON that the provider would answer into other JSON."""
+"""Turns the JSON that the provider would answer into other JSON."""
 
 
 class _Quiet(WSGIRequestHandler):
