@@ -58,7 +58,7 @@ print(json.dumps({
 }))
 """
 QUESTIONS = Questions.load(ROOT / "copier.yml")
-SMALLEST, LARGEST, _, LARGEST_ON_A_SERVER = extremes(QUESTIONS)
+SMALLEST, _, LARGEST, _, _, _, LARGEST_ON_A_SERVER, _ = extremes(QUESTIONS)
 CHOSEN = (SMALLEST, LARGEST, LARGEST_ON_A_SERVER)
 
 

@@ -16,10 +16,13 @@ from tests.machinery.questions import DATABASE, Axis, Questions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-#: So many combinations are run exhaustively by default; the toggles asked first come first.
+#: So many choices of toggles are run exhaustively by default; the toggles asked first come first.
 EXHAUSTIVE = 64
 
 _CANDIDATES = 60
+
+#: Answers that may meet in a row.
+Group = frozenset[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,34 @@ def parse(questions: Questions, text: str) -> Combination:
 
 
 def default_set(questions: Questions) -> list[Combination]:
-    """The default run: the toggles asked first with each database, a 3-wise cover, the extremes."""
+    """The default run: the extremes, every choice among the toggles asked first, any three answers at least once.
+
+    Each choice of toggles comes with one database and one answer to each further question: those by which most groups
+    of three meet that have not met before. So few rows are needed for the groups alone.
+    """
     few = questions.toggles
-    while len(few) and len(questions.databases.values) * 2 ** len(few) > EXHAUSTIVE:
+    while 2 ** len(few) > EXHAUSTIVE:
         few = few[:-1]
-    return _unique([*extremes(questions), *exhaustive(questions, few), *cover(questions, 3)])
+    axes = _axes(questions)
+    chosen = [combination.answers for combination in extremes(questions)]
+    missing = set(_tuples(axes, 3))
+    for row in chosen:
+        missing -= _groups(axes, row, 3)
+    known = {tuple(row[name] for name in few) for row in chosen}
+    chance = random.Random(0)  # noqa: S311 - it must repeat itself
+    for values in product((False, True), repeat=len(few)):
+        if values not in known:
+            wanted = dict(zip(few, values, strict=True))
+            rows = islice(_rows(axes, wanted, chance), _CANDIDATES)
+            best = max(rows, key=lambda row: len(_groups(axes, row, 3) & missing))
+            missing -= _groups(axes, best, 3)
+            chosen.append(best)
+    return _unique([*(combine(questions, row) for row in chosen), *_covering(questions, axes, missing)])
 
 
 def full_set(questions: Questions) -> list[Combination]:
-    """The full run: every toggle with each database, and a cover for the further questions."""
-    return _unique([*extremes(questions), *exhaustive(questions, questions.toggles), *cover(questions, 3)])
+    """The full run: every toggle with each database, and the default run for the further questions."""
+    return _unique([*default_set(questions), *exhaustive(questions, questions.toggles)])
 
 
 def exhaustive(questions: Questions, toggles: Sequence[str]) -> list[Combination]:
@@ -102,7 +123,10 @@ def extremes(questions: Questions) -> list[Combination]:
 def cover(questions: Questions, strength: int) -> list[Combination]:
     """Combinations in which any so many answers meet at least once: greedy, and the same on every machine."""
     axes = _axes(questions)
-    missing = set(_tuples(axes, strength))
+    return _covering(questions, axes, set(_tuples(axes, strength)))
+
+
+def _covering(questions: Questions, axes: Sequence[Axis], missing: set[Group]) -> list[Combination]:
     chance = random.Random(0)  # noqa: S311 - it must repeat itself
     chosen = []
     while missing:
@@ -123,6 +147,12 @@ def _tuples(axes: Sequence[Axis], strength: int) -> Iterator[frozenset[tuple[str
     for group in combinations(axes, min(strength, len(axes))):
         for values in product(*(axis.values for axis in group)):
             yield frozenset((axis.name, value) for axis, value in zip(group, values, strict=True))
+
+
+def _groups(axes: Sequence[Axis], row: dict[str, Any], strength: int) -> set[Group]:
+    """The groups of answers that meet in a row."""
+    answers = [(axis.name, row[axis.name]) for axis in axes]
+    return {frozenset(group) for group in combinations(answers, min(strength, len(answers)))}
 
 
 def _order(group: frozenset[tuple[str, Any]]) -> list[str]:

@@ -36,6 +36,9 @@ async def test_a_note_is_measured(client: AsyncClient) -> None:
     assert (await client.get(f"{NOTES}/{note['id']}/length")).json() == 4
 '''
 _ROUTER = '    app.add_middleware(FlagMiddleware)\n    app.include_router(tide, prefix="/api/v1")\n'
+#: An edit inside the platform: allowed, and merged.
+_PLATFORM = "keel/messaging/in_process_cache.py"
+_CACHE = ("max_bytes: int = 16 * 1024 * 1024", "max_bytes: int = 32 * 1024 * 1024")
 _VARIABLE = "    SHIPS_GREETING: Ahoy\n"
 _OVERLAY = "deploy/k8s/overlays/production/settings.env"
 _GREETING = "SHIPS_GREETING=Ahoy\n"
@@ -61,6 +64,7 @@ def edit(isolated: Isolated) -> None:
     tide = "from app.flag import FlagMiddleware\nfrom app.tide import router as tide\n"
     insert_before(main, "from keel.application import", tide)
     insert(main, "    # Your own middleware, and routers that belong to no package, go here.", _ROUTER)
+    replace(project / _PLATFORM, *_CACHE)
     if has_example(project):
         edit_example(project)
     compose = project / "compose.yaml"
@@ -120,6 +124,7 @@ def survived(project: Path, *, example: bool | None = None) -> list[str]:
             _ROUTER,
         ),
         "compose.yaml": ("  charts:\n", _VARIABLE, _SERVICE),
+        _PLATFORM: _CACHE[1:],
         "pyproject.toml": tuple(f'    "{package}>=' for package in (*PACKAGES, DEVELOPMENT)),
     }
     if has_example(project) if example is None else example:

@@ -51,6 +51,8 @@ def create_admin(
             if user is None:
                 user = User(email=email, created_at=now)
                 session.add(user)
+                await session.flush()
+                await auth.account_data.create(session, user.subject, email)
             user.password_hash = await auth.passwords.hash(password)
             user.is_admin = user.is_active = True
             user.verified_at = user.verified_at or now

@@ -96,7 +96,9 @@ async def call(address: str, token: str, trace: Trace) -> None:
     metadata = (("authorization", f"Bearer {token}"), *trace.headers.items())
     async with grpc.aio.insecure_channel(address) as channel:
         notes = notes_pb2_grpc.NotesServiceStub(channel)
-        await notes.CreateNote(notes_pb2.CreateNoteRequest(note={"title": "Ahoy"}), metadata=metadata, wait_for_ready=True)
+        await notes.CreateNote(
+            notes_pb2.CreateNoteRequest(note={"title": "Ahoy"}), metadata=metadata, wait_for_ready=True
+        )
         try:
             await notes.GetNote(notes_pb2.GetNoteRequest(id="none"), metadata=metadata)
         except grpc.aio.AioRpcError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from keel.db.database import Session
 
@@ -17,6 +17,14 @@ class AccountDataHandler(Protocol):
         """Give everything that belongs to a subject to another one."""
 
 
+@runtime_checkable
+class CreatesAccountData(Protocol):
+    """A handler that also adds rows for each new account, such as a profile."""
+
+    async def create(self, session: Session, subject: str, email: str) -> None:
+        """Add the rows in the transaction that creates the account; an exception undoes both."""
+
+
 class AccountData:
     """The rows of all packages that belong to subjects."""
 
@@ -27,6 +35,12 @@ class AccountData:
     @cached_property
     def _handlers(self) -> list[AccountDataHandler]:
         return list(self._load())
+
+    async def create(self, session: Session, subject: str, email: str) -> None:
+        """Let packages add their rows for a new account, within the session's transaction."""
+        for handler in self._handlers:
+            if isinstance(handler, CreatesAccountData):
+                await handler.create(session, subject, email)
 
     async def delete(self, session: Session, subject: str) -> None:
         """Delete everything that belongs to a subject, within the session's transaction."""

@@ -58,6 +58,7 @@ class AccountService:
         password_hash = await self._passwords.hash(password)
         user = User(email=email, password_hash=password_hash, created_at=clock.now())
         if await self._users.add(user):
+            await self._account_data.create(self._session, user.subject, email)
             await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
             self._audit.event("registered", subject=user.subject)
             return

@@ -22,7 +22,14 @@ def make_sign_ins(app: FastAPI, session: Session) -> SignInService:
     """Make the service, within a transaction."""
     auth: Auth = services_of(app).auth
     logins = make_logins(app, session)
-    return SignInService(session, settings=auth.settings, audit=auth.audit, jobs=services_of(app).jobs, logins=logins)
+    return SignInService(
+        session,
+        settings=auth.settings,
+        audit=auth.audit,
+        jobs=services_of(app).jobs,
+        logins=logins,
+        account_data=auth.account_data,
+    )
 
 
 async def get_sign_ins(session: SessionDep, request: Request) -> SignInService:

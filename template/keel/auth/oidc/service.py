@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from keel import clock
 from keel.auth.accounts import mails
+from keel.auth.accounts.account_data import AccountData
 from keel.auth.accounts.repository import UserRepository
 from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
@@ -29,7 +30,14 @@ class SignInService:
     """Finds, links and creates accounts for persons that the provider has authenticated."""
 
     def __init__(
-        self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs, logins: LoginService
+        self,
+        session: Session,
+        *,
+        settings: AuthSettings,
+        audit: Audit,
+        jobs: Jobs,
+        logins: LoginService,
+        account_data: AccountData,
     ) -> None:
         self._session = session
         self._users = UserRepository(session)
@@ -39,6 +47,7 @@ class SignInService:
         self._audit = audit
         self._jobs = jobs
         self._logins = logins
+        self._account_data = account_data
 
     async def admit(self, person: Person, challenge: str) -> str:
         """Return a code that is exchanged for tokens with the verifier of the challenge.
@@ -115,6 +124,7 @@ class SignInService:
         if not await self._users.add(user):
             user = await self._users.by_email(email) or user
         else:
+            await self._account_data.create(self._session, user.subject, email)
             self._audit.event("registered", subject=user.subject, by="oidc")
         return user
 

@@ -6,7 +6,6 @@ from sqlalchemy import func, select
 from app.ships.models import Ship
 from app.ships.seed import seed
 from keel.services import services_of
-from keel.services import services_of
 
 
 async def test_ships_are_kept(app: FastAPI) -> None:
