@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeEngine
 from keel.db.database import Database
 from keel.db.models import UtcTimestamp
 from keel.db.pagination import paginate
+from keel.tests.widgets.models import Widget
 from keel.web.pagination import InvalidCursor, encode
 
 
@@ -104,12 +105,10 @@ async def test_wrong_values_are_refused(database: Database, type_: TypeEngine[An
 
 async def test_moments(database: Database) -> None:
     """Cursors of moments keep their microseconds."""
-    from app.examples.notes.models import Note
-
     moments = [MOMENT + timedelta(microseconds=i) for i in (2, 0, 1)]
     async with database.transaction() as session:
-        session.add_all(Note(owner_id="o", title="t", body="", search_text="", created_at=m) for m in moments)
-    statement = select(Note.id, Note.created_at.label("value"))
+        session.add_all(Widget(owner_id="o", title="t", created_at=m) for m in moments)
+    statement = select(Widget.id, Widget.created_at.label("value"))
     first = await paginate(database.read, statement, Item, order="-value", limit=2)
     second = await paginate(database.read, statement, Item, order="-value", cursor=first.next)
 

@@ -1,16 +1,14 @@
-"""The gRPC server of the running application, and a client."""
+"""The gRPC server of the running application, and a channel to it: for your tests, too."""
 
 from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 
 from keel.grpc.server import serving
-from keel.packages import find_package, find_packages
-from keel.tests.grpc import probe
-from keel.tests.grpc.support import Notes, connected
+from keel.packages import find_packages
+from keel.tests.grpc.support import connected
 
 # The checks run once, at the start: later they would use the connections of a test.
 ENVIRONMENT = {"GRPC_PORT": "0", "GRPC_HEALTH_SECONDS": "3600"}
@@ -18,8 +16,8 @@ ENVIRONMENT = {"GRPC_PORT": "0", "GRPC_HEALTH_SECONDS": "3600"}
 
 @pytest.fixture(scope="session")
 async def grpc_port(running_app: FastAPI) -> AsyncIterator[int]:
-    """Serve the running application, and the probe service of the tests; return the port."""
-    async with serving(running_app, [*find_packages("app"), find_package(probe.__name__)]) as port:
+    """Serve the running application; return the port."""
+    async with serving(running_app, find_packages("app")) as port:
         yield port
 
 
@@ -34,9 +32,3 @@ async def grpc_channel(grpc_port: int) -> AsyncIterator[grpc.aio.Channel]:
 def channel(app: FastAPI, grpc_channel: grpc.aio.Channel) -> grpc.aio.Channel:
     """Return a channel to the server, with an empty database."""
     return grpc_channel
-
-
-@pytest.fixture
-def notes(channel: grpc.aio.Channel, client: AsyncClient) -> Notes:
-    """Return a client that calls as the same caller as the HTTP `client`."""
-    return Notes(channel, client.headers.get("Authorization"))

@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 from fastapi import FastAPI
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue, Struct
+from google.protobuf.wrappers_pb2 import StringValue
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc
 from keel.services import services_of
+from keel.tests.grpc.probe.widgets import SERVICE
 
 M = TypeVar("M", bound=Message)
 
@@ -33,43 +36,41 @@ def connected(
     return grpc.aio.secure_channel(f"localhost:{port}", credentials, options)
 
 
-class Notes:
-    """Calls methods of the service of notes, with a token."""
+class Widgets:
+    """Calls methods of the service of widgets, with a token."""
 
     def __init__(self, channel: grpc.aio.Channel, authorization: str | None) -> None:
-        self._stub = notes_pb2_grpc.NotesServiceStub(channel)
+        self._channel = channel
         self.metadata = (("authorization", authorization),) if authorization else ()
 
     def call(self, method: str, request: Message, *metadata: tuple[str, str]) -> Any:
         """Call a method; the call can be awaited, or read as a stream."""
-        return getattr(self._stub, method)(request, timeout=TIMEOUT, metadata=(*self.metadata, *metadata))
+        make = self._channel.unary_stream if method == "Watch" else self._channel.unary_unary
+        answer = ListValue if method == "List" else StringValue
+        call = make(f"/{SERVICE}/{method}", type(request).SerializeToString, answer.FromString)
+        return call(request, timeout=TIMEOUT, metadata=(*self.metadata, *metadata))
 
-    async def create(self, title: str = "A note", **fields: Any) -> notes_pb2.Note:
-        """Add a note."""
-        note = notes_pb2.Note(title=title, **fields)
-        return (await self.call("CreateNote", notes_pb2.CreateNoteRequest(note=note))).note
+    async def create(self, title: str = "A widget") -> str:
+        """Add a widget; return its id."""
+        return (await self.call("Create", StringValue(value=title))).value
 
-    async def get(self, id_: str) -> notes_pb2.Note:
-        """Read a note."""
-        return (await self.call("GetNote", notes_pb2.GetNoteRequest(id=id_))).note
+    async def get(self, id_: str) -> str:
+        """Return the title of a widget."""
+        return (await self.call("Get", StringValue(value=id_))).value
 
-    async def list(self, **fields: Any) -> notes_pb2.ListNotesResponse:
-        """Read a page."""
-        return await self.call("ListNotes", notes_pb2.ListNotesRequest(**fields))
+    async def list(self) -> list[str]:
+        """Return the titles of the newest widgets."""
+        return list(await self.call("List", Empty()))
 
-    async def update(self, id_: str, *mask: str, **fields: Any) -> notes_pb2.Note:
-        """Change a note."""
-        request = notes_pb2.UpdateNoteRequest(note=notes_pb2.Note(id=id_, **fields))
-        request.update_mask.paths.extend(mask)
-        return (await self.call("UpdateNote", request)).note
+    async def rename(self, id_: str, title: str) -> None:
+        """Change the title of a widget."""
+        request = Struct()
+        request.update({"id": id_, "title": title})
+        await self.call("Rename", request)
 
-    async def delete(self, id_: str, etag: str = "") -> None:
-        """Remove a note."""
-        await self.call("DeleteNote", notes_pb2.DeleteNoteRequest(id=id_, etag=etag))
-
-    async def watch(self, resume_token: str = "") -> Any:
-        """Watch changes; return once none is missed any more."""
-        call = self.call("WatchNotes", notes_pb2.WatchNotesRequest(resume_token=resume_token))
+    async def watch(self) -> Any:
+        """Watch new widgets; return once none is missed any more."""
+        call = self.call("Watch", Empty())
         await call.initial_metadata()
         return call
 
@@ -122,3 +123,11 @@ def refusal(error: grpc.aio.AioRpcError) -> Refusal:
     status = rpc_status.from_call(known)
     metadata = dict(error.trailing_metadata() or ())
     return Refusal(error.code(), error.details() or "", metadata, list(status.details) if status else [])
+
+
+async def end_of(stream: Any) -> Refusal:
+    """Return how a stream ends."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        while await stream.read():
+            pass
+    return refusal(caught.value)

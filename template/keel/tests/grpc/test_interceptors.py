@@ -7,25 +7,26 @@ from typing import Any
 import grpc
 import pytest
 from fastapi import FastAPI
+from google.protobuf.empty_pb2 import Empty
 from google.rpc import error_details_pb2
 from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from app.examples.notes.grpc.stubs.keel.notes.v1.notes_pb2 import ListNotesRequest
 from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import auth, metrics
 from keel.grpc.interceptors import CallInterceptor
 from keel.observability import tracing
 from keel.services import services_of
 from keel.testing.support import connections_in_use
-from keel.tests.grpc.probe.grpc import Waiting
-from keel.tests.grpc.support import TIMEOUT, Notes, refused
+from keel.tests.grpc.probe.grpc import NAME, Waiting
+from keel.tests.grpc.probe.widgets import SERVICE
+from keel.tests.grpc.support import TIMEOUT, Widgets, refused
 from keel.web.errors import Forbidden
 from keel.web.rate_limit import RateLimit
 
-PROBE = "/tests.Probe"
+PROBE = f"/{NAME}"
 
 
 def unary(channel: grpc.aio.Channel, method: str, request: bytes = b"", **options: Any) -> Any:
@@ -59,20 +60,20 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
     return lines
 
 
-async def test_access_line(notes: Notes, lines: Lines) -> None:
+async def test_access_line(widgets: Widgets, lines: Lines) -> None:
     """A call leaves one line, with its code and duration."""
-    await notes.list()
-    await refused(notes.get("none"))
+    await widgets.list()
+    await refused(widgets.get("none"))
 
     assert await lines.codes(2) == ["OK", "INVALID_ARGUMENT"]
-    names = [f"/keel.notes.v1.NotesService/{method}" for method in ("ListNotes", "GetNote")]
+    names = [f"/{SERVICE}/{method}" for method in ("List", "Get")]
     assert [line["rpc_method"] for line in lines.found] == names
     assert all(line["duration_ms"] > 0 for line in lines.found)
 
 
-async def test_request_id(notes: Notes, channel: grpc.aio.Channel) -> None:
+async def test_request_id(widgets: Widgets, channel: grpc.aio.Channel) -> None:
     """A call has the id of its metadata, else a new one; errors and log lines have it too."""
-    call = notes.call("ListNotes", ListNotesRequest(), ("x-request-id", "abc-1"))
+    call = widgets.call("List", Empty(), ("x-request-id", "abc-1"))
     await call
     with capture_logs() as logged:
         failed = await refused(unary(channel, f"{PROBE}/Fail"))
@@ -100,14 +101,14 @@ async def test_unexpected_errors_are_not_disclosed(channel: grpc.aio.Channel) ->
 
 async def test_unknown_methods(channel: grpc.aio.Channel, lines: Lines) -> None:
     """They are UNIMPLEMENTED, and leave an access line."""
-    for method in ("/keel.notes.v1.NotesService/Sing", "/nowhere/Sing"):
+    for method in (f"{PROBE}/Sing", "/nowhere/Sing"):
         assert (await refused(unary(channel, method))).code is grpc.StatusCode.UNIMPLEMENTED
     assert await lines.codes(2) == ["UNIMPLEMENTED"] * 2
 
 
 async def test_malformed_message(channel: grpc.aio.Channel) -> None:
     """It is an INVALID_ARGUMENT."""
-    refusal = await refused(unary(channel, "/keel.notes.v1.NotesService/GetNote", b"\xff\xff"))
+    refusal = await refused(unary(channel, f"/{SERVICE}/Get", b"\xff\xff"))
 
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
@@ -183,18 +184,18 @@ async def undone(app: FastAPI, waiting: Waiting) -> None:
         await waiting.ended.wait()
         while connections_in_use(services_of(app).database):
             await asyncio.sleep(0.005)
-    assert await services_of(app).database.read.scalar(text("SELECT count(*) FROM notes")) == 0
+    assert await services_of(app).database.read.scalar(text("SELECT count(*) FROM widgets")) == 0
 
 
-async def test_rate_limit(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rate_limit(app: FastAPI, widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls and HTTP requests of a caller share one limit; a refusal has a retry delay."""
     limit = RateLimit("2/hour")
     limit.key = services_of(app).rate_limit.key
     monkeypatch.setattr(services_of(app).rate_limit, "hit", limit.hit)
-    await notes.list()
-    allowed = notes.call("ListNotes", ListNotesRequest())
+    await widgets.list()
+    allowed = widgets.call("List", Empty())
     await allowed
-    refusal = await refused(notes.list())
+    refusal = await refused(widgets.list())
 
     assert dict(await allowed.trailing_metadata())["ratelimit"].startswith('"default";r=0;')
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED")
@@ -208,26 +209,26 @@ def test_without_a_rate_limit(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> 
     assert CallInterceptor(app)._limit is None
 
 
-async def test_callers_are_authenticated(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_callers_are_authenticated(widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the bearer token of their metadata, for the scopes of the method."""
     asked: list[tuple[Any, list[str]]] = []
 
     async def verify_caller(_: object, token: str | None, scopes: Any) -> VerifiedCaller:
         asked.append((token, list(scopes)))
         if token == "weak":
-            raise Forbidden("This needs the scope notes:write.")
+            raise Forbidden("This needs the scope widgets:write.")
         return VerifiedCaller(GUEST)
 
     monkeypatch.setattr(auth, "verify_caller", verify_caller)
-    notes.metadata = (("authorization", "bearer strong"),)
-    await notes.list()
-    notes.metadata = (("authorization", "Bearer weak"),)
-    refusal = await refused(notes.create())
-    notes.metadata = (("authorization", "Basic abc"),)
-    await notes.list()
+    widgets.metadata = (("authorization", "bearer strong"),)
+    await widgets.list()
+    widgets.metadata = (("authorization", "Bearer weak"),)
+    refusal = await refused(widgets.create())
+    widgets.metadata = (("authorization", "Basic abc"),)
+    await widgets.list()
 
     assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
-    assert asked == [("strong", ["notes:read"]), ("weak", ["notes:write"]), (None, ["notes:read"])]
+    assert asked == [("strong", ["widgets:read"]), ("weak", ["widgets:write"]), (None, ["widgets:read"])]
 
 
 class Spans:
@@ -251,17 +252,17 @@ class Spans:
         return Kept(trace.INVALID_SPAN_CONTEXT)
 
 
-async def test_spans_and_metrics(notes: Notes, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_spans_and_metrics(widgets: Widgets, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is a span of the caller's trace, and is measured; names of unknown methods make no series."""
     spans, measured = Spans(), list[dict[str, Any]]()
     monkeypatch.setattr(tracing, "tracer", spans)
     monkeypatch.setattr(metrics, "_DURATIONS", _Recorder(measured))
     parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    await notes.call("ListNotes", ListNotesRequest(), ("traceparent", parent))
-    await refused(notes.get("none"))
+    await widgets.call("List", Empty(), ("traceparent", parent))
+    await refused(widgets.get("none"))
     await refused(unary(channel, "/made/up"))
 
-    names = [f"keel.notes.v1.NotesService/{method}" for method in ("ListNotes", "GetNote")] + ["_OTHER"]
+    names = [f"{SERVICE}/{method}" for method in ("List", "Get")] + ["_OTHER"]
     codes = ["OK", "INVALID_ARGUMENT", "UNIMPLEMENTED"]
     made = [span for span in spans.made if "rpc.method" in span]
     assert [span["name"] for span in made] == names == [each["rpc.method"] for each in measured]

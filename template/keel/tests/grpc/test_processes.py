@@ -21,12 +21,13 @@ from httpx2 import AsyncClient
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from app.examples.notes import models
 from app.main import create_app
 from keel.db.database import Database
 from keel.ops import cli
-from keel.tests.grpc.support import TIMEOUT, Notes, connected, refused
-from tests.examples.notes.api import NOTES
+from keel.testing.support import PATIENCE
+from keel.tests.grpc.support import Widgets, connected, refused
+from keel.tests.widgets import models
+from keel.tests.widgets.api import WIDGETS
 
 ROOT = Path(__file__).parents[3]
 
@@ -105,12 +106,12 @@ def test_port_in_use(app: FastAPI, port: int, signals_as_they_were: None) -> Non
 class Role:
     """The role as a process."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, program: str = "keel.tests.grpc.program") -> None:
         self._log = log
         environment = {**os.environ, "LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "grpc"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            self.process = subprocess.Popen(  # noqa: S603 - ours
+                [sys.executable, "-m", program, "grpc"], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
 
     def lines(self) -> list[dict[str, Any]]:
@@ -119,14 +120,14 @@ class Role:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the process does."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
                 await asyncio.sleep(0.01)
 
     async def ended(self) -> int:
         """Wait until the process has ended; return its status."""
-        return await asyncio.to_thread(self.process.wait, TIMEOUT)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
 
 @pytest.fixture
@@ -147,27 +148,26 @@ async def test_shutdown_finishes_calls_in_progress(
 ) -> None:
     """Streams end with a code after which clients retry; then the process exits."""
     async with connected(port) as channel:
-        notes = Notes(channel, client.headers.get("Authorization"))
-        note = await notes.create("before")
-        watching = await notes.watch()
+        widgets = Widgets(channel, client.headers.get("Authorization"))
+        id_ = await widgets.create("before")
+        watching = await widgets.watch()
         async with database.transaction() as session:
             # Held, so that the call has to wait here.
-            lock = update(models.Note).where(models.Note.id == UUID(note.id)).values(search_text="held")
+            lock = update(models.Widget).where(models.Widget.id == UUID(id_)).values(body="held")
             await session.execute(lock)
-            changing = asyncio.ensure_future(notes.update(note.id, title="after"))
+            changing = asyncio.ensure_future(widgets.rename(id_, "after"))
             # What comes after it over the same connection is answered: so it has arrived.
-            await notes.list()
-            await notes.list()
+            await widgets.list()
+            await widgets.list()
             role.process.send_signal(signal.SIGTERM)
             ended = await refused(watching.read())
             assert not changing.done()
-        changed = await changing
+        await changing
 
     assert ended.code is grpc.StatusCode.UNAVAILABLE
-    assert changed.title == "after"
     assert await role.ended() == 0
-    assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "after"
-    assert [line["code"] for line in role.lines() if line.get("rpc_method", "").endswith("UpdateNote")] == ["OK"]
+    assert (await client.get(f"{WIDGETS}/{id_}")).json()["title"] == "after"
+    assert [line["code"] for line in role.lines() if line.get("rpc_method", "").endswith("Rename")] == ["OK"]
     assert role.lines()[-1]["event"] == "grpc_stopped"
 
 
@@ -175,13 +175,27 @@ async def test_shutdown_finishes_calls_in_progress(
 async def test_answered_writes_survive_a_kill(role: Role, port: int, client: AsyncClient) -> None:
     """Streams end with a code after which clients retry."""
     async with connected(port) as channel:
-        notes = Notes(channel, client.headers.get("Authorization"))
-        note = await notes.create("kept")
-        watching = await notes.watch()
+        widgets = Widgets(channel, client.headers.get("Authorization"))
+        id_ = await widgets.create("kept")
+        watching = await widgets.watch()
         role.process.kill()
 
         assert (await refused(watching.read())).code is grpc.StatusCode.UNAVAILABLE
-        assert (await client.get(f"{NOTES}/{note.id}")).json()["title"] == "kept"
+        assert (await client.get(f"{WIDGETS}/{id_}")).json()["title"] == "kept"
+
+
+@pytest.mark.faults
+async def test_the_project_itself(app: FastAPI, port: int, tmp_path: Path) -> None:
+    """`python -m app grpc` serves the project's packages, and exits when it is told to stop."""
+    role = Role(tmp_path / "log", "app")
+    try:
+        await role.until(lambda: listens(port))
+        role.process.send_signal(signal.SIGTERM)
+        assert await role.ended() == 0
+    finally:
+        role.process.kill()
+        await role.ended()
+    assert role.lines()[-1]["event"] == "grpc_stopped"
 
 
 @pytest.mark.faults

@@ -17,15 +17,17 @@ from httpx2 import AsyncClient
 from keel.grpc import credentials
 from keel.grpc.server import CannotListen, serve, serving
 from keel.grpc.settings import GrpcSettings
-from keel.packages import find_packages
+from keel.packages import find_package
 from keel.services import services_of
 from keel.settings import SettingsError
+from keel.tests.grpc import probe
 from keel.tests.grpc.probe.grpc import NAME
-from keel.tests.grpc.support import TIMEOUT, Notes, connected, refused
+from keel.tests.grpc.probe.widgets import SERVICE
+from keel.tests.grpc.support import TIMEOUT, Widgets, connected, refused
 
 AUTHORITY = trustme.CA()
 
-ClientOf = Callable[[grpc.aio.Channel], Notes]
+ClientOf = Callable[[grpc.aio.Channel], Widgets]
 
 
 @asynccontextmanager
@@ -33,7 +35,7 @@ async def served(app: FastAPI, monkeypatch: pytest.MonkeyPatch, **settings: Any)
     """Serve the running application once more, with other settings; yield the port."""
     monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=0, **settings))
     monkeypatch.setattr(services_of(app), "shutdown", Ending())
-    async with serving(app, find_packages("app")) as port:
+    async with serving(app, [find_package(probe.__name__)]) as port:
         yield port
 
 
@@ -70,7 +72,7 @@ def trusting(authority: trustme.CA = AUTHORITY, client: trustme.LeafCert | None 
 @pytest.fixture
 def client_of(client: AsyncClient) -> ClientOf:
     """Return a function that makes a client with the token of `client`."""
-    return lambda channel: Notes(channel, client.headers.get("Authorization"))
+    return lambda channel: Widgets(channel, client.headers.get("Authorization"))
 
 
 async def services(channel: grpc.aio.Channel) -> set[str]:
@@ -89,8 +91,8 @@ async def test_reflection(channel: grpc.aio.Channel) -> None:
     assert await services(channel) >= {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
-        "keel.notes.v1.NotesService",
         NAME,
+        SERVICE,
     }
 
 
@@ -104,7 +106,7 @@ async def test_port_in_use(app: FastAPI, grpc_port: int, monkeypatch: pytest.Mon
     """A second server on a port does not start: it would silently take a part of the calls."""
     monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=grpc_port))
     with pytest.raises(CannotListen, match=str(grpc_port)):
-        await serve(app, find_packages("app"))
+        await serve(app, [])
 
 
 async def test_shutdown_ends_streams(app: FastAPI, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +142,8 @@ async def test_tls(app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatc
     """Clients that trust the authority can call; others, and those without TLS, cannot."""
     async with served(app, monkeypatch, **files(tmp_path)) as port:
         async with connected(port, trusting()) as channel:
-            assert (await client_of(channel).create("over TLS")).title == "over TLS"
+            await client_of(channel).create("over TLS")
+            assert await client_of(channel).list() == ["over TLS"]
         for stranger in (trusting(trustme.CA()), None):
             async with connected(port, stranger) as channel:
                 assert (await refused(client_of(channel).list())).code is grpc.StatusCode.UNAVAILABLE

@@ -1,15 +1,13 @@
 """Tables of widgets and their labels."""
 
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
-from keel import clock
 from keel.db.database import Database
-from keel.db.models import Base
+from keel.db.models import Base, Timestamps
 
 
 class TestBase(Base):
@@ -20,7 +18,7 @@ class TestBase(Base):
     metadata = MetaData(naming_convention=Base.metadata.naming_convention)
 
 
-class Widget(TestBase):
+class Widget(Timestamps, TestBase):
     """A widget of one owner."""
 
     __tablename__ = "widgets"
@@ -30,7 +28,6 @@ class Widget(TestBase):
     owner_id: Mapped[str] = mapped_column(String(255))
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
 class Label(TestBase):

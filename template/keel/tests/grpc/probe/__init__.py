@@ -1,1 +1,1 @@
-"""A package of the tests' own that takes part in the gRPC server, with methods that go wrong."""
+"""A package of the tests' own: services on the gRPC server, so that its tests need none of yours."""

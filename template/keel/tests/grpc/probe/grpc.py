@@ -1,4 +1,4 @@
-"""A service without messages: bytes come and go."""
+"""A service that takes and gives bytes, with methods that fail; beside it that of widgets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 import grpc
 from fastapi import FastAPI
 
-from app.examples.notes.schemas import NoteCreate
-from app.examples.notes.service import NoteService
 from keel.caller import GUEST
-from keel.db.database import Database
 from keel.grpc.asgi_scope import Context
 from keel.services import services_of
+from keel.tests.grpc.probe.widgets import add_service
+from keel.tests.widgets.schemas import WidgetCreate
+from keel.tests.widgets.service import WidgetService
 
 NAME = "tests.Probe"
 
@@ -44,13 +44,12 @@ class Probe:
         await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
 
     async def store_and_wait(self, _: bytes, __: Context) -> bytes:
-        """Store a note and never come to an end; `app.state.waiting` tells how far that is."""
+        """Store a widget and never come to an end; `app.state.waiting` tells how far that is."""
         waiting: Waiting = self._app.state.waiting
-        database: Database = services_of(self._app).database
+        services = services_of(self._app)
         try:
-            async with database.transaction() as session:
-                notes = NoteService(session, GUEST, services_of(self._app))
-                await notes.create(NoteCreate(title="half done"))
+            async with services.database.transaction() as session:
+                await WidgetService(session, GUEST, services.pubsub).create(WidgetCreate(title="half done"))
                 waiting.begun.set()
                 await asyncio.Event().wait()
         finally:
@@ -79,4 +78,4 @@ def add_services(app: FastAPI, server: grpc.aio.Server) -> Sequence[str]:
         "Write": grpc.unary_stream_rpc_method_handler(probe.write),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
-    return [NAME]
+    return [NAME, add_service(app, server)]

@@ -10,22 +10,14 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
-from keel.caller import GUEST, Caller, VerifiedCaller
+from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import auth
-from keel.messaging.pubsub import Backlog, SubscriberTooSlow
 from keel.services import services_of
 from keel.testing.support import connections_in_use
-from keel.tests.grpc.support import Notes, Refusal, no_listeners, refusal
+from keel.tests.grpc.support import end_of, no_listeners
 from keel.web.errors import Forbidden
 from tests.examples.notes.api import NOTES, create
-
-
-async def end_of(watching: Any) -> Refusal:
-    """Return how a stream ends."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while await watching.read():
-            pass
-    return refusal(caught.value)
+from tests.examples.notes.grpc.support import Notes
 
 
 @pytest.fixture
@@ -77,16 +69,6 @@ async def test_unknown_resume_token_resets(app: FastAPI, notes: Notes) -> None:
     await no_listeners(app)
 
 
-async def test_slow_reader_is_disconnected(
-    app: FastAPI, watching: Any, notes: Notes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a code after which clients retry."""
-    monkeypatch.setattr(Backlog, "put", lambda backlog, _: backlog.fail(SubscriberTooSlow()))
-    await notes.create()
-
-    assert (await end_of(watching)).code is grpc.StatusCode.UNAVAILABLE
-
-
 async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
     """It uses no database connection, and its subscription ends with it."""
     assert connections_in_use(services_of(app).database) == 0
@@ -114,19 +96,4 @@ async def test_stream_ends_with_its_token(app: FastAPI, notes: Notes, monkeypatc
 
     assert (ended.code, ended.message) == (grpc.StatusCode.PERMISSION_DENIED, "Not any more.")
     assert answers == []
-    await no_listeners(app)
-
-
-async def test_stream_ends_if_the_tokens_subject_changes(
-    app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error is token-subject-mismatch."""
-    identities = [VerifiedCaller(GUEST, time.time()), VerifiedCaller(Caller("eve"))]
-
-    async def verify_caller(*_: object) -> VerifiedCaller:
-        return identities.pop(0)
-
-    monkeypatch.setattr(auth, "verify_caller", verify_caller)
-
-    assert (await end_of(await notes.watch())).reason == "TOKEN_SUBJECT_MISMATCH"
     await no_listeners(app)

@@ -15,8 +15,9 @@ from sqlalchemy.exc import OperationalError
 from app.examples.notes.grpc import servicer
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
 from keel.services import services_of
-from keel.tests.grpc.support import Notes, no_listeners, refused
+from keel.tests.grpc.support import no_listeners, refused
 from tests.examples.notes.api import NOTES, create
+from tests.examples.notes.grpc.support import Notes
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
