@@ -185,7 +185,7 @@ def _serves(
         status, note = request("POST", f"{address}/api/v1/notes", {"title": "Ahoy"}, caller)
         assert status == 201, note
         if works:
-            status, task = request("POST", f"{address}/api/v1/tasks/exports", {"format": "csv"}, caller)
+            status, task = request("POST", f"{address}/api/v1/tasks/exports", {"kind": "notes", "format": "csv"}, caller)
             assert status == 202, task
             role = ("python", "-m", "app", "celery")
             with (

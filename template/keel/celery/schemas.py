@@ -16,9 +16,7 @@ class ExportRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(max_length=50, pattern=r"^[a-z_]+$")] = Field(
-        default="notes", description="The kind of objects"
-    )
+    kind: Annotated[str, Field(max_length=50, pattern=r"^[a-z_]+$", description="The kind of objects")]
     format: Format = Format.JSON_LINES
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 Kind = type[T] | TypeAdapter[T]
-"""The type of a value: a class, or an adapter for other types, such as `TypeAdapter(Note | None)`."""
+"""The type of a value: a class, or an adapter for other types, such as `TypeAdapter(Book | None)`."""
 
 MAX_TTL = 86_400.0
 """Upper bound of a lifetime, in seconds."""
@@ -67,7 +67,7 @@ class Cache(Protocol):
         """Drop every value with one of these tags. During an outage, the invalidation is replayed when it ends.
 
         Invalidate after the commit, or a concurrent lookup caches the old value again:
-        `session.after_commit(partial(cache.invalidate, "note:1"))`.
+        `session.after_commit(partial(cache.invalidate, "book:1"))`.
         """
 
     async def clear(self) -> None:

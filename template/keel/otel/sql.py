@@ -28,7 +28,7 @@ _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+\"?(\w+)", re.IGNORECASE)
 
 @lru_cache(maxsize=1024)
 def described(system: str, statement: str) -> Operation:
-    """Return the operation of a statement; its span has a name such as `SELECT notes`."""
+    """Return the operation of a statement; its span has a name such as `SELECT books`."""
     words = statement.split(None, 1)
     operation = words[0].upper() if words else "EXECUTE"
     table = _TABLE.search(statement)

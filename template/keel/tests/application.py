@@ -3,19 +3,19 @@
 A server of its own runs it as `keel.tests.application:create_app()`.
 """
 
+from unittest import mock
+
 from fastapi import FastAPI
 
 from app.main import create_app as create_project
-from keel.application import install_packages
-from keel.packages import find_package
-from keel.services import services_of
+from keel.packages import Package, find_package, find_packages
 
 
 def create_app() -> FastAPI:
     """Build the application; its database has to have the widgets' tables."""
-    app = create_project()
-    widgets = find_package("keel.tests.widgets")
-    services = services_of(app)
-    services.packages = [*services.packages, widgets]
-    install_packages(app, [widgets])
-    return app
+    with mock.patch("keel.application.find_packages", _with_widgets):
+        return create_project()
+
+
+def _with_widgets(root: str) -> list[Package]:
+    return [*find_packages(root), find_package("keel.tests.widgets")]

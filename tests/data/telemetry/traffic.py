@@ -37,7 +37,7 @@ async def main(first: str, second: str, rpc: str, password: str, seconds: float)
         note, export, said, called = Trace(), Trace(), Trace(), Trace()
         answer = await one.post(NOTES, json={"title": "Ahoy"}, headers=note.headers)
         assert answer.status_code == 201, answer.text
-        answer = await one.post("/api/v1/tasks/exports", json={"format": "csv"}, headers=export.headers)
+        answer = await one.post("/api/v1/tasks/exports", json={"kind": "notes", "format": "csv"}, headers=export.headers)
         assert answer.status_code == 202, answer.text
         task = answer.headers["Location"]
         room = (await one.post("/api/v1/chat/rooms", json={"name": "Pier"})).json()["id"]
@@ -48,7 +48,7 @@ async def main(first: str, second: str, rpc: str, password: str, seconds: float)
             await calls(one, two)
             await chat(second, first, room, token, Trace())
             await call(rpc, token, Trace())
-            await one.post("/api/v1/tasks/exports", json={"format": "jsonl"})
+            await one.post("/api/v1/tasks/exports", json={"kind": "notes", "format": "jsonl"})
             await asyncio.sleep(0.5)
         async with AsyncClient(base_url=first, timeout=60) as stranger:
             statuses = {(await stranger.get(NOTES)).status_code}

@@ -114,7 +114,7 @@ async def new_token(app: FastAPI, anonymous: AsyncClient) -> AsyncIterator[NewTo
     """Return a function that creates personal access tokens; their uses are written before the test ends."""
 
     async def make(person: Person, **fields: object) -> str:
-        body = {"name": "machine", "scope": "notes:read", **fields}
+        body = {"name": "machine", "scope": "widgets:read", **fields}
         return (await anonymous.post(f"{AUTH}/tokens", json=body, headers=person.headers)).json()["token"]
 
     yield make

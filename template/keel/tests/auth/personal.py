@@ -5,10 +5,10 @@ from typing import Any
 from httpx2 import AsyncClient, Response
 
 from keel.tests.auth.fixtures import AUTH, Person
+from keel.tests.widgets.api import WIDGETS
 
-NOTES = "/api/v1/notes"
 TOKENS = f"{AUTH}/tokens"
-READ = "notes:read"
+READ = "widgets:read"
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -23,7 +23,7 @@ async def create(client: AsyncClient, person: Person, **fields: Any) -> Response
 
 async def status(client: AsyncClient, token: str) -> int:
     """Return the status of a request with the token."""
-    answer = await client.get(NOTES, headers=bearer(token))
+    answer = await client.get(WIDGETS, headers=bearer(token))
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert answer.json()["detail"] == "This token is not valid or has expired."

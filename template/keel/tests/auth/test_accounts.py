@@ -12,6 +12,7 @@ from keel.observability import logs
 from keel.settings import CoreSettings
 from keel.testing.support import Outbox, eventually
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
+from keel.tests.widgets.api import WIDGETS
 
 EMAIL = "ada@example.com"
 OTHER_PASSWORD = "seven purple walruses dancing"
@@ -247,14 +248,14 @@ async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Out
 
 async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
     """Deletion removes all data of the account and ends its tokens."""
-    await anonymous.post("/api/v1/notes", json={"title": "mine", "tags": ["t"]}, headers=ada.headers)
+    await anonymous.post(WIDGETS, json={"title": "mine"}, headers=ada.headers)
     wrong = await anonymous.post(f"{AUTH}/me/delete", json={"password": "wrong"}, headers=ada.headers)
     right = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
 
     assert (wrong.status_code, right.status_code) == (403, 204)
     assert (await log_in(anonymous)).status_code == 400
     assert (await anonymous.get(f"{AUTH}/me", headers=ada.headers)).status_code == 401
-    assert (await anonymous.get("/api/v1/notes", headers=ada.headers)).json()["items"] == []
+    assert (await anonymous.get(WIDGETS, headers=ada.headers)).json()["items"] == []
 
 
 async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:

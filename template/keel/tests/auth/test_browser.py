@@ -6,6 +6,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
+from keel.tests.widgets.api import WIDGETS
 
 BROWSER = f"{AUTH}/browser"
 COOKIE = "__Secure-refresh_token"
@@ -31,7 +32,7 @@ async def test_cookie(anonymous: AsyncClient, ada: Person) -> None:
     assert attributes >= {"httponly", "secure", "samesite=strict", "path=/api/v1/auth/browser"}
     assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-    assert (await anonymous.get("/api/v1/notes", headers=headers)).status_code == 200
+    assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 200
 
 
 async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:

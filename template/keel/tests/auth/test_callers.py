@@ -19,14 +19,12 @@ from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.tests.auth.fixtures import AUTH, NewToken, Person
 
-NOTES = "/api/v1/notes"
-
 router = APIRouter()
 
 
 @router.get("/probe/twice")
 async def read_twice(
-    caller: CallerDep, reader: Annotated[Caller, Security(current_caller, scopes=["notes:read"])]
+    caller: CallerDep, reader: Annotated[Caller, Security(current_caller, scopes=["widgets:read"])]
 ) -> list[str]:
     """Depend on the caller twice, once with a scope."""
     return [caller.subject, reader.subject]
@@ -150,7 +148,7 @@ async def test_access_token(app: FastAPI, anonymous: AsyncClient) -> None:
     """An access token proves its caller until it expires, for the scopes that it has."""
     await sign_in(anonymous, "ada")
     token = anonymous.headers["Authorization"].removeprefix("Bearer ")
-    verified = await verify_caller(app, token, ["notes:read"])
+    verified = await verify_caller(app, token, ["widgets:read"])
 
     assert verified.caller.subject == "ada"
     assert verified.expires_at is not None
@@ -168,7 +166,7 @@ async def test_no_valid_token(app: FastAPI, token: str | None) -> None:
 
 async def test_personal_token(app: FastAPI, ada: Person, new_token: NewToken) -> None:
     """A personal token is looked up again after a minute, since its owner may revoke it."""
-    verified = await verify_caller(app, await new_token(ada), ["notes:read"])
+    verified = await verify_caller(app, await new_token(ada), ["widgets:read"])
 
     assert verified.caller.subject == ada.subject
     assert verified.expires_at is not None

@@ -5,14 +5,14 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from typer.testing import CliRunner, Result
 
-from app.examples.notes.schemas import NoteCreate
-from app.examples.notes.service import NoteService
-from app.main import create_app
 from keel.caller import GUEST
 from keel.ops import cli
 from keel.services import services_of
+from keel.tests.application import create_app
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
-from tests.examples.notes.api import titles
+from keel.tests.widgets.api import WIDGETS, titles
+from keel.tests.widgets.schemas import WidgetCreate
+from keel.tests.widgets.service import WidgetService
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -57,19 +57,17 @@ def test_create_admin_refuses(email: str, password: str) -> None:
 
 
 async def test_adopt_guest(app: FastAPI, anonymous: AsyncClient, ada: Person) -> None:
-    """What was made before there were accounts goes to one of them; words that both use become one tag."""
-    await anonymous.post("/api/v1/notes", json={"title": "own", "tags": ["both"]}, headers=ada.headers)
+    """Data from before sign-in is assigned to an account."""
+    await anonymous.post(WIDGETS, json={"title": "own"}, headers=ada.headers)
     async with services_of(app).database.transaction() as session:
-        notes = NoteService(session, GUEST, services_of(app))
-        await notes.create(NoteCreate(title="of the guest", tags=["both", "alone"]))
+        widgets = WidgetService(session, GUEST, services_of(app).pubsub)
+        await widgets.create(WidgetCreate(title="of the guest"))
 
     result = await run_in_thread("adopt-guest", "--to", ada.email)
 
     anonymous.headers.update(ada.headers)
     assert result.exit_code == 0, result.output
     assert await titles(anonymous) == ["of the guest", "own"]
-    assert await titles(anonymous, tag="both") == ["of the guest", "own"]
-    assert await titles(anonymous, tag="alone") == ["of the guest"]
 
 
 def test_adopt_guest_to_an_unknown_address() -> None:

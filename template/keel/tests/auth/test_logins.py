@@ -13,6 +13,7 @@ from keel.auth.models import LoginSession, RefreshToken, User
 from keel.auth.settings import AuthSettings
 from keel.db.database import Database
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
+from keel.tests.widgets.api import WIDGETS
 
 
 async def refresh(client: AsyncClient, token: str) -> int:
@@ -27,7 +28,7 @@ async def test_token_answer(anonymous: AsyncClient, ada: Person) -> None:
     assert answer.json()["token_type"] == "bearer"
     assert answer.json()["expires_in"] == 900
     granted = set(answer.json()["scope"].split())
-    assert {"notes:read", "notes:write"} <= granted
+    assert {"widgets:read", "widgets:write"} <= granted
     assert "admin" not in granted
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -57,12 +58,12 @@ async def test_closed_account_cannot_log_in(anonymous: AsyncClient, new_person: 
 
 async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> None:
     """A token allows what was asked for."""
-    form = {"username": ada.email, "password": PASSWORD, "scope": "notes:read"}
+    form = {"username": ada.email, "password": PASSWORD, "scope": "widgets:read"}
     narrow = await anonymous.post(f"{AUTH}/token", data=form)
 
     headers = {"Authorization": f"Bearer {narrow.json()['access_token']}"}
-    assert (await anonymous.get("/api/v1/notes", headers=headers)).status_code == 200
-    refused = await anonymous.post("/api/v1/notes", json={"title": "t"}, headers=headers)
+    assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 200
+    refused = await anonymous.post(WIDGETS, json={"title": "t"}, headers=headers)
     assert refused.status_code == 403
     assert refused.json()["type"] == "urn:problem:missing-scope"
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
@@ -71,9 +72,9 @@ async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> No
 @pytest.mark.parametrize(
     ("wanted", "answer"),
     [
-        ("notes:read admin", {"scope": "notes:read"}),
+        ("widgets:read admin", {"scope": "widgets:read"}),
         ("admin", {"error": "invalid_scope"}),
-        ("notes:read everything", {"error": "invalid_scope"}),
+        ("widgets:read everything", {"error": "invalid_scope"}),
     ],
 )
 async def test_scopes_that_are_not_granted(

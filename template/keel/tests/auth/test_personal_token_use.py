@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
-from app.main import create_app
 from keel import clock
 from keel.auth.models import PersonalToken, User
 from keel.auth.personal_tokens import callers as module
@@ -21,8 +20,10 @@ from keel.auth.personal_tokens.usage import PersonalTokenUsage
 from keel.db.database import Database
 from keel.services import services_of
 from keel.testing.support import PATIENCE, running
+from keel.tests.application import create_app
 from keel.tests.auth.fixtures import AUTH, NewToken, Person
-from keel.tests.auth.personal import NOTES, TOKENS, bearer, create, status
+from keel.tests.auth.personal import TOKENS, bearer, create, status
+from keel.tests.widgets.api import WIDGETS
 
 ISSUED = PersonalToken.__table__
 
@@ -64,7 +65,7 @@ async def test_typos_are_refused_without_a_query(
     monkeypatch.setattr(PersonalTokenReader, "valid", None)
 
     headers = {b"authorization": b"Bearer " + token.encode("latin-1")}
-    assert (await anonymous.get(NOTES, headers=headers)).status_code == 401
+    assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 401
 
 
 async def test_other_prefixes(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
@@ -89,7 +90,7 @@ async def test_access_tokens_ask_no_database(
     """Requests with access tokens make no query."""
     monkeypatch.setattr(PersonalTokenReader, "valid", None)
 
-    assert (await anonymous.get(NOTES, headers=ada.headers)).status_code == 200
+    assert (await anonymous.get(WIDGETS, headers=ada.headers)).status_code == 200
 
 
 async def last_used(client: AsyncClient, person: Person) -> datetime | None:
@@ -272,7 +273,7 @@ async def test_callers_are_limited_as_one(
         assert [await status(client, token) for token in (first, second)] == [200, 200]
         assert [await status(client, token) for token in (first, second, first)] == [200] * 3
         assert (await client.get(f"{AUTH}/me", headers=ada.headers)).status_code == 200
-        assert (await client.get(NOTES, headers=bearer(second))).status_code == 429
+        assert (await client.get(WIDGETS, headers=bearer(second))).status_code == 429
         assert (await client.get("/nowhere")).status_code == 404
 
 
@@ -289,7 +290,7 @@ async def test_made_up_tokens_count_for_the_address(
             await session.execute(update(PersonalToken).values(expires_at=clock.now()))
         assert await status(client, revoked) == 401
         answers = [
-            await client.get(NOTES, headers=bearer(t)) for t in (revoked, *(new_personal_token() for _ in "123"))
+            await client.get(WIDGETS, headers=bearer(t)) for t in (revoked, *(new_personal_token() for _ in "123"))
         ]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]

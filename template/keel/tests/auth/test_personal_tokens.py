@@ -17,19 +17,20 @@ from keel.db.database import Database
 from keel.services import services_of
 from keel.testing.support import Outbox
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, NewToken, Person
-from keel.tests.auth.personal import NOTES, READ, TOKENS, bearer, create, status
+from keel.tests.auth.personal import READ, TOKENS, bearer, create, status
 from keel.tests.auth.test_accounts import OTHER_PASSWORD, mailed, token_in
+from keel.tests.widgets.api import WIDGETS
 
 
 async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
     """What a token does, its owner has done."""
-    token = await new_token(ada, scope="notes:read notes:write")
-    made = await anonymous.post(NOTES, json={"title": "by a machine"}, headers=bearer(token))
-    seen = (await anonymous.get(NOTES, headers=ada.headers)).json()["items"]
+    token = await new_token(ada, scope="widgets:read widgets:write")
+    made = await anonymous.post(WIDGETS, json={"title": "by a machine"}, headers=bearer(token))
+    seen = (await anonymous.get(WIDGETS, headers=ada.headers)).json()["items"]
 
     assert made.status_code == 201
-    assert [note["title"] for note in seen] == ["by a machine"]
-    assert (await anonymous.get(f"{NOTES}/{made.json()['id']}", headers=bearer(token))).status_code == 200
+    assert [widget["title"] for widget in seen] == ["by a machine"]
+    assert (await anonymous.get(f"{WIDGETS}/{made.json()['id']}", headers=bearer(token))).status_code == 200
 
 
 async def test_answer(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
@@ -76,10 +77,10 @@ async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, databas
 
 async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
     """No token without a scope, an end and a name, none for others, none that allows more than its maker may."""
-    for scope in ("notes:read unheard-of", "admin"):
+    for scope in ("widgets:read unheard-of", "admin"):
         assert (await create(anonymous, ada, scope=scope)).json()["type"] == "urn:problem:invalid-scope", scope
     bodies: list[dict[str, Any]] = [
-        *({"scope": scope} for scope in ("", " ", None, 'notes:read"')),
+        *({"scope": scope} for scope in ("", " ", None, 'widgets:read"')),
         *({"name": name} for name in ("", "a\x00b", "x" * 101)),
         *({"days": days} for days in (0, 367)),
         {"expires_at": None},
@@ -96,10 +97,10 @@ async def test_narrow_login_makes_narrow_tokens(anonymous: AsyncClient, ada: Per
     form = {"username": ada.email, "password": PASSWORD, "scope": READ}
     narrow = Person(ada.email, ada.subject, (await anonymous.post(f"{AUTH}/token", data=form)).json())
 
-    assert (await create(anonymous, narrow, scope="notes:write")).json()["type"] == "urn:problem:invalid-scope"
+    assert (await create(anonymous, narrow, scope="widgets:write")).json()["type"] == "urn:problem:invalid-scope"
     reading = bearer(await new_token(narrow))
-    assert (await anonymous.get(NOTES, headers=reading)).status_code == 200
-    refused = await anonymous.post(NOTES, json={"title": "x"}, headers=reading)
+    assert (await anonymous.get(WIDGETS, headers=reading)).status_code == 200
+    refused = await anonymous.post(WIDGETS, json={"title": "x"}, headers=reading)
     assert refused.status_code == 403
     assert refused.json()["type"] == "urn:problem:missing-scope"
 
@@ -280,7 +281,7 @@ async def test_dismissed_administrator(
 
 async def test_accounts_need_a_login(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
     """No operation on accounts, logins or tokens accepts a personal token, whatever its scopes."""
-    headers = bearer(await new_token(admin, scope="notes:read notes:write admin"))
+    headers = bearer(await new_token(admin, scope="widgets:read widgets:write admin"))
     answers: dict[str, Response] = {}
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():

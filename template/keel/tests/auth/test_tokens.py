@@ -14,15 +14,15 @@ from httpx2 import AsyncClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 
-from app.main import create_app
 from keel.auth.sessions.access_tokens import InvalidToken
 from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings
 from keel.auth.state import Auth, make_auth
 from keel.testing.support import running
+from keel.tests.application import create_app
 from keel.tests.auth.fixtures import AUTH, Configure, Person
+from keel.tests.widgets.api import WIDGETS
 
-NOTES = "/api/v1/notes"
 OLD, NEW = (
     "b2xkIGtleSBvZiBtb3JlIHRoYW4gMzIgYnl0ZXMgZm9yIGEgdGVzdA",
     "bmV3IGtleSBvZiBtb3JlIHRoYW4gMzIgYnl0ZXMgZm9yIGEgdGVzdA",
@@ -31,7 +31,7 @@ OLD, NEW = (
 
 async def status(client: AsyncClient, token: str) -> int:
     """Return the status of a request with the token."""
-    answer = await client.get(NOTES, headers={"Authorization": f"Bearer {token}"})
+    answer = await client.get(WIDGETS, headers={"Authorization": f"Bearer {token}"})
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     return answer.status_code
@@ -48,7 +48,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "exp": now + 60,
         "jti": "1",
         "sid": str(uuid4()),
-        "scope": "notes:read",
+        "scope": "widgets:read",
     }
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
@@ -81,7 +81,7 @@ async def test_good_token(app: FastAPI, anonymous: AsyncClient) -> None:
         {"sub": None},
         {"sub": 7},
         {"scope": None},
-        {"scope": ["notes:read"]},
+        {"scope": ["widgets:read"]},
         {"sid": None},
         {"sid": "x"},
     ],
@@ -143,13 +143,13 @@ async def test_tampering(app: FastAPI, anonymous: AsyncClient, position: int) ->
 async def test_malformed_token(anonymous: AsyncClient, token: str) -> None:
     """Nonsense is refused, not stumbled over."""
     headers = {b"authorization": b"Bearer " + token.encode("latin-1", errors="replace")}
-    assert (await anonymous.get(NOTES, headers=headers)).status_code == 401
+    assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize("header", [None, "Basic YTpi", "Bearer", "bearer  "])
 async def test_no_token(anonymous: AsyncClient, header: str | None) -> None:
     """Who does not sign in is told how."""
-    answer = await anonymous.get(NOTES, headers={"Authorization": header} if header else {})
+    answer = await anonymous.get(WIDGETS, headers={"Authorization": header} if header else {})
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -159,7 +159,7 @@ async def test_no_token(anonymous: AsyncClient, header: str | None) -> None:
 async def test_remembered_token_expires(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signature is checked once; the end of a token every time."""
     auth = make_auth(AuthSettings.load())
-    token = auth.tokens.make("ada", "notes:read", uuid4())
+    token = auth.tokens.make("ada", "widgets:read", uuid4())
     auth.tokens.verify(token)
     later = time.time() + 901
     monkeypatch.setattr(time, "time", lambda: later)
@@ -208,7 +208,7 @@ async def test_key_set(algorithm: str, anonymous: AsyncClient, configure: Config
     """Others verify tokens by public keys; a shared secret is never published."""
     app = configure()
     published = (await anonymous.get("/.well-known/jwks.json")).json()
-    token = Auth.of(app).tokens.make("ada", "notes:read", uuid4())
+    token = Auth.of(app).tokens.make("ada", "widgets:read", uuid4())
 
     assert '"d"' not in json.dumps(published)
     assert '"k"' not in json.dumps(published)

@@ -74,18 +74,18 @@ async def test_limiting_scopes(anonymous: AsyncClient, admin: Person, ada: Perso
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     form = {"username": ada.email, "password": "correct horse battery staple"}
 
-    limited = await anonymous.patch(url, json={"scopes": ["notes:read"]}, headers=admin.headers)
+    limited = await anonymous.patch(url, json={"scopes": ["widgets:read"]}, headers=admin.headers)
     refreshed = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
     tokens = (await anonymous.post(f"{AUTH}/token", data=form)).json()
     lifted = await anonymous.patch(url, json={"scopes": None}, headers=admin.headers)
     later = (await anonymous.post(f"{AUTH}/token", data=form)).json()
 
-    assert limited.json()["scopes"] == ["notes:read"]
+    assert limited.json()["scopes"] == ["widgets:read"]
     assert refreshed.status_code == 400
-    assert tokens["scope"] == "notes:read"
+    assert tokens["scope"] == "widgets:read"
     assert lifted.json()["scopes"] is None
     granted = set(later["scope"].split())
-    assert {"notes:read", "notes:write"} <= granted
+    assert {"widgets:read", "widgets:write"} <= granted
     assert "admin" not in granted
 
 
@@ -102,7 +102,7 @@ async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, 
     """Scopes that do not exist are refused, and administrators are made by `is_admin` alone."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
 
-    for scopes in (["everything"], ["admin"], ["notes:read", ""], ["a b"], "notes:read"):
+    for scopes in (["everything"], ["admin"], ["widgets:read", ""], ["a b"], "widgets:read"):
         answer = await anonymous.patch(url, json={"scopes": scopes}, headers=admin.headers)
         assert answer.status_code in {400, 422}, scopes
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from app.main import create_app
 from keel.celery.tasks import relay
 from keel.celery.worker import beat
 from keel.db.database import Session
 from keel.ops import cli
 from keel.services import services_of
-from keel.tests.celery.support import add_note
+from keel.tests.application import create_app
+from keel.tests.celery.support import add_widget
 
 JOURNAL = "TEST_JOURNAL"
 """The variable with the path of the file to which the processes log."""
@@ -31,14 +31,14 @@ def log(*words: object) -> None:
 
 
 async def handle(session: Session, payload: Mapping[str, Any]) -> None:
-    """Take some time, then store a note, which tests count."""
+    """Take some time, then store a widget, which tests count."""
     log("begun", os.getpid(), id(asyncio.get_running_loop()))
     while _is_closed(payload.get("gate")):
         await asyncio.sleep(0.05)
     if payload.get("stuck"):
         time.sleep(payload["seconds"])  # noqa: ASYNC251 - it blocks the event loop on purpose
     await asyncio.sleep(payload["seconds"])
-    await add_note(session, payload["title"])
+    await add_widget(session, payload["title"])
 
 
 def _is_closed(gate: str | None) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from keel.background.jobs import Handler
 from keel.celery.models import Task
@@ -15,6 +15,7 @@ from keel.celery.tasks.jobs import new_task
 from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.support import PATIENCE
+from keel.tests.widgets.models import Widget
 
 TASKS = "/api/v1/tasks"
 
@@ -37,9 +38,9 @@ class RecordingPublisher:
         """Nothing is under way."""
 
 
-async def export(client: AsyncClient, **body: Any) -> dict[str, Any]:
+async def export(client: AsyncClient, kind: str = "widgets", **body: Any) -> dict[str, Any]:
     """Start an export; return the task of the response."""
-    answer = await client.post(f"{TASKS}/exports", json=body)
+    answer = await client.post(f"{TASKS}/exports", json={"kind": kind, **body})
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == f"{TASKS}/{answer.json()['id']}"
     return answer.json()
@@ -73,20 +74,13 @@ async def add_task(app: FastAPI, handler: Handler | None, **fields: Any) -> UUID
     return task.id
 
 
-async def add_note(session: Session, title: str) -> None:
-    """Store a note, which tests count."""
-    from app.examples.notes.models import Note
-    from keel import clock
-
-    moment = clock.now()
-    session.add(
-        Note(owner_id="job", title=title, body="", search_text="", version=1, created_at=moment, updated_at=moment)
-    )
+async def add_widget(session: Session, title: str) -> None:
+    """Store a widget, which tests count."""
+    session.add(Widget(owner_id="job", title=title))
     await session.flush()
 
 
-async def count_notes(app: FastAPI) -> int:
-    """Return the number of notes that jobs have stored."""
-    from app.examples.notes.repository import NoteRepository
-
-    return await NoteRepository(services_of(app).database.read).count(owner_id="job")
+async def count_widgets(app: FastAPI) -> int:
+    """Return the number of widgets that jobs have stored."""
+    owned = select(func.count().label("count")).where(Widget.owner_id == "job")
+    return (await services_of(app).database.read.all(owned))[0].count

@@ -7,7 +7,6 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from app.main import create_app
 from keel import clock
 from keel.celery.enums import TaskState
 from keel.celery.models import Task
@@ -15,6 +14,7 @@ from keel.celery.tasks import leases
 from keel.celery.worker import heartbeat
 from keel.ops import cli
 from keel.services import services_of
+from keel.tests.application import create_app
 from keel.tests.celery.support import add_task, stored
 
 runner = CliRunner()

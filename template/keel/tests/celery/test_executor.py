@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, update
 
-from app.main import create_app
 from keel import clock
 from keel.celery.enums import TaskState
 from keel.celery.models import Task
@@ -18,36 +17,37 @@ from keel.celery.tasks.relay import Relay
 from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.support import PATIENCE, running
-from keel.tests.celery.support import RecordingPublisher, add_note, add_task, count_notes, stored
+from keel.tests.application import create_app
+from keel.tests.celery.support import RecordingPublisher, add_task, add_widget, count_widgets, stored
 
 
-async def store_note(session: Session, payload: Mapping[str, Any]) -> None:
-    """Store a note, which tests count."""
-    await add_note(session, f"Job {payload['number']}")
+async def store_widget(session: Session, payload: Mapping[str, Any]) -> None:
+    """Store a widget, which tests count."""
+    await add_widget(session, f"Job {payload['number']}")
 
 
 async def fail(session: Session, payload: Mapping[str, Any]) -> None:
-    """Store a note, then raise."""
-    await add_note(session, "half")
+    """Store a widget, then raise."""
+    await add_widget(session, "half")
     raise ConnectionError("down")
 
 
 async def test_duplicate_message_has_no_effect(app: FastAPI) -> None:
     """The job runs once, and its row is deleted."""
-    task_id = await add_task(app, store_note)
+    task_id = await add_task(app, store_widget)
     for _ in range(2):
         await services_of(app).celery.executor.run(task_id)
 
-    assert await count_notes(app) == 1
+    assert await count_widgets(app) == 1
     assert await stored(app, task_id) is None
 
 
 async def test_concurrent_messages_run_a_job_once(app: FastAPI) -> None:
     """One process claims the task."""
-    task_id = await add_task(app, store_note)
+    task_id = await add_task(app, store_widget)
     await asyncio.gather(*(services_of(app).celery.executor.run(task_id) for _ in range(5)))
 
-    assert await count_notes(app) == 1
+    assert await count_widgets(app) == 1
 
 
 async def test_failing_job_is_rolled_back_and_kept(app: FastAPI) -> None:
@@ -58,7 +58,7 @@ async def test_failing_job_is_rolled_back_and_kept(app: FastAPI) -> None:
     task = await stored(app, task_id)
 
     assert pauses == [0, 0, 0, 0, None, None]
-    assert await count_notes(app) == 0
+    assert await count_widgets(app) == 0
     assert task is not None
     assert (task.state, task.attempt, task.due_at) == (TaskState.FAILED, 5, None)
     assert task.last_error == "ConnectionError('down')"
@@ -94,14 +94,14 @@ async def test_expired_lease_is_taken_over(app: FastAPI, recorder: RecordingPubl
     """Once it has expired, and not before."""
     ago = clock.now() - timedelta(seconds=1)
     alive = clock.now() + timedelta(seconds=60)
-    expired = await add_task(app, store_note, state=TaskState.RUNNING, attempt=1, due_at=ago)
-    leased = await add_task(app, store_note, state=TaskState.RUNNING, attempt=1, due_at=alive)
+    expired = await add_task(app, store_widget, state=TaskState.RUNNING, attempt=1, due_at=ago)
+    leased = await add_task(app, store_widget, state=TaskState.RUNNING, attempt=1, due_at=alive)
     await Relay(services_of(app).database, recorder).run()
     for task_id in (expired, leased):
         await services_of(app).celery.executor.run(task_id)
 
     assert recorder.published == [expired]
-    assert await count_notes(app) == 1
+    assert await count_widgets(app) == 1
     assert await stored(app, expired) is None
 
 
@@ -110,15 +110,15 @@ async def test_superseded_attempt_is_rolled_back(app: FastAPI) -> None:
     worker = services_of(app).celery
 
     async def slow(session: Session, payload: Mapping[str, Any]) -> None:
-        worker.jobs.register("test", store_note)
+        worker.jobs.register("test", store_widget)
         await expire_lease(app, task_id)
         await worker.executor.run(task_id)
-        await store_note(session, payload)
+        await store_widget(session, payload)
 
     task_id = await add_task(app, slow)
     await worker.executor.run(task_id)
 
-    assert await count_notes(app) == 1
+    assert await count_widgets(app) == 1
 
 
 async def expire_lease(app: FastAPI, task_id: Any) -> None:
@@ -130,11 +130,11 @@ async def expire_lease(app: FastAPI, task_id: Any) -> None:
 async def test_task_whose_processes_all_died_fails(app: FastAPI) -> None:
     """Without another attempt."""
     ago = clock.now() - timedelta(seconds=1)
-    task_id = await add_task(app, store_note, state=TaskState.RUNNING, attempt=5, due_at=ago)
+    task_id = await add_task(app, store_widget, state=TaskState.RUNNING, attempt=5, due_at=ago)
     await services_of(app).celery.executor.run(task_id)
     task = await stored(app, task_id)
 
-    assert await count_notes(app) == 0
+    assert await count_widgets(app) == 0
     assert task is not None
     assert (task.state, task.last_error) == (TaskState.FAILED, executor_module.PROCESS_DIED)
 

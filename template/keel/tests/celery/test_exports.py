@@ -15,12 +15,13 @@ from keel.celery.export import handler
 from keel.identity import current_caller
 from keel.services import services_of
 from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
-from tests.examples.notes.api import create
+from keel.tests.widgets.api import create
 
-NOTES = [{"title": "First", "tags": ["b", "a"]}, {"title": 'Gräße, "quoted"\nand broken', "body": "=1+1"}]
+EXPORTS = f"{TASKS}/exports"
+CREATED = [{"title": "First"}, {"title": 'Gräße, "quoted"\nand broken', "body": "=1+1"}]
 
 
-async def made(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], bytes]:
+async def exported(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], bytes]:
     """Run an export; return the task and the file."""
     task = await finished(client, (await export(client, **body))["id"])
     answer = await client.get(f"{TASKS}/{task['id']}/result")
@@ -30,39 +31,39 @@ async def made(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], bytes]
 
 
 async def test_json_lines_export(client: AsyncClient) -> None:
-    """Each line is a note as the API represents it, the oldest first."""
-    notes = [await create(client, **note) for note in NOTES]
-    task, content = await made(client)
+    """Each line is a widget as the API represents it, the oldest first."""
+    widgets = [await create(client, **fields) for fields in CREATED]
+    task, content = await exported(client)
 
     assert (task["state"], task["progress"], task["error"]) == ("succeeded", 1, None)
-    assert task["result"] == {"kind": "notes", "format": "jsonl", "rows": 2, "bytes": len(content)}
-    assert [json.loads(line) for line in content.splitlines()] == notes
+    assert task["result"] == {"kind": "widgets", "format": "jsonl", "rows": 2, "bytes": len(content)}
+    assert [json.loads(line) for line in content.splitlines()] == widgets
 
 
 async def test_csv_export(client: AsyncClient) -> None:
     """With a header; commas, quotes and line breaks are escaped."""
-    notes = [await create(client, **note) for note in NOTES]
-    task, content = await made(client, format="csv")
+    widgets = [await create(client, **fields) for fields in CREATED]
+    task, content = await exported(client, format="csv")
 
     rows = list(csv.DictReader(StringIO(content.decode(), newline="")))
     assert task["result"]["rows"] == 2
-    assert [row["title"] for row in rows] == [note["title"] for note in notes]
-    assert [json.loads(row["tags"]) for row in rows] == [["a", "b"], []]
+    assert [row["title"] for row in rows] == [widget["title"] for widget in widgets]
+    assert [row["body"] for row in rows] == ["", "=1+1"]
 
 
 async def test_export_of_many_pages_and_chunks(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is complete and in order."""
     monkeypatch.setattr(handler, "CHUNK", 100)
-    monkeypatch.setattr("app.examples.notes.exports.PAGE", 2)
-    notes = [await create(client, title=f"Note {number}") for number in range(5)]
-    _, content = await made(client)
+    monkeypatch.setattr("keel.tests.widgets.exports.PAGE", 2)
+    widgets = [await create(client, title=f"Widget {number}") for number in range(5)]
+    _, content = await exported(client)
 
-    assert [json.loads(line) for line in content.splitlines()] == notes
+    assert [json.loads(line) for line in content.splitlines()] == widgets
 
 
 async def test_empty_export(client: AsyncClient) -> None:
     """An empty file is a result."""
-    task, content = await made(client)
+    task, content = await exported(client)
 
     assert (task["result"]["rows"], content) == (0, b"")
 
@@ -70,7 +71,8 @@ async def test_empty_export(client: AsyncClient) -> None:
 async def test_idempotency_key_returns_the_same_task(client: AsyncClient, recorder: RecordingPublisher) -> None:
     """A retry starts nothing new; another key does."""
     answers = [
-        await client.post(f"{TASKS}/exports", json={}, headers={"Idempotency-Key": key}) for key in ("a", "a", "b")
+        await client.post(EXPORTS, json={"kind": "widgets"}, headers={"Idempotency-Key": key})
+        for key in ("a", "a", "b")
     ]
     first, again, other = [answer.json()["id"] for answer in answers]
 
@@ -81,8 +83,8 @@ async def test_idempotency_key_returns_the_same_task(client: AsyncClient, record
 async def test_reused_idempotency_key_is_refused(client: AsyncClient, recorder: RecordingPublisher) -> None:
     """If the request differs."""
     key = {"Idempotency-Key": "a"}
-    await client.post(f"{TASKS}/exports", json={}, headers=key)
-    answer = await client.post(f"{TASKS}/exports", json={"format": "csv"}, headers=key)
+    await client.post(EXPORTS, json={"kind": "widgets"}, headers=key)
+    answer = await client.post(EXPORTS, json={"kind": "widgets", "format": "csv"}, headers=key)
 
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:problem:idempotency-key-reused")
 
@@ -91,7 +93,7 @@ async def test_concurrent_requests_with_one_key_start_one_task(
     client: AsyncClient, recorder: RecordingPublisher
 ) -> None:
     """All get the same task."""
-    requests = (client.post(f"{TASKS}/exports", json={}, headers={"Idempotency-Key": "a"}) for _ in range(10))
+    requests = (client.post(EXPORTS, json={"kind": "widgets"}, headers={"Idempotency-Key": "a"}) for _ in range(10))
     answers = await asyncio.gather(*requests)
 
     assert {(answer.status_code, answer.json()["id"]) for answer in answers} == {(202, answers[0].json()["id"])}
@@ -102,7 +104,7 @@ async def test_unfinished_exports_are_limited(client: AsyncClient, app: FastAPI,
     """Finished ones do not count."""
     for _ in range(3):
         task = await export(client)
-    refused = await client.post(f"{TASKS}/exports", json={})
+    refused = await client.post(EXPORTS, json={"kind": "widgets"})
     await client.post(f"{TASKS}/{task['id']}/cancel")
 
     assert refused.status_code == 429
@@ -112,7 +114,7 @@ async def test_unfinished_exports_are_limited(client: AsyncClient, app: FastAPI,
 
 async def test_concurrent_exports_are_limited(client: AsyncClient, recorder: RecordingPublisher) -> None:
     """Concurrent requests see each other's tasks."""
-    answers = await asyncio.gather(*(client.post(f"{TASKS}/exports", json={}) for _ in range(10)))
+    answers = await asyncio.gather(*(client.post(EXPORTS, json={"kind": "widgets"}) for _ in range(10)))
 
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 7
     assert len(recorder.published) == 3
@@ -120,16 +122,16 @@ async def test_concurrent_exports_are_limited(client: AsyncClient, recorder: Rec
 
 async def test_unknown_kind_is_refused(client: AsyncClient) -> None:
     """Before a task is stored."""
-    answer = await client.post(f"{TASKS}/exports", json={"kind": "secrets"})
+    answer = await client.post(EXPORTS, json={"kind": "secrets"})
 
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:unknown-export")
     assert (await client.get(TASKS)).json()["items"] == []
 
 
 async def test_export_needs_the_scope_to_read(app: FastAPI, client: AsyncClient) -> None:
-    """`tasks:write` alone does not give access to notes."""
+    """`tasks:write` alone does not give access to widgets."""
     app.dependency_overrides[current_caller] = lambda: Caller("narrow", frozenset({"tasks:write"}))
-    answer = await client.post(f"{TASKS}/exports", json={})
+    answer = await client.post(EXPORTS, json={"kind": "widgets"})
 
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem:missing-scope")
 
@@ -142,7 +144,7 @@ async def test_failed_export_hides_the_error_from_its_owner(
     async def broken(*_: object) -> int:
         raise RuntimeError("password of the database")
 
-    monkeypatch.setattr("app.examples.notes.exports.NoteExporter.count", broken)
+    monkeypatch.setattr("keel.tests.widgets.exports.WidgetExporter.count", broken)
     task = await finished(client, (await export(client))["id"])
     result = await client.get(f"{TASKS}/{task['id']}/result")
 
@@ -157,7 +159,7 @@ async def test_second_attempt_starts_from_the_beginning(
 ) -> None:
     """The result has no chunks of a failed attempt."""
     monkeypatch.setattr(handler, "CHUNK", 1)
-    note = await create(client)
+    widget = await create(client)
     task = await export(client)
     executor = services_of(app).celery.executor
     with monkeypatch.context() as patch:
@@ -166,4 +168,4 @@ async def test_second_attempt_starts_from_the_beginning(
     await executor.run(recorder.published[0])
 
     content = (await client.get(f"{TASKS}/{task['id']}/result")).content
-    assert [json.loads(line) for line in content.splitlines()] == [note]
+    assert [json.loads(line) for line in content.splitlines()] == [widget]

@@ -1,4 +1,4 @@
-"""Real workers and real brokers, killed, restarted and stopped; jobs store notes, which are counted."""
+"""Real workers and real brokers, killed, restarted and stopped; jobs store widgets, which are counted."""
 
 import asyncio
 import json
@@ -22,7 +22,6 @@ from kombu import Connection, Exchange, Producer
 from pydantic import SecretStr
 from sqlalchemy import Row, select
 
-from app.examples.notes.models import Note
 from keel import clock
 from keel.celery.broker.client import RUN_TASK, CeleryApp, send
 from keel.celery.broker.publisher import BrokerPublisher
@@ -36,6 +35,8 @@ from keel.services import services_of
 from keel.tests.celery.brokers import Broker, RabbitMQ, Valkey
 from keel.tests.celery.program import JOURNAL, handle
 from keel.tests.celery.support import TASKS, export, finished
+from keel.tests.widgets.api import create
+from keel.tests.widgets.models import Widget
 
 pytestmark = pytest.mark.faults
 
@@ -167,14 +168,14 @@ async def enqueue(app: FastAPI, *titles: str, seconds: float = 0.3, **payload: A
             await services_of(app).jobs.enqueue(session, "test", {"title": title, "seconds": seconds, **payload})
 
 
-async def titles_of_notes(app: FastAPI, processes: Processes) -> list[str]:
-    """Return the titles of the jobs' notes, once all jobs are done."""
+async def titles_of_widgets(app: FastAPI, processes: Processes) -> list[str]:
+    """Return the titles of the jobs' widgets, once all jobs are done."""
     deadline = time.monotonic() + PATIENCE
     unfinished = select(Task.id).where(Task.owner_id.is_(None))
     while await services_of(app).database.read.all(unfinished):
         assert time.monotonic() < deadline, processes.log
         await asyncio.sleep(0.05)
-    rows = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
+    rows = await services_of(app).database.read.all(select(Widget.title).where(Widget.owner_id == "job"))
     return sorted(row.title for row in rows)
 
 
@@ -201,7 +202,7 @@ async def test_killed_workers_lose_nothing(app: FastAPI, publisher: BrokerPublis
     processes.kill(first)
     await processes.start()
 
-    assert await titles_of_notes(app, processes) == sorted(titles)
+    assert await titles_of_widgets(app, processes) == sorted(titles)
     assert len(processes.logged("begun")) > len(titles)
 
 
@@ -210,7 +211,7 @@ async def test_restarted_broker_loses_nothing(
     app: FastAPI, client: AsyncClient, publisher: BrokerPublisher, broker: Broker, processes: Processes
 ) -> None:
     """Requests do not wait for it; jobs that were enqueued before, meanwhile and after are done."""
-    await client.post("/api/v1/notes", json={"title": "Mine"})
+    await create(client, title="Mine")
     await processes.start()
     await processes.start("beat")
     await enqueue(app, *names(6))
@@ -227,7 +228,7 @@ async def test_restarted_broker_loses_nothing(
 
     assert task["state"] == "pending"
     assert took < 2
-    assert await titles_of_notes(app, processes) == sorted(
+    assert await titles_of_widgets(app, processes) == sorted(
         ["Afterwards", *names(6), *(f"Meanwhile {name}" for name in names(3))]
     )
     # The worker has stored the result; this process serves it.
@@ -247,11 +248,11 @@ async def test_duplicate_messages_have_no_effect(
     await processes.start("--concurrency", "3")
     await until(lambda: len(processes.logged("begun")) >= 1, processes)
     await publisher.publish_now(ids * 3)
-    assert await titles_of_notes(app, processes) == names(3)
+    assert await titles_of_widgets(app, processes) == names(3)
     await publisher.publish_now(ids * 3)
     await until(lambda: processes.log.count("task_already_claimed") >= 24, processes)
 
-    assert await titles_of_notes(app, processes) == names(3)
+    assert await titles_of_widgets(app, processes) == names(3)
     assert len(processes.logged("begun")) == 3
 
 
@@ -278,7 +279,7 @@ async def test_malformed_messages_are_dropped(app: FastAPI, publisher: BrokerPub
             producer.publish(text, headers=message_headers, **content)
     await enqueue(app, *names(2), seconds=0)
 
-    assert await titles_of_notes(app, processes) == names(2)
+    assert await titles_of_widgets(app, processes) == names(2)
     assert worker.poll() is None
     assert await processes.stop(worker) == 0, processes.log
 
@@ -308,7 +309,7 @@ async def test_stopped_worker_finishes_its_tasks(
     await until(lambda: "Warm shutdown" in processes.log, processes)
     gate.touch()
     status = await asyncio.to_thread(first.wait, PATIENCE)
-    rows = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
+    rows = await services_of(app).database.read.all(select(Widget.title).where(Widget.owner_id == "job"))
 
     assert status == 0
     assert len(rows) == len(processes.logged("begun")) == 2
@@ -317,7 +318,7 @@ async def test_stopped_worker_finishes_its_tasks(
         process for (process,) in processes.logged("closed")
     }
     await processes.start()
-    assert await titles_of_notes(app, processes) == names(6)
+    assert await titles_of_widgets(app, processes) == names(6)
     assert len(processes.logged("begun")) == 6
     loops = {tuple(line) for line in processes.logged("begun")}
     assert len(loops) == len({process for process, _ in loops}) == len(processes.logged("opened")) == 4
@@ -349,7 +350,7 @@ async def test_time_limits(
         rows = await services_of(app).database.read.all(failed)
     reasons = {row.payload["title"]: row.last_error for row in rows}
     assert reasons == {"slow": "TimeoutError()", "stuck": PROCESS_DIED}
-    done = await services_of(app).database.read.all(select(Note.title).where(Note.owner_id == "job"))
+    done = await services_of(app).database.read.all(select(Widget.title).where(Widget.owner_id == "job"))
     assert sorted(row.title for row in done) == names(2)
 
 
@@ -373,7 +374,7 @@ async def test_unsigned_messages_are_refused(
     await publisher.publish_now([task.id])
     await publisher.drain()
 
-    assert await titles_of_notes(app, processes) == names(1)
+    assert await titles_of_widgets(app, processes) == names(1)
 
 
 async def ignore(_: Sequence[UUID]) -> None:
@@ -398,6 +399,6 @@ async def test_standby_beat_takes_over(app: FastAPI, publisher: BrokerPublisher,
     await due()
     await until(lambda: len(processes.logged("begun")) == 2, processes)
 
-    assert await titles_of_notes(app, processes) == ["scheduled"] * 2
+    assert await titles_of_widgets(app, processes) == ["scheduled"] * 2
     (after,) = await services_of(app).database.read.all(select(Lease.holder))
     assert after.holder != lease.holder

@@ -15,7 +15,6 @@ from celery.app.utils import find_app
 from fastapi import FastAPI
 from sqlalchemy import select, update
 
-from app.main import create_app
 from keel import clock
 from keel.celery.broker.client import RUN_TASK
 from keel.celery.models import Lease, ScheduleRun, Task
@@ -30,8 +29,9 @@ from keel.celery.worker.runtime import ProcessRuntime, Runtime
 from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.support import PATIENCE
-from keel.tests.celery.support import RecordingPublisher, add_task, count_notes, stored
-from keel.tests.celery.test_executor import store_note
+from keel.tests.application import create_app
+from keel.tests.celery.support import RecordingPublisher, add_task, count_widgets, stored
+from keel.tests.celery.test_executor import store_widget
 from keel.web.errors import Unavailable
 
 ROOT = Path(__file__).parents[3]
@@ -65,10 +65,10 @@ def test_celery_finds_the_application_of_a_module(
 async def test_run_task(app: FastAPI, worker: WorkerApp, process: Runtime) -> None:
     """Celery's plain function runs a task with the services of the application."""
     task_id = await add_task(app, None)
-    services_of(process.app).celery.jobs.register("test", store_note)
+    services_of(process.app).celery.jobs.register("test", store_widget)
     await asyncio.to_thread(worker.tasks[RUN_TASK], str(task_id))
 
-    assert await count_notes(app) == 1
+    assert await count_widgets(app) == 1
     assert await stored(app, task_id) is None
 
 

@@ -16,8 +16,7 @@ from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
 from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
-from tests.examples.notes.api import create
-from tests.examples.notes.test_events import events
+from keel.tests.widgets.api import create, events
 
 
 async def test_list_is_paginated(client: AsyncClient) -> None:

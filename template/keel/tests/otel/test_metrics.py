@@ -23,24 +23,24 @@ from keel.packages import find_package
 from keel.testing.support import PATIENCE
 from keel.tests.otel.receiver import Receiver, attributes, points
 from keel.tests.otel.support import Trace, flushed
+from keel.tests.widgets.api import WIDGETS
 
-NOTES = "/api/v1/notes"
 IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|@|/api/v1/\S*[0-9]{2}")
 """Values that differ per row, person or request."""
 
 
 async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Receiver) -> None:
-    """Rate, errors and duration of each route, however many notes there are; an exemplar leads to a trace."""
+    """Rate, errors and duration of each route, however many widgets there are; an exemplar leads to a trace."""
     trace = Trace()
     for _ in range(3):
-        note = (await client.post(NOTES, json={"title": "Ahoy"})).json()
-        await client.get(f"{NOTES}/{note['id']}", headers=trace.headers)
+        widget = (await client.post(WIDGETS, json={"title": "Ahoy"})).json()
+        await client.get(f"{WIDGETS}/{widget['id']}", headers=trace.headers)
     metric = (await flushed(receiver)).metrics()["http.server.request.duration"]
 
     (point,) = [
         point
         for point in points(metric)
-        if attributes(point.attributes).get("http.route") == f"{NOTES}/{{note_id}}"
+        if attributes(point.attributes).get("http.route") == f"{WIDGETS}/{{widget_id}}"
         and attributes(point.attributes)["http.response.status_code"] == 200
         and attributes(point.attributes)["http.request.method"] == "GET"
     ]
@@ -51,7 +51,7 @@ async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Rec
 
 async def test_statements_are_measured(client: AsyncClient, receiver: Receiver) -> None:
     """Durations of the database's operations, by operation."""
-    await client.post(NOTES, json={"title": "Ahoy"})
+    await client.post(WIDGETS, json={"title": "Ahoy"})
     metric = (await flushed(receiver)).metrics()["db.client.operation.duration"]
 
     seen = {attributes(point.attributes)["db.operation.name"] for point in points(metric)}
@@ -93,7 +93,7 @@ async def test_waiting_for_connections_is_measured(
         for _ in range(engine.pool.size()):
             await held.enter_async_context(database.writer.connect())
         monkeypatch.setattr(engine, "raw_connection", connect)
-        creating = asyncio.create_task(client.post(NOTES, json={"title": "Ahoy"}))
+        creating = asyncio.create_task(client.post(WIDGETS, json={"title": "Ahoy"}))
         await asyncio.wait_for(waiting.wait(), PATIENCE)
         await asyncio.sleep(0.1)
     answer = await creating
@@ -182,9 +182,9 @@ def test_modules_named_gauges_are_found(tmp_path: Path, monkeypatch: pytest.Monk
 
 async def test_series_do_not_depend_on_rows_or_persons(client: AsyncClient, receiver: Receiver) -> None:
     """The number of series is bounded by the code, not by what callers send."""
-    for path in ("/nowhere/11111111-2222", f"{NOTES}/not-an-id", f"{NOTES}?search=ada@example.com"):
+    for path in ("/nowhere/11111111-2222", f"{WIDGETS}/not-an-id", f"{WIDGETS}?search=ada@example.com"):
         await client.get(path)
-    await client.request("BREW", NOTES)
+    await client.request("BREW", WIDGETS)
     metrics = (await flushed(receiver)).metrics()
 
     values = {

@@ -7,8 +7,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from keel.services import services_of
 from keel.tests.otel.receiver import Receiver, attributes
 from keel.tests.otel.support import Trace, flushed
-
-NOTES = "/api/v1/notes"
+from keel.tests.widgets.api import WIDGETS
 
 
 def names(spans: list[Span]) -> list[str]:
@@ -19,29 +18,29 @@ def names(spans: list[Span]) -> list[str]:
 async def test_request_is_a_span_with_its_statements(client: AsyncClient, receiver: Receiver) -> None:
     """It continues the caller's trace: a span named by the route, and in it one for each statement."""
     trace = Trace()
-    note = (await client.post(NOTES, json={"title": "Ahoy"}, headers=trace.headers)).json()
+    widget = (await client.post(WIDGETS, json={"title": "Ahoy"}, headers=trace.headers)).json()
     spans = (await flushed(receiver)).spans(trace.id)
 
     (request,) = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     assert request.parent_span_id.hex() == trace.parent
     assert len(receiver.processes(trace.id)) == 1
-    assert request.name == f"POST {NOTES}"
-    assert attributes(request.attributes)["http.route"] == NOTES
+    assert request.name == f"POST {WIDGETS}"
+    assert attributes(request.attributes)["http.route"] == WIDGETS
     assert attributes(request.attributes)["http.response.status_code"] == 201
-    assert {"INSERT notes", "COMMIT"} <= set(names(spans))
-    statements = [span for span in spans if span.name in {"INSERT notes", "COMMIT"}]
+    assert {"INSERT widgets", "COMMIT"} <= set(names(spans))
+    statements = [span for span in spans if span.name in {"INSERT widgets", "COMMIT"}]
     assert {span.parent_span_id for span in statements} == {request.span_id}
-    assert note["id"] not in str(statements)
+    assert widget["id"] not in str(statements)
 
 
 async def test_statements_are_recorded_without_values(client: AsyncClient, receiver: Receiver) -> None:
     """A span has the statement's text, with placeholders for values."""
     trace = Trace()
-    await client.post(NOTES, json={"title": "Secret plan", "tags": ["hush"]}, headers=trace.headers)
+    await client.post(WIDGETS, json={"title": "Secret plan", "body": "hush"}, headers=trace.headers)
     spans = (await flushed(receiver)).spans(trace.id)
 
-    (insert,) = [span for span in spans if span.name == "INSERT notes"]
-    assert "INSERT INTO notes" in attributes(insert.attributes)["db.query.text"]
+    (insert,) = [span for span in spans if span.name == "INSERT widgets"]
+    assert "INSERT INTO widgets" in attributes(insert.attributes)["db.query.text"]
     assert "Secret plan" not in str(spans)
     assert "hush" not in str(spans)
 
@@ -49,7 +48,7 @@ async def test_statements_are_recorded_without_values(client: AsyncClient, recei
 async def test_query_values_are_redacted(client: AsyncClient, receiver: Receiver) -> None:
     """A search term is personal data."""
     trace = Trace()
-    await client.get(NOTES, params={"search": "my illness", "limit": 5}, headers=trace.headers)
+    await client.get(WIDGETS, params={"search": "my illness", "limit": 5}, headers=trace.headers)
     spans = (await flushed(receiver)).spans(trace.id)
 
     assert attributes(spans[0].attributes)["url.query"] == "search=REDACTED&limit=REDACTED"
@@ -91,14 +90,14 @@ async def test_probes_leave_no_span(client: AsyncClient, receiver: Receiver) -> 
 async def test_callers_sampling_decision_is_followed(client: AsyncClient, receiver: Receiver) -> None:
     """A trace that its first service does not sample is not recorded here."""
     trace = Trace(sampled=False)
-    await client.get(NOTES, headers=trace.headers)
+    await client.get(WIDGETS, headers=trace.headers)
 
     assert (await flushed(receiver)).spans(trace.id) == []
 
 
 async def test_resource_and_headers(client: AsyncClient, receiver: Receiver) -> None:
     """The resource names service, version, environment and process; requests have the headers that are set."""
-    await client.get(NOTES)
+    await client.get(WIDGETS)
     about, _ = next(iter((await flushed(receiver)).reports()))
 
     assert about["service.version"]

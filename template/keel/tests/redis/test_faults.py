@@ -11,13 +11,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.main import create_app
 from keel.messaging.pubsub import HistoryLost, PubSub, SubscriberTooSlow
 from keel.redis.connection import Command, GuardedConnection
 from keel.services import services_of
 from keel.testing.support import running
+from keel.tests.application import create_app
 from keel.tests.redis.server import Server
-from tests.examples.notes.api import NOTES, create
+from keel.tests.widgets.api import WIDGETS, create
 
 pytestmark = pytest.mark.faults
 
@@ -54,7 +54,11 @@ class Load:
     async def call(self) -> None:
         """Send requests until `done`."""
         while not self.done:
-            for method, url, body in [("POST", NOTES, {"title": "t"}), ("GET", NOTES, None), ("GET", "/kept", None)]:
+            for method, url, body in [
+                ("POST", WIDGETS, {"title": "t"}),
+                ("GET", WIDGETS, None),
+                ("GET", "/kept", None),
+            ]:
                 answer = await self._client.request(method, url, json=body)
                 self.answers += 1
                 if not answer.is_success:

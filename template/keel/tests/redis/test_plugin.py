@@ -10,7 +10,6 @@ from httpx2 import AsyncClient
 from redis import Redis
 from typer.testing import CliRunner
 
-from app.main import create_app
 from keel.application import new_app
 from keel.messaging.pubsub import HistoryLost
 from keel.ops import cli
@@ -20,10 +19,11 @@ from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.plugin import heartbeat
 from keel.services import services_of
 from keel.testing.support import PATIENCE, eventually, running
+from keel.tests.application import create_app
 from keel.tests.messaging.cache_contract import Compute
 from keel.tests.redis.fixtures import OWN
 from keel.tests.redis.server import Server
-from tests.examples.notes.api import NOTES, create, titles
+from keel.tests.widgets.api import WIDGETS, create, titles
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ async def test_outage(on_own_server: FastAPI, own_server: Server) -> None:
         assert await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"]) == 7
         async with pubsub.subscribe("topic") as listener:
             own_server.kill()
-            note = await create(client, title="meanwhile")
-            assert (await client.get(f"{NOTES}/{note['id']}")).status_code == 200
+            widget = await create(client, title="meanwhile")
+            assert (await client.get(f"{WIDGETS}/{widget['id']}")).status_code == 200
             assert await readiness(client) == (200, "degraded", "failed")
             assert await cache.get_or_compute("a", int, compute, ttl=60, tags=["t"]) == 7
             await pubsub.publish("topic", "event", "lost")

@@ -12,7 +12,6 @@ import pytest
 from fastapi import FastAPI
 from redis import Redis
 
-from app.main import create_app
 from keel.redis.client import connect
 from keel.redis.connection import GuardedConnection
 from keel.redis.plugin import heartbeat
@@ -21,6 +20,7 @@ from keel.redis.settings import RedisSettings
 from keel.services import services_of
 from keel.testing.ports import Port
 from keel.testing.support import PATIENCE, running
+from keel.tests.application import create_app
 from keel.tests.redis.fixtures import OWN
 from keel.tests.redis.server import Server
 

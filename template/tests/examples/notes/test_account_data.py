@@ -9,7 +9,7 @@ from app.examples.notes.service import owner_tag
 from keel.db.database import Database
 from keel.services import services_of
 from keel.testing.identity import sign_in
-from tests.examples.notes.api import NOTES, create
+from tests.examples.notes.api import NOTES, create, titles
 
 
 async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -> None:
@@ -20,6 +20,20 @@ async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -
         await account_data(services_of(app)).delete(session, owner)
 
     assert (await client.get(NOTES)).json()["items"] == []
+
+
+async def test_transfer(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Notes and tags belong to the new owner; a word that both use becomes one tag."""
+    await create(client, title="transferred", tags=["both", "alone"])
+    old = await sign_in(client)
+    new = await sign_in(client, "heir")
+    await create(client, title="own", tags=["both"])
+    async with database.transaction() as session:
+        await account_data(services_of(app)).transfer_ownership(session, old, new)
+
+    assert await titles(client) == ["own", "transferred"]
+    assert await titles(client, tag="both") == ["own", "transferred"]
+    assert await titles(client, tag="alone") == ["transferred"]
 
 
 async def test_cached_pages_are_invalidated(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

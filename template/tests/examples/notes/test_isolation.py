@@ -1,11 +1,16 @@
-"""What belongs to somebody else does not exist."""
+"""Notes of other owners do not exist for a caller."""
+
+import json
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from keel.caller import Caller
 from keel.identity import current_caller
+from keel.testing.identity import sign_in
+from keel.testing.server import Server
 from tests.examples.notes.api import NOTES, create, titles
+from tests.examples.notes.test_events import EVENTS, events
 
 
 async def test_notes_of_others_are_not_found(app: FastAPI, client: AsyncClient) -> None:
@@ -34,3 +39,17 @@ async def test_tags_of_others_are_not_shared(app: FastAPI, client: AsyncClient) 
     await create(client, title="second", tags=["word"])
 
     assert await titles(client, tag="word") == ["second"]
+
+
+async def test_streams_of_others(server: Server) -> None:
+    """A stream has events of the caller's own notes only."""
+    async with server.client() as client:
+        await sign_in(client)
+        async with client.stream("GET", EVENTS) as answer:
+            server.app.dependency_overrides[current_caller] = lambda: Caller("stranger")
+            await create(client, title="private")
+            server.app.dependency_overrides.clear()
+            await create(client, title="mine")
+            event = await anext(events(answer))
+
+    assert json.loads(event["data"])["title"] == "mine"

@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
-from app.main import create_app
 from keel.services import services_of
 from keel.testing.support import PATIENCE, Outbox, calling
+from keel.tests.application import create_app
 from keel.tests.auth.oidc.support import CHALLENGE, CLIENT_SECRET, believe, go_through
 
 if TYPE_CHECKING:

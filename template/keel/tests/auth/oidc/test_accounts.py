@@ -21,6 +21,7 @@ from keel.tests.auth.fixtures import AUTH, PASSWORD, NewPerson
 from keel.tests.auth.oidc.conftest import SignIn
 from keel.tests.auth.oidc.support import CLIENT_SECRET, admit, code_of, count, exchange, log_in, me
 from keel.tests.auth.test_accounts import mailed
+from keel.tests.widgets.api import WIDGETS
 
 if TYPE_CHECKING:
     from keel.tests.auth.oidc.provider import LoopbackProvider
@@ -33,14 +34,14 @@ async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: Sig
     assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
     tokens = (await exchange(browser, code_of(answer))).json()
     granted = set(tokens["scope"].split())
-    assert {"notes:read", "notes:write"} <= granted
+    assert {"widgets:read", "widgets:write"} <= granted
     assert "admin" not in granted
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     account = (await browser.get(f"{AUTH}/me", headers=headers)).json()
     assert account["email"] == "ada@example.com"
     assert account["verified_at"] is not None
     assert account["is_admin"] is False
-    assert (await browser.post("/api/v1/notes", json={"title": "t"}, headers=headers)).status_code == 201
+    assert (await browser.post(WIDGETS, json={"title": "t"}, headers=headers)).status_code == 201
     form = {"username": "ada@example.com", "password": PASSWORD}
     assert (await browser.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_grant"
     refreshed = await browser.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
@@ -184,7 +185,7 @@ async def test_rights_are_ours_to_give(
     code = code_of(await sign_in())
 
     assert (await exchange(browser, code, is_admin="true")).status_code == 422
-    assert (await exchange(browser, code, scope="notes:read")).json()["scope"] == "notes:read"
+    assert (await exchange(browser, code, scope="widgets:read")).json()["scope"] == "widgets:read"
     assert (await me(browser, await admit(oidc_app)))["is_admin"] is False
     refused = await exchange(browser, await admit(oidc_app), scope="admin")
     assert refused.json()["error"] == "invalid_scope"
