@@ -58,7 +58,7 @@ print(json.dumps({
 }))
 """
 QUESTIONS = Questions.load(ROOT / "copier.yml")
-SMALLEST, _, LARGEST, _, _, _, LARGEST_ON_A_SERVER, _ = extremes(QUESTIONS)
+SMALLEST, *_, LARGEST, _, LARGEST_ON_A_SERVER = extremes(QUESTIONS)
 CHOSEN = (SMALLEST, LARGEST, LARGEST_ON_A_SERVER)
 
 
@@ -185,7 +185,9 @@ def _serves(
         status, note = request("POST", f"{address}/api/v1/notes", {"title": "Ahoy"}, caller)
         assert status == 201, note
         if works:
-            status, task = request("POST", f"{address}/api/v1/tasks/exports", {"kind": "notes", "format": "csv"}, caller)
+            status, task = request(
+                "POST", f"{address}/api/v1/tasks/exports", {"kind": "notes", "format": "csv"}, caller
+            )
             assert status == 202, task
             role = ("python", "-m", "app", "celery")
             with (

@@ -168,5 +168,5 @@ def _rename(repository: Path, old: str, new: str) -> None:
 
 
 def _note(repository: Path, text: str) -> None:
-    notes = repository / "template/keel/ops/upgrades.toml"
+    notes = repository / "template/keel/upgrades.toml"
     notes.write_text(notes.read_text(encoding="utf-8") + text, encoding="utf-8")

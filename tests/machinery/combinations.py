@@ -108,16 +108,20 @@ def exhaustive(questions: Questions, toggles: Sequence[str]) -> list[Combination
 
 
 def extremes(questions: Questions) -> list[Combination]:
-    """Nothing and everything, with each database, with and without the example."""
+    """Nothing and everything, with each database, with and without the example.
+
+    The first has the fewest features, the last the most; both have the example.
+    """
     everything = dict.fromkeys(questions.toggles, True)
     last = {axis.name: axis.values[-1] for axis in questions.extras if axis.name not in questions.parts}
     without = dict.fromkeys(questions.parts, False)
-    return [
-        combine(questions, {DATABASE: database, **answers, **parts})
+    smallest, *rest = (
+        {DATABASE: database, **answers}
         for database in questions.databases.values
         for answers in ({}, {**everything, **last})
-        for parts in ({}, without)
-    ]
+    )
+    bare = [{**answers, **without} for answers in (smallest, *rest)] if without else []
+    return [combine(questions, answers) for answers in (smallest, *bare, *rest)]
 
 
 def cover(questions: Questions, strength: int) -> list[Combination]:

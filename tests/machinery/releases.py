@@ -70,7 +70,7 @@ def rename_a_setting(repository: Path) -> None:
     old, new = RENAMED
     _sed(repository / "template", rf"\b{old}\b", new)
     _sed(repository / "template", rf"\b{old.lower()}\b", new.lower())
-    notes = repository / "template/keel/ops/upgrades.toml"
+    notes = repository / "template/keel/upgrades.toml"
     notes.write_text(notes.read_text(encoding="utf-8") + _NOTE, encoding="utf-8")
 
 

@@ -127,8 +127,8 @@ def request(
 
 
 def sign_in(isolated: Isolated, address: str) -> dict[str, str]:
-    """The headers of somebody who may keep notes, got as a project's documentation says."""
-    if not (isolated.project / "app" / "auth").is_dir():
+    """The headers of a caller who may keep notes, obtained as a project's documentation says."""
+    if not (isolated.project / "keel" / "auth").is_dir():
         return {}
     email, password = "owner@example.com", "correct horse battery staple"
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", email, "--password", password)
