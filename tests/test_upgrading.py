@@ -72,7 +72,7 @@ def test_several_releases_at_once(history: UpdateSandbox, tmp_path: Path, databa
     """No conflict; what was always there stays when it becomes a toggle; the tree is a fresh copy's plus the edits."""
     answers = {DATABASE: database}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
-        beacon = project.path / "app" / NAME / "service.py"
+        beacon = project.path / "keel" / NAME / "service.py"
         assert beacon.is_file()
         commands = project.update({})
         assert beacon.is_file()
@@ -127,7 +127,7 @@ def test_a_release_and_a_feature_at_once(history: UpdateSandbox, tmp_path: Path)
     answers = {DATABASE: DATABASES[0]}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
         commands = project.update({NAME: False})
-        assert not (project.path / "app" / NAME / "service.py").exists()
+        assert not (project.path / "keel" / NAME / "service.py").exists()
         obey(project)
         project.briefly(commands)
         assert project.leftovers({**answers, NAME: False}) == {f"{NAME}s"}

@@ -25,7 +25,7 @@ _MIDDLEWARE = '''"""Middleware, pure ASGI: which version of the application answ
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import about
+from keel import about
 
 
 class VersionMiddleware:
@@ -49,7 +49,7 @@ _MIDDLEWARE_TEST = '''"""The version of the application in its answers."""
 
 from httpx2 import AsyncClient
 
-from app import about
+from keel import about
 
 
 async def test_answers_tell_the_version(client: AsyncClient) -> None:
