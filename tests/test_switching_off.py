@@ -106,6 +106,8 @@ def drop(project: Lived, leftovers: set[str]) -> None:
     assert "DROPS" in said
     project.isolated.must("run", "python", "-m", "app", "migrate")
     assert not sample_rows.tables(project.url) & leftovers
+    for table in leftovers:
+        project.rows.pop(table, None)
 
 
 def test_switched_off_and_on_again(sandbox: UpdateSandbox, tmp_path: Path) -> None:

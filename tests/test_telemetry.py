@@ -86,7 +86,7 @@ def test_a_task_is_one_trace_in_two_processes(observed: Observed) -> None:
     """The worker does what it does in the trace of the request that asked for it, through the row."""
     spans = observed.spans("export")
     by_id = {span.span_id: span for span in spans}
-    done = next(span for span in spans if span.name.startswith("process worker."))
+    done = next(span for span in spans if span.name == "process celery.export")
     assert done.kind == CONSUMER
     assert by_id[done.parent_span_id].kind == SERVER
     within = {span.name for span in spans if span.parent_span_id == done.span_id}

@@ -14,6 +14,7 @@ from keel.application import new_app
 from keel.caller import Caller, VerifiedCaller
 from keel.services import services_of
 from keel.testing.server import Server
+from keel.testing.support import eventually
 from keel.tests.websockets.echo import router
 from keel.web.errors import AppError, Forbidden
 from keel.websockets.registry import ConnectionRegistry
@@ -63,9 +64,11 @@ def echo_server(environment: None) -> Iterator[Server]:
 
 
 @pytest.fixture
-def registry(echo_server: Server) -> ConnectionRegistry:
-    """Return the open connections of the server."""
-    return services_of(echo_server.app).websockets
+async def registry(echo_server: Server) -> ConnectionRegistry:
+    """Return the open connections of the server, once those of earlier tests are closed there, too."""
+    found = services_of(echo_server.app).websockets
+    await eventually(lambda: not found._per_caller)
+    return found
 
 
 def echo_app() -> FastAPI:

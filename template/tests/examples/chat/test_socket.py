@@ -241,6 +241,7 @@ async def test_too_many_connections(
 ) -> None:
     """A caller has a limited number of connections; other callers are not affected."""
     registry = services_of(server.app).websockets
+    await eventually(lambda: not registry._per_caller)  # those of earlier tests are closed there, too
     monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"max_per_caller": 1}))
     async with connected(server, room, subprotocols=["bearer", "ada"]):
         assert (await refused(server, room, subprotocols=["bearer", "ada"]))[0] == 429
