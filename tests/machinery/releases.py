@@ -61,8 +61,8 @@ async def test_answers_tell_the_version(client: AsyncClient) -> None:
 def rename_a_file(repository: Path) -> None:
     """A module of core gets another name, in every import too."""
     template = repository / "template"
-    (template / "keel/web/conditional.py").rename(template / "keel/web/preconditions.py")
-    _sed(template, r"\bkeel\.web\.conditional\b", "keel.web.preconditions")
+    (template / "keel/web/conditional.py").rename(template / "keel/web/conditionals.py")
+    _sed(template, r"\bkeel\.web\.conditional\b", "keel.web.conditionals")
 
 
 def rename_a_setting(repository: Path) -> None:
