@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -74,6 +75,10 @@ def test_broken():
 """
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(directory: Path, tests: str, *options: str) -> tuple[int, str]:
     """Write a suite, run it; its exit status and output."""
     files = {
@@ -97,6 +102,8 @@ def run(directory: Path, tests: str, *options: str) -> tuple[int, str]:
         text=True,
         check=False,
         timeout=120,
+        # A job in the background of a script ignores Ctrl-C, and hands that on.
+        preexec_fn=_hear_interrupts,
     )
     return result.returncode, result.stdout
 
