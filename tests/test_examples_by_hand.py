@@ -28,7 +28,7 @@ TESTS = "tests/examples/notes"
 def additions(toggle: str) -> list[str]:
     """What a feature adds to the examples, by its manifest."""
     return [
-        pattern[1:]
+        pattern[1:].replace("/*/", "/notes/")
         for manifest in QUESTIONS.manifests
         if manifest.question == toggle
         for pattern in manifest.patterns
