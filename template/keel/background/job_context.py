@@ -1,4 +1,4 @@
-"""JobContext: what goes along with work from whoever asks for it to whoever does it, later and maybe elsewhere.
+"""The context of a job: headers that travel from where it is enqueued to where it runs.
 
 The id of the request goes along, so that the log lines of both can be found together. A feature may send more, such as
 the trace that both belong to, and may watch the work being done.

@@ -29,7 +29,7 @@ class UtcTimestamp(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as SQLAlchemy calls it
-        """Refuse moments without a zone: nobody could say when they are."""
+        """Refuse a datetime without a zone: it is ambiguous."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a moment needs a time zone")
         return value.astimezone(UTC) if value is not None else None

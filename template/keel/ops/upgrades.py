@@ -20,7 +20,7 @@ _COMMIT = re.compile(r"^_commit: ['\"]?([^\s'\"]+)", re.MULTILINE)
 
 
 class Change(BaseModel):
-    """One change that whoever updates should know of."""
+    """One change that an owner should know of after an update."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

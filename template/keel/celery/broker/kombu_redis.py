@@ -31,4 +31,4 @@ class QoS(redis.QoS):
 
 def patch_kombu() -> None:
     """Use `QoS` for all connections to Redis, those by way of Sentinel included."""
-    redis.Channel.QoS = QoS  # ty: ignore[invalid-assignment]
+    redis.Channel.QoS = QoS  # ty: ignore[invalid-assignment] - a subclass, set where Kombu looks for it
