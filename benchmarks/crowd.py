@@ -121,7 +121,7 @@ async def main(port: int, path: str, protocol: str, connections: int, senders: i
     sys.stdout.write("connected\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
-    # Spread: with several workers that do not hear each other, some of them are with somebody who talks.
+    # Spread: with several workers that do not hear each other, some of them share a worker with a client that talks.
     for client in clients[:: max(1, connections // OBSERVERS)]:
         client.observes = True
     for client in clients[:senders]:

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[str, int, Callable[[str], Body]]] = {
 
 
 class Attacker:
-    """Somebody with a clock."""
+    """A client that times its requests."""
 
     def __init__(self, port: int) -> None:
         """Connect when the first request is sent."""

@@ -135,7 +135,7 @@ def main() -> None:
                 contenders = [
                     Contender(PROJECT, project.python, project.path, "app.main:app", settings | store),
                     Contender(SINGLE, project.python, project.path, "app.main:app", settings | store),
-                    # A process alone needs nobody else to reach everybody.
+                    # A single process reaches every client by itself.
                     Contender(
                         FLOOR, project.python, FLOORS, "rooms_floor:app", shared if workers > 1 else {}
                     ),

@@ -1,7 +1,7 @@
 """Databases that are made for a run and dropped after it.
 
-Whoever prepares a database leaves one note in it, made by the API; the others are copies, so that nothing here depends
-on columns other than `id`, `created_at` and `updated_at`.
+The contender that prepares a database leaves one note in it, made by the API; the others are copies, so that nothing
+here depends on columns other than `id`, `created_at` and `updated_at`.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ GUNICORN = {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY"}
 KEDA = {"ScaledObject", "TriggerAuthentication"}
 #: What checkov would rather have otherwise, and why it is so.
 ACCEPTED = {
-    "CKV_K8S_9": "nobody sends workers and beat requests, so there is nothing to be ready for",
+    "CKV_K8S_9": "workers and beat receive no requests, so there is nothing to be ready for",
     "CKV_K8S_11": "a limit of CPU slows a process down while the machine idles; requests share it fairly",
     "CKV_K8S_15": "a release names its image by digest, which never means another one",
     "CKV_K8S_35": "settings are read from the environment, by the classes that name them",
@@ -150,7 +150,7 @@ def test_what_runs_for_long_is_looked_after(built: dict[str, list[dict[str, Any]
 def test_checkov_agrees(
     built: dict[str, list[dict[str, Any]]], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """The policies of somebody else find nothing, but for what is so on purpose."""
+    """Checkov's policies find nothing, but for what is so on purpose."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full")
     for number, manifests in enumerate(built.values()):

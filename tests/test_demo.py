@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
     from tests.machinery.resources import Resources
 
-#: Long enough for a busy machine: nobody waits for it where all is well.
+#: Long enough for a busy machine: it is waited for only where something fails.
 SECONDS = 60
 #: What the browser says of a server that stops, depending on the moment; and of one that has no icon.
-AWAY = ("ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", " 503", "favicon")
+EXPECTED_ERRORS = (
+    "ERR_CONNECTION_",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING",
+    " 503",
+    "favicon",
+)
 PHONE = (390, 780)
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 
-#: Run in the project while nobody serves: what clients missed meanwhile comes to them in one frame.
+#: Run in the project while no server runs: what clients missed meanwhile comes to them in one frame.
 STORE = """
 import asyncio
 from app.examples.chat.message_store import Draft, MessageStore
@@ -100,7 +106,7 @@ class Browser:
     def complaints(self) -> list[str]:
         """What the browser logged, such as violations of the page's policy, but for a server that stopped."""
         found = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [text for text in found if not any(word in text for word in AWAY)]
+        return [text for text in found if not any(word in text for word in EXPECTED_ERRORS)]
 
     def fits(self, selector: str) -> bool:
         """Whether an element can be seen whole, and nothing is wider than the screen."""

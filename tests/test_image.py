@@ -151,7 +151,7 @@ def test_live_reload_may_write(resources: Resources, builder: Builder, tmp_path:
 def _is_closed(containers: Containers, image: dict[str, Any], database: str) -> None:
     """Unconfigured it refuses to start; its user may write nowhere but to the volume and /tmp; all is compiled."""
     status, printed = containers.run(*image["Cmd"])
-    assert status != 0, "an image that nobody configured must not start"
+    assert status != 0, "an unconfigured image must not start"
     assert "set it when ENVIRONMENT=production" in printed
     status, printed = containers.run("python", "-c", LOOK)
     assert status == 0, printed

@@ -94,5 +94,5 @@ def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: 
 
 
 def test_a_copy_into_the_current_folder_needs_no_cd(repository: Path, shell: Shell) -> None:
-    """Nobody is told to go where they are."""
+    """The message does not ask for a `cd` to the current folder."""
     assert lines(_copy(repository, shell, {}, "."))[0] == "uv sync"

@@ -152,7 +152,7 @@ def test_secrets_are_found(resources: Resources, tmp_path: Path, request: pytest
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "A mistake")
     git(project, "rm", "--quiet", "app/token.py")
-    git(project, "commit", "--quiet", "--message", "Nobody saw it")
+    git(project, "commit", "--quiet", "--message", "Undo it")
     result = isolated.run(*command)
     assert result.returncode != 0, result.stdout
     assert SECRET not in result.stdout

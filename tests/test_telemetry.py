@@ -163,7 +163,7 @@ def rules(path: Path) -> list[dict[str, Any]]:
 
 
 def unknown(query: str, exported: openmetrics.Families, recorded: set[str]) -> Named:
-    """What a query names and nobody exports."""
+    """What a query names and no process exports."""
     known = openmetrics.exported(exported)
     found = named(query)
     labels = {label for metric in found.metrics & known.keys() for label in known[metric]} | {"job"}

@@ -35,7 +35,7 @@ async def lifespan(_: Starlette) -> AsyncGenerator[None]:
 
 
 async def listen(redis: Redis) -> None:
-    """Send to everybody here what any process says."""
+    """Send what any process publishes to every connection of this one."""
     async with redis.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.subscribe(CHANNEL)
         async for message in pubsub.listen():
@@ -43,12 +43,12 @@ async def listen(redis: Redis) -> None:
 
 
 async def send(frame: str) -> None:
-    """Send a frame to everybody here."""
+    """Send a frame to every connection of this process."""
     for connection in list(connections):
         try:
             await connection.send_text(frame)
         except (WebSocketDisconnect, RuntimeError):
-            # It has gone; whoever listens for all others must not end with it.
+            # It has gone; the listener that serves all others must not end with it.
             connections.discard(connection)
 
 
@@ -58,7 +58,7 @@ async def healthz(_: Request) -> Response:
 
 
 async def talk(websocket: WebSocket) -> None:
-    """Send what comes to everybody."""
+    """Send what comes to every connection."""
     await websocket.accept()
     connections.add(websocket)
     try:

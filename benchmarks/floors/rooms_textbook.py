@@ -14,7 +14,7 @@ class ConnectionManager:
     """As in the documentation, with `send_json` for `send_text`."""
 
     def __init__(self) -> None:
-        """Begin with nobody."""
+        """Begin without connections."""
         self.active_connections: list[WebSocket] = []
 
     async def connect(self, websocket: WebSocket) -> None:
@@ -27,7 +27,7 @@ class ConnectionManager:
         self.active_connections.remove(websocket)
 
     async def broadcast(self, message: dict[str, Any]) -> None:
-        """Send a message to everybody."""
+        """Send a message to every connection."""
         for connection in self.active_connections:
             await connection.send_json(message)
 
@@ -43,7 +43,7 @@ async def healthz() -> dict[str, str]:
 
 @app.websocket("/api/v1/chat/rooms/{room}/ws")
 async def talk(websocket: WebSocket, room: str) -> None:  # noqa: ARG001 - of the path
-    """Send what comes to everybody."""
+    """Send what comes to every connection."""
     await manager.connect(websocket)
     try:
         while True:

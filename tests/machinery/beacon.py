@@ -86,7 +86,7 @@ def add_beacon(repository: Path, name: str = NAME, *, always: bool = False) -> N
 def make_toggle(repository: Path, name: str = NAME) -> None:
     """Make a toggle of what every project had.
 
-    Every preset suggests it: nobody is asked by `copier update --defaults`, and nobody may lose what they have. A
+    Every preset suggests it: `copier update --defaults` asks nothing, and must take nothing away. A
     question can't know whether it is asked for a new project; `_copier_operation` is there for `_exclude` alone.
     """
     suggested = "preset == 'everything'"

@@ -36,7 +36,7 @@ def empty_database(kind: str, server: str | None, directory: Path) -> Generator[
 
 @contextlib.contextmanager
 def copied_database(url: str, server: str | None, directory: Path) -> Generator[str]:
-    """The URL of a copy of a database, which nobody may be connected to."""
+    """The URL of a copy of a database, to which there must be no connection."""
     if server is not None and not url.startswith("sqlite"):
         with _created(server, f'TEMPLATE "{url.rpartition("/")[2]}"') as copy:
             yield copy

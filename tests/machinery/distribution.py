@@ -53,7 +53,7 @@ def unit(nodeid: str) -> str:
     path, _, test = nodeid.partition("::")
     stem, case = PurePosixPath(path).stem, test.partition("[")[2].rstrip("]")
     if stem == "test_combinations":
-        # Combinations that share their Python side are examined once, and nobody has to wait for it.
+        # Combinations that share their Python side are examined once, and no other worker waits for it.
         return "+".join(word for word in case.split("+") if word in _python_words())
     if stem in _PROMISES:
         return next(

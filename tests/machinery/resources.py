@@ -1,4 +1,4 @@
-"""What every process of a run works with: made once, by whoever starts the others, and handed to them."""
+"""What every process of a run works with: made once, by the process that starts the others, and handed to them."""
 
 from __future__ import annotations
 

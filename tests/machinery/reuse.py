@@ -39,7 +39,7 @@ class Reuse:
         draft.rename(self._outcome)
 
     def wait(self) -> str:
-        """The outcome of whoever was first."""
+        """The outcome of the process that was first."""
         deadline = time.monotonic() + _PATIENCE
         while not self._outcome.exists():
             if time.monotonic() > deadline:

@@ -149,7 +149,7 @@ def _send(method: str, url: str, data: bytes | None, headers: Mapping[str, str])
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that nobody else is given as long as this process lives.
+    """A port without a listener, which no other process is given as long as this one lives.
 
     What keeps it is a socket that does not listen. On Linux a server can listen beside it if it sets SO_REUSEADDR, as
     servers do (socket(7)); elsewhere it would be in their way.

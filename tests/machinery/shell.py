@@ -45,7 +45,7 @@ class Shell:
             for name, value in os.environ.items()
             if name not in {"VIRTUAL_ENV", "TEST_DATABASE_URL", "DATABASE_URL", "PYTHONDONTWRITEBYTECODE"}
         }
-        somebody = {
+        author = {
             f"GIT_{role}_{what}": value
             for role in ("AUTHOR", "COMMITTER")
             for what, value in (("NAME", "Owner"), ("EMAIL", "owner@example.com"))
@@ -53,7 +53,7 @@ class Shell:
         path = f"{tools(programs)}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._environment = {
             **kept,
-            **somebody,
+            **author,
             "PATH": path,
             "PORT": str(self.port),
             **(variables or {}),

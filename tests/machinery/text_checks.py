@@ -53,7 +53,7 @@ def leftovers(project: Path) -> Iterator[str]:
 
 
 def untidy(project: Path) -> Iterator[str]:
-    """White space that nobody would have written by hand. The formatter speaks for Python files."""
+    """White space that would not have been written by hand. The formatter speaks for Python files."""
     for name, text in files(project).items():
         if text is None or not text or name.endswith((".py", ".mako", ".svg")):
             continue

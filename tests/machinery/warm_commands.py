@@ -1,6 +1,6 @@
 """A project whose commands run in a warm process: the same programs and arguments, without their imports' cost.
 
-uv itself, git and the linters are called as they are, but nothing is installed that nobody would use. That commands
+uv itself, git and the linters are called as they are, but nothing unused is installed. That commands
 work in an environment made by `uv sync` alone is shown by the projects that are `Isolated`; here the declared imports
 are checked instead.
 """

@@ -16,7 +16,7 @@ import asyncpg
 from tests.machinery.environment import shared_environment
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render, snapshot
-from tests.proof import chat, faults, notes, report, rpc, verdict
+from tests.proof import chat, faults, grpc_client, notes, report, verdict
 from tests.proof.front import Front
 from tests.proof.notes import Account
 from tests.proof.report import say
@@ -105,10 +105,10 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     begun = time.monotonic()
     listening = [asyncio.create_task(notes.listen(front, account, over)) for account in accounts]
     chatting = [asyncio.create_task(chat_client.run()) for chat_client in chat_clients]
-    servers = rpc.Servers(front, system.project, [server.port for server in system.rpcs])
+    servers = grpc_client.Servers(front, system.project, [server.port for server in system.grpc_servers])
     begins = [asyncio.Event() for _ in accounts]
     listening += [
-        asyncio.create_task(rpc.watch(servers, account, begin))
+        asyncio.create_task(grpc_client.watch(servers, account, begin))
         for account, begin in zip(accounts, begins, strict=True)
     ]
     watching = asyncio.create_task(watch(system, memory))
@@ -121,7 +121,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
         for account in accounts
         for work in (
             notes.export(front, account, over),
-            rpc.Writer(servers, account, f"{account.name}-rpc").run(over),
+            grpc_client.Writer(servers, account, f"{account.name}-grpc").run(over),
             *(notes.write(front, account, f"{account.name}-{number}", over) for number in range(WRITERS)),
         )
     ]

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.proof import rpc
+from tests.proof import grpc_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,18 +66,18 @@ async def kill_an_api(system: System) -> None:
     await system.apis[0].crash()
 
 
-async def restart_rpc(system: System) -> None:
+async def restart_grpc_servers(system: System) -> None:
     """SIGTERM to one gRPC server after the other; a new one in its place before the next."""
-    for server in system.rpcs:
+    for server in system.grpc_servers:
         status = await server.end()
         if status != 0:
             raise RuntimeError(f"{server.name} ended with status {status}")
         await server.start()
 
 
-async def kill_an_rpc(system: System) -> None:
+async def kill_a_grpc_server(system: System) -> None:
     """SIGKILL to a gRPC server."""
-    await system.rpcs[0].crash()
+    await system.grpc_servers[0].crash()
 
 
 async def kill_the_worker(system: System) -> None:
@@ -124,22 +124,24 @@ async def kill_postgresql(system: System) -> None:
     await _ready(system)
 
 
-AWAY = frozenset({"5xx", rpc.UNAVAILABLE, rpc.STREAM_ENDED})
-"""What clients may see while the database is away."""
+DATABASE_UNAVAILABLE = frozenset({"5xx", grpc_client.UNAVAILABLE, grpc_client.STREAM_ENDED})
+"""What clients may see while the database is unavailable."""
 
 FAULTS = (
     Fault("Gunicorn reloaded (SIGHUP)", reload),
     Fault("worker of Gunicorn killed", kill_a_worker, frozenset({"broken"})),
     Fault("worker of tasks killed", kill_the_worker),
-    Fault("gRPC server killed", kill_an_rpc, frozenset({rpc.BROKEN})),
+    Fault("gRPC server killed", kill_a_grpc_server, frozenset({grpc_client.BROKEN})),
     Fault("Redis killed", kill_redis),
     Fault("rolling restart of both Gunicorns", rolling_restart),
-    Fault("PostgreSQL restarted", restart_postgresql, AWAY),
-    Fault("rolling restart of both gRPC servers", restart_rpc, frozenset({rpc.STREAM_ENDED})),
+    Fault("PostgreSQL restarted", restart_postgresql, DATABASE_UNAVAILABLE),
+    Fault(
+        "rolling restart of both gRPC servers", restart_grpc_servers, frozenset({grpc_client.STREAM_ENDED})
+    ),
     Fault("beat killed", kill_beat),
     Fault("Gunicorn killed with its workers", kill_an_api, frozenset({"broken"})),
     Fault("broker killed", kill_the_broker),
-    Fault("PostgreSQL crashed", kill_postgresql, AWAY),
+    Fault("PostgreSQL crashed", kill_postgresql, DATABASE_UNAVAILABLE),
     Fault("worker of tasks restarted", restart_the_worker),
 )
 SHORT = (
@@ -174,7 +176,7 @@ async def inflict(
 async def _ready(system: System) -> None:
     for api in system.apis:
         await _until(lambda api=api: api.answers("/readyz"))
-    for server in system.rpcs:
+    for server in system.grpc_servers:
         await _until(server.is_healthy)
 
 

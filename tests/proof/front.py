@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.proof.system import Api
 
 
-class Unknown(Exception):  # noqa: N818 - it is no error: nobody can know
+class Unknown(Exception):  # noqa: N818 - the outcome is unknown, which is no error
     """There is no answer, or one that says that something is wrong: what was asked for may have happened or not."""
 
 
@@ -27,7 +27,7 @@ class Trouble:
 
     at: float
     kind: str
-    """`5xx`; `broken`: the connection ended in the midst of a request or of its answer; for gRPC see `rpc.kind`."""
+    """`5xx`; `broken`: the connection ended in the midst of a request or its answer; gRPC: `grpc_client.kind`."""
     what: str
 
 
@@ -65,7 +65,7 @@ class Front:
             try:
                 answer = await self.client.request(method, f"http://{self.pick()}{path}", **options)
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                # Nobody has heard anything: a balancer asks the next one.
+                # The request reached no server: a balancer asks the next one.
                 self.counts["turned to another"] += 1
                 await asyncio.sleep(0.05)
                 continue

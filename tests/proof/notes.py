@@ -21,7 +21,7 @@ NOTES, TASKS = "/api/v1/notes", "/api/v1/tasks"
 
 @dataclass
 class Listener:
-    """What somebody has heard who listens to the changes of their notes."""
+    """What a subscriber has received of the changes of its account's notes."""
 
     created: set[str] = field(default_factory=set)
     resets: list[float] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Listener:
 
 @dataclass
 class Account:
-    """Somebody, and everything that the API has promised them."""
+    """An account, and everything that the API has promised it."""
 
     name: str
     headers: dict[str, str]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tests.proof.chat import ChatClient
     from tests.proof.faults import Window
     from tests.proof.front import Front
+    from tests.proof.grpc_client import Servers
     from tests.proof.notes import Account
-    from tests.proof.rpc import Servers
 
 
 def say(text: str) -> None:

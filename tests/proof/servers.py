@@ -21,7 +21,7 @@ START_SECONDS = 60
 
 
 def free_port() -> int:
-    """Return a port that nobody has, and that no outgoing connection gets while its server is down."""
+    """Return a port that is free, and that no outgoing connection gets while its server is down."""
     while True:
         port = random.randrange(20_000, 30_000)  # noqa: S311 - any will do
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -106,7 +106,7 @@ class Running:
 
 
 def accepts(port: int) -> bool:
-    """Return whether somebody listens at a port."""
+    """Return whether a server listens at a port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

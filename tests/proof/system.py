@@ -92,7 +92,7 @@ class Api(Role):
             return False
 
 
-class Rpc(Role):
+class GrpcServer(Role):
     """A server of gRPC; on loopback it needs no certificate."""
 
     def __init__(self, name: str, project: Path, python: Path, settings: dict[str, str]) -> None:
@@ -163,7 +163,9 @@ class System:
         for account in ACCOUNTS:
             self.run("auth", "create-admin", account, "--password", PASSWORD)
         self.apis = [Api(f"api-{number}", self.project, self.python, self.settings) for number in (1, 2)]
-        self.rpcs = [Rpc(f"rpc-{number}", self.project, self.python, self.settings) for number in (1, 2)]
+        self.grpc_servers = [
+            GrpcServer(f"grpc-{number}", self.project, self.python, self.settings) for number in (1, 2)
+        ]
         module = (str(self.python), "-m", "app", "celery")
         self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
@@ -174,7 +176,7 @@ class System:
     @property
     def roles(self) -> list[Role]:
         """The project's own processes."""
-        return [*self.apis, *self.rpcs, self.worker, self.beat]
+        return [*self.apis, *self.grpc_servers, self.worker, self.beat]
 
     def run(self, *arguments: str) -> str:
         """Run a command of the operator's."""

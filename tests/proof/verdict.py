@@ -30,7 +30,7 @@ Memory = dict[str, list[float]]
 
 
 async def notes(database: asyncpg.Connection, accounts: Sequence[Account]) -> list[str]:
-    """Every acknowledged note is as it was acknowledged, and nothing is there that nobody asked for."""
+    """Every acknowledged note is as it was acknowledged, and nothing is there that was not requested."""
     rows = {str(row["id"]): row for row in await database.fetch("SELECT id, title, body FROM notes")}
     wrong = [text for account in accounts for text in account.wrong]
     known: set[str] = set()
@@ -43,7 +43,7 @@ async def notes(database: asyncpg.Connection, accounts: Sequence[Account]) -> li
             if body not in allowed:
                 wrong.append(f"note {note}: {body!r}, but acknowledged was {allowed}")
     wrong += [
-        f"nobody asked for {row['title']!r}"
+        f"stored, but not requested: {row['title']!r}"
         for note, row in rows.items()
         if note not in known and row["title"] not in maybe
     ]

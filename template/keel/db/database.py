@@ -172,7 +172,7 @@ TRANSIENT_STATES = ("08", "40", "53", "57")
 
 
 def unavailable_if_outage(error: Exception) -> Exception:
-    """Return `Unavailable` (503) where an error says that the database is away, else the error itself."""
+    """Return `Unavailable` (503) where an error says that the database is unavailable, else the error itself."""
     if not isinstance(error, OUTAGES) and not _is_transient(error):
         return error
     log.warning("database_unavailable", error=repr(error))

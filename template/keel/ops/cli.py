@@ -86,7 +86,7 @@ def migrate(
 
     async def work() -> None:
         database = services_of(context.obj.create_app()).database
-        # Only what migrations need: a replica may be away, or not there yet.
+        # Only what migrations need: a replica may be down, or not there yet.
         engine = database.migrator()
         try:
             async with engine.connect():

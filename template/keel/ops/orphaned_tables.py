@@ -1,4 +1,4 @@
-"""Tables that no model describes, such as those of a feature that was switched off: nothing drops them by the way."""
+"""Tables that no model describes, such as those of a feature that was switched off: only a migration drops them."""
 
 import sys
 from collections.abc import Collection

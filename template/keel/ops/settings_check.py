@@ -123,7 +123,7 @@ def _read_by_compose() -> set[str]:
 
 
 def _in_environment(known: Collection[str], once: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield variables that once were read, or are one slip away from what is; all others belong to somebody else."""
+    """Yield variables that once were read, or are one typo from one that is; all others belong to other programs."""
     for name in map(str.upper, sorted(os.environ)):
         if name in once or _slip(name, known):
             yield name, "environment"

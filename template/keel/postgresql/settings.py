@@ -50,7 +50,7 @@ class PostgresqlSettings(Settings):
     """Seconds that a statement may take."""
 
     lock_timeout: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds that a migration waits for a lock on a table: whoever uses the table meanwhile waits behind it."""
+    """Seconds that a migration waits for a lock on a table: other statements on the table queue behind it."""
 
     migrate_at_start: bool | None = None
     """Whether starting the application migrates the database; unless set, only in local."""

@@ -43,7 +43,7 @@ def anonymous(app: FastAPI) -> AsyncClient:
 
 @pytest.fixture
 async def client(anonymous: AsyncClient) -> AsyncClient:
-    """Return a client that calls as somebody."""
+    """Return a client that is signed in, where there is signing in."""
     await sign_in(anonymous)
     return anonymous
 

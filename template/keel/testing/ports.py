@@ -5,7 +5,7 @@ import sys
 
 
 class Port:
-    """A port of this machine that nobody else is given, whether a server listens there already, or between two starts.
+    """A port of this machine that no other process is given, whether a server listens there already, or between two starts.
 
     What keeps it is a socket that does not listen. On Linux a server can listen beside it if it sets SO_REUSEADDR, which
     servers do (socket(7)); elsewhere that socket would be in its way, so there the port is only likely to stay free.

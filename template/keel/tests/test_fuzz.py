@@ -9,7 +9,7 @@ from keel.testing.server import Server
 
 @pytest.fixture
 async def signed_in(server: Server) -> dict[str, str]:
-    """Return the headers of somebody who calls."""
+    """Return the headers of an authenticated caller."""
     async with server.client() as client:
         await sign_in(client)
         return {name: value for name, value in client.headers.items() if name.lower() == "authorization"}

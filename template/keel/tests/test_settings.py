@@ -79,7 +79,7 @@ def test_own_values_are_accepted_everywhere(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_problem_is_named_and_no_value_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever reads the message learns what to mend, and no secret."""
+    """The message says what to mend, and shows no secret."""
     monkeypatch.setenv("EXAMPLE_SIZE", "s3cret")
     monkeypatch.setenv("ENVIRONMENT", "nowhere")
 

@@ -1,4 +1,4 @@
-"""Markdown to HTML, away from the event loop."""
+"""Markdown to HTML, outside the event loop."""
 
 from functools import cache
 from html import escape
@@ -16,9 +16,9 @@ _threads = CapacityLimiter(2)
 async def page(title: str, body: str) -> str:
     """Return an HTML document.
 
-    Rendering a body of the largest size keeps a processor busy for a good part of a second. On the event loop, nobody
-    else would be served meanwhile; in a thread, the interpreter lets the loop have its turn every few milliseconds.
-    Work of many seconds belongs into another process altogether.
+    Rendering a body of the largest size keeps a processor busy for a good part of a second. On the event loop, no other
+    request would be served meanwhile; in a thread, the interpreter lets the loop have its turn every few milliseconds.
+    Work of many seconds belongs in another process altogether.
     """
     return await to_thread.run_sync(_render, title, body, limiter=_threads)
 

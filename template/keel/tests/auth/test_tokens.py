@@ -68,7 +68,7 @@ async def test_good_token(app: FastAPI, anonymous: AsyncClient) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"iss": "somebody else"},
+        {"iss": "another issuer"},
         {"iss": None},
         {"aud": "another api"},
         {"aud": None},

@@ -129,7 +129,7 @@ async def test_tables_are_dropped_by_name(
 async def test_tables_that_refer_to_others_are_dropped_before_them(
     alembic: Config, database: Database, tmp_path: Path
 ) -> None:
-    """And made after them by the way back."""
+    """And made after them by a downgrade."""
     names = ["old_d", "old_a", "old_c", "old_b"]
     async with database.writer.begin() as connection:
         await connection.exec_driver_sql(f"CREATE TABLE {names[0]} (id INTEGER PRIMARY KEY)")

@@ -25,7 +25,7 @@ async def test_moments_keep_their_zone(database: Database) -> None:
 
 
 async def test_moments_need_a_zone(database: Database) -> None:
-    """Nobody could say when they are."""
+    """Without one, the instant is ambiguous."""
     moment = datetime(2026, 1, 2)  # noqa: DTZ001 - on purpose
     with pytest.raises(StatementError, match="time zone"):
         async with database.transaction() as session:

@@ -83,7 +83,7 @@ def test_unexpected_error() -> None:
 
 
 class Crew(BaseModel):
-    """Somebody who sails."""
+    """A crew member."""
 
     name: str
     age: int

@@ -18,14 +18,14 @@ Response = health_pb2.HealthCheckResponse
 
 
 class Database:
-    """Something to check that may be away."""
+    """A dependency that may be unavailable."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unavailable = False
 
     async def ping(self) -> None:
-        """Answer, unless it is away."""
-        if self.away:
+        """Answer, unless it is unavailable."""
+        if self.unavailable:
             raise OSError
 
 
@@ -67,7 +67,7 @@ async def test_known_services(channel: grpc.aio.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     for name in ("", NAME, LIVENESS):
         assert await check(stub, name) == Response.SERVING
-    assert (await refused(check(stub, "nobody"))).code is grpc.StatusCode.NOT_FOUND
+    assert (await refused(check(stub, "unknown"))).code is grpc.StatusCode.NOT_FOUND
 
 
 async def test_status_follows_the_checks(health: Health, database: Database) -> None:
@@ -75,12 +75,12 @@ async def test_status_follows_the_checks(health: Health, database: Database) -> 
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
-        database.away = True
+        database.unavailable = True
         await health.check()
         assert (await watching.read()).status == Response.NOT_SERVING
         assert await check(stub, "") == Response.NOT_SERVING
         assert await check(stub, LIVENESS) == Response.SERVING
-        database.away = False
+        database.unavailable = False
         await health.check()
         assert (await watching.read()).status == Response.SERVING
         watching.cancel()
@@ -90,7 +90,7 @@ async def test_drain(health: Health) -> None:
     """A draining server stays NOT_SERVING, waits no longer than its limit, and ends the streams of watchers."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
-        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"), timeout=TIMEOUT)
+        unknown = stub.Watch(health_pb2.HealthCheckRequest(service="unknown"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
         assert (await unknown.read()).status == Response.SERVICE_UNKNOWN
         await health.drain(0)

@@ -50,7 +50,7 @@ class CacheContract:
     """The tests; a fixture `cache` is what is tested."""
 
     async def test_computed_once(self, cache: Cache) -> None:
-        """A value is computed for whoever asks first; everybody gets a copy of their own, of the right type."""
+        """A value is computed for the first caller; every caller gets a copy of its own, of the right type."""
         compute = Compute(SHIP)
         values = [await cache.get_or_compute("ship:1", Ship, compute, ttl=60) for _ in range(3)]
 
@@ -110,7 +110,7 @@ class CacheContract:
         assert other.count == 2
 
     async def test_computation_that_began_before_an_invalidation(self, cache: Cache) -> None:
-        """What was read before a change is neither kept beyond it nor given to anybody who asks after it."""
+        """What was read before a change is neither kept beyond it nor given to callers that ask after it."""
         slow = Compute("old")
         slow.hold()
         asking = asyncio.create_task(cache.get_or_compute("name", str, slow, ttl=60, tags=["ship:1"]))

@@ -54,7 +54,7 @@ class PubSubContract:
             assert (await anext(listener)).data == "2"
 
     async def test_unknown_place(self, make_pubsub: MakePubSub) -> None:
-        """A place that is not known is said to be lost, so that nobody waits for what never comes."""
+        """An unknown position is reported as lost, so that no subscriber waits for what never comes."""
         pubsub = make_pubsub()
         (message,) = await published(pubsub, "1")
         begin = message.id.partition("-")[0]
@@ -81,7 +81,7 @@ class PubSubContract:
             assert [(await anext(listener)).data for _ in range(2)] == ["3", "4"]
 
     async def test_slow_subscriber(self, make_pubsub: MakePubSub) -> None:
-        """Who does not keep up is told so, and slows nobody down."""
+        """A subscriber that does not keep up is told so, and slows no other down."""
         pubsub = make_pubsub(backlog=2)
         async with pubsub.subscribe("a") as slow:
             messages = [await published(pubsub, str(i)) for i in range(3)]
@@ -93,7 +93,7 @@ class PubSubContract:
         assert [message.data for (message,) in messages] == ["0", "1", "2"]
 
     async def test_what_was_missed_may_be_more_than_may_wait(self, make_pubsub: MakePubSub) -> None:
-        """The limit is for those who are slow, not for those who were away."""
+        """The limit is for subscribers that are slow, not for those that were disconnected."""
         pubsub = make_pubsub(backlog=2)
         messages = [(await published(pubsub, str(i)))[0] for i in range(6)]
 

@@ -22,7 +22,7 @@ class Losing:
         self.after: list[str | None] = []
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Nobody publishes here."""
+        """Do nothing: these tests publish nothing."""
 
     @asynccontextmanager
     async def subscribe(
@@ -58,7 +58,7 @@ async def test_what_gets_lost_is_told() -> None:
 
 
 async def test_what_ends_it_may_fail() -> None:
-    """Whoever follows learns of it."""
+    """Its error reaches the subscriber."""
 
     async def fail() -> None:
         raise PermissionError

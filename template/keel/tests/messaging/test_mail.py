@@ -82,13 +82,13 @@ async def test_console(environment: None, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 async def test_no_server() -> None:
-    """Where no server was named, nobody believes that a mail was sent."""
+    """Where no server is configured, sending is an error."""
     with pytest.raises(RuntimeError, match="MAIL_URL"):
         await NoMailer().send(MAIL)
 
 
 def test_deployed_needs_a_sender(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mail from nobody would be refused, so nothing starts."""
+    """Mail without a sender would be refused, so nothing starts."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("MAIL_URL", "smtps://mail.example.com")
     monkeypatch.delenv("MAIL_SENDER", raising=False)

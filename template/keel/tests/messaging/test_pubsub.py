@@ -16,7 +16,7 @@ class TestInProcessPubSub(PubSubContract):
 
 
 async def test_idle_topics_are_forgotten() -> None:
-    """Memory is for topics in use; those that somebody listens to are."""
+    """Memory is for topics in use; those with a subscriber are."""
     pubsub = InProcessPubSub(idle_seconds=0)
     (message,) = await published(pubsub, "1")
     async with pubsub.subscribe("listened to") as listener:

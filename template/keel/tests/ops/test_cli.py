@@ -114,7 +114,7 @@ def create_app_without_database() -> FastAPI:
     """Make an application that gets no connection to its database."""
 
     def refuse(*_: Any) -> None:
-        raise OperationalError("", {}, ConnectionRefusedError(errno.ECONNREFUSED, "Nobody listens"))
+        raise OperationalError("", {}, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused by a test"))
 
     app = create_app()
     database = services_of(app).database
@@ -138,7 +138,7 @@ def test_an_absent_database_is_explained(command: str) -> None:
     result = runner.invoke(cli.build(create_app_without_database, "app"), [command])
 
     assert result.exit_code == 1
-    assert "Nobody listens" in result.output
+    assert "Connection refused by a test" in result.output
     assert "DATABASE_URL" in result.output
 
 
@@ -158,7 +158,7 @@ def test_nothing_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody fills a production database with demonstration data by mistake."""
+    """A production database is not filled with demonstration data by mistake."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "*.example.com")
 

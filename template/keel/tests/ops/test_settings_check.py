@@ -95,7 +95,7 @@ def test_removed(write: Write) -> None:
 
 
 def test_unknown_in_the_file(write: Write) -> None:
-    """What nobody knows is named, with what may have been meant; a value is never shown."""
+    """An unknown name is reported, with what may have been meant; a value is never shown."""
     path = write("LOG_LEVLE=s3cret\nQUITE_ANOTHER=s3cret\n")
 
     assert settings_check.problems() == [
@@ -113,7 +113,7 @@ def test_unknown_in_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 
 def test_what_others_read_from_the_file(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose reads `.env` too, and whoever else is allowed to."""
+    """Compose reads `.env` too, and so may programs whose variables are allowed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "compose.yaml").write_text("image: ${IMAGE:-app}:$TAG\ncommand: $$NOT\n", encoding="utf-8")
     path = write("IMAGE=a\nTAG=b\nCOMPOSE_PROFILES=c\nNOT=d\nMINE=e\n")

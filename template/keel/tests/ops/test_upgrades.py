@@ -56,7 +56,7 @@ def test_since(project: Path, version: str | None, expected: list[str]) -> None:
     ],
 )
 def test_wrong_notes(project: Path, text: str, error: type[Exception]) -> None:
-    """A note with a slip in it is an error, rather than a rename that nobody hears of."""
+    """A note with a typo in it is an error, rather than a rename that is not reported."""
     (project / "app/notes" / "upgrades.toml").write_text(text, encoding="utf-8")
 
     with pytest.raises(error):
@@ -86,5 +86,5 @@ def test_last_version(tmp_path: Path) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    somebody = ["-c", "user.name=A", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", "-C", str(folder), *somebody, *arguments], check=True)  # noqa: S603, S607 - ours
+    author = ["-c", "user.name=A", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *author, *arguments], check=True)  # noqa: S603, S607 - ours

@@ -1,7 +1,7 @@
 """A PostgreSQL database of the tests' own, migrated once.
 
 It is made on the server that `TEST_DATABASE_URL` names, or else on one that comes from a wheel and lives as long as the
-tests. Nobody's existing database is touched.
+tests. No existing database is touched.
 """
 
 import os

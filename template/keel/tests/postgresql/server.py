@@ -14,7 +14,7 @@ from keel.testing.breakable import Breakable
 from keel.testing.ports import Port
 from keel.testing.support import PATIENCE
 
-# The shell outlives nobody: it ends the server as soon as its standard input ends, however the tests do.
+# The shell does not outlive the tests: it ends the server as soon as its standard input ends, however the tests do.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -QUIT $!; wait $!'
 
 

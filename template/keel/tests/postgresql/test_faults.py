@@ -1,4 +1,4 @@
-"""A PostgreSQL that goes away, comes back, or loses a connection at the worst moment."""
+"""A PostgreSQL that becomes unavailable, comes back, or loses a connection at the worst moment."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy:
         widget = await create(client, title="before")
 
         await proxy.cut()
-        away = [
+        unavailable = [
             await client.get(f"{WIDGETS}/{widget['id']}"),
             await client.get(WIDGETS),
             await client.post(WIDGETS, json={"title": "meanwhile"}),
@@ -96,8 +96,8 @@ async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy:
         back = [await client.get("/readyz"), await client.get(f"{WIDGETS}/{widget['id']}")]
         await create(client, title="after")
 
-        assert [answer.status_code for answer in away] == [503] * 4
-        assert all(answer.headers["Retry-After"] for answer in away)
+        assert [answer.status_code for answer in unavailable] == [503] * 4
+        assert all(answer.headers["Retry-After"] for answer in unavailable)
         assert alive.status_code == 200
         assert [answer.status_code for answer in back] == [200, 200]
         assert await titles(client) == ["after", "before"]
@@ -124,7 +124,7 @@ async def test_restart_between_two_requests_is_not_noticed(
 
 
 async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, server_url: URL) -> None:
-    """Nobody is told that something is stored when the commit never came through."""
+    """No client is told that something is stored when the commit failed."""
     other = create_app()
 
     @other.post("/lost", status_code=201)
@@ -155,7 +155,7 @@ async def test_server_that_refuses_connections(
 
 
 async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for ever, and whoever waited is told to come back."""
+    """No request waits for ever, and one that waited is told when to retry."""
     monkeypatch.setenv("DATABASE_STATEMENT_TIMEOUT", "0.1")
     other = create_app()
 

@@ -1,6 +1,6 @@
 """Migrations that would keep an application from working while they run are found before they are merged.
 
-The first revision is left out: it finds no tables, so nobody uses them. Where a migration must do what is found, since
+The first revision is left out: it finds no tables, so none is in use. Where a migration must do what is found, since
 you know that the table is small or that no code uses the column any more, it says so: `# accepted: ban-drop-column`.
 """
 
@@ -87,7 +87,7 @@ def test_what_blocks_is_found(statement: str, rule: str) -> None:
 
 
 async def test_a_migration_does_not_wait_long_for_a_table(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives up, rather than let everybody else wait behind it."""
+    """It gives up, rather than let every other statement queue behind it."""
     monkeypatch.setenv("DATABASE_LOCK_TIMEOUT", "0.2")
     engine = open_database(PostgresqlSettings.load()).migrator()
     async with engine.begin() as connection:

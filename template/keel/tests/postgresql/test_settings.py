@@ -30,7 +30,7 @@ def test_other_urls_are_refused(url: str) -> None:
 
 
 def test_password_is_not_shown(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator sees that a URL is set, and nobody reads the password over their shoulder."""
+    """The operator sees that a URL is set, but not its password."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:s3cret@host/db")
 
     result = CliRunner().invoke(cli.build(create_app, "app"), ["settings"])

@@ -37,7 +37,7 @@ def app_with_checks(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastA
         """Return at once, which takes no time however busy the machine is."""
 
     async def fail() -> None:
-        raise ConnectionError("host 10.1.2.3 is away")
+        raise ConnectionError("host 10.1.2.3 is unavailable")
 
     async def hang() -> None:
         await asyncio.sleep(60)

@@ -26,7 +26,7 @@ async def test_request_id_of_a_proxy_is_kept(client: AsyncClient) -> None:
 
 
 async def test_strange_request_id_is_replaced(client: AsyncClient) -> None:
-    """Nobody writes into our logs what they like."""
+    """Callers can't write arbitrary text into the logs."""
     for value in ["", "a b", "x" * 129, 'a"b']:
         answer = await client.get("/healthz", headers={"X-Request-ID": value})
 
@@ -93,7 +93,7 @@ async def test_deployed_applications_ask_for_https(deployed: FastAPI) -> None:
 
 
 async def test_documentation_can_be_switched_off(deployed: FastAPI) -> None:
-    """Not everybody shows strangers what there is to call."""
+    """Not every API is meant to be listed in public."""
     async with running(deployed) as client:
         assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404] * 3
 

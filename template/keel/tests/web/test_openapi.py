@@ -31,7 +31,7 @@ def test_every_operation_documents_its_problems(document: dict[str, Any]) -> Non
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
-    """Whoever reads the documentation finds a sentence for each operation and each model."""
+    """The documentation has a sentence for each operation and each model."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation.get("description"), (method, path)

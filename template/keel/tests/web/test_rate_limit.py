@@ -56,7 +56,7 @@ async def test_others_are_counted_apart(limited: FastAPI) -> None:
         other = AsyncClient(transport=ASGITransport(limited, client=("192.0.2.2", 1)), base_url="http://test")
 
         assert (await other.get("/nowhere")).status_code == 404
-        # Anybody can write this header; the server itself reads it, and from trusted proxies only.
+        # Any client can write this header; the server itself reads it, and from trusted proxies only.
         assert (await client.get("/nowhere", headers={"X-Forwarded-For": "192.0.2.3"})).status_code == 429
 
 
@@ -134,11 +134,11 @@ async def test_memory_is_bounded() -> None:
 async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> None:
     """A storage that allows nothing uncounted is heard: 503, as a problem with a time to come back."""
 
-    class Away(InProcessStorage):
+    class Failing(InProcessStorage):
         async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
             raise Unavailable(f"{len(rates)} rates of {key} cannot be counted.")
 
-    services_of(limited).rate_limit.storage = Away()
+    services_of(limited).rate_limit.storage = Failing()
     async with running(limited) as client:
         answer = await client.get("/nowhere")
 

@@ -129,7 +129,7 @@ async def test_refused_handshakes_are_problems(sockets: FastAPI) -> None:
 
 
 async def test_handshakes_are_counted(sockets: FastAPI) -> None:
-    """Whoever connects too often is told when to come back."""
+    """A client that connects too often is told when to retry."""
     for _ in range(3):
         assert (await call(sockets, "/echo", "hi"))[0]["type"] == "websocket.accept"
     refused = (await call(sockets, "/echo", "hi"))[0]

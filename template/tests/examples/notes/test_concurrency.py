@@ -44,7 +44,7 @@ async def test_concurrent_updates_take_turns(client: AsyncClient) -> None:
 
 
 async def test_of_concurrent_updates_with_one_entity_tag_one_succeeds(client: AsyncClient) -> None:
-    """Everybody else is told that the note has changed."""
+    """All others are told that the note has changed."""
     note = await create(client)
     url = f"{NOTES}/{note['id']}"
 

@@ -65,7 +65,7 @@ async def wait_for_listeners(server: Server, count: int) -> None:
 
 
 async def test_changes_are_heard_in_order(server: Server) -> None:
-    """Whoever listens hears of each change, with the note, after it is stored."""
+    """Every subscriber gets each change, with the note, after it is stored."""
     async with calling(server) as client, client.stream("GET", EVENTS) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         heard = events(answer)
@@ -82,7 +82,7 @@ async def test_changes_are_heard_in_order(server: Server) -> None:
 
 
 async def test_nothing_is_missed_once_the_answer_has_begun(server: Server) -> None:
-    """Whoever has the headers of the answer hears what happens from then on, however long subscribing took."""
+    """A client that has the answer's headers gets every change from then on, however long subscribing took."""
     hesitating = Hesitating(services_of(server.app).pubsub)
     server.app.dependency_overrides[get_pubsub] = lambda: hesitating
     async with calling(server) as client, client.stream("GET", EVENTS) as answer:

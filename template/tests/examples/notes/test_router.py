@@ -129,7 +129,7 @@ NO_NOTES: list[tuple[object, list[str]]] = [
     ({"title": "fine", "tags": [""]}, ["body", "tags"]),
     ({"title": "fine", "tags": ["line\nbreak"]}, ["body", "tags"]),
     ({"title": "fine", "tags": [str(i) for i in range(21)]}, ["body", "tags"]),
-    ({"title": "fine", "owner_id": "somebody else"}, ["body", "owner_id"]),
+    ({"title": "fine", "owner_id": "another user"}, ["body", "owner_id"]),
     ({"title": 5}, ["body", "title"]),
     ([], ["body"]),
     ("text", ["body"]),

@@ -254,7 +254,7 @@ function add(made) {
 function show(message) {
   if (message.id <= chat.seen) return;
   chat.seen = message.id;
-  // Where nobody signs in, all are the same guest: what this page has said itself is still its own.
+  // Without sign-in, all callers are the same guest: what this page has said itself is still its own.
   const mine = chat.unsent.has(message.client_id) || (message.sender === chat.me && message.sender !== "guest");
   drop(message.client_id);
   add(item(message.sender, message.body, message.sent_at, mine));
@@ -336,7 +336,7 @@ async function read(stream) {
 async function onEvent({ id, event, data }) {
   if (id) notes.last = id;
   if (event === "reset") {
-    // What changed meanwhile is told by nobody: look at what there is.
+    // The missed changes are not sent: fetch the current list.
     notes.last = null;
     await showNotes();
   } else if (event) showNote(event, JSON.parse(data));

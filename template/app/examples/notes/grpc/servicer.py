@@ -80,7 +80,7 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
         authentication = await Authentication.of(self._app, context, READ)
         after = messages.resumed_after(request)
         async with Feed.open(services_of(self._app).pubsub, topic(authentication.caller), after) as feed:
-            # Whoever has it misses nothing that happens from then on.
+            # A client that has it misses no change from then on.
             await context.send_initial_metadata(())
             async with aclosing(feed.until(authentication.until_shutdown())) as heard:
                 async for message in heard:

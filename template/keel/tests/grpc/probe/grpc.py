@@ -31,7 +31,7 @@ class Probe:
         self._app = app
 
     async def fail(self, _: bytes, __: Context) -> bytes:
-        """Raise what nobody foresaw."""
+        """Raise an unforeseen error."""
         raise LookupError("a secret")
 
     async def fail_late(self, _: bytes, __: Context) -> AsyncGenerator[bytes]:

@@ -10,7 +10,7 @@ from keel.db.models import Base
 
 
 class Ship(Base):
-    """A ship of somebody's."""
+    """A caller's ship."""
 
     __tablename__ = "ships"
 

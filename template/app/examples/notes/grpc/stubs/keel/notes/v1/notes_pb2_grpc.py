@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotesServiceStub:
-    """Notes of whoever calls. Callers say who they are by the metadata `authorization: Bearer <token>`, where the server wants
+    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
     it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
     `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """
@@ -70,7 +70,7 @@ class NotesServiceStub:
 
 
 class NotesServiceServicer:
-    """Notes of whoever calls. Callers say who they are by the metadata `authorization: Bearer <token>`, where the server wants
+    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
     it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
     `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """
@@ -83,7 +83,7 @@ class NotesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetNote(self, request, context):
-        """Reads a note. NOT_FOUND: there is none of this id, or it belongs to somebody else.
+        """Reads a note. NOT_FOUND: there is none of this id, or it belongs to another caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +160,7 @@ def add_NotesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotesService:
-    """Notes of whoever calls. Callers say who they are by the metadata `authorization: Bearer <token>`, where the server wants
+    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
     it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
     `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.proof.front import Front
     from tests.proof.notes import Account
 
-UNAVAILABLE, BROKEN, STREAM_ENDED = "UNAVAILABLE", "rpc broken", "stream UNAVAILABLE"
+UNAVAILABLE, BROKEN, STREAM_ENDED = "UNAVAILABLE", "grpc broken", "stream UNAVAILABLE"
 """Kinds of trouble: a server has answered so; no server has answered; a server has ended a stream."""
 
 TIMEOUT = 60.0
@@ -50,7 +50,7 @@ class Servers:
         self.stub: Any = services.NotesServiceStub(self.channel)
 
     async def call(self, account: Account, method: str, request: Any) -> Any:  # noqa: ANN401 - generated
-        """Return an answer. Where no server listens it is waited for: nobody has heard anything then.
+        """Return an answer. Where no server listens, wait for one: the call has reached none.
 
         Raises:
             grpc.aio.AioRpcError: NOT_FOUND or ABORTED.
@@ -62,12 +62,12 @@ class Servers:
                 request, timeout=TIMEOUT, wait_for_ready=True, metadata=credentials(account)
             )
         except grpc.aio.AioRpcError as error:
-            self.front.counts[f"rpc {error.code().name}"] += 1
+            self.front.counts[f"grpc {error.code().name}"] += 1
             if error.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ABORTED}:
                 raise
             self.front.see(kind(error), f"{method}: {error.code().name} {error.details()}")
             raise Unknown from error
-        self.front.counts["rpc OK"] += 1
+        self.front.counts["grpc OK"] += 1
         self.seconds.append(time.monotonic() - begun)
         return answer
 
@@ -85,10 +85,10 @@ def kind(error: grpc.aio.AioRpcError) -> str:
 
 
 class Writer:
-    """Somebody who writes notes and knows as what each was last seen."""
+    """A client that writes notes and remembers what each was last seen as."""
 
     def __init__(self, servers: Servers, account: Account, name: str) -> None:
-        """Be somebody who is called so."""
+        """Write as an account; the name marks the notes."""
         self._servers = servers
         self._account = account
         self._name = name
@@ -131,7 +131,7 @@ class Writer:
         self._etags[note.id] = note.etag
 
     async def _change(self, note: str, body: str) -> None:
-        """Change what was seen last; and then, as somebody who has not seen that, in vain."""
+        """Change what was seen last; then change it again by the etag of before, which must fail."""
         seen = self._etags[note]
         try:
             self._etags[note] = (await self._update(note, body, seen)).note.etag
@@ -201,7 +201,7 @@ async def watch(servers: Servers, account: Account, listening: asyncio.Event) ->
             servers.front.see("stream OK", "WatchNotes ended without a reason")
         except grpc.aio.AioRpcError as error:
             found = kind(error)
-            servers.front.counts[f"rpc stream: {found}"] += 1
+            servers.front.counts[f"grpc stream: {found}"] += 1
             what = f"WatchNotes: {error.code().name} {error.details()}"
             servers.front.see(STREAM_ENDED if found == UNAVAILABLE else found, what)
         finally:
