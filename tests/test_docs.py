@@ -38,8 +38,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)*(/|\.(py|md|toml|yml|yaml|jinja|example))|Dockerfile")
 _VARIABLE = re.compile(r"^# ([A-Z][A-Z_]+)=(.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-#: What only an owner's project has, and a module that no feature has yet.
-_NOT_YET = {".env", "commands.py"}
+#: What only an owner's project has, a module that no feature has yet, and what a run makes.
+_NOT_YET = {".env", "commands.py", ".cache/"}
 #: The feature that the checklist in CONTRIBUTING.md adds.
 _EXAMPLE = re.compile(r"\bx\b")
 
