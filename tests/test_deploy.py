@@ -122,7 +122,7 @@ def ignored(name: str, rules: Iterable[str]) -> bool:
     return found
 
 
-def test_whoever_stops_the_server_waits_for_it(deployed: list[Path]) -> None:
+def test_the_server_gets_time_to_stop(deployed: list[Path]) -> None:
     """Gunicorn's grace period is shorter than that of Compose and of Kubernetes, after the pause before it."""
     project = next(path for path in deployed if (path / "deploy/k8s").is_dir())
     settings = (project / "deploy/gunicorn.conf.py").read_text(encoding="utf-8")
@@ -141,7 +141,7 @@ def test_whoever_stops_the_server_waits_for_it(deployed: list[Path]) -> None:
     assert pause + graceful < spec["terminationGracePeriodSeconds"]
 
 
-def test_whoever_stops_the_rpc_server_waits_for_it(deployed: list[Path]) -> None:
+def test_the_grpc_server_gets_time_to_stop(deployed: list[Path]) -> None:
     """The same holds of GRPC_GRACE_SECONDS, in a pod of its own or beside the HTTP server."""
     for project in deployed:
         example = (project / ".env.example").read_text(encoding="utf-8")

@@ -69,7 +69,7 @@ class Package:
         return checked(hook, import_module(f"{self.name}.{hook}"))
 
     def missing(self, hook: str) -> str | None:
-        """Return the module of this example that what a feature adds cannot be imported without; None: there is none."""
+        """Return the module of this example that a feature's addition imports and that is missing; None if none is."""
         if hook not in ADDED or hook not in self.offers or self.name.split(".")[1:2] != [EXAMPLES]:
             return None
         try:
@@ -82,7 +82,7 @@ class Package:
 
 
 def incomplete_examples(packages: Iterable[Package]) -> Iterator[str]:
-    """Yield a sentence for each module that a feature has added to an example in vain."""
+    """Yield a sentence for each module that a feature has added to an example and that can't be imported."""
     for package in packages:
         for hook in ADDED:
             if missing := package.missing(hook):

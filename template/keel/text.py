@@ -13,7 +13,7 @@ SafeStr = Annotated[str, Field(pattern=NO_NUL)]
 
 
 def normalize_for_search(text: str) -> str:
-    """Return text for caseless, accent-blind matching: NFKD, combining marks dropped, case-search_text (Unicode 3.13)."""
+    """Return text for caseless, accent-blind matching: NFKD, combining marks dropped, case-folded (Unicode 3.13)."""
     if text.isascii():
         return text.lower()
     # A loop in C: in Python, a long text would hold the event loop up for tens of milliseconds.

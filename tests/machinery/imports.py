@@ -72,7 +72,7 @@ def _imported(source: bytes) -> list[tuple[int, str]]:
 
 
 def _distributions(owners: dict[str, set[str]], module: str) -> set[str]:
-    """Who installs this module, or the nearest package around it."""
+    """The distribution that installs this module, or the nearest package around it."""
     while module and module not in owners:
         module = module.rpartition(".")[0]
     return owners.get(module, set())

@@ -52,7 +52,7 @@ async def notes(database: asyncpg.Connection, accounts: Sequence[Account]) -> li
 
 
 def events(accounts: Sequence[Account]) -> list[str]:
-    """Who listens has heard of every note, or was told afterwards to read the list again."""
+    """Every subscriber has received every note, or was told afterwards to read the list again."""
     wrong: list[str] = []
     for account in accounts:
         for name, listener in account.listeners.items():

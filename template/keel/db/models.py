@@ -35,7 +35,7 @@ class UtcTimestamp(TypeDecorator[datetime]):
         return value.astimezone(UTC) if value is not None else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Look at no value where all come with their zone: each row of each list would pay for it."""
+        """Process nothing where the driver returns aware values: every row of a list would pay for it."""
         return super().result_processor(dialect, coltype) if dialect.name == "sqlite" else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as SQLAlchemy calls it

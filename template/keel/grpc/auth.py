@@ -73,7 +73,7 @@ class Authentication:
 
 
 async def current_caller(app: FastAPI, context: Context, *scopes: str) -> Caller:
-    """Return the caller, who has the scopes.
+    """Return the caller, if it has the scopes.
 
     Raises:
         AppError: the token is not valid, or lacks a scope.

@@ -192,7 +192,7 @@ def show_packages(context: typer.Context) -> None:
 
 
 def purge(context: typer.Context) -> None:
-    """Delete what has served its time."""
+    """Delete expired rows."""
 
     async def work(app: FastAPI) -> None:
         services = services_of(app)

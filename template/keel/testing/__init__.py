@@ -10,7 +10,7 @@ from pathlib import Path
 os.environ["ENV_FILE"] = ""
 os.environ["ENVIRONMENT"] = "test"
 
-# Loading leaves no garbage, and looking for it again and again takes longer than many tests.
+# Imports leave no garbage, and collecting it again and again takes longer than many tests.
 gc.disable()
 
 # The client asks for it at each request; that it is not installed takes as long to find out as all the rest of a request.

@@ -17,7 +17,7 @@ async def signed_in(server: Server) -> dict[str, str]:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
-def test_somebody(
+def test_authenticated(
     server: Server, signed_in: dict[str, str], kind: str, request: pytest.FixtureRequest, anyio_backend: object
 ) -> None:
     """Requests that follow the document are understood, those that break it are refused as it says."""

@@ -114,7 +114,7 @@ async def test_a_port_is_replaced() -> None:
 
 
 async def test_a_dependency_is_replaced() -> None:
-    """FastAPI's own way works, for who is calling, too."""
+    """FastAPI's own way works, for the caller too."""
     app = new_app()
     app.dependency_overrides[current_caller] = lambda: Caller("robot")
     app.get("/me")(_me)

@@ -173,7 +173,7 @@ async def test_a_reload_loses_no_request(gunicorn: Gunicorn, client: AsyncClient
     assert set(load.kept) == await stored(client)
 
 
-async def test_whoever_waits_is_let_in(gunicorn: Gunicorn, client: AsyncClient) -> None:
+async def test_queued_connections_are_served(gunicorn: Gunicorn, client: AsyncClient) -> None:
     """SIGTERM finds connections that no worker has accepted yet: their requests are answered, too."""
     for worker in gunicorn.workers:
         os.kill(worker, signal.SIGSTOP)
@@ -205,7 +205,7 @@ async def test_a_killed_worker_is_replaced(gunicorn: Gunicorn, client: AsyncClie
     assert set(load.kept) <= await stored(client)
 
 
-async def test_what_was_begun_is_finished(gunicorn: Gunicorn, client: AsyncClient) -> None:
+async def test_requests_in_progress_are_finished(gunicorn: Gunicorn, client: AsyncClient) -> None:
     """SIGTERM ends streams properly, answers every request that has arrived, whole, and ends with success."""
     stream = listen(gunicorn, client)
     connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE) for _ in range(20)]

@@ -28,7 +28,7 @@ def _markdown() -> "MarkdownIt":
     """Load what renders on the first use, which a process that starts need not wait for."""
     from markdown_it import MarkdownIt
 
-    # Raw HTML in a note is shown, not obeyed; links to `javascript:` and the like are not made (both by the preset).
+    # Raw HTML in a note is escaped, not rendered; links to `javascript:` and the like are not made (both by the preset).
     return MarkdownIt("js-default")
 
 

@@ -125,7 +125,7 @@ class Touches:
 
 @pytest.fixture
 def touches(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Touches:
-    """Watch what is written about uses, which is done when a test asks for it."""
+    """Record the writes of last uses; they happen when a test asks for them."""
     monkeypatch.setattr("keel.auth.personal_tokens.usage.DELAY", PATIENCE)
     return Touches(services_of(app).personal_tokens.usage, monkeypatch)
 

@@ -148,7 +148,7 @@ async def test_malformed_token(anonymous: AsyncClient, token: str) -> None:
 
 @pytest.mark.parametrize("header", [None, "Basic YTpi", "Bearer", "bearer  "])
 async def test_no_token(anonymous: AsyncClient, header: str | None) -> None:
-    """Who does not sign in is told how."""
+    """A request without a token is told the scheme."""
     answer = await anonymous.get(WIDGETS, headers={"Authorization": header} if header else {})
 
     assert answer.status_code == 401
@@ -237,7 +237,7 @@ def test_ring_names_keys_by_thumbprint() -> None:
 
 
 async def test_callers_are_limited_as_one_from_every_address(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has signed in is counted as a caller; who has not, or pretends to, as an address."""
+    """Signed-in callers are counted by caller; others, invalid tokens included, by address."""
     monkeypatch.setenv("RATE_LIMIT", "2/minute")
     app = create_app()
     async with running(app, signed_in=False) as client:

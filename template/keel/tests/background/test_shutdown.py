@@ -71,7 +71,7 @@ def test_other_threads_get_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_requests_under_way_are_finished(environment: None) -> None:
-    """Who was being served when the signal came still gets an answer."""
+    """A request that was being served when the signal came is still answered."""
     app, begun = new_app(), threading.Event()
     server = Server(app)
 

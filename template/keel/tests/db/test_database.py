@@ -189,7 +189,7 @@ async def test_read_is_repeated_when_its_connection_was_stale(
 
 @pytest.fixture
 def failing_commit(database: Database) -> Iterator[None]:
-    """Let commit_on_error fail, as they do when a connection breaks at that moment."""
+    """Let commits fail, as they do when a connection breaks at that moment."""
 
     def fail(connection: Connection) -> None:
         connection.invalidate()

@@ -72,7 +72,7 @@ async def test_downgrade_and_upgrade(alembic: Config, database: Database) -> Non
 
 
 async def test_sql_for_an_administrator(alembic: Config) -> None:
-    """Who may not run migrations can read them as SQL."""
+    """Migrations can be printed as SQL, for an administrator to run."""
     printed = StringIO()
     alembic.output_buffer = printed
     with redirect_stdout(printed):

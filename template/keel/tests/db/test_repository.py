@@ -18,7 +18,7 @@ class Widgets(Repository[Widget]):
 
 
 class Labels(Repository[Label]):
-    """Another."""
+    """Labels of widgets."""
 
     model = Label
 

@@ -71,7 +71,7 @@ class CacheContract:
         assert compute.count == 1
 
     async def test_caller_that_gives_up(self, cache: Cache) -> None:
-        """Who came first may leave; those who came later still get the value."""
+        """The first caller may be cancelled; those that came later still get the value."""
         compute = Compute(SHIP)
         compute.hold()
         first = asyncio.create_task(cache.get_or_compute("ship:1", Ship, compute, ttl=60))
@@ -163,7 +163,7 @@ class CacheContract:
         assert (nothing.count, something.count) == (1, 1)
 
     async def test_errors_are_not_kept(self, cache: Cache) -> None:
-        """What goes wrong is told to all who wait, and tried again by who comes next."""
+        """An error is raised to all waiting callers, and the next caller tries again."""
         compute = Compute(LookupError("no such ship"))
         compute.hold()
         asking = [asyncio.create_task(cache.get_or_compute("ship:1", Ship, compute, ttl=60)) for _ in range(3)]

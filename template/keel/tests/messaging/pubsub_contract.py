@@ -21,7 +21,7 @@ async def published(pubsub: PubSub, *data: str) -> list[Message]:
 class PubSubContract:
     """The tests; a fixture `make_pubsub` makes what is tested."""
 
-    async def test_everybody_who_listens_hears(self, make_pubsub: MakePubSub) -> None:
+    async def test_every_subscriber_gets_each_message(self, make_pubsub: MakePubSub) -> None:
         """Each subscriber of a topic gets each message, in order; other topics stay apart."""
         pubsub = make_pubsub()
         async with pubsub.subscribe("a") as first, pubsub.subscribe("a") as second:
@@ -44,7 +44,7 @@ class PubSubContract:
             assert (await anext(listener)).data == "4"
 
     async def test_resuming_after_the_last_message(self, make_pubsub: MakePubSub) -> None:
-        """Who missed nothing waits for what comes."""
+        """A subscriber that missed nothing waits for the next message."""
         pubsub = make_pubsub()
         messages = await published(pubsub, "1")
 
@@ -92,7 +92,7 @@ class PubSubContract:
                 await anext(slow)
         assert [message.data for (message,) in messages] == ["0", "1", "2"]
 
-    async def test_what_was_missed_may_be_more_than_may_wait(self, make_pubsub: MakePubSub) -> None:
+    async def test_missed_messages_may_exceed_the_backlog(self, make_pubsub: MakePubSub) -> None:
         """The limit is for subscribers that are slow, not for those that were disconnected."""
         pubsub = make_pubsub(backlog=2)
         messages = [(await published(pubsub, str(i)))[0] for i in range(6)]

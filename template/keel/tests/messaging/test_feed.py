@@ -43,7 +43,7 @@ class Losing:
         await asyncio.Event().wait()
 
 
-async def test_what_gets_lost_is_told() -> None:
+async def test_lost_messages_are_reported() -> None:
     """Once, and what comes after is heard from then on."""
     pubsub, over = Losing([FIRST], [SECOND]), asyncio.Event()
     heard: list[Message | None] = []
@@ -57,7 +57,7 @@ async def test_what_gets_lost_is_told() -> None:
     assert pubsub.after == ["0", None]
 
 
-async def test_what_ends_it_may_fail() -> None:
+async def test_the_ending_may_fail() -> None:
     """Its error reaches the subscriber."""
 
     async def fail() -> None:

@@ -48,7 +48,7 @@ def project(tmp_path: Path) -> Path:
     return place
 
 
-def test_what_was_never_touched_goes_without_a_word(project: Path) -> None:
+def test_unedited_files_are_not_reported(project: Path) -> None:
     """Nothing of the owner's is concerned; the tables are named all the same."""
     found = compare(project, WITH_IT, WITHOUT)
 
@@ -59,7 +59,7 @@ def test_what_was_never_touched_goes_without_a_word(project: Path) -> None:
     assert "radios" in last
 
 
-def test_what_is_the_owners_is_named(project: Path) -> None:
+def test_the_owners_code_is_named(project: Path) -> None:
     """Edits that would be deleted, files that would be left behind, and code that would fail, each by its place."""
     mine = {
         "app/radio/service.py": b"import keel.text\nMINE = 1\n",
@@ -86,7 +86,7 @@ def test_what_is_the_owners_is_named(project: Path) -> None:
     assert "    app/ships/router.py:1: pyyaml" in "\n".join(found.lines())
 
 
-def test_what_the_owner_deleted_does_not_go_again(project: Path) -> None:
+def test_files_that_the_owner_deleted_are_not_reported(project: Path) -> None:
     """Only what is there can be lost."""
     (project / "app" / "radio" / "service.py").unlink()
 
@@ -161,6 +161,6 @@ def test_a_failure_of_copier_is_passed_on(project: Path, copier: Path, monkeypat
 
 
 def test_the_project_must_be_a_repository(project: Path) -> None:
-    """Git keeps what goes; without it nothing does."""
+    """Without git, nothing could bring the deleted files back."""
     with pytest.raises(RemovalError, match="git repository"):
         compare(project.parent, WITH_IT, WITHOUT)

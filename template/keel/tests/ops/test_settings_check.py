@@ -63,7 +63,7 @@ def test_incomplete_examples_are_reported(write: Write, monkeypatch: pytest.Monk
 
 
 def test_nothing_to_say(write: Write) -> None:
-    """Known variables are fine in any case of letters, by any of their names, and in parts."""
+    """Known variables are accepted in any letter case, by any alias, and for a part of a nested setting."""
     write("LOG_LEVEL=INFO\nships_size=2\nHARBOUR=a\nPORT_OF_CALL=b\nSHIPS_HULL__COLOUR=red\n# OLD=1\n")
 
     assert settings_check.problems() == []

@@ -62,7 +62,7 @@ def deployed(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 
 async def test_hosts_that_are_ours(deployed: FastAPI) -> None:
-    """CommaSeparated count with any port and in any case; a wildcard stands for subdomains."""
+    """Allowed names count with any port and in any case; a wildcard stands for subdomains."""
     async with running(deployed) as client:
         for host in ["test", "TEST:8000", "a.example.com", "[::1]:8000"]:
             assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404, host

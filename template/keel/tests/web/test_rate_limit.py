@@ -1,4 +1,4 @@
-"""Rate limits: who is counted as whom, and what callers are told."""
+"""Rate limits: what is counted as one caller, and what callers are told."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Handshakes: who may connect, how the token comes, and how one is refused."""
+"""Handshakes: which are accepted, how the token is sent, and how one is refused."""
 
 import json
 import time

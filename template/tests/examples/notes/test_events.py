@@ -60,7 +60,7 @@ class Hesitating:
 
 
 async def wait_for_listeners(server: Server, count: int) -> None:
-    """Wait until so many listen: the server learns a moment later who has come and who has left."""
+    """Wait until so many are subscribed: the server learns of clients that come and go a moment later."""
     await eventually(lambda: services_of(server.app).pubsub.listeners == count)
 
 
@@ -117,7 +117,7 @@ async def test_resuming(server: Server) -> None:
 
 
 async def test_resuming_after_something_unknown(server: Server) -> None:
-    """Who cannot be told what was missed is told to start afresh, and then hears what comes."""
+    """A client whose missed events are unknown gets a reset, and then the events that follow."""
     async with calling(server) as client:
         async with client.stream("GET", EVENTS, headers={"Last-Event-ID": "of another process"}) as answer:
             heard = events(answer)
@@ -137,7 +137,7 @@ async def test_listening_uses_no_database_connection(server: Server) -> None:
 
 
 async def test_disconnected_listener_is_forgotten(server: Server) -> None:
-    """Nothing is kept for who has left."""
+    """Nothing is kept for a client that has left."""
     async with calling(server) as client:
         async with client.stream("GET", EVENTS):
             await wait_for_listeners(server, 1)

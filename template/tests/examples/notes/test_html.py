@@ -1,4 +1,4 @@
-"""Pages that are kept: never an old one, and nothing of what is gone."""
+"""Cached pages: never stale, and none of a deleted note."""
 
 from collections.abc import Callable
 

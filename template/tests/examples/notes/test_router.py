@@ -38,7 +38,7 @@ async def test_read_unknown_note(client: AsyncClient) -> None:
 
 
 async def test_read_again_with_entity_tag(client: AsyncClient) -> None:
-    """Who has the note already gets no body."""
+    """A client that has the current note gets no body."""
     note = await create(client)
 
     answer = await client.get(f"{NOTES}/{note['id']}", headers={"If-None-Match": 'W/"1"'})

@@ -192,7 +192,7 @@ async def test_rights_are_ours_to_give(
 
 
 async def test_administrators_keep_their_rights(oidc_app: FastAPI, browser: AsyncClient, new_person: NewPerson) -> None:
-    """Who administers here, by our own word, does so however they sign in."""
+    """Local administrators keep their scope when they sign in by the provider."""
     await new_person(is_admin=True)
 
     assert "admin" in (await exchange(browser, await admit(oidc_app))).json()["scope"].split()

@@ -17,7 +17,7 @@ NAME = "tests.Probe"
 
 
 class Waiting:
-    """Who waits within a method, and how that ended."""
+    """A call that waits within a method, and how it ended."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
