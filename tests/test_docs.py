@@ -71,20 +71,25 @@ def test_questions_are_documented(page: str) -> None:
         for value in axis.values
         if not isinstance(value, bool)
     ]
-    assert [name for name in (*QUESTIONS.asked, *answers) if name not in words] == []
+    missing = [name for name in (*QUESTIONS.asked, *answers) if name not in words]
+    assert missing == [], f"{page} must name these questions and answers, each in backquotes"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
 def test_questions_have_a_row_each(page: str) -> None:
     """The table of questions has each of them once, in the order in which they are asked."""
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
-    assert [name for name in rows if name in QUESTIONS.asked] == list(QUESTIONS.asked)
+    found = [name for name in rows if name in QUESTIONS.asked]
+    assert found == list(QUESTIONS.asked), (
+        f"{page}: a row `| `name` | ...` for each, in the order of copier.yml"
+    )
 
 
 def test_the_roadmap_has_every_toggle() -> None:
     """A topic says which answer brings it."""
     text = (ROOT / "docs" / "roadmap.md").read_text(encoding="utf-8")
-    assert [name for name in QUESTIONS.toggles if f"(the answer `{name}`" not in text] == []
+    missing = [name for name in QUESTIONS.toggles if f"(the answer `{name}`" not in text]
+    assert missing == [], "docs/roadmap.md: write `(the answer `name`)` in the row of a topic"
 
 
 def test_the_structure_has_every_package(results: dict[str, Path]) -> None:
@@ -99,13 +104,15 @@ def test_the_structure_has_every_package(results: dict[str, Path]) -> None:
             for path in folder.iterdir()
             if path.is_dir() and path.name != "__pycache__"
         ]
-        assert [name for name in folders if name not in named] == [], id_
+        missing = [name for name in folders if name not in named]
+        assert missing == [], f"{id_}: draw these folders in docs/project-structure.md"
 
 
 def test_questions_have_a_section_each() -> None:
     """The reference explains each question under a heading of its own, in the order in which they are asked."""
     text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
-    assert re.findall(r"^### (\w+)$", text, re.MULTILINE) == list(QUESTIONS.asked)
+    found = re.findall(r"^### (\w+)$", text, re.MULTILINE)
+    assert found == list(QUESTIONS.asked), "docs/questions.md: a section `### name` for each, in this order"
 
 
 def test_toggles_are_not_called_coming() -> None:
@@ -123,7 +130,8 @@ def test_settings_are_documented(results: dict[str, Path]) -> None:
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([A-Z][A-Z_]+)` \|", text.split("## Outside")[0], re.MULTILINE))
     examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
-    assert documented == {name for example in examples for name, _ in _VARIABLE.findall(example)}
+    known = {name for example in examples for name, _ in _VARIABLE.findall(example)}
+    assert documented == known, "docs/settings.md: a row for each variable of `.env.example.jinja`"
 
 
 def test_the_example_settings_are_the_defaults(resources: Resources, results: dict[str, Path]) -> None:
@@ -179,7 +187,8 @@ def test_the_site_builds_without_the_network(tmp_path: Path) -> None:
     assert result.returncode == 0, f"{result.stdout}{result.stderr}"
     navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
-    assert [page for page in pages if f'"{page}"' not in navigation] == []
+    missing = [page for page in pages if f'"{page}"' not in navigation]
+    assert missing == [], "list these pages in zensical.toml"
 
 
 def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
@@ -202,11 +211,11 @@ def test_every_feature_has_a_page(results: dict[str, Path]) -> None:
         folder = place / "keel" / "docs" / "features"
         index = (folder / "README.md").read_text(encoding="utf-8")
         pages = {page.name for page in folder.glob("*.md")} - {"README.md"}
-        assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index)), id_
+        assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", index)), f"{id_}: the index in README.md.jinja"
         packages = {
             path.name for wing in ("keel/*", "app/examples/*") for path in place.glob(wing) if path.is_dir()
         }
-        assert pages == {f"{package}.md" for package in packages - ROOMS}, id_
+        assert pages == {f"{package}.md" for package in packages - ROOMS}, f"{id_}: a page for each package"
 
 
 def _exists(place: Path, name: str) -> bool:

@@ -68,4 +68,4 @@ def test_everything_that_keel_brings_is_reserved(
             for name in found[title]
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in reserved)
         ]
-        assert unlisted == [], title
+        assert unlisted == [], f"{title}: list them in template/keel/docs/reserved-names.md"
