@@ -27,6 +27,7 @@ from keel.web.middleware import (
     RequestMiddleware,
     SecurityHeadersMiddleware,
 )
+from keel.web.open_streams import OpenStreams
 from keel.web.openapi import Application
 from keel.web.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 
@@ -77,6 +78,7 @@ def new_app(
         mailer=mail.make_mailer(),
         checks=health.Checks(settings.readiness_timeout),
         rate_limit=RateLimit(settings.rate_limit),
+        streams=OpenStreams(settings.streams_per_caller, settings.max_streams),
     )
     app = Application(
         title=about.NAME,
