@@ -15,7 +15,7 @@ from keel.celery.service import TaskNotFound
 from keel.dependencies import ShutdownDep
 from keel.identity import RESPONSES
 from keel.web import errors
-from keel.web.open_streams import Counted
+from keel.web.concurrency import Counted
 
 POLL_SECONDS = 0.5
 """Between two queries: any process may run the task, and all write to the database."""

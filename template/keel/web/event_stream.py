@@ -10,7 +10,7 @@ from fastapi.sse import ServerSentEvent
 from keel.dependencies import PubSubDep, ShutdownDep
 from keel.messaging.feed import Feed
 from keel.text import SafeStr
-from keel.web.open_streams import Counted
+from keel.web.concurrency import Counted
 
 Events = AsyncIterator[ServerSentEvent]
 

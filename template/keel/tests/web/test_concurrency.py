@@ -11,13 +11,13 @@ from keel.testing.identity import sign_in
 from keel.testing.server import Server
 from keel.testing.support import eventually
 from keel.tests.widgets.api import EVENTS
+from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import TooManyRequests, Unavailable
-from keel.web.open_streams import OpenStreams
 
 
 def test_share_of_a_caller() -> None:
     """A caller with as many streams as allowed gets no other until one ends; other callers still get theirs."""
-    streams = OpenStreams(per_caller=1, total=10)
+    streams = ConcurrencyLimit("streams", per_caller=1, total=10)
     with streams.counted("ada"):
         with pytest.raises(TooManyRequests), streams.counted("ada"):
             pytest.fail("one stream too many")
@@ -29,7 +29,7 @@ def test_share_of_a_caller() -> None:
 
 def test_limit_of_the_process() -> None:
     """Streams of many callers together are bounded, too."""
-    streams = OpenStreams(per_caller=5, total=2)
+    streams = ConcurrencyLimit("streams", per_caller=5, total=2)
     with streams.counted("ada"), streams.counted("bob"), pytest.raises(Unavailable), streams.counted("eve"):
         pytest.fail("one stream too many")
     with streams.counted("eve"):
@@ -46,7 +46,7 @@ async def test_one_stream_too_many(server: Server) -> None:
             answer = await stack.enter_async_context(client.stream("GET", EVENTS))
             assert answer.status_code == 200
         refused = await client.get(EVENTS)
-        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert services.pubsub.listeners == allowed
     await eventually(lambda: services.pubsub.listeners == 0)

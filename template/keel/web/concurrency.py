@@ -1,4 +1,4 @@
-"""How many long answers are open: each caller has a share, and each process a limit."""
+"""How much is under way at once: each caller has a share, and each process a limit."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
@@ -11,27 +11,28 @@ from fastapi.requests import HTTPConnection
 from keel.web.errors import TooManyRequests, Unavailable
 
 
-class OpenStreams:
-    """The streams that this process sends."""
+class ConcurrencyLimit:
+    """What this process does at once, of one kind."""
 
-    def __init__(self, per_caller: int, total: int) -> None:
+    def __init__(self, what: str, per_caller: int, total: int) -> None:
+        """Allow a caller `per_caller`, and all callers `total`, of what problem documents call `what`."""
+        self._what = what
         self._per_caller = per_caller
         self._total = total
         self._open: Counter[str] = Counter()
 
     @contextmanager
     def counted(self, caller: str) -> Generator[None]:
-        """Count a stream of a caller while the block runs.
+        """Count one for a caller while the block runs.
 
         Raises:
-            TooManyRequests: the caller has `STREAMS_PER_CALLER` streams open.
-            Unavailable: the process has `MAX_STREAMS` open.
+            TooManyRequests: the caller has its share.
+            Unavailable: the process has as many as it may.
         """
-        headers = {"Retry-After": "10"}
         if self._open[caller] >= self._per_caller:
-            raise TooManyRequests("Too many streams are open; close one first.", headers=headers)
+            raise TooManyRequests(f"Too many {self._what} at once.", headers={"Retry-After": "2"})
         if self._open.total() >= self._total:
-            raise Unavailable("This process can send no more streams.", retry_after=10)
+            raise Unavailable(f"Too many {self._what} at once.", retry_after=2)
         self._open[caller] += 1
         try:
             yield
@@ -42,7 +43,7 @@ class OpenStreams:
 
 
 async def count_stream(connection: HTTPConnection) -> AsyncGenerator[None]:
-    """Count a response as one of its caller's streams until it has ended; see `OpenStreams.counted`."""
+    """Count a response as one of its caller's streams until it has ended; see `ConcurrencyLimit.counted`."""
     services: Any = connection.app.state.services
     with services.streams.counted(services.rate_limit.key(connection.scope)):
         yield
