@@ -1,6 +1,6 @@
 """Gunicorn's settings: `gunicorn --config deploy/gunicorn.conf.py app.main:app`.
 
-Read from the environment: `WEB_CONCURRENCY` (worker processes, by default one per usable CPU), `PORT`,
+Read from the environment: `WEB_CONCURRENCY` (worker processes, by default one per usable CPU), `WEB_CONNECTIONS`, `PORT`,
 `FORWARDED_ALLOW_IPS` (proxies whose `X-Forwarded-*` headers are trusted), `LOG_LEVEL`, `LOG_FORMAT`, `ENVIRONMENT`.
 """
 
@@ -11,9 +11,12 @@ from keel.ops.gunicorn import defaults, worker
 
 worker_class = worker.Worker
 on_reload = worker.on_reload
-bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+bind = defaults.bind_address(os.environ.get("PORT", "8000"))
 workers = int(os.environ.get("WEB_CONCURRENCY") or defaults.usable_cpus())
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+forwarded_allow_ips = defaults.trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
+# Connections of one worker, sockets and streams included. Beyond that, those that have waited longest for their clients
+# are closed; where all are being answered, new ones are told to come back, and only probes are answered.
+worker_connections = int(os.environ.get("WEB_CONNECTIONS") or 2000)
 # Longer than the idle timeout of common load balancers (60 s), which would otherwise reuse a closed connection.
 keepalive = 75
 # Seconds after SIGTERM to finish requests; Compose and Kubernetes wait longer before they kill the container.

@@ -19,6 +19,7 @@ from keel.packages import Package, find_package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
+from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import ProblemFormat
 from keel.web.middleware import (
     BodyLimitMiddleware,
@@ -77,6 +78,7 @@ def new_app(
         mailer=mail.make_mailer(),
         checks=health.Checks(settings.readiness_timeout),
         rate_limit=RateLimit(settings.rate_limit),
+        streams=ConcurrencyLimit("streams", settings.streams_per_caller, settings.max_streams),
     )
     app = Application(
         title=about.NAME,

@@ -160,6 +160,12 @@ class CoreSettings(Settings):
     max_body_size: Annotated[int, Field(ge=1)] = 1_048_576
     """Bytes of a request body."""
 
+    streams_per_caller: Annotated[int, Field(ge=1)] = 20
+    """Streams that one caller (or one client address) may have open in one process."""
+
+    max_streams: Annotated[int, Field(ge=1)] = 500
+    """Streams that one process may have open."""
+
     readiness_timeout: Annotated[float, Field(gt=0)] = 2.0
     """Seconds that one readiness check may take."""
 

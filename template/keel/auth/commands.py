@@ -45,7 +45,7 @@ def create_admin(
             await auth.passwords.check(password, email)
         except WeakPassword as error:
             raise typer.BadParameter(error.detail) from None
-        now = clock.now()
+        now, password_hash = clock.now(), await auth.passwords.hash(password)
         async with database.transaction() as session:
             user = await UserRepository(session).by_email(email)
             if user is None:
@@ -53,7 +53,7 @@ def create_admin(
                 session.add(user)
                 await session.flush()
                 await auth.account_data.create(session, user.subject, email)
-            user.password_hash = await auth.passwords.hash(password)
+            user.password_hash = password_hash
             user.is_admin = user.is_active = True
             user.verified_at = user.verified_at or now
             await session.flush()

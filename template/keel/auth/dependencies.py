@@ -1,5 +1,6 @@
 """Dependencies: the caller of a request, and the services of auth."""
 
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Security
@@ -114,6 +115,12 @@ async def throttle(request: Request, auth: AuthDep) -> None:
     )
 
 
+async def queue(request: Request, auth: AuthDep) -> AsyncGenerator[None]:
+    """Count a request that hashes a password while it is under way, so that the others wait for few."""
+    with auth.hashing.counted(services_of(request.app).rate_limit.key(request.scope)):
+        yield
+
+
 def make_accounts(app: FastAPI, session: Session) -> AccountService:
     """Return the rules of accounts, within a transaction."""
     auth: Auth = services_of(app).auth
@@ -170,3 +177,4 @@ LoginsDep = Annotated[LoginService, Depends(get_logins)]
 PersonalTokensDep = Annotated[PersonalTokenService, Depends(get_personal_tokens)]
 AdministrationDep = Annotated[AdministrationService, Depends(get_administration)]
 Throttled: Any = Depends(throttle)
+Queued: Any = Depends(queue)

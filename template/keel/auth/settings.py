@@ -97,6 +97,9 @@ class AuthSettings(Settings):
     hash_threads: Annotated[int, Field(ge=1)] = 2
     """Passwords that are hashed concurrently; others wait."""
 
+    hash_queue: Annotated[int, Field(ge=1)] = 32
+    """Requests with a password that one process has under way; a caller, or an address, has at most a quarter of them."""
+
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:
         if self.deployed and any(key.get_secret_value() == LOCAL_KEY for key in self.signing_keys):

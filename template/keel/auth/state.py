@@ -12,6 +12,7 @@ from keel.auth.sessions.access_tokens import AccessTokens
 from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings, key_bytes
 from keel.services import services_of
+from keel.web.concurrency import ConcurrencyLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Auth:
     ring: KeySet
     tokens: AccessTokens
     passwords: Passwords
+    hashing: ConcurrencyLimit
     audit: Audit
     account_data: AccountData
 
@@ -40,6 +42,7 @@ def make_auth(settings: AuthSettings, account_data: AccountData | None = None) -
         ring=ring,
         tokens=AccessTokens(settings, ring),
         passwords=Passwords(settings),
+        hashing=ConcurrencyLimit("passwords", max(1, settings.hash_queue // 4), settings.hash_queue),
         audit=Audit(key_bytes(keys[0])),
         account_data=account_data or AccountData(),
     )

@@ -15,6 +15,7 @@ from keel.celery.service import TaskNotFound
 from keel.dependencies import ShutdownDep
 from keel.identity import RESPONSES
 from keel.web import errors
+from keel.web.concurrency import Counted
 
 POLL_SECONDS = 0.5
 """Between two queries: any process may run the task, and all write to the database."""
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
 @router.get("/{task_id}/events", response_class=EventSourceResponse, responses=errors.responses(TaskNotFound))
 async def task_events(
-    task_id: UUID, task: TaskDep, tasks: TasksReadDep, shutdown: ShutdownDep
+    task_id: UUID, task: TaskDep, tasks: TasksReadDep, shutdown: ShutdownDep, _: Counted
 ) -> AsyncIterable[ServerSentEvent]:
     """Stream a task: an event `task`, with the task as data, for each change. The stream ends with the final state.
 

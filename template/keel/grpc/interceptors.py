@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import grpc
@@ -27,7 +27,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps each method of each service."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._limit: RateLimit | None = services_of(app).rate_limit if services_of(app).settings.rate_limit else None
+        self._services = services_of(app)
+        self._limit: RateLimit | None = self._services.rate_limit if self._services.settings.rate_limit else None
         self._handlers: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -58,7 +59,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def stream(raw: Any, context: Context) -> None:
             # Written here rather than yielded: the end of the call then ends the method, and at once.
-            async with self._call(method, context):
+            async with self._call(method, context, streams=True):
                 answer = behaviour(read(deserialize, raw), context)
                 if not inspect.isasyncgen(answer):
                     await answer
@@ -78,8 +79,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return refuse
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Context, *, known: bool = True) -> AsyncGenerator[None]:
-        """Run a call; abort it with the code of its error, if it fails.
+    async def _call(
+        self, method: str, context: Context, *, known: bool = True, streams: bool = False
+    ) -> AsyncGenerator[None]:
+        """Run a call; abort it with the code of its error, if it fails. One that streams counts as its caller's.
 
         Raises:
             grpc.aio.AbortError: the call has failed.
@@ -93,7 +96,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 if self._limit is not None and not method.startswith(EXEMPT):
                     await self._count(self._limit, scope, context, trailing)
-                yield
+                with self._counted(scope) if streams and not method.startswith(EXEMPT) else nullcontext():
+                    yield
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - every error becomes a status
@@ -105,6 +109,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             service = method.strip("/").rpartition("/")[0]
             status = status_of(failure, service=service, request_id=telemetry.request_id)
             await context.abort(status.code, status.details, (*trailing, *status.trailing_metadata))
+
+    def _counted(self, scope: Any) -> AbstractContextManager[None]:
+        return self._services.streams.counted(self._services.rate_limit.key(scope))
 
     async def _count(
         self, limit: RateLimit, scope: Any, context: Context, trailing: list[tuple[str, str | bytes]]

@@ -29,6 +29,9 @@ _ENDED = tracing.meter.create_counter(
 _DIGITS = 20
 """Longer than any message number, short enough to parse quickly."""
 
+MAX_CHARACTERS = 1_048_576
+"""Characters of data that wait for one subscriber, or are kept of one topic: a count of messages bounds no memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -79,13 +82,19 @@ class Backlog:
         """Start with `waiting`, and hold up to `size` more."""
         self._waiting = deque(waiting)
         self._size = size + len(self._waiting)
+        self._held = sum(len(message.data) for message in self._waiting)
+        self._room = self._held + MAX_CHARACTERS
         self._error: Exception | None = None
         self._news = asyncio.Event()
 
     def put(self, message: Message) -> None:
         """Add a message; a full queue is dropped and ends with `SubscriberTooSlow`."""
-        if len(self._waiting) >= self._size:
+        if self._error:
+            return
+        self._held += len(message.data)
+        if len(self._waiting) >= self._size or (self._waiting and self._held > self._room):
             self.fail(SubscriberTooSlow())
+            return
         self._waiting.append(message)
         self._news.set()
 
@@ -107,7 +116,9 @@ class Backlog:
             if self._error:
                 raise self._error
             if self._waiting:
-                return self._waiting.popleft()
+                message = self._waiting.popleft()
+                self._held -= len(message.data)
+                return message
             self._news.clear()
             await self._news.wait()
 
@@ -127,6 +138,17 @@ class _Topic:
     subscribers: set[Backlog] = field(default_factory=set)
     last: int = 0
     used_at: float = 0.0
+    kept: int = 0
+    """Characters of data in the history."""
+
+    def keep(self, message: Message) -> None:
+        """Add a message to the history, and forget those that are too many or too long."""
+        if len(self.history) == self.history.maxlen:
+            self.kept -= len(self.history.popleft().data)
+        self.history.append(message)
+        self.kept += len(message.data)
+        while self.kept > MAX_CHARACTERS:
+            self.kept -= len(self.history.popleft().data)
 
 
 class InProcessPubSub:
@@ -152,7 +174,7 @@ class InProcessPubSub:
         channel.last += 1
         message = Message(f"{self._epoch}-{channel.last}", event, data)
         with publishing(topic):
-            channel.history.append(message)
+            channel.keep(message)
             for backlog in channel.subscribers:
                 backlog.put(message)
 

@@ -10,6 +10,7 @@ from fastapi.sse import ServerSentEvent
 from keel.dependencies import PubSubDep, ShutdownDep
 from keel.messaging.feed import Feed
 from keel.text import SafeStr
+from keel.web.concurrency import Counted
 
 Events = AsyncIterator[ServerSentEvent]
 
@@ -29,6 +30,7 @@ def event_stream(topic: Callable[..., Any]) -> Any:
         name: Annotated[str, Depends(topic)],
         pubsub: PubSubDep,
         shutdown: ShutdownDep,
+        _: Counted,
         last_event_id: Annotated[SafeStr | None, Header(description="Resume after this event")] = None,
     ) -> AsyncGenerator[Events]:
         async with Feed.open(pubsub, name, last_event_id) as feed, aclosing(_events(feed, shutdown.wait)) as events:

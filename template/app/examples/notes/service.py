@@ -20,7 +20,7 @@ CACHED_FROM = 2000
 
 CACHED_SECONDS = 3600.0
 
-RENDERER = 1
+RENDERER = 2
 """Counts changes to how pages look, so that a release with a new look shows it at once."""
 
 

@@ -41,8 +41,8 @@ class UserRepository:
         return (await self._session.scalars(select(User).where(User.subject == subject))).one_or_none()
 
     async def by_id(self, user_id: UUID) -> User | None:
-        """Return an account, locked until the transaction ends."""
-        return await self._session.get(User, user_id, with_for_update=True)
+        """Return an account as it is now, locked until the transaction ends."""
+        return await self._session.get(User, user_id, with_for_update=True, populate_existing=True)
 
     async def page(self, q: str | None, limit: int, after: tuple[datetime, UUID] | None) -> Sequence[User]:
         """Return accounts whose address contains `q`, the newest first."""
@@ -75,6 +75,15 @@ class MailedTokenRepository:
             delete(MailedToken).where(MailedToken.user_id == user.id, MailedToken.purpose == purpose)
         )
         self._session.add(MailedToken(digest=digest, user_id=user.id, purpose=purpose, expires_at=expires_at))
+
+    async def address_of(self, digest: bytes, purpose: str, now: datetime) -> str | None:
+        """Return the address that a valid token was sent to; it can still be used."""
+        statement = (
+            select(User.email)
+            .join(MailedToken, MailedToken.user_id == User.id)
+            .where(MailedToken.digest == digest, MailedToken.purpose == purpose, MailedToken.expires_at > now)
+        )
+        return (await self._session.scalars(statement)).one_or_none()
 
     async def use(self, digest: bytes, purpose: str, now: datetime) -> UUID | None:
         """Consume a token; return its user's id if it was valid. Of two concurrent attempts one succeeds."""

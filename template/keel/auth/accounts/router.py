@@ -14,7 +14,7 @@ from keel.auth.accounts.schemas import (
     User,
     Verification,
 )
-from keel.auth.dependencies import RESPONSES, AccountsDep, ClaimsDep, CurrentUser, Throttled
+from keel.auth.dependencies import RESPONSES, AccountsDep, ClaimsDep, CurrentUser, Queued, Throttled
 from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
 from keel.dependencies import JobsDep, SessionDep
 from keel.web import errors
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 @router.post(
     "/register",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[Throttled],
+    dependencies=[Throttled, Queued],
     responses=errors.responses(RegistrationClosed, WeakPassword),
 )
 async def register(data: Registration, accounts: AccountsDep) -> Accepted:
@@ -56,6 +56,7 @@ async def read_me(user: CurrentUser) -> User:
 @router.post(
     "/me/delete",
     status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Queued],
     responses={**RESPONSES, **errors.responses(WrongPassword)},
 )
 async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) -> None:
@@ -66,6 +67,7 @@ async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) ->
 @router.post(
     "/password/change",
     status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Queued],
     responses={**RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
 )
 async def change_password(data: PasswordChange, claims: ClaimsDep, user: CurrentUser, accounts: AccountsDep) -> None:
@@ -84,7 +86,7 @@ async def forget_password(data: Address, jobs: JobsDep, session: SessionDep) -> 
 @router.post(
     "/password/reset",
     status_code=status.HTTP_204_NO_CONTENT,
-    dependencies=[Throttled],
+    dependencies=[Throttled, Queued],
     responses=errors.responses(InvalidMailedToken, WeakPassword),
 )
 async def reset_password(data: PasswordReset, accounts: AccountsDep) -> None:

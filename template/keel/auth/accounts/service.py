@@ -19,9 +19,12 @@ from keel.background.jobs import Jobs
 from keel.db.database import Session
 from keel.messaging import mail
 
+WRONG = "The current password is wrong."
+NOT_VALID = "This link is not valid any more; ask for a new one."
+
 
 class AccountService:
-    """What users do with their accounts."""
+    """What users do with their accounts. No connection is held while a password is hashed: others wait for theirs."""
 
     def __init__(
         self,
@@ -102,9 +105,14 @@ class AccountService:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
             WeakPassword: the password is too easy to guess; the token can be used again.
         """
+        email = await self._mailed.address_of(digest(token), "reset", clock.now())
+        if email is None:
+            raise InvalidMailedToken(NOT_VALID)
+        await self._session.commit()
+        await self._passwords.check(password, email)
+        password_hash = await self._passwords.hash(password)
         user = await self._use("reset", token)
-        await self._passwords.check(password, user.email)
-        user.password_hash = await self._passwords.hash(password)
+        user.password_hash = password_hash
         user.verified_at = user.verified_at or clock.now()
         await self._logins.revoke_all(user.id, clock.now())
         await self._personal_tokens.delete_all(user.id)
@@ -118,9 +126,11 @@ class AccountService:
             WrongPassword: the current password is wrong.
             WeakPassword: the new password is too easy to guess.
         """
-        await self.confirm(user, current)
+        confirmed = await self.confirm(user, current)
         await self._passwords.check(new, user.email)
-        user.password_hash = await self._passwords.hash(new)
+        password_hash = await self._passwords.hash(new)
+        user = await self._unchanged(user, confirmed)
+        user.password_hash = password_hash
         await self._logins.revoke_all(user.id, clock.now(), keep)
         await self._mail("changed", user.email)
         self._audit.event("password_changed", subject=user.subject)
@@ -131,27 +141,37 @@ class AccountService:
         Raises:
             WrongPassword: the password is wrong.
         """
-        await self.confirm(user, password)
+        user = await self._unchanged(user, await self.confirm(user, password))
         await self._account_data.delete(self._session, user.subject)
         await self._users.delete(user)
         self._audit.event("deleted", subject=user.subject)
 
-    async def confirm(self, user: User, password: str) -> None:
-        """Verify the current password.
+    async def confirm(self, user: User, password: str) -> str | None:
+        """Verify the current password; return its hash. The transaction so far is committed.
 
         Raises:
             WrongPassword: it is wrong.
         """
-        right, _ = await self._passwords.verify(password, user.password_hash)
+        stored = user.password_hash
+        await self._session.commit()
+        right, _ = await self._passwords.verify(password, stored)
         if not right:
             self._audit.event("wrong_password", subject=user.subject)
-            raise WrongPassword("The current password is wrong.")
+            raise WrongPassword(WRONG)
+        return stored
+
+    async def _unchanged(self, user: User, confirmed: str | None) -> User:
+        """Return the account, locked, if its password is still the one that was confirmed."""
+        current = await self._users.by_id(user.id)
+        if current is None or not current.is_active or current.password_hash != confirmed:
+            raise WrongPassword(WRONG)
+        return current
 
     async def _use(self, purpose: str, token: str) -> User:
         user_id = await self._mailed.use(digest(token), purpose, clock.now())
         user = await self._users.by_id(user_id) if user_id else None
         if user is None or not user.is_active:
-            raise InvalidMailedToken("This link is not valid any more; ask for a new one.")
+            raise InvalidMailedToken(NOT_VALID)
         return user
 
     async def _mail_token(self, purpose: str, user: User, lifetime: timedelta, kind: str | None = None) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Cookie, Depends, Header, Request, Response, status
 from pydantic import BaseModel, Field
 
-from keel.auth.dependencies import AuthDep, LoginsDep, Throttled
+from keel.auth.dependencies import AuthDep, LoginsDep, Queued, Throttled
 from keel.auth.problems import OAuthError
 from keel.auth.sessions.schemas import BrowserLogin, Token
 from keel.services import services_of
@@ -66,7 +66,7 @@ router = APIRouter(
 )
 
 
-@router.post("/login", dependencies=[Throttled])
+@router.post("/login", dependencies=[Throttled, Queued])
 async def log_in(
     data: BrowserLogin, logins: LoginsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
 ) -> AccessToken:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Header, Response, status
 
-from keel.auth.dependencies import RESPONSES, AuthDep, ClaimsDep, CurrentUser, LoginsDep, Throttled
+from keel.auth.dependencies import RESPONSES, AuthDep, ClaimsDep, CurrentUser, LoginsDep, Queued, Throttled
 from keel.auth.problems import OAuthError, SessionNotFound
 from keel.auth.sessions.keys import public_keys
 from keel.auth.sessions.schemas import LoginSession, Refresh, Token, TokenRequest
@@ -17,7 +17,7 @@ well_known = APIRouter(tags=["auth"])
 UserAgent = Annotated[str, Header(include_in_schema=False)]
 
 
-@router.post("/token", dependencies=[Throttled], responses=errors.responses(OAuthError))
+@router.post("/token", dependencies=[Throttled, Queued], responses=errors.responses(OAuthError))
 async def token(
     data: Annotated[TokenRequest, Form()], logins: LoginsDep, response: Response, user_agent: UserAgent = ""
 ) -> Token:

@@ -36,6 +36,7 @@ class LoginService:
         limit: RateLimit,
         scopes: Sequence[str],
     ) -> None:
+        self._session = session
         self._users = UserRepository(session)
         self._logins = SessionRepository(session)
         self._settings = settings
@@ -55,8 +56,12 @@ class LoginService:
         """
         await self._limit.spend(self._settings.rate_limit_per_account, "login", email)
         user = await self._users.by_email(email)
-        right, stronger = await self._passwords.verify(password, user.password_hash if user else None)
-        if user is None or not right or not user.is_active or user.verified_at is None:
+        stored = user.password_hash if user else None
+        # Gives the connection back: hashing takes long, and others wait for their turn.
+        await self._session.commit()
+        right, stronger = await self._passwords.verify(password, stored)
+        user = await self._users.by_id(user.id) if user and right else None
+        if user is None or user.password_hash != stored or not user.is_active or user.verified_at is None:
             self._audit.attempt("login_failed", email)
             raise WrongCredentials
         if stronger:

@@ -2,8 +2,10 @@
 
 import math
 import os
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,26 @@ def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
             if int(quota) > 0:
                 return max(1, min(present, math.ceil(int(quota) / int(period))))
     return present
+
+
+def bind_address(port: str) -> str:
+    """Return all addresses of this machine: by IPv6, which takes IPv4 too, or by IPv4 where that is all there is."""
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        probe.bind(("::", 0))
+        if not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+            return f"[::]:{port}"
+    return f"0.0.0.0:{port}"
+
+
+def trusted_proxies(listed: str) -> str:
+    """Return addresses and networks of proxies, IPv4 ones also as a socket for IPv6 sees them (RFC 4291, 2.5.5.2)."""
+    proxies = [proxy.strip() for proxy in listed.split(",") if proxy.strip()]
+    mapped = []
+    for proxy in proxies:
+        with suppress(ValueError):
+            network = IPv4Network(proxy)
+            mapped.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return ",".join([*proxies, *mapped])
 
 
 def log_config(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:

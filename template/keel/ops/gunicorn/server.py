@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn import Config, Server
 
+from keel.ops.gunicorn.protocol import LimitedProtocol
+
 DRAIN_SECONDS = 1.0
 """How long clients with idle keep-alive connections get one more answer, with `Connection: close`."""
 
@@ -19,6 +21,9 @@ FIRST_REQUEST_SECONDS = 5.0
 
 SUCCESSOR_SECONDS = 25.0
 """How long a worker that is being replaced keeps serving if its successors do not start."""
+
+TICKS = 10
+"""Ticks, of a tenth of a second, between two looks at the connections."""
 
 
 class GracefulServer(Server):
@@ -50,9 +55,14 @@ class GracefulServer(Server):
             self._stop(number, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when the successors serve."""
+        """Stop when the successors serve; close connections whose time is up."""
         if self._deadline is not None and not (self._awaits_successors() and time.monotonic() < self._deadline):
             signal.raise_signal(signal.SIGTERM)
+        if counter % TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.check(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import mmap
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
+from keel.ops.gunicorn.protocol import LimitedProtocol
 from keel.ops.gunicorn.server import FIRST_REQUEST_SECONDS, GracefulServer
 
 SHUTDOWN_SECONDS = 5
 """The part of `graceful_timeout` in which the application shuts down, after its last request."""
+
+SPARE_FILES = 256
+"""Files that a worker may have open beside the connections of clients."""
 
 
 class Scoreboard:
@@ -60,6 +65,7 @@ class Worker(UvicornWorker):
         **UvicornWorker.CONFIG_KWARGS,
         "access_log": False,
         "server_header": False,
+        "http": LimitedProtocol,
         # A WebSocket message may be as large as a body. Compression would cost memory for each connection, and
         # processor time for each message and listener.
         "ws_max_size": int(os.environ.get("MAX_BODY_SIZE") or 1_048_576),
@@ -68,12 +74,19 @@ class Worker(UvicornWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.config.limit_concurrency = self.cfg.worker_connections
         self.config.timeout_graceful_shutdown = (
             self.cfg.graceful_timeout - SHUTDOWN_SECONDS - int(FIRST_REQUEST_SECONDS)
         )
 
     def run(self) -> None:
         """Serve until the worker is stopped."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = self.cfg.worker_connections + SPARE_FILES
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+            )
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(self.serve())
 

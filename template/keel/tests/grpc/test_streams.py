@@ -77,3 +77,19 @@ async def test_stream_ends_if_the_tokens_subject_changes(
 
     assert (await end_of(await widgets.watch())).reason == "TOKEN_SUBJECT_MISMATCH"
     await no_listeners(app)
+
+
+async def test_one_stream_too_many(app: FastAPI, widgets: Widgets) -> None:
+    """A caller's streams are bounded over gRPC as over HTTP; those that are open go on, and one that ends makes room."""
+    allowed = services_of(app).settings.streams_per_caller
+    calls = [await widgets.watch() for _ in range(allowed)]
+    refused = await end_of(await widgets.watch())
+
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert services_of(app).pubsub.listeners == allowed
+    for call in calls:
+        call.cancel()
+    await no_listeners(app)
+    again = await widgets.watch()
+    again.cancel()
+    await no_listeners(app)

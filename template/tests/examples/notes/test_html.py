@@ -1,15 +1,21 @@
 """Cached pages: never stale, and none of a deleted note."""
 
+import re
 from collections.abc import Callable
+from time import process_time
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.examples.notes import rendering
 from keel.services import services_of
 from tests.examples.notes.api import NOTES, create
 
 LONG = "Some *words*. " * 200
+
+HARD = ["[", "![", "*a_ ", "<![CDATA[", "[a](", "[[]", "<", "> ", "`", "- ", "**x ", "<!A ", "&", "|a"]
+"""Parts that renderers take quadratic time for, where they are repeated."""
 
 
 class Renderings:
@@ -28,8 +34,6 @@ class Renderings:
 @pytest.fixture
 def renderings(monkeypatch: pytest.MonkeyPatch) -> Renderings:
     """Return what counts."""
-    from app.examples.notes import rendering
-
     counted = Renderings(rendering._render)
     monkeypatch.setattr(rendering, "_render", counted)
     return counted
@@ -72,3 +76,32 @@ async def test_nothing_is_left_of_what_is_gone(
     await client.patch(f"{NOTES}/{note['id']}", json={"title": "t"})
     await client.delete(f"{NOTES}/{note['id']}")
     assert forgotten == [f"note:{note['id']}"] * 2
+
+
+def test_rendering_takes_time_in_proportion() -> None:
+    """Whatever is in a body, ten times as much of it takes far less than the hundred times that a quadratic one takes."""
+    for part in HARD:
+        short, long = (seconds(part * (size // len(part))) for size in (10_000, 100_000))
+
+        # What takes a moment anyway says nothing of proportions.
+        assert long < max(40 * short, 0.5), f"{part}: {short:.4f} s, {long:.4f} s"
+
+
+def seconds(body: str) -> float:
+    """Return the processor time that rendering a body takes, at best."""
+    times = []
+    for _ in range(3):
+        begun = process_time()
+        rendering._render("A note", body)
+        times.append(process_time() - begun)
+    return min(times)
+
+
+async def test_raw_html_is_shown(client: AsyncClient) -> None:
+    """It is not obeyed, and links that would run a script lead nowhere."""
+    body = "Text: <script>alert(1)</script> <b onclick=x> [a](javascript:x) [b](DATA:text/html,x) [c](https://example.com)"
+    html = await page(client, await create(client, body=body))
+
+    assert "&lt;script&gt;" in html
+    assert not re.search("<script|<b[ >]|javascript:|DATA:", html)
+    assert '<a href="https://example.com">c</a>' in html

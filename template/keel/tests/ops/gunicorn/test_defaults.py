@@ -5,14 +5,16 @@ import logging
 import logging.config
 import os
 import runpy
+import socket
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keel.ops.gunicorn.defaults import log_config, usable_cpus
+from keel.ops.gunicorn.defaults import bind_address, log_config, trusted_proxies, usable_cpus
 
 ROOT = Path(__file__).parents[4]
 
@@ -36,6 +38,41 @@ def test_workers_follow_the_quota(tmp_path: Path, files: dict[str, str], expecte
         (tmp_path / name).write_text(f"{text}\n", encoding="ascii")
 
     assert usable_cpus(tmp_path) == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_both_families_are_served() -> None:
+    """A socket at the address takes IPv4; where the machine has IPv6, it takes that, too."""
+    host = bind_address("8000").rpartition(":")[0]
+    hosts = ["127.0.0.1", *(["::1"] if host == "[::]" else [])]
+    assert host in {"[::]", "0.0.0.0"}  # noqa: S104 - what a server is meant for
+    family = socket.AF_INET6 if host == "[::]" else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.bind((host.strip("[]"), 0))
+        listener.listen()
+        for client in hosts:
+            socket.create_connection((client, listener.getsockname()[1])).close()
+
+
+def test_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is served by IPv4."""
+
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(socket, "socket", refuse)
+
+    assert bind_address("8000") == "0.0.0.0:8000"
+
+
+def test_proxies_by_ipv4_through_an_ipv6_socket() -> None:
+    """Their addresses are trusted in the form that such a socket reports."""
+    trusted = trusted_proxies("127.0.0.1, 10.0.0.0/8,::1,*").split(",")
+
+    assert trusted[:4] == ["127.0.0.1", "10.0.0.0/8", "::1", "*"]
+    networks = [ip_network(each) for each in trusted[4:]]
+    for peer in ("::ffff:127.0.0.1", "::ffff:10.1.2.3"):
+        assert any(ip_address(peer) in network for network in networks), peer
+    assert not any(ip_address("::ffff:127.0.0.2") in network for network in networks)
 
 
 def test_quota_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,4 +137,6 @@ def test_master_imports_no_application() -> None:
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603 - ours
 
     modules = {"keel", "keel.ops", "keel.ops.gunicorn"}
-    assert set(printed.split()) == modules | {f"keel.ops.gunicorn.{name}" for name in ("defaults", "server", "worker")}
+    assert set(printed.split()) == modules | {
+        f"keel.ops.gunicorn.{name}" for name in ("defaults", "protocol", "server", "worker")
+    }

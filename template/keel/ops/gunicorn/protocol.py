@@ -1,0 +1,212 @@
+"""HTTP connections with limits: a head's size, the time for a head and a body, unread answers, and how many are open."""
+
+import asyncio
+from enum import Enum
+from heapq import nsmallest
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD = 65536
+"""Bytes of a request's first line and headers."""
+
+HEAD_SECONDS = 20.0
+"""How long a head may take, from its first byte on."""
+
+BODY_SECONDS = 20.0
+"""How long a body may take, and a second more for each `BODY_RATE` bytes of it."""
+
+BODY_RATE = 500
+
+UNREAD_SECONDS = 60.0
+"""How long a client may read nothing of an answer that waits for it."""
+
+LINGER_SECONDS = 2.0
+"""How long what a refused client still sends is thrown away: if the connection were closed at once, the refusal would
+be lost with it."""
+
+LINGER_BYTES = 1_048_576
+
+REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    REQUEST = "request"
+    HEAD = "head"
+    BODY = "body"
+    ANSWER = "answer"
+    REFUSED = "refused"
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol with limits. `limit_concurrency` is the number of connections, sockets included.
+
+    Where there are more, those that have waited longest for their clients are closed. If all of them are being answered,
+    only probes are answered on the new one. `check`, called once in a second or so, closes those whose time is up.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_connections = self.limit_concurrency
+        self.limit_concurrency = None
+        self.phase = Phase.REQUEST
+        self.since = self.loop.time()
+        self._parsed = self._silent = self._body = 0
+        self._unread: tuple[int, float] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Make room for the connection, or let it ask probes only."""
+        super().connection_made(transport)
+        if self.max_connections is None or len(self.connections) <= self.max_connections:
+            return
+        waiting = [
+            each
+            for each in self.connections
+            if isinstance(each, LimitedProtocol) and each is not self and each.phase is not Phase.ANSWER
+        ]
+        if waiting:
+            # Several, since looking through all of them for each new one would be too much work.
+            for each in nsmallest(max(1, self.max_connections // 20), waiting, key=lambda each: each.since):
+                each.close("too_many_connections")
+        else:
+            self.app = only_probes(self.app)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and refuse a head that is too large."""
+        if self.phase is Phase.REFUSED:
+            self._silent += len(data)
+            if self._silent > LINGER_BYTES:
+                self.transport.abort()
+            return
+        parsed = self._parsed
+        super().data_received(data)
+        if self.phase is Phase.HEAD and parsed == self._parsed:
+            # A part of one header: the parser keeps it, and tells only of the whole.
+            self._silent += len(data)
+            if self._parsed + self._silent > MAX_HEAD:
+                self.refuse(431)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that is not understood, or whose head was too large."""
+        if self._parsed > MAX_HEAD:
+            self.refuse(431)
+        else:
+            super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        """Note that a head begins."""
+        super().on_message_begin()
+        self._parsed = self._silent = self._body = 0
+        self._enter(Phase.HEAD)
+
+    def on_url(self, url: bytes) -> None:
+        """Count a part of the first line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Note that the body begins."""
+        super().on_headers_complete()
+        self._enter(Phase.BODY)
+
+    def on_body(self, body: bytes) -> None:
+        """Count a part of the body."""
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that it is up to the application now, unless it has answered already."""
+        super().on_message_complete()
+        self._enter(Phase.REQUEST if self._answered else Phase.ANSWER)
+
+    def on_response_complete(self) -> None:
+        """Note that the next request is awaited, unless it has come, or the client still sends the body."""
+        super().on_response_complete()
+        if self.phase is Phase.ANSWER and self._answered:
+            self._enter(Phase.REQUEST)
+
+    def check(self, now: float) -> None:
+        """Close the connection if its client has been too slow."""
+        seconds = now - self.since
+        match self.phase:
+            case Phase.REQUEST if seconds > self.timeout_keep_alive:
+                self.transport.close()
+            case Phase.REFUSED if seconds > LINGER_SECONDS:
+                self.transport.abort()
+            case Phase.HEAD if seconds > HEAD_SECONDS:
+                self.refuse(408)
+            case Phase.BODY if self.flow.read_paused:
+                self.since = now  # The application has enough for now: the client is not to blame.
+            case Phase.BODY if seconds > BODY_SECONDS + self._body / BODY_RATE:
+                self.refuse(408)
+        self._check_reading(now)
+
+    def refuse(self, status: int) -> None:
+        """Answer with a status if nothing was answered yet, and close the connection."""
+        self.logger.warning("connection_refused: %s", REASONS[status])
+        answering = not self._answered and self.cycle.response_started
+        if not self._answered:
+            # The application learns that its client has gone, and what it still sends is dropped.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if answering or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        head = f"HTTP/1.1 {status} {REASONS[status]}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode())
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._enter(Phase.REFUSED)
+
+    def close(self, reason: str) -> None:
+        """Close the connection without an answer."""
+        self.logger.warning("connection_closed: %s", reason)
+        self.transport.abort()
+
+    @property
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase, self.since = phase, self.loop.time()
+
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        self._silent = 0
+        if self._parsed > MAX_HEAD:
+            raise httptools.HttpParserError("the head is too large")
+
+    def _check_reading(self, now: float) -> None:
+        """Give up on a client that does not read: what was written for it is not given back before."""
+        unread = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        if not unread:
+            self._unread = None
+        elif self._unread is None or unread < self._unread[0]:
+            self._unread = unread, now
+        elif now - self._unread[1] > UNREAD_SECONDS:
+            self.close("slow_reader")
+
+
+def only_probes(app: Any) -> Any:
+    """Return an application that refuses all requests but probes: the process has no room for more."""
+    # The master, which loads this module, must not load the application.
+    from keel.web.errors import Unavailable, from_app_error
+    from keel.web.rate_limit import EXEMPT
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] not in EXEMPT:
+            refusal = from_app_error(Unavailable("Too many connections are open.", retry_after=5))
+            refusal.headers["Connection"] = "close"
+            await refusal(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return answer

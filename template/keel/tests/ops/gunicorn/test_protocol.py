@@ -1,0 +1,228 @@
+"""What clients may take of a worker: large heads, slow requests, unread answers, and connections."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from uvicorn import Config
+
+from keel.ops.gunicorn import protocol
+from keel.ops.gunicorn.protocol import LimitedProtocol, Phase
+from keel.ops.gunicorn.server import GracefulServer
+from keel.testing.support import PATIENCE, eventually
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
+PROBE = GET.replace(b"/ ", b"/healthz ", 1)
+LONG = b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STAY = b"GET /stay HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def answer(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+    """Read the body, then answer 204; `/stay` never ends, and `/long` is 32 MiB."""
+    while scope["path"] != "/stay" and (message := await receive()).get("more_body"):
+        if message["type"] == "http.disconnect":
+            return
+    status = 200 if scope["path"] in {"/long", "/stay"} else 204
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    for _ in range(500 if scope["path"] == "/long" else 0):
+        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+    if scope["path"] == "/stay":
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[GracefulServer]:
+    """Return a server that serves two connections at a time."""
+    config = Config(answer, http=LimitedProtocol, limit_concurrency=2, lifespan="off", log_config=None)
+    config.load()
+    created = GracefulServer(config, on_ready=lambda: None, awaits_successors=lambda: False)
+    # Uvicorn and the server handle the signal, and put it back late.
+    before = signal.getsignal(signal.SIGTERM)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(created.serve(sockets=[listener]))
+        await eventually(lambda: created.started)
+        yield created
+        for connection in list(created.server_state.connections):
+            assert isinstance(connection, LimitedProtocol)
+            connection.transport.abort()
+        created.force_exit = created.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, PATIENCE)
+    signal.signal(signal.SIGTERM, before)
+
+
+async def connect(server: GracefulServer, sent: bytes = b"") -> Client:
+    """Open a connection and send something."""
+    reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
+    writer.write(sent)
+    await writer.drain()
+    return reader, writer
+
+
+def connections(server: GracefulServer, phase: Phase) -> list[LimitedProtocol]:
+    """Return the open connections in a phase."""
+    return [
+        each for each in server.server_state.connections if isinstance(each, LimitedProtocol) and each.phase is phase
+    ]
+
+
+def let_pass(server: GracefulServer, seconds: float) -> None:
+    """Look at the connections as the server does some time from now."""
+    now = asyncio.get_running_loop().time() + seconds
+    for connection in list(server.server_state.connections):
+        assert isinstance(connection, LimitedProtocol)
+        connection.check(now)
+
+
+async def status(client: Client) -> int:
+    """Return the status of an answer; 0 if the connection was closed without one."""
+    line = await asyncio.wait_for(client[0].readline(), PATIENCE)
+    return int(line.split()[1]) if line else 0
+
+
+async def closed(client: Client) -> bool:
+    """Return whether the server closes a connection, whatever it sends before."""
+    with suppress(ConnectionError):
+        await asyncio.wait_for(client[0].read(), PATIENCE)
+    client[1].close()
+    return True
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nX-A: " + b"a" * 200_000,
+        b"GET / HTTP/1.1\r\n" + b"X-A: a\r\n" * 20_000,
+        b"GET /" + b"a" * 200_000,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=["one header without end", "many headers", "a long path", "a whole head"],
+)
+async def test_large_head(server: GracefulServer, head: bytes) -> None:
+    """It is answered with 431 as soon as it exceeds the limit, and the connection is closed."""
+    client = await connect(server, head)
+
+    assert await status(client) == 431
+    assert await closed(client)
+
+
+async def test_head_within_the_limit(server: GracefulServer) -> None:
+    """It may come in parts, and the limit counts each head of a connection by itself."""
+    client = await connect(server)
+    for _ in range(3):
+        for part in (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ", b"a" * 30_000, b"a" * 30_000, b"\r\n\r\n"):
+            client[1].write(part)
+            await client[1].drain()
+            await asyncio.sleep(0)
+        assert await status(client) == 204
+        await client[0].readuntil(b"\r\n\r\n")
+    client[1].close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "phase", "seconds"),
+    [
+        (GET[:20], Phase.HEAD, protocol.HEAD_SECONDS),
+        (POST + b"part", Phase.BODY, protocol.BODY_SECONDS),
+    ],
+)
+async def test_slow_request(server: GracefulServer, sent: bytes, phase: Phase, seconds: float) -> None:
+    """A head or a body that takes too long is answered with 408, and not before."""
+    client = await connect(server, sent)
+    await eventually(lambda: connections(server, phase))
+    let_pass(server, seconds / 2)
+    assert connections(server, phase)
+    let_pass(server, seconds + 1)
+
+    assert await status(client) == 408
+    assert await closed(client)
+
+
+async def test_silent_connection(server: GracefulServer) -> None:
+    """It is closed like one that is kept alive for the next request."""
+    client = await connect(server)
+    await eventually(lambda: connections(server, Phase.REQUEST))
+    let_pass(server, server.config.timeout_keep_alive + 1)
+
+    assert await status(client) == 0
+    assert await closed(client)
+
+
+async def test_quick_requests_outlive_the_limits(server: GracefulServer) -> None:
+    """What was answered counts no more."""
+    client = await connect(server, POST + b"0123456789")
+    assert await status(client) == 204
+    await eventually(lambda: connections(server, Phase.REQUEST))
+    client[1].write(STAY)
+    await eventually(lambda: connections(server, Phase.ANSWER))
+    let_pass(server, 3600)
+
+    assert connections(server, Phase.ANSWER)
+    client[1].close()
+
+
+async def test_unread_answer(server: GracefulServer) -> None:
+    """A client that does not read is cut off; what waited for it is given back."""
+    reader, writer = await connect(server, LONG)
+    (connection,) = await found(lambda: [each for each in connections(server, Phase.ANSWER) if each.flow.write_paused])
+    await settled(connection)
+    let_pass(server, 0)
+    assert connections(server, Phase.ANSWER)
+    let_pass(server, protocol.UNREAD_SECONDS + 1)
+
+    await eventually(lambda: not server.server_state.connections)
+    writer.transport.abort()
+    assert reader
+
+
+async def found(look: Callable[[], list[LimitedProtocol]]) -> list[LimitedProtocol]:
+    """Wait until something is found."""
+    await eventually(look)
+    return look()
+
+
+async def settled(connection: LimitedProtocol) -> None:
+    """Wait until the operating system takes no more of an answer."""
+    before = -1
+    while (size := connection.transport.get_write_buffer_size()) != before:
+        before = size
+        await asyncio.sleep(0.05)
+
+
+async def test_one_connection_too_many(server: GracefulServer) -> None:
+    """The one that has waited longest for its client makes room; those that are being answered stay."""
+    busy = await connect(server, STAY)
+    assert await status(busy) == 200
+    oldest = await connect(server, GET[:20])
+    await eventually(lambda: connections(server, Phase.HEAD))
+    newest = await connect(server, GET)
+
+    assert await status(newest) == 204
+    assert await closed(oldest)
+    assert connections(server, Phase.ANSWER)
+    for client in (busy, newest):
+        client[1].close()
+
+
+async def test_all_connections_are_busy(server: GracefulServer) -> None:
+    """Probes are answered all the same; other requests are told to come back."""
+    busy = [await connect(server, STAY) for _ in range(2)]
+    assert [await status(client) for client in busy] == [200, 200]
+    refused = await connect(server, GET)
+    assert await status(refused) == 503
+    assert await closed(refused)
+    probe = await connect(server, PROBE)
+
+    assert await status(probe) == 204
+    for client in (*busy, probe):
+        client[1].close()

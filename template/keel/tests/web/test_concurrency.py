@@ -1,0 +1,88 @@
+"""Open streams are bounded, for each caller and for the process, and so is what waits for their readers."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from keel.messaging import pubsub
+from keel.messaging.pubsub import HistoryLost, InProcessPubSub, SubscriberTooSlow
+from keel.services import services_of
+from keel.testing.identity import sign_in
+from keel.testing.server import Server
+from keel.testing.support import eventually
+from keel.tests.widgets.api import EVENTS
+from keel.web.concurrency import ConcurrencyLimit
+from keel.web.errors import TooManyRequests, Unavailable
+
+
+def test_share_of_a_caller() -> None:
+    """A caller with as many streams as allowed gets no other until one ends; other callers still get theirs."""
+    streams = ConcurrencyLimit("streams", per_caller=1, total=10)
+    with streams.counted("ada"):
+        with pytest.raises(TooManyRequests), streams.counted("ada"):
+            pytest.fail("one stream too many")
+        with streams.counted("eve"):
+            pass
+    with streams.counted("ada"):
+        pass
+
+
+def test_limit_of_the_process() -> None:
+    """Streams of many callers together are bounded, too."""
+    streams = ConcurrencyLimit("streams", per_caller=5, total=2)
+    with streams.counted("ada"), streams.counted("bob"), pytest.raises(Unavailable), streams.counted("eve"):
+        pytest.fail("one stream too many")
+    with streams.counted("eve"):
+        pass
+
+
+async def test_one_stream_too_many(server: Server) -> None:
+    """It is answered with a problem, before anything is subscribed to; a stream that ends makes room."""
+    services = services_of(server.app)
+    allowed = services.settings.streams_per_caller
+    async with server.client() as client, AsyncExitStack() as stack:
+        await sign_in(client)
+        for _ in range(allowed):
+            answer = await stack.enter_async_context(client.stream("GET", EVENTS))
+            assert answer.status_code == 200
+        refused = await client.get(EVENTS)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert services.pubsub.listeners == allowed
+    await eventually(lambda: services.pubsub.listeners == 0)
+    async with server.client() as client:
+        await sign_in(client)
+        async with client.stream("GET", EVENTS) as answer:
+            assert answer.status_code == 200
+
+
+async def test_what_waits_for_a_reader_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few large messages fill a queue as many small ones do; one message is delivered however large it is."""
+    monkeypatch.setattr(pubsub, "MAX_CHARACTERS", 100)
+    messages = InProcessPubSub()
+    async with messages.subscribe("a") as slow, messages.subscribe("a") as reading:
+        await messages.publish("a", "event", "x" * 200)
+        assert len((await anext(reading)).data) == 200
+        for _ in range(3):
+            await messages.publish("a", "event", "x" * 90)
+            await anext(reading)
+
+        with pytest.raises(SubscriberTooSlow):
+            await anext(slow)
+
+
+async def test_history_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for those who resume is as much as may wait for a reader."""
+    monkeypatch.setattr(pubsub, "MAX_CHARACTERS", 100)
+    messages = InProcessPubSub()
+    async with messages.subscribe("a") as reading:
+        ids = []
+        for _ in range(4):
+            await messages.publish("a", "event", "x" * 40)
+            ids.append((await anext(reading)).id)
+
+    with pytest.raises(HistoryLost):
+        async with messages.subscribe("a", after=ids[0]):
+            pytest.fail("it was forgotten")
+    async with messages.subscribe("a", after=ids[1]) as resumed:
+        assert [len((await anext(resumed)).data) for _ in range(2)] == [40, 40]
