@@ -11,7 +11,7 @@ from fastapi.security.base import SecurityBase
 from keel.auth.accounts.administration import AdministrationService
 from keel.auth.accounts.repository import UserRepository
 from keel.auth.accounts.service import AccountService
-from keel.auth.callers import BearerToken, bearer_token, require
+from keel.auth.callers import BearerToken, bearer_token
 from keel.auth.models import User
 from keel.auth.personal_tokens.service import PersonalTokenService
 from keel.auth.problems import MissingScope, NotSignedIn
@@ -70,9 +70,7 @@ async def current_claims(scopes: SecurityScopes, token: BearerDep) -> Claims:
         LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
         MissingScope: the token lacks a scope that the operation needs.
     """
-    claims = token.claims
-    require(scopes.scopes, claims.caller)
-    return claims
+    return token.log_in(scopes.scopes)
 
 
 ClaimsDep = Annotated[Claims, Security(current_claims)]
