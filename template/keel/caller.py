@@ -1,6 +1,13 @@
 """The caller of a request."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+
+from keel.background.shutdown import Shutdown
+from keel.web.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +32,37 @@ class VerifiedCaller:
 
 
 GUEST = Caller(subject="guest")
+
+
+class TokenSubjectMismatch(Forbidden):
+    """The token now belongs to another subject than when the answer began."""
+
+    type = "urn:problem:token-subject-mismatch"
+
+
+@dataclass(slots=True)
+class Verification:
+    """The caller of a long answer, and how to verify it again: by this, streams of every protocol end with their token."""
+
+    verified: VerifiedCaller
+    again: Callable[[], Awaitable[VerifiedCaller]]
+
+    async def repeat(self) -> None:
+        """Verify the caller again.
+
+        Raises:
+            AppError: the token is not valid any more, lacks a scope by now, or belongs to another subject.
+        """
+        verified = await self.again()
+        if verified.caller.subject != self.verified.caller.subject:
+            raise TokenSubjectMismatch("The token belongs to another subject.")
+        self.verified = verified
+
+    async def until_shutdown(self, shutdown: Shutdown) -> None:
+        """Return when the process begins to stop; `repeat` whenever the token expires, and raise what that raises."""
+        while True:
+            expires_at = self.verified.expires_at
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if expires_at is None else max(0.0, expires_at - time.time())):
+                    return await shutdown.wait()
+            await self.repeat()

@@ -21,5 +21,8 @@ class Audit:
 
     def attempt(self, name: str, email: str, **fields: Any) -> None:
         """Write an event about an address."""
-        account = hmac.new(self._key, email.encode(), "sha256").hexdigest()[:16]
-        log.info("audit", action=name, account=account, **fields)
+        log.info("audit", action=name, account=self.pseudonym(email), **fields)
+
+    def pseudonym(self, email: str) -> str:
+        """Return the keyed hash that stands for an address, here and wherever else an address must not be read."""
+        return hmac.new(self._key, email.encode(), "sha256").hexdigest()[:16]

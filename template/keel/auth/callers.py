@@ -6,14 +6,16 @@ A request's token is verified once: by a middleware that never refuses, for the 
 import time
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
+from functools import partial
 
 from fastapi import FastAPI
+from fastapi.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keel.auth.personal_tokens.format import PREFIX
 from keel.auth.problems import LoginRequired, MissingScope, NotSignedIn
 from keel.auth.sessions.access_tokens import Claims, InvalidToken
-from keel.caller import Caller, VerifiedCaller
+from keel.caller import GUEST, Verification, VerifiedCaller
 from keel.services import services_of
 from keel.web.rate_limit import client_address
 
@@ -26,7 +28,7 @@ _KEY = "keel.bearer_token"
 class BearerToken:
     """A token, verified at most once: an access token at once, a personal one (a query) when its caller is needed."""
 
-    __slots__ = ("_app", "_claims", "_invalid", "_personal", "_text")
+    __slots__ = ("_app", "_claims", "_invalid", "_personal", "_scopes", "_text", "_verified")
 
     def __init__(self, app: FastAPI, text: str | None) -> None:
         self._app = app
@@ -34,17 +36,20 @@ class BearerToken:
         self._claims: Claims | None = None
         self._personal: VerifiedCaller | None = None
         self._invalid = False
+        # What dependencies have asked for so far, so that a long answer can be asked the same again.
+        self._scopes: frozenset[str] = frozenset()
+        self._verified: VerifiedCaller | None = None
         if text is not None and not text.startswith(PREFIX):
             with suppress(InvalidToken):
                 self._claims = services_of(app).auth.tokens.verify(text)
 
-    @property
-    def claims(self) -> Claims:
-        """The claims of an access token.
+    def log_in(self, scopes: Iterable[str] = ()) -> Claims:
+        """Return the claims of an access token.
 
         Raises:
             NotSignedIn: there is no token, or it is not valid.
             LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
+            MissingScope: the token lacks one of the scopes.
         """
         if self._claims is None:
             if self._text is None:
@@ -52,6 +57,7 @@ class BearerToken:
             if self._text.startswith(PREFIX):
                 raise LoginRequired
             raise _not_valid()
+        self._admit(self._claims, scopes)
         return self._claims
 
     async def verify(self, scopes: Iterable[str] = ()) -> VerifiedCaller:
@@ -64,10 +70,23 @@ class BearerToken:
         """
         if self._text is not None and self._text.startswith(PREFIX):
             verified = self._personal or await self._look_up(self._text)
-        else:
-            verified = self.claims
-        require(scopes, verified.caller)
-        return verified
+            self._admit(verified, scopes)
+            return verified
+        return self.log_in(scopes)
+
+    @property
+    def verification(self) -> Verification:
+        """The caller so far, who is verified anew for all that was asked for; a guest, if nothing was."""
+        return Verification(
+            self._verified or VerifiedCaller(GUEST), partial(verify_caller, self._app, self._text, self._scopes)
+        )
+
+    def _admit(self, verified: VerifiedCaller, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            if scope not in verified.caller.scopes:
+                raise MissingScope(scope)
+        self._scopes |= frozenset(scopes)
+        self._verified = verified
 
     async def _look_up(self, text: str) -> VerifiedCaller:
         if self._invalid:
@@ -91,23 +110,17 @@ class BearerToken:
         return None
 
 
-def require(scopes: Iterable[str], caller: Caller) -> None:
-    """Refuse a caller whose token lacks a scope.
-
-    Raises:
-        MissingScope: it does.
-    """
-    for scope in scopes:
-        if scope not in caller.scopes:
-            raise MissingScope(scope)
-
-
 def bearer_token(app: FastAPI, scope: Scope) -> BearerToken:
     """Return the token of a request, which is kept with the request's scope."""
     token: BearerToken | None = scope.get(_KEY)
     if token is None:
         token = scope[_KEY] = BearerToken(app, _read(scope))
     return token
+
+
+def verification_of(connection: HTTPConnection) -> Verification:
+    """Return the caller that dependencies have verified, to be verified again while the answer lasts."""
+    return bearer_token(connection.app, connection.scope).verification
 
 
 class CallerMiddleware:

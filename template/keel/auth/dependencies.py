@@ -11,12 +11,12 @@ from fastapi.security.base import SecurityBase
 from keel.auth.accounts.administration import AdministrationService
 from keel.auth.accounts.repository import UserRepository
 from keel.auth.accounts.service import AccountService
-from keel.auth.callers import BearerToken, bearer_token, require
+from keel.auth.callers import BearerToken, bearer_token
 from keel.auth.models import User
 from keel.auth.personal_tokens.service import PersonalTokenService
 from keel.auth.problems import MissingScope, NotSignedIn
 from keel.auth.sessions.access_tokens import Claims
-from keel.auth.sessions.service import ADMIN, LoginService
+from keel.auth.sessions.service import ACCOUNT, ADMIN, LoginService
 from keel.auth.state import Auth
 from keel.caller import Caller
 from keel.db.database import Session
@@ -70,9 +70,7 @@ async def current_claims(scopes: SecurityScopes, token: BearerDep) -> Claims:
         LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
         MissingScope: the token lacks a scope that the operation needs.
     """
-    claims = token.claims
-    require(scopes.scopes, claims.caller)
-    return claims
+    return token.log_in(scopes.scopes)
 
 
 ClaimsDep = Annotated[Claims, Security(current_claims)]
@@ -91,6 +89,8 @@ async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
 
 
 CurrentUser = Annotated[User, Security(current_user)]
+AccountUser = Annotated[User, Security(current_user, scopes=[ACCOUNT])]
+"""The caller's account, for what changes or shows the account itself: a login for one resource may not."""
 
 
 async def current_admin(user: Annotated[User, Security(current_user, scopes=[ADMIN])], claims: ClaimsDep) -> Caller:
@@ -131,6 +131,7 @@ def make_accounts(app: FastAPI, session: Session) -> AccountService:
         audit=auth.audit,
         jobs=services_of(app).jobs,
         account_data=auth.account_data,
+        limit=services_of(app).rate_limit,
     )
 
 

@@ -23,6 +23,7 @@ from keel.auth.sessions.browser import router as browser
 from keel.auth.sessions.repository import SessionRepository
 from keel.auth.sessions.router import router as sessions
 from keel.auth.sessions.router import well_known
+from keel.auth.sessions.service import ACCOUNT, ADMIN
 from keel.auth.settings import AuthSettings
 from keel.auth.state import make_auth
 from keel.db.database import Session
@@ -49,7 +50,8 @@ def install(app: FastAPI) -> None:
     services.retention.register("auth sessions", _purge_sessions)
     services.retention.register("auth mailed tokens", _purge_mailed_tokens)
     services.retention.register("auth personal tokens", _purge_personal_tokens)
-    services.scopes["admin"] = "Administer accounts"
+    services.scopes[ADMIN] = "Administer accounts"
+    services.scopes[ACCOUNT] = "Manage your account: logins, tokens, password"
     # The same dictionary: the documentation offers the scopes of all packages, whichever come later.
     password_flow.scopes = services.scopes
     register_jobs(app)

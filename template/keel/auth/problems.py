@@ -106,6 +106,9 @@ class LastAdmin(AppError):
     status = HTTPStatus.CONFLICT
     type = "urn:problem:last-admin"
 
+    def __init__(self) -> None:
+        super().__init__("At least one active administrator must remain.")
+
 
 class LoginRequired(Forbidden):
     """The operation needs a login; personal tokens are not accepted."""

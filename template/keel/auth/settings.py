@@ -80,7 +80,7 @@ class AuthSettings(Settings):
     """Minutes that a link to reset a password is valid."""
 
     rate_limit_per_account: Rate = "10/15minute"
-    """Failed attempts to log in to one account."""
+    """Failed attempts to log in to one account, or to give its current password."""
 
     rate_limit_per_ip: Rate = "100/15minute"
     """Attempts to log in, register or request mail, from one IP address."""

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fastapi import FastAPI
 
-from keel.caller import Caller, VerifiedCaller
+from keel.caller import Caller, Verification, VerifiedCaller
 from keel.identity import verify_caller
 from keel.web.errors import AppError
 from keel.websockets.frames import CloseCode
@@ -65,13 +66,11 @@ class Credentials:
         await self._identify(token)
 
     async def _identify(self, token: str | None) -> None:
+        verification = Verification(self._identity, partial(verify_caller, self._app, token, self._scopes))
         try:
-            identity = await verify_caller(self._app, token, self._scopes)
+            await verification.repeat()
         except AppError as error:
             self._close(CloseCode.of(error))
             return
-        if identity.caller.subject != self.caller.subject:
-            self._close(CloseCode.FORBIDDEN)
-            return
-        self._identity, self._token = identity, token
+        self._identity, self._token = verification.verified, token
         self._schedule()

@@ -66,16 +66,15 @@ class AdministrationService:
         """
         user = await self.get(user_id)
         changes = data.model_dump(exclude_unset=True)
-        administered = user.is_admin and user.is_active
         narrowed = changes.get("scopes") is not None
         if narrowed:
             if unknown := [name for name in changes["scopes"] if name not in self._scopes]:
                 raise InvalidScope(" ".join(unknown))
             changes["scopes"] = " ".join(dict.fromkeys(changes["scopes"]))
+        if False in (changes.get("is_admin"), changes.get("is_active")) and await self._users.is_last_admin(user):
+            raise LastAdmin
         for field, value in changes.items():
             setattr(user, field, value)
-        if administered and not (user.is_admin and user.is_active) and await self._users.count_admins() == 0:
-            raise LastAdmin("At least one active administrator must remain.")
         if narrowed or False in changes.values():
             await self._logins.revoke_all(user.id, clock.now())
             await self._personal_tokens.delete_all(user.id)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from keel.auth.models import MailedToken, User
@@ -53,10 +53,13 @@ class UserRepository:
             statement = statement.where(tuple_(User.created_at, User.id) < after)
         return (await self._session.scalars(statement)).all()
 
-    async def count_admins(self) -> int:
-        """Return how many active administrators there are."""
-        statement = select(func.count()).select_from(User).where(User.is_admin, User.is_active)
-        return (await self._session.scalars(statement)).one()
+    async def is_last_admin(self, user: User) -> bool:
+        """Whether an account is the only active administrator. Transactions that ask take turns: each sees the other's."""
+        if not (user.is_admin and user.is_active):
+            return False
+        await self._session.advisory_lock("auth administrators")
+        others = select(User.id).where(User.is_admin, User.is_active, User.id != user.id).limit(1)
+        return (await self._session.scalars(others)).one_or_none() is None
 
     async def delete(self, user: User) -> None:
         """Delete an account, with its sessions and tokens."""

@@ -10,12 +10,11 @@ from keel.auth.accounts.schemas import (
     Deletion,
     PasswordChange,
     PasswordReset,
-    Registration,
     User,
     Verification,
 )
-from keel.auth.dependencies import RESPONSES, AccountsDep, ClaimsDep, CurrentUser, Queued, Throttled
-from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
+from keel.auth.dependencies import RESPONSES, AccountsDep, AccountUser, ClaimsDep, Queued, Throttled
+from keel.auth.problems import InvalidMailedToken, LastAdmin, RegistrationClosed, WrongPassword
 from keel.dependencies import JobsDep, SessionDep
 from keel.web import errors
 
@@ -25,19 +24,24 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 @router.post(
     "/register",
     status_code=status.HTTP_202_ACCEPTED,
-    dependencies=[Throttled, Queued],
-    responses=errors.responses(RegistrationClosed, WeakPassword),
+    dependencies=[Throttled],
+    responses=errors.responses(RegistrationClosed),
 )
-async def register(data: Registration, accounts: AccountsDep) -> Accepted:
+async def register(data: Address, accounts: AccountsDep) -> Accepted:
     """Create an account, to be confirmed by mail. The response does not reveal whether the address has an account."""
-    await accounts.register(data.email, data.password.get_secret_value())
+    await accounts.register(data.email)
     return Accepted()
 
 
-@router.post("/verify", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(InvalidMailedToken))
+@router.post(
+    "/verify",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Throttled, Queued],
+    responses=errors.responses(InvalidMailedToken, WeakPassword),
+)
 async def verify(data: Verification, accounts: AccountsDep) -> None:
-    """Confirm an address with the token from a mail."""
-    await accounts.verify(data.token.get_secret_value())
+    """Confirm an address with the token from a mail, and choose the password: only the address's owner has the token."""
+    await accounts.verify(data.token.get_secret_value(), data.password.get_secret_value())
 
 
 @router.post("/verify/request", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
@@ -48,7 +52,7 @@ async def request_verification(data: Address, jobs: JobsDep, session: SessionDep
 
 
 @router.get("/me", responses=RESPONSES)
-async def read_me(user: CurrentUser) -> User:
+async def read_me(user: AccountUser) -> User:
     """Read your account."""
     return User.model_validate(user)
 
@@ -57,9 +61,9 @@ async def read_me(user: CurrentUser) -> User:
     "/me/delete",
     status_code=status.HTTP_204_NO_CONTENT,
     dependencies=[Queued],
-    responses={**RESPONSES, **errors.responses(WrongPassword)},
+    responses={**RESPONSES, **errors.responses(WrongPassword, LastAdmin)},
 )
-async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) -> None:
+async def delete_me(data: Deletion, user: AccountUser, accounts: AccountsDep) -> None:
     """Delete your account, with everything that belongs to it."""
     await accounts.delete(user, data.password.get_secret_value())
 
@@ -70,7 +74,7 @@ async def delete_me(data: Deletion, user: CurrentUser, accounts: AccountsDep) ->
     dependencies=[Queued],
     responses={**RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
 )
-async def change_password(data: PasswordChange, claims: ClaimsDep, user: CurrentUser, accounts: AccountsDep) -> None:
+async def change_password(data: PasswordChange, claims: ClaimsDep, user: AccountUser, accounts: AccountsDep) -> None:
     """Choose a new password. Every other login ends."""
     current, new = data.current.get_secret_value(), data.new.get_secret_value()
     await accounts.change_password(user, current, new, keep=claims.session_id)

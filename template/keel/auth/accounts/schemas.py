@@ -21,6 +21,14 @@ def _address(value: str) -> str:
     return (found.ascii_email or found.normalized).lower()
 
 
+def _login_name(value: str) -> str:
+    """Return what an account of this address is found by, however it is typed."""
+    try:
+        return _address(value.strip())
+    except ValueError:
+        return value.strip().lower()
+
+
 Email = Annotated[
     str,
     Field(max_length=254, pattern=NO_NUL, json_schema_extra={"format": "email"}),
@@ -29,9 +37,9 @@ Email = Annotated[
 LoginName = Annotated[
     str,
     Field(max_length=320, pattern=NO_NUL),
-    AfterValidator(lambda value: value.strip().lower()),
+    AfterValidator(_login_name),
 ]
-"""An address at login: looked up, not validated."""
+"""An address at login: looked up, and not refused."""
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
 MailedTokenText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
@@ -43,13 +51,6 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Registration(Input):
-    """A new account."""
-
-    email: Email
-    password: Password
-
-
 class Address(Input):
     """The address that a mail is sent to."""
 
@@ -57,9 +58,10 @@ class Address(Input):
 
 
 class Verification(Input):
-    """The token from a mail, which proves the address."""
+    """The token from a mail, which proves the address, and the password of the account."""
 
     token: MailedTokenText
+    password: Password
 
 
 class PasswordChange(Input):
@@ -121,10 +123,21 @@ class UserUpdate(Input):
     scopes: Annotated[list[Scope], Field(max_length=50)] | MISSING | None = MISSING
 
 
+def _as_stored(part: str) -> str:
+    """Return a part of an address as it is stored, if it has a whole domain."""
+    local, at, domain = part.rpartition("@")
+    try:
+        return local + at + _address(f"x@{domain}").removeprefix("x@")
+    except ValueError:
+        return part
+
+
 class UserQuery(Input):
     """Filters and the page of a list of accounts, newest first."""
 
-    q: Annotated[SafeStr, Field(max_length=254)] | None = Field(default=None, description="A part of the address")
+    q: Annotated[SafeStr, Field(max_length=254), AfterValidator(_as_stored)] | None = Field(
+        default=None, description="A part of the address"
+    )
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
         default=None, description="`next` of the page before"

@@ -12,12 +12,13 @@ from keel.auth.audit import Audit
 from keel.auth.digests import digest, new_token
 from keel.auth.models import User
 from keel.auth.personal_tokens.repository import PersonalTokenRepository
-from keel.auth.problems import InvalidMailedToken, RegistrationClosed, WrongPassword
+from keel.auth.problems import InvalidMailedToken, LastAdmin, RegistrationClosed, WrongPassword
 from keel.auth.sessions.repository import SessionRepository
 from keel.auth.settings import AuthSettings
 from keel.background.jobs import Jobs
 from keel.db.database import Session
 from keel.messaging import mail
+from keel.web.rate_limit import RateLimit
 
 WRONG = "The current password is wrong."
 NOT_VALID = "This link is not valid any more; ask for a new one."
@@ -35,6 +36,7 @@ class AccountService:
         audit: Audit,
         jobs: Jobs,
         account_data: AccountData,
+        limit: RateLimit,
     ) -> None:
         self._session = session
         self._users = UserRepository(session)
@@ -46,20 +48,17 @@ class AccountService:
         self._audit = audit
         self._jobs = jobs
         self._account_data = account_data
+        self._limit = limit
 
-    async def register(self, email: str, password: str) -> None:
-        """Create an account, to be confirmed by mail; if the address has one, only its owner is told.
+    async def register(self, email: str) -> None:
+        """Create an account without a password, to be confirmed by mail; if the address has one, only its owner is told.
 
         Raises:
             RegistrationClosed: registration is disabled.
-            WeakPassword: the password is too easy to guess.
         """
         if not self._settings.registration:
             raise RegistrationClosed("Registration is closed.")
-        await self._passwords.check(password, email)
-        # Also for a known address: the response time must not reveal it.
-        password_hash = await self._passwords.hash(password)
-        user = User(email=email, password_hash=password_hash, created_at=clock.now())
+        user = User(email=email, created_at=clock.now())
         if await self._users.add(user):
             await self._account_data.create(self._session, user.subject, email)
             await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
@@ -67,22 +66,25 @@ class AccountService:
             return
         known = await self._users.by_email(email)
         if known is not None and known.verified_at is None:
-            # The address is not verified yet: the password of the latest registration counts.
-            known.password_hash = password_hash
             await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
         elif known is not None:
             # As many rows are written for a known address as for a new one.
             await self._mail_token("reset", known, timedelta(minutes=self._settings.reset_minutes), kind="known")
         self._audit.attempt("registered_again", email)
 
-    async def verify(self, token: str) -> None:
-        """Verify an address by the token from a mail.
+    async def verify(self, token: str, password: str) -> None:
+        """Verify an address by the token from a mail; whoever has it chooses the password, and nobody before.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
+            WeakPassword: the password is too easy to guess; the token can be used again.
         """
+        password_hash = await self._hash("verify", token, password)
         user = await self._use("verify", token)
-        user.verified_at = clock.now()
+        if user.verified_at is not None:
+            # By a reset meanwhile, and a password is not replaced in this way.
+            raise InvalidMailedToken(NOT_VALID)
+        user.password_hash, user.verified_at = password_hash, clock.now()
         self._audit.event("verified", subject=user.subject)
 
     async def request_verification(self, email: str) -> None:
@@ -105,12 +107,7 @@ class AccountService:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
             WeakPassword: the password is too easy to guess; the token can be used again.
         """
-        email = await self._mailed.address_of(digest(token), "reset", clock.now())
-        if email is None:
-            raise InvalidMailedToken(NOT_VALID)
-        await self._session.commit()
-        await self._passwords.check(password, email)
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._hash("reset", token, password)
         user = await self._use("reset", token)
         user.password_hash = password_hash
         user.verified_at = user.verified_at or clock.now()
@@ -124,6 +121,7 @@ class AccountService:
 
         Raises:
             WrongPassword: the current password is wrong.
+            TooManyRequests: it was wrong too often.
             WeakPassword: the new password is too easy to guess.
         """
         confirmed = await self.confirm(user, current)
@@ -140,8 +138,12 @@ class AccountService:
 
         Raises:
             WrongPassword: the password is wrong.
+            TooManyRequests: it was wrong too often.
+            LastAdmin: no active administrator would remain.
         """
         user = await self._unchanged(user, await self.confirm(user, password))
+        if await self._users.is_last_admin(user):
+            raise LastAdmin
         await self._account_data.delete(self._session, user.subject)
         await self._users.delete(user)
         self._audit.event("deleted", subject=user.subject)
@@ -151,13 +153,17 @@ class AccountService:
 
         Raises:
             WrongPassword: it is wrong.
+            TooManyRequests: it was wrong too often.
         """
+        rates = self._settings.rate_limit_per_account
+        await self._limit.spend(rates, "password", user.subject)
         stored = user.password_hash
         await self._session.commit()
         right, _ = await self._passwords.verify(password, stored)
         if not right:
             self._audit.event("wrong_password", subject=user.subject)
             raise WrongPassword(WRONG)
+        await self._limit.forgive(rates, "password", user.subject)
         return stored
 
     async def _unchanged(self, user: User, confirmed: str | None) -> User:
@@ -166,6 +172,15 @@ class AccountService:
         if current is None or not current.is_active or current.password_hash != confirmed:
             raise WrongPassword(WRONG)
         return current
+
+    async def _hash(self, purpose: str, token: str, password: str) -> str:
+        """Return the hash of a new password, for the owner of a token that is still to be used."""
+        email = await self._mailed.address_of(digest(token), purpose, clock.now())
+        if email is None:
+            raise InvalidMailedToken(NOT_VALID)
+        await self._session.commit()
+        await self._passwords.check(password, email)
+        return await self._passwords.hash(password)
 
     async def _use(self, purpose: str, token: str) -> User:
         user_id = await self._mailed.use(digest(token), purpose, clock.now())

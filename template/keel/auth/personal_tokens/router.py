@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from keel.auth.dependencies import RESPONSES, ClaimsDep, CurrentUser, PersonalTokensDep, Throttled
+from keel.auth.dependencies import RESPONSES, AccountUser, ClaimsDep, PersonalTokensDep, Throttled
 from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
 from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLifetimeTooLong, TooManyPersonalTokens
 from keel.web import errors
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
     responses=errors.responses(InvalidScope, TokenLifetimeTooLong, TooManyPersonalTokens),
 )
 async def create_personal_token(
-    data: PersonalTokenCreate, claims: ClaimsDep, user: CurrentUser, tokens: PersonalTokensDep, response: Response
+    data: PersonalTokenCreate, claims: ClaimsDep, user: AccountUser, tokens: PersonalTokensDep, response: Response
 ) -> NewPersonalToken:
     """Create a token for a machine. It is shown once: only its digest is stored."""
     response.headers["Cache-Control"] = "no-store"
@@ -28,12 +28,12 @@ async def create_personal_token(
 
 
 @router.get("")
-async def list_personal_tokens(user: CurrentUser, tokens: PersonalTokensDep) -> list[PersonalToken]:
+async def list_personal_tokens(user: AccountUser, tokens: PersonalTokensDep) -> list[PersonalToken]:
     """List your tokens, the newest first."""
     return [PersonalToken.model_validate(token) for token in await tokens.list(user)]
 
 
 @router.delete("/{token_id}", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(PersonalTokenNotFound))
-async def revoke_personal_token(token_id: UUID, user: CurrentUser, tokens: PersonalTokensDep) -> None:
+async def revoke_personal_token(token_id: UUID, user: AccountUser, tokens: PersonalTokensDep) -> None:
     """Revoke a token, from the next request on."""
     await tokens.revoke(token_id, user)

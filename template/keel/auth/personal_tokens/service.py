@@ -28,7 +28,7 @@ from keel.auth.problems import (
 )
 from keel.auth.sessions.access_tokens import Claims
 from keel.auth.sessions.repository import SessionRepository
-from keel.auth.sessions.service import ADMIN
+from keel.auth.sessions.service import ACCOUNT, ADMIN
 from keel.auth.settings import AuthSettings
 from keel.background.jobs import Jobs
 from keel.db.database import Session
@@ -106,7 +106,7 @@ class PersonalTokenService:
 
 def _granted(user: User, claims: Claims, scope: str) -> str:
     wanted = list(dict.fromkeys(scope.split()))
-    possible = claims.caller.scopes if user.is_admin else claims.caller.scopes - {ADMIN}
+    possible = claims.caller.scopes - ({ACCOUNT} if user.is_admin else {ACCOUNT, ADMIN})
     if refused := [name for name in wanted if name not in possible]:
         raise InvalidScope(" ".join(refused))
     return " ".join(wanted)

@@ -52,7 +52,11 @@ async def same_site(
     """
     if origin is None or origin in services_of(request.app).settings.cors_origins:
         return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    try:
+        same = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    except ValueError:
+        same = False
+    if not same:
         raise CrossSiteRequest("This page may not use the cookie.")
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Header, Response, status
 
-from keel.auth.dependencies import RESPONSES, AuthDep, ClaimsDep, CurrentUser, LoginsDep, Queued, Throttled
+from keel.auth.dependencies import RESPONSES, AccountUser, AuthDep, ClaimsDep, CurrentUser, LoginsDep, Queued, Throttled
 from keel.auth.problems import OAuthError, SessionNotFound
 from keel.auth.sessions.keys import public_keys
 from keel.auth.sessions.schemas import LoginSession, Refresh, Token, TokenRequest
@@ -43,13 +43,13 @@ async def logout(claims: ClaimsDep, user: CurrentUser, logins: LoginsDep) -> Non
 
 
 @router.get("/sessions", responses=RESPONSES)
-async def list_sessions(user: CurrentUser, logins: LoginsDep) -> list[LoginSession]:
+async def list_sessions(user: AccountUser, logins: LoginsDep) -> list[LoginSession]:
     """List your logins."""
     return [LoginSession.model_validate(login) for login in await logins.list(user)]
 
 
 @router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=RESPONSES)
-async def end_sessions(user: CurrentUser, logins: LoginsDep) -> None:
+async def end_sessions(user: AccountUser, logins: LoginsDep) -> None:
     """End all of your logins."""
     await logins.end_all(user)
 
@@ -59,7 +59,7 @@ async def end_sessions(user: CurrentUser, logins: LoginsDep) -> None:
     status_code=status.HTTP_204_NO_CONTENT,
     responses={**RESPONSES, **errors.responses(SessionNotFound)},
 )
-async def end_session(session_id: UUID, user: CurrentUser, logins: LoginsDep) -> None:
+async def end_session(session_id: UUID, user: AccountUser, logins: LoginsDep) -> None:
     """End one of your logins."""
     await logins.end(session_id, user)
 

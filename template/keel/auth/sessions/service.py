@@ -21,6 +21,9 @@ from keel.web.rate_limit import RateLimit
 ADMIN = "admin"
 """The scope that only administrators can have."""
 
+ACCOUNT = "account"
+"""The scope for the account itself: its logins, tokens and password. Personal tokens cannot have it."""
+
 
 class LoginService:
     """Opens, refreshes and revokes logins."""
@@ -54,7 +57,8 @@ class LoginService:
             WrongCredentials: the address or password is wrong, or the account is not verified or not active.
             InvalidScope: the account may have none of the requested scopes.
         """
-        await self._limit.spend(self._settings.rate_limit_per_account, "login", email)
+        account = self._audit.pseudonym(email)
+        await self._limit.spend(self._settings.rate_limit_per_account, "login", account)
         user = await self._users.by_email(email)
         stored = user.password_hash if user else None
         # Gives the connection back: hashing takes long, and others wait for their turn.
@@ -66,7 +70,7 @@ class LoginService:
             raise WrongCredentials
         if stronger:
             user.password_hash = stronger
-        await self._limit.forgive(self._settings.rate_limit_per_account, "login", email)
+        await self._limit.forgive(self._settings.rate_limit_per_account, "login", account)
         return await self.open(user, scope, user_agent=user_agent)
 
     async def open(self, user: User, scope: str, *, user_agent: str) -> Token:

@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 from keel.auth.accounts.account_data import AccountData
 from keel.db.database import Session
 from keel.services import services_of
-from keel.tests.auth.fixtures import AUTH, PASSWORD
+from keel.tests.auth.fixtures import AUTH
 
 
 class Profiles:
@@ -47,7 +47,7 @@ def profiles(app: FastAPI) -> Iterator[Profiles]:
 async def test_registration(client: AsyncClient, profiles: Profiles) -> None:
     """A new account has its rows; a second registration of the address adds none."""
     for _ in range(2):
-        answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com", "password": PASSWORD})
+        answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com"})
         assert answer.status_code == 202
 
     assert [email for _, email in profiles.created] == ["new@example.com"]
@@ -56,9 +56,9 @@ async def test_registration(client: AsyncClient, profiles: Profiles) -> None:
 async def test_what_fails_undoes_the_registration(app: FastAPI, client: AsyncClient, profiles: Profiles) -> None:
     """The account and its rows are one transaction."""
     profiles.fails = True
-    answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com", "password": PASSWORD})
+    answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com"})
     assert answer.status_code == 500
 
     profiles.fails = False
-    await client.post(f"{AUTH}/register", json={"email": "new@example.com", "password": PASSWORD})
+    await client.post(f"{AUTH}/register", json={"email": "new@example.com"})
     assert [email for _, email in profiles.created] == ["new@example.com"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from typing import Any
 
 import pytest
 from httpx2 import AsyncClient, Response
@@ -41,10 +40,10 @@ async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMA
 
 async def test_register_verify_log_in(anonymous: AsyncClient, outbox: Outbox) -> None:
     """The whole way: an account can be used once its address is confirmed, and not before."""
-    registered = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    registered = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     mail = await mailed(outbox)
     too_early = await log_in(anonymous)
-    verified = await anonymous.post(f"{AUTH}/verify", json={"token": token_in(mail)})
+    verified = await anonymous.post(f"{AUTH}/verify", json={"token": token_in(mail), "password": PASSWORD})
     logged_in = await log_in(anonymous)
 
     assert registered.status_code == 202
@@ -57,10 +56,10 @@ async def test_register_verify_log_in(anonymous: AsyncClient, outbox: Outbox) ->
 
 async def test_mailed_token_is_good_for_one_use(anonymous: AsyncClient, outbox: Outbox) -> None:
     """A link that was followed leads nowhere."""
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
 
-    answers = [await anonymous.post(f"{AUTH}/verify", json={"token": token}) for _ in range(2)]
+    answers = [await anonymous.post(f"{AUTH}/verify", json={"token": token, "password": PASSWORD}) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 400]
     assert answers[1].json()["type"] == "urn:problem:invalid-mailed-token"
@@ -68,7 +67,7 @@ async def test_mailed_token_is_good_for_one_use(anonymous: AsyncClient, outbox: 
 
 async def test_mailed_token_is_good_for_one_purpose(anonymous: AsyncClient, outbox: Outbox) -> None:
     """A link to verify does not change a password."""
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
 
     answer = await anonymous.post(f"{AUTH}/password/reset", json={"token": token, "password": OTHER_PASSWORD})
@@ -78,31 +77,29 @@ async def test_mailed_token_is_good_for_one_purpose(anonymous: AsyncClient, outb
 
 async def test_newer_mail_replaces_the_older_one(anonymous: AsyncClient, outbox: Outbox) -> None:
     """Only the last link counts."""
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     older = token_in(await mailed(outbox))
     await anonymous.post(f"{AUTH}/verify/request", json={"email": EMAIL})
     newer = token_in(await mailed(outbox))
 
-    assert (await anonymous.post(f"{AUTH}/verify", json={"token": older})).status_code == 400
-    assert (await anonymous.post(f"{AUTH}/verify", json={"token": newer})).status_code == 204
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": older, "password": PASSWORD})).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": newer, "password": PASSWORD})).status_code == 204
 
 
 async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, configure: Configure) -> None:
     """A link in an old mail leads nowhere."""
     configure(VERIFY_HOURS="0.0000001")
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
 
-    assert (await anonymous.post(f"{AUTH}/verify", json={"token": token})).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/verify", json={"token": token, "password": PASSWORD})).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["register", "password/forgot", "verify/request"])
 async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, outbox: Outbox, path: str) -> None:
     """Known or unknown, the answer is the same to the last header."""
-    body: dict[str, Any] = {"password": PASSWORD} if path == "register" else {}
-
-    known = await anonymous.post(f"{AUTH}/{path}", json={"email": ada.email, **body})
-    unknown = await anonymous.post(f"{AUTH}/{path}", json={"email": "nobody@example.com", **body})
+    known = await anonymous.post(f"{AUTH}/{path}", json={"email": ada.email})
+    unknown = await anonymous.post(f"{AUTH}/{path}", json={"email": "nobody@example.com"})
 
     changing = {"x-request-id", "ratelimit"}
     assert known.status_code == unknown.status_code == 202
@@ -114,7 +111,7 @@ async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, o
 
 async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
     """The owner learns of it, and the password stays."""
-    await anonymous.post(f"{AUTH}/register", json={"email": ada.email, "password": OTHER_PASSWORD})
+    await anonymous.post(f"{AUTH}/register", json={"email": ada.email})
     mail = await mailed(outbox)
 
     assert mail.subject.endswith("You have an account already")
@@ -122,20 +119,40 @@ async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClien
     assert (await log_in(anonymous)).status_code == 200
 
 
-async def test_registering_an_unproven_address_again(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """An earlier registration with the same address gives no access to the confirmed account."""
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "the first password of a thief"})
+async def test_whoever_confirms_chooses_the_password(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Registering an address of another person, before or after its owner does, gives no access to the account."""
+    for password in ("the password of a thief", None, "the password of a thief"):
+        body = {"email": EMAIL, "password": password} if password else {"email": EMAIL}
+        answer = await anonymous.post(f"{AUTH}/register", json=body)
+        assert answer.status_code == (422 if password else 202)
     await mailed(outbox)
-    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
-    await anonymous.post(f"{AUTH}/verify", json={"token": token_in(await mailed(outbox))})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
+    token = token_in(await mailed(outbox))
+    unsaid = await anonymous.post(f"{AUTH}/verify", json={"token": token})
+    weak = await anonymous.post(f"{AUTH}/verify", json={"token": token, "password": "weak"})
+    confirmed = await anonymous.post(f"{AUTH}/verify", json={"token": token, "password": PASSWORD})
 
-    assert (await log_in(anonymous, "the first password of a thief")).status_code == 400
+    assert (unsaid.status_code, weak.status_code, confirmed.status_code) == (422, 422, 204)
+    assert (await log_in(anonymous, "the password of a thief")).status_code == 400
+    assert (await log_in(anonymous)).status_code == 200
+
+
+async def test_older_confirmation_changes_no_password(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Once a reset has confirmed the address, the link to confirm it is good for nothing."""
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
+    confirmation = token_in(await mailed(outbox))
+    await anonymous.post(f"{AUTH}/password/forgot", json={"email": EMAIL})
+    reset = {"token": token_in(await mailed(outbox)), "password": PASSWORD}
+    assert (await anonymous.post(f"{AUTH}/password/reset", json=reset)).status_code == 204
+    answer = await anonymous.post(f"{AUTH}/verify", json={"token": confirmation, "password": OTHER_PASSWORD})
+
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:invalid-mailed-token")
     assert (await log_in(anonymous)).status_code == 200
 
 
 async def test_registering_at_the_same_moment(anonymous: AsyncClient, outbox: Outbox) -> None:
     """Two who register one address make one account."""
-    body = {"email": EMAIL, "password": PASSWORD}
+    body = {"email": EMAIL}
 
     answers = await asyncio.gather(*(anonymous.post(f"{AUTH}/register", json=body) for _ in range(5)))
 
@@ -160,9 +177,25 @@ async def test_registering_at_the_same_moment(anonymous: AsyncClient, outbox: Ou
 )
 async def test_strange_addresses(anonymous: AsyncClient, email: str) -> None:
     """Headers, several addresses and letters that only look alike are refused."""
-    answer = await anonymous.post(f"{AUTH}/register", json={"email": email, "password": PASSWORD})
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": email})
 
     assert answer.status_code == 422
+
+
+async def test_address_in_another_script(anonymous: AsyncClient, admin: Person, outbox: Outbox) -> None:
+    """A domain with other letters is the same however it is typed: at registration, at login, in an administrator's search."""
+    typed, stored = "ada@Bücher.example", "ada@xn--bcher-kva.example"
+    await anonymous.post(f"{AUTH}/register", json={"email": typed})
+    mail = await mailed(outbox)
+    await anonymous.post(f"{AUTH}/verify", json={"token": token_in(mail), "password": PASSWORD})
+    found = [
+        [user["email"] for user in (await anonymous.get(f"/api/v1/users?q={q}", headers=admin.headers)).json()["items"]]
+        for q in (typed, "bücher.example", "xn--bcher")
+    ]
+
+    assert mail.to == stored
+    assert [(await log_in(anonymous, email=email)).status_code for email in (typed, stored)] == [200, 200]
+    assert found == [[stored]] * 3
 
 
 @pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", " ada@example.com", "Ada@Example.com"])
@@ -182,9 +215,11 @@ async def test_one_address_however_it_is_written(anonymous: AsyncClient, ada: Pe
         "qwertyuiopasdfghjkl",
     ],
 )
-async def test_weak_passwords(anonymous: AsyncClient, password: str) -> None:
+async def test_weak_passwords(anonymous: AsyncClient, outbox: Outbox, password: str) -> None:
     """Short, common and personal passwords are refused, with a reason."""
-    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": password})
+    await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
+    token = token_in(await mailed(outbox))
+    answer = await anonymous.post(f"{AUTH}/verify", json={"token": token, "password": password})
 
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:problem:weak-password"
@@ -192,7 +227,7 @@ async def test_weak_passwords(anonymous: AsyncClient, password: str) -> None:
 
 async def test_oversized_password(anonymous: AsyncClient) -> None:
     """Very long passwords are refused before they are hashed."""
-    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": "x" * 257})
+    answer = await anonymous.post(f"{AUTH}/verify", json={"token": "any", "password": "x" * 257})
 
     assert answer.status_code == 422
     assert (await log_in(anonymous, "x" * 257)).status_code == 422
@@ -201,7 +236,7 @@ async def test_oversized_password(anonymous: AsyncClient) -> None:
 async def test_mass_assignment(anonymous: AsyncClient) -> None:
     """Registration cannot set other fields."""
     for extra in ({"is_admin": True}, {"scopes": ["admin"]}, {"verified_at": "2026-01-01T00:00:00Z"}):
-        answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD, **extra})
+        answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, **extra})
         assert answer.status_code == 422
 
 
@@ -209,7 +244,7 @@ async def test_closed_registration(anonymous: AsyncClient, configure: Configure)
     """A setting closes the door."""
     configure(REGISTRATION="false")
 
-    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
 
     assert answer.status_code == 403
     assert answer.json()["type"] == "urn:problem:registration-closed"
@@ -283,3 +318,24 @@ async def test_addresses_are_not_logged(
         assert f'"action":"{action}"' in logged
     for secret in (EMAIL, PASSWORD, "wrong password", tokens["refresh_token"], tokens["access_token"]):
         assert secret not in logged
+
+
+@pytest.mark.parametrize("path", ["password/change", "me/delete"])
+async def test_guessing_the_current_password(
+    anonymous: AsyncClient, ada: Person, configure: Configure, path: str
+) -> None:
+    """With a stolen token a password can be guessed no more often than without; the right one sets the count back."""
+    configure(RATE_LIMIT_PER_ACCOUNT="3/15minute")
+
+    async def attempt(password: str) -> Response:
+        fields = {"password": password} if path == "me/delete" else {"current": password, "new": "weak"}
+        return await anonymous.post(f"{AUTH}/{path}", json=fields, headers=ada.headers)
+
+    if path == "password/change":
+        assert [(await attempt(password)).status_code for password in ("no", "no", PASSWORD)] == [403, 403, 422]
+    refused = [await attempt("wrong") for _ in range(4)]
+
+    assert [answer.status_code for answer in refused] == [403, 403, 403, 429]
+    assert int(refused[-1].headers["Retry-After"]) > 0
+    assert (await attempt(PASSWORD)).status_code == 429
+    assert (await log_in(anonymous)).status_code == 200

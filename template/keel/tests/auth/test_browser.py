@@ -76,7 +76,7 @@ async def test_address_that_cannot_be_looked_up(anonymous: AsyncClient) -> None:
 async def test_other_sites(anonymous: AsyncClient, ada: Person, operation: str) -> None:
     """A page of another site is refused, and the login goes on."""
     cookie = {"Cookie": f"{COOKIE}={ada.tokens['refresh_token']}"}
-    for origin in ("https://evil.example", "http://test.evil.example", "null", "http://test:81"):
+    for origin in ("https://evil.example", "http://test.evil.example", "null", "http://test:81", "http://[", "["):
         answer = await anonymous.post(f"{BROWSER}/{operation}", headers={**PAGE, **cookie, "Origin": origin})
         assert answer.status_code == 403, origin
         assert answer.json()["type"] == "urn:problem:cross-site-request"

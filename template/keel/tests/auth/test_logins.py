@@ -1,9 +1,11 @@
 """Logins: password grant, refresh, reuse detection, revocation, limits."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
@@ -12,8 +14,11 @@ from keel.auth.accounts.passwords import Passwords
 from keel.auth.models import LoginSession, RefreshToken, User
 from keel.auth.settings import AuthSettings
 from keel.db.database import Database
+from keel.services import services_of
+from keel.testing.identity import NO_SESSION
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
 from keel.tests.widgets.api import WIDGETS
+from keel.web.rate_limit import Rate, Window
 
 
 async def refresh(client: AsyncClient, token: str) -> int:
@@ -67,6 +72,46 @@ async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> No
     assert refused.status_code == 403
     assert refused.json()["type"] == "urn:problem:missing-scope"
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+
+
+async def test_account_needs_a_scope_of_its_own(app: FastAPI, anonymous: AsyncClient, ada: Person) -> None:
+    """A login for one resource does not see, end or change what belongs to the account; it can end itself."""
+    form = {"username": ada.email, "password": PASSWORD, "scope": "widgets:read"}
+    narrow = (await anonymous.post(f"{AUTH}/token", data=form)).json()
+    headers = {"Authorization": f"Bearer {narrow['access_token']}"}
+    types: dict[str, str] = {}
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith(AUTH) and "security" in operation and path != f"{AUTH}/logout":
+                url = path.format_map(dict.fromkeys(("session_id", "token_id"), NO_SESSION))
+                answer = await anonymous.request(method, url, headers=headers, json={})
+                types[f"{method} {path.removeprefix(AUTH)}"] = answer.json()["type"]
+
+    expected = {"get /me", "post /me/delete", "post /password/change", "get /sessions", "delete /sessions"}
+    expected |= {"delete /sessions/{session_id}", "get /tokens", "post /tokens", "delete /tokens/{token_id}"}
+    assert set(types) == expected
+    assert set(types.values()) == {"urn:problem:missing-scope"}
+    assert (await anonymous.post(f"{AUTH}/logout", headers=headers)).status_code == 204
+
+
+async def test_counted_addresses_cannot_be_read(
+    app: FastAPI, anonymous: AsyncClient, ada: Person, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts attempts, in memory or in a server that others read, has no address in it."""
+    configure(RATE_LIMIT_PER_ACCOUNT="5/minute", RATE_LIMIT_PER_IP="5/minute")
+    storage, keys = services_of(app).rate_limit.storage, list[str]()
+    hit = storage.hit
+
+    async def counted(key: str, rates: Sequence[Rate]) -> list[Window]:
+        keys.append(key)
+        return await hit(key, rates)
+
+    monkeypatch.setattr(storage, "hit", counted)
+    await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": "wrong"})
+    await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
+
+    assert any(key.startswith("login:") for key in keys)
+    assert not [key for key in keys if "@" in key or "ada" in key]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, databas
 
 async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
     """No token without a scope, an end and a name, none for others, none that allows more than its maker may."""
-    for scope in ("widgets:read unheard-of", "admin"):
+    for scope in ("widgets:read unheard-of", "admin", "account"):
         assert (await create(anonymous, ada, scope=scope)).json()["type"] == "urn:problem:invalid-scope", scope
     bodies: list[dict[str, Any]] = [
         *({"scope": scope} for scope in ("", " ", None, 'widgets:read"')),
@@ -94,7 +94,7 @@ async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
 
 async def test_narrow_login_makes_narrow_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
     """A login that may only read makes no token that writes, though its owner could log in for more."""
-    form = {"username": ada.email, "password": PASSWORD, "scope": READ}
+    form = {"username": ada.email, "password": PASSWORD, "scope": f"{READ} account"}
     narrow = Person(ada.email, ada.subject, (await anonymous.post(f"{AUTH}/token", data=form)).json())
 
     assert (await create(anonymous, narrow, scope="widgets:write")).json()["type"] == "urn:problem:invalid-scope"
@@ -306,5 +306,5 @@ async def test_tokens_are_for_one_use_only(anonymous: AsyncClient, ada: Person, 
     form = {"grant_type": "refresh_token", "refresh_token": token}
     assert (await anonymous.post(f"{AUTH}/token", data=form)).status_code == 400
     assert (await anonymous.post(f"{AUTH}/password/reset", json=body)).status_code == 400
-    assert (await anonymous.post(f"{AUTH}/verify", json={"token": token})).status_code == 400
+    assert (await anonymous.post(f"{AUTH}/verify", json=body)).status_code == 400
     assert await status(anonymous, f"pat_{ada.tokens['refresh_token']}") == 401

@@ -1,9 +1,11 @@
 """Administration of accounts."""
 
+import asyncio
+
 import pytest
 from httpx2 import AsyncClient
 
-from keel.tests.auth.fixtures import AUTH, NewPerson, Person
+from keel.tests.auth.fixtures import AUTH, PASSWORD, NewPerson, Person
 
 USERS = "/api/v1/users"
 
@@ -59,7 +61,7 @@ async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ad
     """A new administrator logs in to be one; a former one stops at once."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     await anonymous.patch(url, json={"is_admin": True}, headers=admin.headers)
-    form = {"username": ada.email, "password": "correct horse battery staple"}
+    form = {"username": ada.email, "password": PASSWORD}
     tokens = (await anonymous.post(f"{AUTH}/token", data=form)).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
 
@@ -72,7 +74,7 @@ async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ad
 async def test_limiting_scopes(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
     """Whose scopes are set is logged out, and gets no more than these from then on, until the limit is lifted."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
-    form = {"username": ada.email, "password": "correct horse battery staple"}
+    form = {"username": ada.email, "password": PASSWORD}
 
     limited = await anonymous.patch(url, json={"scopes": ["widgets:read"]}, headers=admin.headers)
     refreshed = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
@@ -93,7 +95,7 @@ async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person
     """An empty list is a list: such an account gets no tokens."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     await anonymous.patch(url, json={"scopes": []}, headers=admin.headers)
-    form = {"username": ada.email, "password": "correct horse battery staple"}
+    form = {"username": ada.email, "password": PASSWORD}
 
     assert (await anonymous.post(f"{AUTH}/token", data=form)).json()["error"] == "invalid_scope"
 
@@ -118,6 +120,40 @@ async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, c
 
     assert answer.status_code == 409
     assert (await anonymous.get(url, headers=admin.headers)).json()["is_admin"] is True
+
+
+async def test_administrators_who_demote_each_other(
+    anonymous: AsyncClient, admin: Person, new_person: NewPerson
+) -> None:
+    """At the same moment, as often as they try: one remains."""
+    for number in range(5):
+        other = await new_person(f"admin{number}@example.com", is_admin=True)
+        pair = (admin, other)
+        urls = [f"{USERS}/{await user_id(anonymous, admin, person)}" for person in pair]
+        answers = await asyncio.gather(
+            *(
+                anonymous.patch(url, json={"is_admin": False}, headers=person.headers)
+                for url, person in zip(urls, reversed(pair), strict=True)
+            )
+        )
+
+        statuses = [answer.status_code for answer in answers]
+        assert sorted(statuses) in ([200, 403], [200, 409])
+        admin = pair[statuses.index(200) - 1]
+        assert (await anonymous.get(urls[pair.index(admin)], headers=admin.headers)).json()["is_admin"] is True
+
+
+async def test_last_administrator_cannot_delete_the_account(
+    anonymous: AsyncClient, admin: Person, new_person: NewPerson
+) -> None:
+    """Until there is another; one that is closed does not count."""
+    await new_person("closed@example.com", is_admin=True, is_active=False)
+    refused = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=admin.headers)
+    await new_person("other@example.com", is_admin=True)
+    deleted = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=admin.headers)
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:problem:last-admin")
+    assert deleted.status_code == 204
 
 
 async def test_unknown_account(anonymous: AsyncClient, admin: Person) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import time
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from keel.caller import Caller
+from keel.caller import GUEST, Caller, Verification, VerifiedCaller
 from keel.celery.repository import TaskReader
 from keel.celery.tasks.context import TaskContext
 from keel.identity import current_caller
@@ -17,6 +18,7 @@ from keel.testing.identity import sign_in
 from keel.testing.server import Server
 from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
 from keel.tests.widgets.api import create, events
+from keel.web.errors import Forbidden
 
 
 async def test_list_is_paginated(client: AsyncClient) -> None:
@@ -118,3 +120,21 @@ async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatc
 
     assert first == task
     assert [event["state"] for event in rest] == ["cancelled"]
+
+
+async def test_event_stream_ends_with_its_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not read the task any more hears why, and of no further change."""
+
+    async def again() -> VerifiedCaller:
+        raise Forbidden("Not any more.")
+
+    made = Verification(VerifiedCaller(GUEST, time.time()), again)
+    monkeypatch.setattr("keel.web.event_stream.verification_of", lambda _: made)
+    monkeypatch.setattr(services_of(server.app).celery.jobs, "publisher", RecordingPublisher())
+    async with server.client() as client:
+        await sign_in(client)
+        task = await export(client)
+        async with client.stream("GET", f"{TASKS}/{task['id']}/events") as answer:
+            *_, last = [event async for event in events(answer)]
+
+    assert (last["event"], json.loads(last["data"])["detail"]) == ("closed", "Not any more.")
