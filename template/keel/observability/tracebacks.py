@@ -9,14 +9,13 @@ from structlog.typing import ExcInfo
 
 from keel.about import ROOT
 
-NOT_OWN = ("site-packages", ".venv", "keel")
-
 
 def write(to: TextIO, error: ExcInfo) -> None:
     """Write a traceback without anybody's variables: structlog's `exception_formatter`."""
     shown = traceback.TracebackException(*error, compact=True)
     chain = [*_chain(shown)]
-    left_out = sum(map(_fold, chain)) if any(_is_own(frame) for each in chain for frame in each.stack) else 0
+    furthest = min([1, *(_distance(frame) for each in chain for frame in each.stack)])
+    left_out = sum(_fold(each, furthest) for each in chain)
     to.write("\n" + "".join(shown.format()).rstrip())
     if left_out:
         to.write(f"\n({left_out} frames of libraries are left out; with LOG_FORMAT=json, all are there.)")
@@ -30,13 +29,16 @@ def _chain(error: traceback.TracebackException | None) -> Iterator[traceback.Tra
             yield from _chain(other)
 
 
-def _fold(error: traceback.TracebackException) -> int:
-    """Leave out the frames of libraries, but for the last; return how many these are."""
+def _fold(error: traceback.TracebackException, furthest: int) -> int:
+    """Leave out frames that are further away, but for the last; return how many these are."""
     before = len(error.stack)
-    error.stack[:-1] = [frame for frame in error.stack[:-1] if _is_own(frame)]
+    error.stack[:-1] = [frame for frame in error.stack[:-1] if _distance(frame) <= furthest]
     return before - len(error.stack)
 
 
-def _is_own(frame: traceback.FrameSummary) -> bool:
+def _distance(frame: traceback.FrameSummary) -> int:
+    """Return how far code is from its reader: 0 is the project's own, 1 the platform, 2 a library."""
     path = Path(frame.filename)
-    return path.is_relative_to(ROOT) and not any(part in NOT_OWN for part in path.relative_to(ROOT).parts)
+    if not path.is_relative_to(ROOT) or {"site-packages", ".venv"}.intersection(path.parts):
+        return 2
+    return int(path.is_relative_to(ROOT / "keel"))
