@@ -205,9 +205,12 @@ def _fields(tree: Tree) -> set[str]:
 def _used(project: Path, name: str, services: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the line of each use of some services in a file, and which it is."""
     for node in ast.walk(ast.parse((project / name).read_bytes())):
-        if isinstance(node, ast.Attribute) and (wanted := f"services.{node.attr}") in services:
-            if "services" in ast.unparse(node.value):
-                yield node.lineno, [wanted]
+        if (
+            isinstance(node, ast.Attribute)
+            and f"services.{node.attr}" in services
+            and "services" in ast.unparse(node.value)
+        ):
+            yield node.lineno, [f"services.{node.attr}"]
 
 
 def _outwards(module: str) -> list[str]:
