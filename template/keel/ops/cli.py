@@ -227,11 +227,8 @@ def schedule(
             for title, entry in entries.items():
                 table.add_row(title, entry.job, entry.cron)
             Console().print(table)
-            clock = (
-                services.schedule.clock
-                or 'nothing by itself: let cron run `python -m app schedule "NAME"` at each time'
-            )
-            typer.echo(f"They are run by {clock}.")
+            by_hand = 'Nothing runs them by itself: let cron run `python -m app schedule "NAME"` at each time.'
+            typer.echo(f"`{services.schedule.clock}` runs them." if services.schedule.clock else by_hand)
             return
         if name not in entries:
             raise typer.BadParameter(f"there is no {name!r}; there are {', '.join(entries) or 'none'}")
