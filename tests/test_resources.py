@@ -39,8 +39,8 @@ def test_the_guide_shows_the_book() -> None:
 
 
 def test_resources_are_short() -> None:
-    """A book takes at most 240 lines; no module of an example more than 250."""
-    assert sum(map(_lines, (_BOOK / "app").rglob("*.py"))) <= 240
+    """A book takes at most 270 lines; no module of an example more than 250."""
+    assert sum(map(_lines, (_BOOK / "app").rglob("*.py"))) <= 270
     modules = (ROOT / "template/app/examples/notes").rglob("*.py")
     assert [path for path in modules if "stubs" not in path.parts and _lines(path) > 250] == []
 

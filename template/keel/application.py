@@ -95,6 +95,7 @@ def new_app(
         telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
         lifespan=_lifespan,
         middleware=list(middleware),
+        body_size=settings.max_body_size,
         platform=_platform(settings, services.rate_limit, caller_middleware),
         problem_format=problem_format,
     )

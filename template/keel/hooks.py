@@ -13,7 +13,7 @@ HOOKS = {
     "models": "tables, for migrations",
     "settings": "subclasses of `keel.settings.Settings`",
     "commands": "`commands`, a Typer application: a group of commands with the package's name",
-    "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows one by one",
+    "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows of `services.seed_owner` one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",

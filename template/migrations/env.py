@@ -5,8 +5,10 @@ import logging
 from typing import Any
 
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrationScript
-from sqlalchemy import Connection
+from alembic.util import CommandError
+from sqlalchemy import Connection, Enum
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from keel.db.models import UtcTimestamp, load_models
@@ -34,9 +36,21 @@ def leave_out_empty(scripts: list[MigrationScript]) -> None:
         print("The database has what the models describe: there is no migration to write.")
 
 
-def render_item(type_: str, item: Any, _: Any) -> str | bool:
-    """Write migrations that stay the same when the application's own types change."""
-    return "sa.DateTime(timezone=True)" if type_ == "type" and isinstance(item, UtcTimestamp) else False
+def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | bool:
+    """Write migrations that stay the same when the application's own types change.
+
+    Raises:
+        CommandError: an enumeration would become a type of PostgreSQL's own. Autogenerate does not make such a type for
+            a new column, nor drop it, nor change its members.
+    """
+    if type_ != "type":
+        return False
+    if isinstance(item, Enum) and item.native_enum and autogenerate.dialect.name == "postgresql":
+        raise CommandError(
+            f"The enumeration `{item.name}` would become a type of PostgreSQL's own, of which autogenerate sees no change. "
+            "Annotate the column and leave the type out, `Mapped[...] = mapped_column()`, or write native_enum=False."
+        )
+    return "sa.DateTime(timezone=True)" if isinstance(item, UtcTimestamp) else False
 
 
 OPTIONS: dict[str, Any] = {

@@ -47,8 +47,8 @@ class Jobs(Protocol):
             payload: the arguments, JSON-serialisable.
         """
 
-    async def drain(self) -> None:
-        """Wait, at shutdown, for running jobs."""
+    async def drain(self, *, patient: bool = False) -> None:
+        """Wait for running jobs: for some seconds at shutdown; `patient`, until all are done, as commands do."""
 
 
 class InProcessJobs:
@@ -85,6 +85,7 @@ class InProcessJobs:
 
         async def start() -> None:
             task = spawn(self._do(first, handler, carried))
+            task.set_name(name)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -109,8 +110,10 @@ class InProcessJobs:
             await log.aexception("job_failed", job=attempt.name, attempt=attempt.number)
             raise
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool = False) -> None:
         """Wait for running jobs and for those that they enqueue."""
         end = time.monotonic() + self._grace
-        while self._running and (left := end - time.monotonic()) > 0:
-            await asyncio.wait(self._running, timeout=left)
+        while self._running and (patient or time.monotonic() < end):
+            await asyncio.wait(self._running, timeout=None if patient else end - time.monotonic())
+        if self._running:
+            await log.aerror("jobs_dropped", jobs=sorted(task.get_name() for task in self._running))

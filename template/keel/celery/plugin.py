@@ -19,7 +19,6 @@ from keel.celery.tasks.context import TaskContext, TaskHandler
 from keel.celery.tasks.executor import Executor
 from keel.celery.tasks.jobs import DurableJobs
 from keel.celery.tasks.relay import Relay, make_due
-from keel.celery.tasks.schedule import Schedule
 from keel.db.database import Session
 from keel.packages import load_each
 from keel.services import Services, services_of
@@ -61,8 +60,9 @@ def install(app: FastAPI) -> None:
         return await TaskRepository(session).purge(clock.now() - timedelta(days=settings.retention_days))
 
     services.jobs = jobs
-    services.celery = CeleryServices(settings, jobs, executor, Schedule(), exporters)
-    services.celery.schedule.add("retention", RETENTION, "17 * * * *")
+    services.celery = CeleryServices(settings, jobs, executor, exporters)
+    services.schedule.clock = "python -m app celery beat"
+    services.schedule.add("retention", RETENTION, "17 * * * *")
     services.scopes |= {"tasks:read": "Read your tasks", "tasks:write": "Start and cancel tasks"}
     services.retention.register("celery tasks", purge)
     app.include_router(events.router, prefix="/api/v1")

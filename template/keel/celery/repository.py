@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, select, tuple_, update
 
 from keel.celery.enums import UNFINISHED, TaskState
 from keel.celery.models import Chunk, Task
-from keel.db.database import ReadSession, Session
+from keel.db.database import AnyRow, ReadSession, Session
 from keel.web.pagination import Cursor
 
 _COLUMNS = (
@@ -55,11 +55,11 @@ class TaskReader:
     def __init__(self, session: ReadSession) -> None:
         self._session = session
 
-    async def get(self, owner: str, task_id: UUID) -> Row[Any] | None:
+    async def get(self, owner: str, task_id: UUID) -> AnyRow | None:
         """Return a task of an owner."""
         return await self._session.first(_ONE, {"id": task_id, "owner": owner})
 
-    async def page(self, owner: str, limit: int, after: Cursor[datetime] | None) -> Sequence[Row[Any]]:
+    async def page(self, owner: str, limit: int, after: Cursor[datetime] | None) -> Sequence[AnyRow]:
         """Return up to `limit + 1` of an owner's tasks, the latest first; the last one tells whether there is a next page."""
         parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1}
         if after is None:
@@ -74,11 +74,11 @@ class TaskReader:
         """Return a chunk of a result."""
         return await self._session.scalar(_CHUNK, {"id": task_id, "number": number})
 
-    async def count_by_state(self) -> Sequence[Row[Any]]:
+    async def count_by_state(self) -> Sequence[AnyRow]:
         """Return (state, tasks, oldest) for each state, where `oldest` is the earliest creation time."""
         return await self._session.all(_BY_STATE)
 
-    async def failed(self, limit: int) -> Sequence[Row[Any]]:
+    async def failed(self, limit: int) -> Sequence[AnyRow]:
         """Return failed tasks of all owners, the oldest first."""
         return await self._session.all(_FAILED, {"limit": limit})
 

@@ -7,16 +7,14 @@ from keel.celery.export.exporters import Exporter
 from keel.celery.settings import CelerySettings
 from keel.celery.tasks.executor import Executor
 from keel.celery.tasks.jobs import DurableJobs
-from keel.celery.tasks.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class CeleryServices:
-    """Settings, and what runs and schedules tasks."""
+    """Settings, and what runs tasks."""
 
     settings: CelerySettings
     jobs: DurableJobs
     executor: Executor
-    schedule: Schedule
     exporters: Mapping[str, Exporter]
     """By kind."""

@@ -5,18 +5,22 @@ Which engines stand behind it is the business of the package that the project ha
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, overload
 
 import structlog
 from sqlalchemy import CursorResult, Executable, Row, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlalchemy.util import greenlet_spawn
 
 from keel.web.errors import AppError, Unavailable
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+AnyRow = Row[*tuple[Any, ...]]
+"""A row whose columns' types are not known; of a `select` that names its columns, rows are known."""
 Parameters = Mapping[str, Any]
 AfterCommit = Callable[[], Awaitable[None]]
 AdvisoryLock = Callable[[AsyncSession, str], Awaitable[object]]
@@ -27,11 +31,27 @@ log = structlog.get_logger()
 class Session(AsyncSession):
     """The transaction of a request: SQLAlchemy's session, with callbacks after the commit."""
 
-    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
+    @overload
+    async def all(
+        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
+    ) -> Sequence[Row[*Ts]]: ...
+
+    @overload
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]: ...
+
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
         """Return every row."""
         return (await self.execute(statement, parameters)).all()
 
-    async def first(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
+    @overload
+    async def first(
+        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
+    ) -> Row[*Ts] | None: ...
+
+    @overload
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None: ...
+
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None:
         """Return the first row, or None."""
         return (await self.execute(statement, parameters)).first()
 
@@ -51,6 +71,22 @@ class Session(AsyncSession):
         await self.info["turns"](self, name)
 
 
+class EndedSession(Session):
+    """What a session becomes with the end of its transaction: whoever still holds it is told what to do."""
+
+    def __getattribute__(self, name: str) -> Any:
+        """Refuse.
+
+        Raises:
+            RuntimeError: always; nothing would be stored.
+        """
+        raise RuntimeError(
+            "The transaction has ended, before the response was sent. What works after it, such as a background task or a "
+            "stream, needs another one: take `DatabaseDep` and write `async with database.transaction() as session:`; or "
+            "let a job do it (`JobsDep`). To read, take `ReadSessionDep`."
+        )
+
+
 class ReadSession:
     """Reads, each statement on a connection of its own, outside any transaction.
 
@@ -61,11 +97,27 @@ class ReadSession:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
+    @overload
+    async def all(
+        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
+    ) -> Sequence[Row[*Ts]]: ...
+
+    @overload
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]: ...
+
+    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
         """Return every row."""
         return await self._fetch(statement, parameters, CursorResult.all)
 
-    async def first(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
+    @overload
+    async def first(
+        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
+    ) -> Row[*Ts] | None: ...
+
+    @overload
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None: ...
+
+    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None:
         """Return the first row, or None."""
         return await self._fetch(statement, parameters, CursorResult.first)
 
@@ -144,7 +196,9 @@ class Database:
             session.sync_session.close()
         except Exception as error:
             raise unavailable_if_outage(error) from error
-        for callback in session.info.pop("after_commit", ()):
+        callbacks = session.info.pop("after_commit", ())
+        session.__class__ = EndedSession
+        for callback in callbacks:
             try:
                 await callback()
             except Exception:  # noqa: BLE001 - whatever it is, the commit stands

@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import DateTime, Dialect, Enum, MetaData
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -43,6 +43,11 @@ class UtcTimestamp(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+def _texts(kind: type[enum.Enum]) -> list[str]:
+    """Return how the members of an enumeration are stored: their values, or their names where values are no text."""
+    return [member.value if isinstance(member.value, str) else member.name for member in kind]
+
+
 class Base(DeclarativeBase):
     """Base of every model."""
 
@@ -58,10 +63,9 @@ class Base(DeclarativeBase):
     )
     type_annotation_map: ClassVar = {
         datetime: UtcTimestamp(),
-        # Text with the members' values: autogenerate misses changes to the native enums of PostgreSQL.
-        enum.Enum: Enum(
-            enum.Enum, native_enum=False, length=32, values_callable=lambda kind: [member.value for member in kind]
-        ),
+        # Text: autogenerate misses changes to the native enums of PostgreSQL.
+        enum.Enum: Enum(enum.Enum, native_enum=False, length=32, values_callable=_texts),
+        Literal: Enum(enum.Enum, native_enum=False, length=32),
     }
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -7,11 +7,26 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter
-from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, SmallInteger, and_, bindparam, or_, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnCollection,
+    ColumnElement,
+    Integer,
+    Interval,
+    Select,
+    SmallInteger,
+    Table,
+    and_,
+    bindparam,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from keel.clock import UtcDatetime
-from keel.db.database import ReadSession, Session
+from keel.db.database import AnyRow, ReadSession, Session
 from keel.text import SafeStr
 from keel.web.pagination import Page, decode, encode
 
@@ -43,9 +58,20 @@ async def paginate(
     Raises:
         InvalidCursor: the cursor is not from a list in this order.
     """
+    if isinstance(session, Session):
+        # It would make entities of a model's rows.
+        statement = statement.with_only_columns(*statement.selected_columns, maintain_column_froms=True)
+    statement = _comparable(statement, order)
     after = read_cursor(statement, order, cursor)
     rows = await session.all(ordered(statement, order, tuple(after)), {**after, "page_limit": limit + 1})
     return to_page(rows, schema, order, limit)
+
+
+def _comparable(statement: Select[*tuple[Any, ...]], order: str) -> Select[*tuple[Any, ...]]:
+    """Return a statement in whose WHERE the columns of the order may stand: aggregates, for example, may not."""
+    columns = statement.selected_columns
+    computed = any(not isinstance(columns[name], Column) for name in (order.removeprefix("-"), "id"))
+    return select(statement.subquery()) if computed else statement
 
 
 def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | None) -> Mapping[str, Any]:
@@ -58,7 +84,7 @@ def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | N
         return {}
     columns = statement.selected_columns
     key = columns[order.removeprefix("-")]
-    value, id_ = decode(cursor, order, (_type(key.type, nullable=_nullable(key)), _type(columns["id"].type)))
+    value, id_ = decode(cursor, order, (_type(key.type, nullable=_nullable(columns, key)), _type(columns["id"].type)))
     return {"page_id": id_} if value is None else {"page_id": id_, "page_value": value}
 
 
@@ -72,25 +98,25 @@ def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str
     """
     columns = statement.selected_columns
     key, id_ = columns[order.removeprefix("-")], columns["id"]
-    descending = order.startswith("-")
+    descending, nullable = order.startswith("-"), _nullable(columns, key)
     if after:
         place = bindparam("page_id", type_=id_.type)
         beyond = id_ < place if descending else id_ > place
         if "page_value" in after:
             here, there = tuple_(key, id_), tuple_(bindparam("page_value", type_=key.type), place)
             beyond = here < there if descending else here > there
-            beyond = or_(beyond, key.is_(None)) if _nullable(key) else beyond
+            beyond = or_(beyond, key.is_(None)) if nullable else beyond
         else:
             beyond = and_(key.is_(None), beyond)
         statement = statement.where(beyond)
     directed = [column.desc() if descending else column.asc() for column in (key, id_)]
-    if _nullable(key):
+    if nullable:
         # Databases disagree on where rows without a value come.
         directed[0] = directed[0].nulls_last()
     return statement.order_by(*directed).limit(bindparam("page_limit", literal_execute=False))
 
 
-def to_page(rows: Sequence[Row[Any]], schema: type[T], order: str, limit: int) -> Page[T]:
+def to_page(rows: Sequence[AnyRow], schema: type[T], order: str, limit: int) -> Page[T]:
     """Return a page of rows, of which there is one more than the limit if another page follows."""
     following = None
     if len(rows) > limit:
@@ -104,13 +130,15 @@ def _page(schema: type[T]) -> TypeAdapter[Page[T]]:
     return TypeAdapter(Page[schema])  # ty: ignore[invalid-type-form]
 
 
-def _nullable(column: ColumnElement[Any]) -> bool:
-    return getattr(column, "nullable", True)
+def _nullable(columns: ColumnCollection[str, ColumnElement[Any]], key: ColumnElement[Any]) -> bool:
+    """Whether a row may have no value in a column: also if its table is another one than that of `id`: it may be joined."""
+    table = getattr(key, "table", None)
+    return not isinstance(table, Table) or table is not getattr(columns["id"], "table", None) or key.nullable
 
 
 def _type(type_: TypeEngine[Any], *, nullable: bool = False) -> TypeAdapter[Any]:
     """Return what reads a cursor's value for a column: nothing that the database would refuse."""
-    if isinstance(type_, TypeDecorator):
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         return _type(type_.impl_instance, nullable=nullable)
     kind: Any = type_.python_type
     if kind is int:

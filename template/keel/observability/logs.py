@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import os
 import sys
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
+from keel.observability import tracebacks
 from keel.settings import CoreSettings
 
 PROCESSORS: list[Processor] = []
@@ -32,7 +34,7 @@ def configure(settings: CoreSettings) -> None:
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         if settings.json_logs
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=tracebacks.write)]
     )
     # Cached loggers, a level known at wrapping time and bytes that go straight out: the documented fast path.
     structlog.configure(
@@ -78,6 +80,11 @@ def configure(settings: CoreSettings) -> None:
             },
         }
     )
+
+
+def _colours() -> bool:
+    """Whether the output is a terminal, whose owner does not mind colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _bytes_logger(*_: Any) -> structlog.BytesLogger:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from keel.db import migrations
 from keel.features import FEATURES
+from keel.identity import seed_owner
 from keel.ops import feature_removal, settings_check
 from keel.ops.upgrades import changes_since, last_version
 from keel.packages import Package, find_package, find_packages, load_each
@@ -36,6 +37,7 @@ class CliContext:
             app = self.create_app()
             async with app.router.lifespan_context(app):
                 await work(app)
+                await services_of(app).jobs.drain(patient=True)
 
         with friendly_errors():
             asyncio.run(main())
@@ -68,6 +70,7 @@ def build(create_app: Callable[[], FastAPI], root: str) -> typer.Typer:
     cli.command(name="feature-removal")(show_feature_removal)
     cli.command()(seed)
     cli.command()(purge)
+    cli.command()(schedule)
     cli.command(name="packages")(show_packages)
     for package, module in load_each(packages, "commands"):
         cli.add_typer(module.commands, name=package.short_name)
@@ -161,6 +164,9 @@ def show_feature_removal(
 def seed(
     context: typer.Context,
     count: Annotated[int, typer.Option(min=1, help="How many rows each feature adds")] = 200,
+    owner: Annotated[
+        str | None, typer.Option(help="The e-mail address of the account that owns the rows; unless named, a new one")
+    ] = None,
     *,
     force: Annotated[bool, typer.Option(help="Also where ENVIRONMENT is staging or production")] = False,
 ) -> None:
@@ -174,11 +180,16 @@ def seed(
         return
 
     async def work(app: FastAPI) -> None:
+        try:
+            services_of(app).seed_owner, told = await seed_owner(app, owner)
+        except LookupError as error:
+            raise typer.BadParameter(str(error)) from error
         with Progress() as progress:
             for package, module in seeds:
                 task = progress.add_task(package.short_name, total=count)
                 async for _ in module.seed(app, count):
                     progress.advance(task)
+        typer.echo(told, nl=bool(told))
 
     context.obj.run(work)
 
@@ -198,6 +209,31 @@ def purge(context: typer.Context) -> None:
         services = services_of(app)
         for name, count in (await services.retention.run(services.database)).items():
             typer.echo(f"{name}: {count}")
+
+    context.obj.run(work)
+
+
+def schedule(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="An entry, to run now; without one, all are listed")] = None,
+) -> None:
+    """List the scheduled jobs, or run one now: where no feature has a clock, let cron do so."""
+
+    async def work(app: FastAPI) -> None:
+        services = services_of(app)
+        entries = services.schedule.entries
+        if name is None:
+            table = Table("Name", "Job", "When (UTC)")
+            for title, entry in entries.items():
+                table.add_row(title, entry.job, entry.cron)
+            Console().print(table)
+            by_hand = 'Nothing runs them by itself: let cron run `python -m app schedule "NAME"` at each time.'
+            typer.echo(f"`{services.schedule.clock}` runs them." if services.schedule.clock else by_hand)
+            return
+        if name not in entries:
+            raise typer.BadParameter(f"there is no {name!r}; there are {', '.join(entries) or 'none'}")
+        async with services.database.transaction() as session:
+            await services.jobs.enqueue(session, entries[name].job, entries[name].payload)
 
     context.obj.run(work)
 

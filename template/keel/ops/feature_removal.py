@@ -9,7 +9,7 @@ import ast
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -21,6 +21,7 @@ from keel.ops.upgrades import ANSWERS
 Tree = Mapping[str, bytes]
 """The files of a copy by their paths."""
 
+_FIELD = re.compile(r"^    (\w+): ", re.MULTILINE)
 _REQUIREMENT = re.compile(r'^ {4}"([A-Za-z0-9._-]+)[^"]*",$', re.MULTILINE)
 _TABLE = re.compile(r'^(?: {4}__tablename__ = |\w+ = Table\(\s*)"(\w+)"', re.MULTILINE)
 _SAME = "--vcs-ref=:current:"  # the version of the template that the project has
@@ -64,7 +65,7 @@ class Removal:
         for title, found in (
             ("You have changed these of them. Your changes would go too; git keeps them:", self.changed),
             ("These files of yours stand beside them. They stay, and need another place:", self.beside),
-            ("This code imports what would go, and would fail:", self.imports),
+            ("This code uses what would go, and would fail:", self.imports),
             ("This code of yours needs what would be declared no longer; `uv add` it:", self.undeclared),
             ("These tables would be left without a model. They stay, and so do their rows:", self.tables),
         ):
@@ -99,6 +100,7 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
     # What Keel renders anew no longer imports it.
     kept = [name for name in stays if with_it.get(name) == without.get(name)]
     modules = {_module(name) for name in goes if name.endswith(".py")}
+    services = _fields(with_it) - _fields(without)
     yours = [name for name in kept if with_it.get(name) != (project / name).read_bytes()]
     declared = _declared(with_it) - _declared(without)
     owned = {name: _modules_of(name) for name in declared} if yours else {}
@@ -109,8 +111,8 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
         imports=tuple(
             f"{name}:{line}: {found}"
             for name in kept
-            for line, wanted in _imports(project, name)
-            if (found := next((module for module in wanted if module in modules), None))
+            for line, wanted in [*_imports(project, name), *_used(project, name, services)]
+            if (found := next((module for module in wanted if module in modules | services), None))
         ),
         undeclared=tuple(
             f"{name}:{line}: {found}"
@@ -193,6 +195,22 @@ def _imports(project: Path, name: str) -> Iterator[tuple[int, list[str]]]:
             module = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
                 yield node.lineno, _outwards(f"{module}.{alias.name}")
+
+
+def _fields(tree: Tree) -> set[str]:
+    """Return `services.x` for each service of a project."""
+    return {f"services.{name}" for name in _FIELD.findall(tree.get("keel/services.py", b"").decode())}
+
+
+def _used(project: Path, name: str, services: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line of each use of some services in a file, and which it is."""
+    for node in ast.walk(ast.parse((project / name).read_bytes())):
+        if (
+            isinstance(node, ast.Attribute)
+            and f"services.{node.attr}" in services
+            and "services" in ast.unparse(node.value)
+        ):
+            yield node.lineno, [f"services.{node.attr}"]
 
 
 def _outwards(module: str) -> list[str]:

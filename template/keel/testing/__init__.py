@@ -18,14 +18,18 @@ if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # ty: ignore[invalid-assignment]
 
 _ROOT = Path(__file__).parents[2]
-_SHARED = ("application", "breakable", "database", "environment", "examples", "mail", "server")
 
+
+def _fixtures(pattern: str) -> list[str]:
+    return [".".join(path.relative_to(_ROOT).with_suffix("").parts) for path in sorted(_ROOT.glob(pattern))]
+
+
+# The environment first: what imports the application finds the settings of tests, and those of no developer.
 pytest_plugins = [
-    *(f"{__name__}.{name}" for name in _SHARED),
-    *(
-        ".".join(path.relative_to(_ROOT).with_suffix("").parts)
-        for path in sorted([*_ROOT.glob("keel/tests/*/fixtures.py"), *_ROOT.glob("tests/**/fixtures.py")])
-    ),
+    f"{__name__}.environment",
+    *_fixtures("keel/tests/*/fixtures.py"),
+    *(f"{__name__}.{name}" for name in ("application", "breakable", "database", "examples", "mail", "server")),
+    *_fixtures("tests/**/fixtures.py"),
 ]
 
 

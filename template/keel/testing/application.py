@@ -35,6 +35,14 @@ async def app(running_app: FastAPI, wipe: Wipe, outbox: Outbox) -> AsyncIterator
     assert connections_in_use(services_of(running_app).database) == 0
 
 
+@pytest.fixture(autouse=True)
+async def emptied(request: pytest.FixtureRequest, wipe: Wipe) -> AsyncIterator[None]:
+    """Empty the database after a test that calls an application of its own, or the one that it imports."""
+    yield
+    if "app" not in request.fixturenames:
+        await wipe()
+
+
 @pytest.fixture
 def anonymous(app: FastAPI) -> AsyncClient:
     """Return a client that has not signed in; it has no connection that would have to be closed."""

@@ -1,12 +1,44 @@
-"""Emptying the one migrated database that all tests share."""
+"""The one migrated database that all tests share: what it must have, and how it is emptied."""
 
+import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Connection, MetaData, Table, inspect
 
+from keel.db.database import Database
 from keel.db.models import load_models
 from keel.testing.support import RunScript, Wipe
+
+UNMIGRATED = """No migration makes {names}, so the database of the tests lacks it. Write one, read it, and run the tests again:
+    uv run python -m app migrate
+    uv run alembic revision --autogenerate -m "what is new" """
+
+
+def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
+    """End the run, and say what to do, where a migrated database lacks a table or a column that a model has."""
+
+    async def look() -> list[str]:
+        try:
+            async with database.reader.connect() as connection:
+                return await connection.run_sync(_lacking, metadata)
+        finally:
+            await database.close()
+
+    # The tests' own event loop belongs to this thread.
+    with ThreadPoolExecutor(1) as thread:
+        lacking = thread.submit(lambda: asyncio.run(look())).result()
+    if lacking:
+        pytest.exit(UNMIGRATED.format(names=", ".join(lacking)), returncode=1)
+
+
+def _lacking(connection: Connection, metadata: MetaData) -> list[str]:
+    found = inspect(connection).get_multi_columns()
+    there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
+    lacking = [f"the table `{table.name}`" for table in metadata.sorted_tables if table.name not in there]
+    columns = (c for table in metadata.sorted_tables for c in table.columns if table.name in there)
+    return [*lacking, *(f"the column `{c}`" for c in columns if c.name not in there[c.table.name])]
 
 
 @pytest.fixture(scope="session")

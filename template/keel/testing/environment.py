@@ -1,6 +1,11 @@
-"""The environment that the application reads its settings from."""
+"""The environment that the application reads its settings from: nothing of the shell that runs the tests.
 
-from collections.abc import Callable, Iterator
+It is made when this module is loaded, before an application is imported. So no test reaches a developer's database or
+services, whatever client it uses.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -8,9 +13,12 @@ from typing import Any
 import pytest
 import structlog
 
+from keel.db.models import load_models
 from keel.observability import logs
 from keel.ops.settings_check import find_settings
+from keel.services import services_of
 from keel.settings import CoreSettings
+from keel.testing.database import refuse_unmigrated
 from keel.testing.support import PATIENCE
 
 
@@ -20,9 +28,32 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": find_spec("uvloop") is not None}
 
 
+for _settings in find_settings():
+    for _field in _settings.model_fields:
+        os.environ.pop(_settings.variable(_field), None)
+
+os.environ |= {
+    "ENVIRONMENT": "test",
+    "LOG_LEVEL": "WARNING",
+    # Working, but out of the way of many tests from one address, and of those that limit requests in a minute.
+    "RATE_LIMIT": "1000000/hour",
+    # A busy machine is ready.
+    "READINESS_TIMEOUT": str(PATIENCE),
+}
+
+
+def pytest_plugin_registered(plugin: object) -> None:
+    """Set what a package's `fixtures` say at once: whoever imports `app.main` gets an application of the tests."""
+    os.environ.update({name: value for name, value in _variables(plugin) if isinstance(value, str)})
+
+
+def _variables(plugin: object) -> Iterable[tuple[str, Any]]:
+    return getattr(plugin, "ENVIRONMENT", {}).items()
+
+
 @pytest.fixture(scope="session")
 def environment(request: pytest.FixtureRequest, database_url: str) -> Iterator[None]:
-    """Forget every setting of the shell that runs the tests, and name the test database.
+    """Have every setting of the tests in force, and none of the shell that runs them.
 
     A package's `fixtures` may add variables for all tests: a dictionary named `ENVIRONMENT`, of values, or of functions
     that are given the request and return them.
@@ -30,23 +61,16 @@ def environment(request: pytest.FixtureRequest, database_url: str) -> Iterator[N
     A test that needs other settings sets them with `monkeypatch` and builds an application of its own.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for settings in find_settings():
-            for field in settings.model_fields:
-                patch.delenv(settings.variable(field), raising=False)
-        patch.setenv("ENVIRONMENT", "test")
-        patch.setenv("DATABASE_URL", database_url)
-        patch.setenv("LOG_LEVEL", "WARNING")
-        # Working, but out of the way of many tests from one address, and of those that limit requests in a minute.
-        patch.setenv("RATE_LIMIT", "1000000/hour")
-        # A busy machine is ready.
-        patch.setenv("READINESS_TIMEOUT", str(PATIENCE))
         for plugin in request.config.pluginmanager.get_plugins():
-            for name, value in getattr(plugin, "ENVIRONMENT", {}).items():
+            for name, value in _variables(plugin):
                 patch.setenv(name, value(request) if callable(value) else value)
         # A logger that is cached would keep what one test's settings made of it.
         patch.setattr(structlog, "configure", partial(_configure_uncached, structlog.configure))
         # The application that was built when it was imported has set logs up already.
         logs.configure(CoreSettings.load())
+        from app.main import app
+
+        refuse_unmigrated(services_of(app).database, load_models("keel", "app"))
         yield
 
 

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import orjson
 import structlog
 from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -195,9 +197,22 @@ async def _on_app_error(_: Request, error: AppError) -> Response:
     return from_app_error(error)
 
 
-async def _on_http_exception(_: Request, error: HTTPException) -> Response:
-    detail = error.detail if error.detail != _title(error.status_code) else None
-    return problem(error.status_code, detail=detail, headers=error.headers)
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
+    detail: Any = error.detail if error.detail != _title(error.status_code) else None
+    if error.status_code == _TOO_LARGE and detail in {None, "Content Too Large"}:
+        detail = too_large(request.scope)
+    if detail is None or isinstance(detail, str):
+        return problem(error.status_code, detail=detail, headers=error.headers)
+    # FastAPI allows any JSON here, RFC 9457 a string.
+    return problem(error.status_code, headers=error.headers, details=jsonable_encoder(detail))
+
+
+_TOO_LARGE = 413
+
+
+def too_large(scope: Scope) -> str:
+    """Return the detail of a 413, whose limit is that of the path operation."""
+    return f"The body exceeds the limit of {scope.get(MAX_BODY_SIZE_SCOPE_KEY)} bytes."
 
 
 def _encodable(part: str | int) -> str | int:

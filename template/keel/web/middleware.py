@@ -10,12 +10,12 @@ from collections.abc import Awaitable
 from typing import Any
 
 import structlog
-from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from keel.observability import tracing
-from keel.web.errors import problem
+from keel.web.errors import problem, too_large
 
 _SOCKETS = tracing.meter.create_up_down_counter(
     "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
@@ -178,35 +178,35 @@ class HostMiddleware:
 class BodyLimitMiddleware:
     """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
 
-    FastAPI's own `max_body_size` runs outside all other middleware and answers in plain text.
+    A path operation or a router may have a limit of its own, `max_body_size`. Starlette counts, and answers in plain text
+    where nobody has asked for the body.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app = app
-        self.limit = limit
+        self.app = RequestBodyLimitMiddleware(app, max_body_size=limit)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle a request, counting the bytes of its body."""
         if scope["type"] != "http":
             return self.app(scope, receive, send)
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared[:20]) > self.limit:
-            return problem(413, detail=self._detail)(scope, receive, send)
-        received = 0
+        refused = False
 
-        async def counted_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                raise HTTPException(413, self._detail)
-            return message
+        async def send_problem(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == _TOO_LARGE and _is_text(message):
+                refused = True
+                await problem(_TOO_LARGE, detail=too_large(scope))(scope, receive, send)
+            elif not refused:
+                await send(message)
 
-        return self.app(scope, counted_receive, send)
+        return self.app(scope, receive, send_problem)
 
-    @property
-    def _detail(self) -> str:
-        return f"The body exceeds the limit of {self.limit} bytes."
+
+_TOO_LARGE = 413
+
+
+def _is_text(message: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/plain") for name, value in message["headers"])
 
 
 class SecurityHeadersMiddleware:

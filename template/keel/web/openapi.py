@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from keel.web.errors import COMMON, Problem, ProblemFormat
+from keel.web.errors import COMMON, Problem, ProblemFormat, documented
 
 
 class Application(FastAPI):
@@ -22,10 +23,16 @@ class Application(FastAPI):
     """The document that problems were added to."""
 
     def __init__(
-        self, *, platform: Sequence[Middleware] = (), problem_format: ProblemFormat | None = None, **options: Any
+        self,
+        *,
+        body_size: int,
+        platform: Sequence[Middleware] = (),
+        problem_format: ProblemFormat | None = None,
+        **options: Any,
     ) -> None:
-        """Take FastAPI's options, middleware that stays outside of all others, and how problems are written."""
+        """Take FastAPI's options, the limit of bodies, outermost middleware, and how problems are written."""
         super().__init__(**options)
+        self._body_size = body_size
         self._platform = list(platform)
         self.problem_format = problem_format
 
@@ -50,11 +57,23 @@ class Application(FastAPI):
             schemas.update(problem["$defs"])
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path in document["paths"].values():
-                for operation in path.values():
-                    _add_problems(operation["responses"])
+            sizes = self._body_sizes()
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    responses = operation["responses"]
+                    _add_problems(responses)
+                    if "requestBody" in operation and responses["413"] is COMMON[413]:
+                        size = sizes.get((path, method.upper())) or self._body_size
+                        responses["413"] = documented(f"The body is larger than {size} bytes")
             self._completed = document
         return document
+
+    def _body_sizes(self) -> dict[tuple[str | None, str], int | None]:
+        """Return how long the bodies of path operations may be, where they have limits of their own."""
+        routes = [*iter_route_contexts(self.routes)]
+        return {
+            (r.path_format, method): getattr(r, "max_body_size", None) for r in routes for method in r.methods or ()
+        }
 
 
 def _add_problems(responses: dict[str, Any]) -> None:

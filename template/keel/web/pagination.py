@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from keel.text import SafeStr
 from keel.web.errors import BadRequest
@@ -83,8 +85,10 @@ _UUID: TypeAdapter[UUID] = TypeAdapter(UUID)
 
 
 def encode(order: str, values: Sequence[Any]) -> str:
-    """Return a cursor for a list in an order; values may be of any type that JSON has a form for, and decimals."""
-    return urlsafe_b64encode(orjson.dumps([order, *values], default=str)).decode().rstrip("=")
+    """Return a cursor for a list in an order; values may be of any type that pydantic has a form for in JSON."""
+    # JSON has no form for infinite numbers, and orjson none for durations and decimals.
+    written = [str(value) if isinstance(value, float) and not isfinite(value) else value for value in values]
+    return urlsafe_b64encode(orjson.dumps([order, *written], default=to_jsonable_python)).decode().rstrip("=")
 
 
 def decode(text: str, order: str, types: Sequence[TypeAdapter[Any]]) -> list[Any]:

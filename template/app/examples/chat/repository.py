@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, Table, and_, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import RowMapping, Table, and_, bindparam, insert, or_, select, tuple_, update
 
 from app.examples.chat.models import ChatMessage, Room
-from keel.db.database import ReadSession, Session
+from keel.db.database import AnyRow, ReadSession, Session
 from keel.web.pagination import Cursor
 
 rooms = cast("Table", Room.__table__)
@@ -43,11 +43,11 @@ class ChatReader:
     def __init__(self, session: ReadSession) -> None:
         self._session = session
 
-    async def room(self, room_id: UUID) -> Row[Any] | None:
+    async def room(self, room_id: UUID) -> AnyRow | None:
         """Return a room."""
         return await self._session.first(_ONE_ROOM, {"id": room_id})
 
-    async def rooms(self, limit: int, after: Cursor[Any] | None) -> Sequence[Row[Any]]:
+    async def rooms(self, limit: int, after: Cursor[Any] | None) -> Sequence[AnyRow]:
         """Return rooms, newest first: one more than the limit if there is a further page."""
         if after is None:
             return await self._session.all(_ROOMS, {"limit": limit + 1})
@@ -58,11 +58,11 @@ class ChatReader:
         rows = await self._session.all(_NEWEST, {"ids": list(room_ids)})
         return {row.id: row.last_message_id for row in rows}
 
-    async def history(self, room_id: UUID, before: int, limit: int) -> Sequence[Row[Any]]:
+    async def history(self, room_id: UUID, before: int, limit: int) -> Sequence[AnyRow]:
         """Return messages before a number, newest first: one more than the limit if there is a further page."""
         return await self._session.all(_HISTORY, {"room": room_id, "before": before, "limit": limit + 1})
 
-    async def following(self, room_id: UUID, after: int, limit: int) -> Sequence[Row[Any]]:
+    async def following(self, room_id: UUID, after: int, limit: int) -> Sequence[AnyRow]:
         """Return messages after a number, in order."""
         return await self._session.all(_FOLLOWING, {"room": room_id, "after": after, "limit": limit})
 

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from app.examples.chat.message_store import Draft, MessageStore
 from app.examples.chat.schemas import RoomCreate
 from app.examples.chat.service import ChatService
-from keel.caller import GUEST
 from keel.services import services_of
 
 _WORDS = ("tide", "rope", "paint", "crane", "light", "ferry", "crew", "berth")
@@ -19,14 +18,16 @@ async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
     """Open a room and store messages in it, yielding after each."""
     # The same words on every machine; nothing here is secret.
     dice = random.Random(0)  # noqa: S311 - the same each time
-    async with services_of(app).database.transaction() as session:
-        room = await ChatService(session, GUEST).open(RoomCreate(name="Harbour"))
-    store = MessageStore(services_of(app).database)
+    services = services_of(app)
+    async with services.database.transaction() as session:
+        room = await ChatService(session, services.seed_owner).open(RoomCreate(name="Harbour"))
+    store = MessageStore(services.database)
     for start in range(0, count, _BATCH):
         numbers = range(start, min(start + _BATCH, count))
         texts = [" ".join(dice.choices(_WORDS, k=dice.randint(2, 8))) for _ in numbers]
         await store.append(
-            room.id, [Draft(GUEST.subject, f"seed-{n}", text) for n, text in zip(numbers, texts, strict=True)]
+            room.id,
+            [Draft(services.seed_owner.subject, f"seed-{n}", text) for n, text in zip(numbers, texts, strict=True)],
         )
         for _ in numbers:
             yield

@@ -7,7 +7,6 @@ from fastapi import FastAPI
 
 from app.examples.notes.schemas import NoteCreate
 from app.examples.notes.service import NoteService
-from keel.caller import GUEST
 from keel.services import services_of
 
 _TOPICS = ("harbour", "garden", "kitchen", "workshop", "library", "market", "station", "school")
@@ -16,13 +15,13 @@ _BATCH = 50
 
 
 async def seed(app: FastAPI, count: int) -> AsyncIterator[None]:
-    """Add notes of the guest's, yielding after each; the same ones every time."""
+    """Add notes of `seed_owner`, yielding after each; the same ones every time."""
     services = services_of(app)
     # The same notes on every machine make examples and measurements comparable; nothing here is secret.
     dice = random.Random(0)  # noqa: S311 - the same each time
     for start in range(0, count, _BATCH):
         async with services.database.transaction() as session:
-            notes = NoteService(session, GUEST, services)
+            notes = NoteService(session, services.seed_owner, services)
             for _ in range(start, min(start + _BATCH, count)):
                 await notes.create(_note(dice))
                 yield

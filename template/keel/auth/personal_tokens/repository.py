@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from keel.auth.models import PersonalToken, User
-from keel.db.database import ReadSession, Session
+from keel.db.database import AnyRow, ReadSession, Session
 
 _tokens, _users = PersonalToken.__table__, User.__table__
 
@@ -36,7 +36,7 @@ class PersonalTokenReader:
     def __init__(self, session: ReadSession) -> None:
         self._session = session
 
-    async def valid(self, digest: bytes, now: datetime) -> Row[Any] | None:
+    async def valid(self, digest: bytes, now: datetime) -> AnyRow | None:
         """Return a valid token of an active account, with its user's columns."""
         return await self._session.first(_VALID, {"digest": digest, "now": now})
 

@@ -37,8 +37,8 @@ class Publisher(Protocol):
             Exception: the broker did not accept all of them.
         """
 
-    async def drain(self) -> None:
-        """Wait for what is under way."""
+    async def drain(self, *, patient: bool = False) -> None:
+        """Wait for what is under way: for some seconds; `patient`, until it is done."""
 
 
 class _BackgroundTasks:
@@ -52,10 +52,12 @@ class _BackgroundTasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool) -> None:
         end = time.monotonic() + GRACE
-        while self._running and (left := end - time.monotonic()) > 0:
-            await asyncio.wait(self._running, timeout=left)
+        while self._running and (patient or time.monotonic() < end):
+            await asyncio.wait(self._running, timeout=None if patient else end - time.monotonic())
+        if self._running:
+            await log.awarning("tasks_interrupted", count=len(self._running))
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -77,9 +79,9 @@ class InProcessPublisher:
         for task_id in task_ids:
             self.publish(task_id)
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool = False) -> None:
         """Wait for running tasks, and for those that they enqueue."""
-        await self._tasks.drain()
+        await self._tasks.drain(patient=patient)
 
     async def _run_task(self, task_id: UUID) -> None:
         try:
@@ -125,9 +127,9 @@ class BrokerPublisher:
             finally:
                 metrics.record_publish(self._system, time.perf_counter() - started, failure)
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool = False) -> None:
         """Wait for the messages that are under way, then close the connection."""
-        await self._tasks.drain()
+        await self._tasks.drain(patient=patient)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
 
     async def _send_waiting(self) -> None:

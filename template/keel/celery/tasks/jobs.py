@@ -68,7 +68,7 @@ class DurableJobs:
         Raises:
             KeyError: no handler has this name.
         """
-        if name not in self.handlers:
+        if self.find_handler(name) is None:
             raise KeyError(name)
         await self.add(session, new_task(name, payload))
 
@@ -83,9 +83,9 @@ class DurableJobs:
 
         session.after_commit(publish)
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool = False) -> None:
         """Wait for messages, and without a broker for tasks, that this process has begun."""
-        await self.publisher.drain()
+        await self.publisher.drain(patient=patient)
 
     def find_handler(self, name: str) -> TaskHandler | None:
         """Return the handler of tasks of a name."""

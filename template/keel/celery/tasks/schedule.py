@@ -1,41 +1,12 @@
-"""The schedule: which jobs are enqueued when, and when each last was."""
+"""When each entry of the schedule last ran."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import insert, select, update
 
 from keel.celery.models import ScheduleRun
 from keel.db.database import Database, Session
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A job, and when beat enqueues it."""
-
-    job: str
-    cron: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Schedule:
-    """The entries that packages add."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-
-    def add(self, name: str, job: str, cron: str, payload: Mapping[str, Any] | None = None) -> None:
-        """Enqueue a job at certain times.
-
-        Args:
-            name: the entry's own, under which its last run is stored.
-            job: a registered name.
-            cron: minute, hour, day of the month, month, day of the week, in UTC, such as `0 6 * * *`.
-            payload: the job's.
-        """
-        self.entries[name] = Entry(job, cron, payload or {})
 
 
 async def load_last_runs(database: Database, names: Iterable[str], now: datetime) -> dict[str, datetime]:

@@ -17,7 +17,7 @@ from keel.celery.tasks.relay import Relay
 from keel.celery.worker import heartbeat
 from keel.celery.worker.app import WorkerApp
 from keel.db.database import Database
-from keel.services import services_of
+from keel.services import Services, services_of
 
 LEASE = 15.0
 """Seconds without a tick after which another beat takes over."""
@@ -55,7 +55,7 @@ class LeasedScheduler(Scheduler):
         self.merge_inplace(
             {
                 name: {"task": entry.job, "schedule": crontab.from_string(entry.cron), "kwargs": dict(entry.payload)}
-                for name, entry in self._celery().schedule.entries.items()
+                for name, entry in self._services().schedule.entries.items()
             }
         )
         self.update_from_dict(self.app.conf.beat_schedule)
@@ -109,8 +109,11 @@ class LeasedScheduler(Scheduler):
                 await self._celery().jobs.add(session, new_task(entry.task, entry.kwargs))
         return recorded
 
+    def _services(self) -> Services:
+        return services_of(self.app.runtime.get().app)
+
     def _celery(self) -> CeleryServices:
-        return services_of(self.app.runtime.get().app).celery
+        return self._services().celery
 
     def _database(self) -> Database:
-        return services_of(self.app.runtime.get().app).database
+        return self._services().database

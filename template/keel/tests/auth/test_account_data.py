@@ -1,14 +1,17 @@
-"""Rows that packages add for each new account."""
+"""Rows that packages add for each new account, and delete or transfer with it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import event
 
 from keel.auth.accounts.account_data import AccountData
 from keel.db.database import Session
+from keel.db.models import load_models
 from keel.services import services_of
 from keel.tests.auth.fixtures import AUTH
 
@@ -62,3 +65,30 @@ async def test_what_fails_undoes_the_registration(app: FastAPI, client: AsyncCli
     profiles.fails = False
     await client.post(f"{AUTH}/register", json={"email": "new@example.com"})
     assert [email for _, email in profiles.created] == ["new@example.com"]
+
+
+FORGOTTEN = """Nothing does this to {tables}, whose rows belong to accounts (`owner_id`). Let the module `account_data` of the
+package do it, as `keel/docs/adding-a-resource.md` shows, or say in the model why the rows stay:
+mapped_column(..., info={{"stays": "invoices are kept for ten years"}})"""
+
+
+@pytest.mark.parametrize("what", ["delete", "transfer_ownership"])
+async def test_every_table_of_an_owner_is_considered(app: FastAPI, what: str) -> None:
+    """When an account goes or changes, a statement names each table that has owners, unless the model says why not."""
+    services, named = services_of(app), set[str]()
+    owned = [table for table in load_models("keel", "app").sorted_tables if "owner_id" in table.columns]
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        named.update(re.findall(r"\w+", statement))
+
+    engine = services.database.writer.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        async with services.database.transaction() as session:
+            subjects = ("nobody", "no one")[: 1 if what == "delete" else 2]
+            await getattr(services.auth.account_data, what)(session, *subjects)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    forgotten = [table.name for table in owned if table.name not in named and "stays" not in table.c.owner_id.info]
+    assert not forgotten, FORGOTTEN.format(tables=", ".join(forgotten))

@@ -1,12 +1,16 @@
 """The operator's commands for accounts."""
 
+import anyio.to_thread
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from typer.testing import CliRunner, Result
 
+from keel.auth.accounts.seeding import DEMO
 from keel.caller import GUEST
+from keel.identity import seed_owner
 from keel.ops import cli
+from keel.packages import find_package
 from keel.services import services_of
 from keel.tests.application import create_app
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
@@ -24,8 +28,6 @@ def run(*arguments: str, typed: str = "") -> Result:
 
 async def run_in_thread(*arguments: str, typed: str = "") -> Result:
     """Run a command, which has an event loop of its own."""
-    import anyio.to_thread
-
     return await anyio.to_thread.run_sync(lambda: run(*arguments, typed=typed))
 
 
@@ -73,3 +75,40 @@ async def test_adopt_guest(app: FastAPI, anonymous: AsyncClient, ada: Person) ->
 def test_adopt_guest_to_an_unknown_address() -> None:
     """An unknown address changes nothing."""
     assert run("adopt-guest", "--to", "nobody@example.com").exit_code == 2
+
+
+def seed(*arguments: str) -> Result:
+    """Add a demonstration widget."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "all_packages", lambda _: [find_package("keel.tests.widgets")])
+        return CliRunner().invoke(cli.build(create_app, "app"), ["seed", "--count", "1", *arguments])
+
+
+async def test_seed_for_a_new_account(anonymous: AsyncClient) -> None:
+    """Demonstration rows can be seen: by an account that is made for them, with a password that is printed."""
+    first, second = [await anyio.to_thread.run_sync(seed) for _ in range(2)]
+    password = first.output.split()[-1]
+    answer = await anonymous.post(f"{AUTH}/token", data={"username": DEMO, "password": password})
+    anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    assert await titles(anonymous) == ["Widget 1"] * 2
+    assert password not in second.output
+
+
+async def test_seed_for_an_account(anonymous: AsyncClient, ada: Person) -> None:
+    """They belong to the account that is named, which there must be."""
+    results = [await anyio.to_thread.run_sync(seed, "--owner", email) for email in (ada.email, "no@example.com")]
+    anonymous.headers |= ada.headers
+
+    assert [result.exit_code for result in results] == [0, 2]
+    assert "there is no account no@example.com" in results[1].output
+    assert await titles(anonymous) == ["Widget 1"]
+
+
+async def test_seed_where_users_are_real(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No account is made unasked."""
+    services = services_of(app)
+    monkeypatch.setattr(services, "settings", services.settings.model_copy(update={"environment": "production"}))
+
+    with pytest.raises(LookupError, match="--owner"):
+        await seed_owner(app, None)

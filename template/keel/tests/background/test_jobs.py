@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from keel.background.job_context import Attempt, JobContext
 from keel.background.jobs import InProcessJobs
@@ -109,3 +110,26 @@ async def test_payload_must_be_json(database: Database) -> None:
     async with database.transaction() as session:
         with pytest.raises(TypeError):
             await jobs.enqueue(session, "job", {"it": object()})
+
+
+@pytest.mark.parametrize("patient", [False, True])
+async def test_the_end_of_the_process(database: Database, *, patient: bool) -> None:
+    """Jobs that are not done when the time for them is over are named in the log; a command waits for them."""
+    jobs, finish, done = InProcessJobs(lambda: database, JobContext(), grace=0), asyncio.Event(), []
+
+    async def handle(_: Session, __: Mapping[str, Any]) -> None:
+        await finish.wait()
+        done.append(True)
+
+    jobs.register("books.print", handle)
+    async with database.transaction() as session:
+        await jobs.enqueue(session, "books.print", {})
+    if patient:
+        asyncio.get_running_loop().call_soon(finish.set)
+    with capture_logs() as logs:
+        await jobs.drain(patient=patient)
+
+    assert done == [True] * patient
+    assert [line["jobs"] for line in logs if line["event"] == "jobs_dropped"] == [["books.print"]] * (not patient)
+    finish.set()
+    await jobs.drain(patient=True)

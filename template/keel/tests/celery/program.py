@@ -57,7 +57,8 @@ def create_app_with_a_job() -> FastAPI:
         log("closed", os.getpid())
 
     services_of(app).jobs.register("test", handle)
-    services_of(app).celery.schedule.add("test", "test", YEARLY, {"title": "scheduled", "seconds": 0})
+    services_of(app).schedule.entries.clear()
+    services_of(app).schedule.add("test", "test", YEARLY, {"title": "scheduled", "seconds": 0})
     app.include_router(APIRouter(lifespan=lifespan))
     return app
 

@@ -34,7 +34,7 @@ class RecordingPublisher:
         """Record."""
         self.published += task_ids
 
-    async def drain(self) -> None:
+    async def drain(self, *, patient: bool = False) -> None:
         """Nothing is under way."""
 
 

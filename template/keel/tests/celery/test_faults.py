@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from kombu import Connection, Exchange, Producer
 from pydantic import SecretStr
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from keel import clock
 from keel.celery.broker.client import RUN_TASK, CeleryApp, send
@@ -31,6 +31,7 @@ from keel.celery.settings import CelerySettings
 from keel.celery.tasks import jobs
 from keel.celery.tasks.executor import PROCESS_DIED
 from keel.celery.tasks.relay import make_due
+from keel.db.database import AnyRow
 from keel.services import services_of
 from keel.tests.celery.brokers import Broker, RabbitMQ, Valkey
 from keel.tests.celery.program import JOURNAL, handle
@@ -342,7 +343,7 @@ async def test_time_limits(
     await enqueue(app, *names(2))
 
     failed = select(Task.payload, Task.last_error, Task.attempt).where(Task.state == TaskState.FAILED)
-    rows: Sequence[Row[Any]] = []
+    rows: Sequence[AnyRow] = []
     deadline = time.monotonic() + PATIENCE
     while len(rows) < 2:
         assert time.monotonic() < deadline, processes.log

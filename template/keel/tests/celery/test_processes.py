@@ -16,11 +16,11 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 
 from keel import clock
+from keel.background.schedule import Entry
 from keel.celery.broker.client import RUN_TASK
 from keel.celery.models import Lease, ScheduleRun, Task
 from keel.celery.plugin import RETENTION
 from keel.celery.tasks import leases
-from keel.celery.tasks.schedule import Entry
 from keel.celery.worker import app as worker_app
 from keel.celery.worker import heartbeat
 from keel.celery.worker.app import WorkerApp
@@ -121,7 +121,8 @@ def beats(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) 
     """Return two schedulers, as of two processes; their only entry runs when a year begins."""
     celery = services_of(process.app).celery
     monkeypatch.setattr(celery.jobs, "publisher", RecordingPublisher())
-    monkeypatch.setitem(celery.schedule.entries, "retention", Entry(RETENTION, "0 0 1 1 *"))
+    entries = {"retention": Entry(RETENTION, "0 0 1 1 *")}
+    monkeypatch.setattr(services_of(process.app).schedule, "entries", entries)
     # No lease expires because the machine is busy.
     monkeypatch.setattr("keel.celery.worker.beat.LEASE", PATIENCE)
     return [LeasedScheduler(worker) for _ in range(2)]
@@ -218,7 +219,7 @@ async def test_failed_enqueue_is_repeated(
 
 async def test_unknown_job_in_the_schedule_is_refused(worker: WorkerApp, process: Runtime) -> None:
     """Beat does not start."""
-    services_of(process.app).celery.schedule.add("wrong", "misspelt", "* * * * *")
+    services_of(process.app).schedule.add("wrong", "misspelt", "* * * * *")
 
     with pytest.raises(UnknownJob, match="wrong: no job of the name 'misspelt' is registered"):
         await asyncio.to_thread(LeasedScheduler, worker)

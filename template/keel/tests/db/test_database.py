@@ -1,20 +1,23 @@
 """Transactions, reads and outages, on the database of the project."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends
+from fastapi import BackgroundTasks, Depends
+from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient
 from sqlalchemy import Connection, event, func, select, text
-from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from keel.application import new_app
 from keel.db.database import Database, ReadSession
 from keel.dependencies import SessionDep
 from keel.services import services_of
 from keel.testing.support import connections_in_use, running
+from keel.tests.application import create_app
 from keel.tests.widgets.api import WIDGETS
 from keel.tests.widgets.models import Label, Widget
 from keel.web.errors import Unavailable
@@ -125,16 +128,6 @@ async def test_reading_holds_no_connection(database: Database) -> None:
     assert (await database.read.first(select(Label.__table__.c.name).where(text("1 = 0")))) is None
 
 
-async def test_closed_session_stays_closed(database: Database) -> None:
-    """A session that outlives its request must not open again and keep a connection for ever."""
-    async with database.transaction() as session:
-        pass
-
-    with pytest.raises(InvalidRequestError):
-        await session.execute(text("SELECT 1"))
-    assert connections_in_use(database) == 0
-
-
 async def test_cancelled_request_gives_its_connection_back(database: Database) -> None:
     """A client that leaves in the middle takes nothing with it."""
     writing = asyncio.Event()
@@ -234,3 +227,46 @@ async def test_error_of_another_kind_is_no_outage(database: Database) -> None:
     with pytest.raises(FileNotFoundError):
         async with database.transaction():
             raise FileNotFoundError
+
+
+async def test_a_session_ends_with_its_transaction(database: Database) -> None:
+    """Whoever still holds it is told what to do, instead of losing what they add."""
+    async with database.transaction() as session:
+        session.add(label("a"))
+
+    with pytest.raises(RuntimeError, match="DatabaseDep"):
+        session.add(label("b"))
+    with pytest.raises(RuntimeError, match="JobsDep"):
+        await session.execute(COUNT)
+
+
+async def _store_later(session: SessionDep, tasks: BackgroundTasks) -> None:
+    tasks.add_task(session.add, label("a"))
+
+
+async def _store_while_streaming(session: SessionDep) -> StreamingResponse:
+    async def parts() -> AsyncIterator[str]:
+        session.add(label("a"))
+        yield "stored"
+
+    return StreamingResponse(parts())
+
+
+async def _store_between(session: SessionDep) -> AsyncIterable[str]:
+    session.add(label("a"))
+    yield "stored"
+
+
+@pytest.mark.parametrize("endpoint", [_store_later, _store_while_streaming, _store_between])
+async def test_work_after_the_response(
+    database: Database, endpoint: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request's session is no use to background tasks and streams; that is an error, which the log explains."""
+    app = create_app()
+    app.get("/later")(endpoint)
+    async with running(app) as client:
+        with suppress(RuntimeError):  # As the server gets it, where the response has begun.
+            assert (await client.get("/later")).status_code == 500
+
+    assert "DatabaseDep" in capsys.readouterr().out
+    assert await database.read.scalar(COUNT) == 0

@@ -1,9 +1,13 @@
-"""Moments in the database."""
+"""What every table shares."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum, StrEnum
+from typing import Literal
 
 import pytest
+from sqlalchemy import Enum, MetaData, select, text
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Mapped, mapped_column
 
 from keel.db.database import Database
 from keel.db.models import load_models
@@ -39,3 +43,52 @@ def test_constraints_have_names() -> None:
 
     assert constraints
     assert all(constraint.name for constraint in constraints)
+
+
+class Colour(StrEnum):
+    """Text, in lower case."""
+
+    RED = "red"
+
+
+class Level(IntEnum):
+    """Numbers."""
+
+    LOW = 1
+
+
+class Choices(TestBase):
+    """A table of enumerations, as FastAPI's and SQLAlchemy's pages write them."""
+
+    __tablename__ = "choices"
+    metadata = MetaData()
+
+    colour: Mapped[Colour] = mapped_column(primary_key=True)
+    level: Mapped[Level | None]
+    side: Mapped[Literal["left", "right"]]
+
+
+@pytest.mark.parametrize("name", ["colour", "level", "side"])
+def test_enumerations_are_text(name: str) -> None:
+    """A new member needs no migration: the column is text with room for it, and the database has no type of its own."""
+    type_ = Choices.__table__.columns[name].type
+
+    assert isinstance(type_, Enum)
+    assert (type_.native_enum, type_.create_constraint, type_.length) == (False, False, 32)
+
+
+async def test_members_are_stored_by_value(database: Database) -> None:
+    """Or by name, where the value is a number; each comes back as what it was."""
+    async with database.writer.begin() as connection:
+        await connection.run_sync(Choices.metadata.create_all)
+    try:
+        async with database.transaction() as session:
+            session.add(Choices(colour=Colour.RED, level=Level.LOW, side="left"))
+        stored = await database.read.first(text("SELECT colour, level, side FROM choices"))
+        found = await database.read.first(select(Choices.__table__))
+    finally:
+        async with database.writer.begin() as connection:
+            await connection.run_sync(Choices.metadata.drop_all)
+
+    assert stored == ("red", "LOW", "left")
+    assert found == (Colour.RED, Level.LOW, "left")

@@ -1,20 +1,38 @@
 """Pages of statements, in orders of every type."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from math import inf
 from typing import Any
 from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import Date, Enum, Integer, Numeric, Select, String, Uuid, cast, literal, select, union_all
+from sqlalchemy import (
+    Boolean,
+    Date,
+    Double,
+    Enum,
+    Integer,
+    Interval,
+    Numeric,
+    Select,
+    String,
+    Time,
+    Uuid,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.types import TypeEngine
 
 from keel.db.database import Database
 from keel.db.models import UtcTimestamp
 from keel.db.pagination import paginate
-from keel.tests.widgets.models import Widget
+from keel.tests.widgets.models import Label, Widget
 from keel.web.pagination import InvalidCursor, encode
 
 
@@ -23,6 +41,13 @@ class Size(StrEnum):
 
     SMALL = "small"
     BIG = "big"
+
+
+class Level(IntEnum):
+    """An enumeration whose members are stored by their names."""
+
+    HIGH = 1
+    LOW = 2
 
 
 class Item(BaseModel, from_attributes=True):
@@ -43,23 +68,31 @@ def rows(type_: TypeEngine[Any], values: list[Any]) -> Select[UUID, Any]:
 
 
 def _value(value: Any, type_: TypeEngine[Any]) -> Any:
-    # SQLite would make numbers of dates; PostgreSQL needs to know what a NULL is.
+    # SQLite would make numbers of dates and times; PostgreSQL needs to know what a NULL is.
     return (
-        literal(value, type_) if value is not None and isinstance(type_, Date) else cast(literal(value, type_), type_)
+        literal(value, type_)
+        if value is not None and isinstance(type_, (Date, Time, Interval))
+        else cast(literal(value, type_), type_)
     )
 
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 VALUES: list[tuple[TypeEngine[Any], list[Any]]] = [
     (Integer(), [3, 1, None, 2, 1]),
     (String(20), ["b", "a", None, "é", "a"]),
     (Numeric(10, 2), [Decimal("9.90"), Decimal("10.00"), None, Decimal("0.10"), Decimal("9.90")]),
+    (Double(), [inf, 0.1, None, 0.3, inf]),
+    (Interval(), [DAY, HOUR, None, -HOUR, HOUR]),
+    (Time(), [time(12), time(0), None, time(0, 0, 0, 1), time(12)]),
+    (Boolean(), [True, False, None, False, True]),
     (Date(), [date(2026, 1, 2), date(1815, 12, 23), None, date(2026, 1, 1), date(1815, 12, 23)]),
     (
         Enum(Size, native_enum=False, values_callable=lambda kind: [member.value for member in kind]),
         [Size.SMALL, Size.BIG, None, Size.SMALL, Size.BIG],
     ),
+    (Enum(Level, native_enum=False), [Level.LOW, Level.HIGH, None, Level.LOW, Level.HIGH]),
 ]
 
 
@@ -114,3 +147,54 @@ async def test_moments(database: Database) -> None:
 
     assert [item.value for item in [*first.items, *second.items]] == sorted(moments, reverse=True)
     assert second.next is None
+
+
+async def numbers(database: Database, statement: Select[*tuple[Any, ...]], order: str) -> list[int]:
+    """Follow the pages of a statement, read in a transaction and without one; return the numbers of the ids."""
+    seen: list[list[int]] = []
+    async with database.transaction() as transaction:
+        for session in (database.read, transaction):
+            cursor, ids = None, []
+            while cursor is not None or not ids:
+                page = await paginate(session, statement, Item, order=order, cursor=cursor, limit=1)
+                ids += [item.id.int for item in page.items]
+                cursor = page.next
+            seen.append(ids)
+    assert seen[0] == seen[1]
+    return seen[0]
+
+
+@pytest.fixture
+async def widgets(database: Database) -> None:
+    """Add widgets a, b and c; a has one label, c has two."""
+    async with database.transaction() as session:
+        session.add_all(Widget(id=UUID(int=i), owner_id="o", title=title) for i, title in enumerate("abc"))
+        await session.flush()
+        session.add_all(Label(widget_id=UUID(int=i), name=name) for i, name in [(0, "z"), (2, "x"), (2, "y")])
+
+
+@pytest.mark.usefixtures("widgets")
+async def test_entities(database: Database) -> None:
+    """A model may be selected whole."""
+    statement = select(Widget, Widget.title.label("value")).where(Widget.owner_id == "o")
+
+    assert await numbers(database, statement, "-title") == [2, 1, 0]
+
+
+@pytest.mark.usefixtures("widgets")
+async def test_joined_columns(database: Database) -> None:
+    """A column that must have a value has none where no row was joined."""
+    join = select(Widget.id, Label.name.label("value"), Label.name).outerjoin(Label, Label.widget_id == Widget.id)
+    statement = join.where((Label.name != "x") | Label.name.is_(None))
+
+    assert await numbers(database, statement, "name") == [2, 0, 1]
+    assert await numbers(database, statement, "-name") == [0, 2, 1]
+
+
+@pytest.mark.usefixtures("widgets")
+async def test_computed_columns(database: Database) -> None:
+    """What is computed can be an order, though no WHERE may name an aggregate."""
+    count = select(Widget.id, func.count(Label.id).label("value")).outerjoin(Label, Label.widget_id == Widget.id)
+
+    assert await numbers(database, count.group_by(Widget.id), "value") == [1, 0, 2]
+    assert await numbers(database, count.group_by(Widget.id), "-value") == [2, 0, 1]

@@ -1,12 +1,20 @@
-"""Lines of libraries have the same format as the application's."""
+"""Lines of libraries have the same format as the application's, and people can read those that are for them."""
 
 import json
 import logging
+import sys
+from io import StringIO
 
 import pytest
+import structlog
+from fastapi import FastAPI, Request, Response
 
+from keel.about import ROOT
+from keel.application import new_app
+from keel.messaging.mail import ConsoleMailer, Mail
 from keel.observability import logs
 from keel.settings import CoreSettings
+from keel.testing.support import running
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,3 +44,70 @@ def test_uvicorn_writes_no_access_line() -> None:
     logs.configure(CoreSettings())
 
     assert not logging.getLogger("uvicorn.access").hasHandlers()
+
+
+@pytest.fixture
+def faulty(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return an application with a path operation and a middleware of an owner's, which logs for people."""
+    monkeypatch.setenv("LOG_FORMAT", "console")
+    app = new_app()
+    names: dict[str, object] = {"app": app, "Request": Request, "Response": Response}
+    code = """
+@app.middleware("http")
+async def watch(request, call_next):
+    return await call_next(request)
+
+@app.get("/crash")
+async def crash():
+    secret = "s3cret"
+    raise RuntimeError("the reason")
+"""
+    exec(compile(code, str(ROOT / "app" / "books" / "router.py"), "exec"), names)  # noqa: S102 - our own code
+    return app
+
+
+async def test_an_unforeseen_error_is_short(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """For people, it is the frames of their own code, and nobody's variables."""
+    async with running(faulty) as client:
+        assert (await client.get("/crash")).status_code == 500
+
+    logged = capsys.readouterr().out
+    assert "RuntimeError: the reason" in logged
+    assert 'router.py", line 9, in crash' in logged
+    assert "frames of libraries are left out" in logged
+    assert "s3cret" not in logged
+    assert len(logged.splitlines()) < 25
+
+
+class Terminal(StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "no_color", "coloured"), [(Terminal, "", True), (Terminal, "1", False), (StringIO, "", False)]
+)
+def test_colours(monkeypatch: pytest.MonkeyPatch, stream: type[StringIO], no_color: str, *, coloured: bool) -> None:
+    """They are for terminals, unless NO_COLOR says that nobody wants them."""
+    output = stream()
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    logs.configure(CoreSettings(log_format="console", log_level="INFO"))
+    structlog.get_logger().info("Hello", name="Ada")
+
+    assert "Hello" in output.getvalue()
+    assert ("\x1b" in output.getvalue()) is coloured
+
+
+async def test_a_mail_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its text stands there as it is, links whole and on lines of their own."""
+    logs.configure(CoreSettings(log_format="console", log_level="INFO"))
+    text = "Welcome!\n\nhttps://example.com/verify?token=abc\n"
+    await ConsoleMailer().send(Mail(to="ada@example.com", subject="Verify", text=text, html=""))
+
+    logged = capsys.readouterr().out
+    assert "ada@example.com" in logged
+    assert text in logged

@@ -3,6 +3,7 @@
 import errno
 import runpy
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -12,9 +13,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from keel.db.database import Database
+from keel.background.jobs import InProcessJobs
+from keel.db.database import Database, Session
 from keel.ops import cli, settings_check
 from keel.ops.upgrades import Change
 from keel.packages import find_package
@@ -148,6 +150,38 @@ async def test_seed(database: Database) -> None:
     assert "widgets" in await anyio.to_thread.run_sync(run, "seed", "--count", "2")
 
     assert await database.read.scalar(select(func.count()).select_from(Widget)) == 2
+
+
+def create_app_with_a_job() -> FastAPI:
+    """Build the application with a scheduled job that adds a widget, and that a shutdown would not wait for."""
+    app = create_app()
+    services = services_of(app)
+    services.jobs = InProcessJobs(lambda: services.database, services.job_context, grace=0)
+
+    async def add_widget(session: Session, payload: Mapping[str, Any]) -> None:
+        session.add(Widget(owner_id="o", title=payload["title"]))
+
+    services.jobs.register("widgets.add", add_widget)
+    services.schedule.entries.clear()
+    services.schedule.add("every morning", "widgets.add", "0 6 * * *", {"title": "fresh"})
+    return app
+
+
+async def test_schedule(database: Database) -> None:
+    """What is scheduled is listed, and can be run now, as cron does; the command waits until it is done."""
+
+    def run_schedule(*arguments: str) -> Result:
+        return runner.invoke(cli.build(create_app_with_a_job, "app"), ["schedule", *arguments])
+
+    listed = await anyio.to_thread.run_sync(run_schedule)
+    unknown = await anyio.to_thread.run_sync(run_schedule, "every evening")
+    assert await database.read.scalar(select(func.count()).select_from(Widget)) == 0
+    done = await anyio.to_thread.run_sync(run_schedule, "every morning")
+
+    assert [listed.exit_code, unknown.exit_code, done.exit_code] == [0, 2, 0], done.output
+    assert "0 6 * * *" in listed.output
+    assert "every morning" in unknown.output
+    assert await database.read.scalar(select(Widget.title)) == "fresh"
 
 
 def test_nothing_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:

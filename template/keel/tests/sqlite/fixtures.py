@@ -11,15 +11,20 @@ from keel.sqlite.engines import open_database
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import PATIENCE, RunScript
 
-# Generous, for busy machines; tests of outages set shorter ones.
-ENVIRONMENT = {"DATABASE_BUSY_TIMEOUT": str(PATIENCE)}
+FOLDER = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
+
+ENVIRONMENT = {
+    "DATABASE_URL": f"sqlite+aiosqlite:///{FOLDER.name}/test.db",
+    # Generous, for busy machines; tests of outages set shorter ones.
+    "DATABASE_BUSY_TIMEOUT": str(PATIENCE),
+}
 
 
 @pytest.fixture(scope="session")
 async def database_url(anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; the file is deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as directory:
-        url = f"sqlite+aiosqlite:///{directory}/test.db"
+    with FOLDER:
+        url = ENVIRONMENT["DATABASE_URL"]
         await migrations.upgrade(open_database(SqliteSettings(url=url)))
         yield url
 

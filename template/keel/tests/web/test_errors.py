@@ -1,10 +1,11 @@
 """Whatever goes wrong, the answer is a problem document with the id of its request."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient, Response
 
@@ -100,6 +101,19 @@ def faulty(environment: None) -> FastAPI:
     async def crash() -> None:
         raise RuntimeError("the secret reason")
 
+    @app.get("/structured")
+    async def structured() -> None:
+        raise HTTPException(409, {"code": 7, "since": date(2026, 1, 1)})
+
+    @app.post("/small", max_body_size=3)
+    @app.post("/large", max_body_size=2_000_000)
+    async def length(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/unread", max_body_size=3)
+    async def unread() -> None:
+        pass
+
     @app.get("/custom")
     async def custom() -> None:
         raise HTTPException(499, "Client went away")
@@ -126,6 +140,25 @@ async def test_status_without_a_name(faulty: FastAPI) -> None:
         document = assert_problem(await client.get("/custom"), 499)
 
     assert document["detail"] == "Client went away"
+
+
+async def test_detail_that_is_no_text(faulty: FastAPI) -> None:
+    """FastAPI lets it be any JSON; in a problem document it is a member of its own, since `detail` is a string."""
+    async with running(faulty) as client:
+        document = assert_problem(await client.get("/structured"), 409)
+
+    assert "detail" not in document
+    assert document["details"] == {"code": 7, "since": "2026-01-01"}
+
+
+async def test_body_limit_of_a_path_operation(faulty: FastAPI) -> None:
+    """`max_body_size` of FastAPI's decorators takes the place of MAX_BODY_SIZE, upwards and downwards."""
+    async with running(faulty) as client:
+        assert (await client.post("/large", content=b"x" * 1_500_000)).json() == 1_500_000
+        assert (await client.post("/small", content=b"xyz")).json() == 3
+        for path, size in (("/small", 3), ("/unread", 3), ("/large", 2_000_000)):
+            document = assert_problem(await client.post(path, content=b"x" * (size + 1)), 413)
+            assert document["detail"] == f"The body exceeds the limit of {size} bytes."
 
 
 async def test_error_in_the_middle_of_an_answer(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:

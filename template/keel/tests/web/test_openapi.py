@@ -1,9 +1,9 @@
 """The API does what its OpenAPI document says."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, Body, FastAPI
 from httpx2 import AsyncClient
 
 from keel.application import new_app
@@ -53,6 +53,29 @@ def test_routes_that_come_later(environment: None) -> None:
     assert before["paths"].keys() ^ after["paths"].keys() == {"/later"}
     assert set(after["paths"]["/later"]["get"]["responses"]["422"]["content"]) == {MEDIA_TYPE}
     assert before["components"]["schemas"].keys() == after["components"]["schemas"].keys()
+
+
+def test_body_limits(environment: None) -> None:
+    """A 413 says how long a body may be, also where a path operation or a router has a limit of its own."""
+    app, router = new_app(), APIRouter(prefix="/shelf", max_body_size=20)
+
+    @router.post("/book")
+    @app.post("/book")
+    @app.post("/scan", max_body_size=30)
+    async def keep(title: Annotated[str, Body()]) -> None:
+        """Do nothing."""
+
+    app.include_router(router)
+    limits = {
+        path: operations["post"]["responses"]["413"]["description"]
+        for path, operations in app.openapi()["paths"].items()
+        if "post" in operations
+    }
+    assert limits == {
+        "/book": "The body is larger than 1048576 bytes",
+        "/scan": "The body is larger than 30 bytes",
+        "/shelf/book": "The body is larger than 20 bytes",
+    }
 
 
 async def test_document_is_served(client: AsyncClient, document: dict[str, Any]) -> None:

@@ -1,16 +1,15 @@
 """Queries on widgets."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
-from keel.db.database import ReadSession, Session
+from keel.db.database import AnyRow, ReadSession, Session
 from keel.tests.widgets.models import Widget
 
 
-async def page(session: ReadSession, owner: str, limit: int, before: UUID | None) -> Sequence[Row[Any]]:
+async def page(session: ReadSession, owner: str, limit: int, before: UUID | None) -> Sequence[AnyRow]:
     """Return an owner's widgets, the newest first."""
     statement = select(Widget.__table__).where(Widget.owner_id == owner)
     if before is not None:
@@ -18,7 +17,7 @@ async def page(session: ReadSession, owner: str, limit: int, before: UUID | None
     return await session.all(statement.order_by(Widget.id.desc()).limit(limit))
 
 
-async def read(session: ReadSession, owner: str, widget_id: UUID) -> Row[Any] | None:
+async def read(session: ReadSession, owner: str, widget_id: UUID) -> AnyRow | None:
     """Return a widget of an owner."""
     return await session.first(select(Widget.__table__).where(Widget.id == widget_id, Widget.owner_id == owner))
 
