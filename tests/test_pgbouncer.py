@@ -18,7 +18,7 @@ from tests.machinery.rendering import render
 from tests.machinery.serving import Isolated, free_port, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SERVE = ("uvicorn", "app.main:app", "--port", "{port}")
 MODES = ["session", "transaction"]
 CONFIGURATION = """[databases]
-* = host={host} port={port} user={user} password={password}
+* = host={host} port={port} user={user}{password}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -73,6 +73,11 @@ def project(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> I
     return Isolated(place, {"ENVIRONMENT": "test", "RATE_LIMIT": "", "ENV_FILE": "", **shared})
 
 
+def told(project: Isolated, **variables: str) -> Isolated:
+    """The project with more variables."""
+    return Isolated(project.project, {**project.environment, **variables})
+
+
 @pytest.fixture
 def database(server: str, tmp_path: Path) -> Iterator[str]:
     """An empty database."""
@@ -87,12 +92,17 @@ def pooled(database: str, tmp_path: Path) -> Callable[..., AbstractContextManage
     server = urlsplit(database)
 
     @contextlib.contextmanager
-    def start(mode: str, size: int, more: str = "") -> Iterator[str]:
+    def start(mode: str, size: int, more: str = "") -> Generator[str]:
         listen = free_port()
         told = {"host": server.hostname, "port": server.port or 5432, "user": server.username}
         file = tmp_path / "pgbouncer.ini"
         text = CONFIGURATION.format(
-            **told, password=server.password or "", listen=listen, mode=mode, size=size, more=more
+            **told,
+            password=f" password={server.password}" if server.password else "",
+            listen=listen,
+            mode=mode,
+            size=size,
+            more=more,
         )
         file.write_text(text, encoding="utf-8")
         user = ("-u", "nobody") if os.geteuid() == 0 else ()  # it does not run as root
@@ -111,9 +121,9 @@ def test_a_project_behind_a_pooler(
     """With one setting it migrates, and answers many callers at once, with fewer connections in transaction mode."""
     size = 3 if mode == "transaction" else 40
     with pooled(mode, size) as url:
-        variables = {"DATABASE_URL": url, "DATABASE_POOLER": "true"}
-        project.must("run", "python", "-m", "app", "migrate", **variables)
-        with project.served(*SERVE, **variables) as (address, server), ThreadPoolExecutor(16) as threads:
+        pooled_project = told(project, DATABASE_URL=url, DATABASE_POOLER="true")
+        pooled_project.must("run", "python", "-m", "app", "migrate")
+        with pooled_project.served(*SERVE) as (address, server), ThreadPoolExecutor(16) as threads:
 
             def keep_and_read(number: int) -> list[int]:
                 status, note = request("POST", f"{address}/api/v1/notes", {"title": str(number)})
@@ -137,9 +147,9 @@ def test_reads_cannot_write(
 ) -> None:
     """What only reads is refused by the server if it writes, although it shares connections with what writes."""
     with pooled(mode, 1 if mode == "transaction" else 40) as url:
-        variables = {"DATABASE_URL": url, "DATABASE_POOLER": "true"}
-        project.must("run", "python", "-m", "app", "migrate", **variables)
-        said = project.must("run", "python", "-c", TRY_TO_WRITE, **variables)
+        pooled_project = told(project, DATABASE_URL=url, DATABASE_POOLER="true")
+        pooled_project.must("run", "python", "-m", "app", "migrate")
+        said = pooled_project.must("run", "python", "-c", TRY_TO_WRITE)
     assert "cannot execute DELETE in a read-only transaction" in said
 
 
@@ -150,5 +160,5 @@ def test_without_the_setting_it_is_said(
 ) -> None:
     """The process does not become ready, and its log names the setting, even if the pooler keeps still."""
     with pooled(mode, 40, more) as url:
-        said = project.run("run", "python", "-c", ASK, DATABASE_URL=url)
+        said = told(project, DATABASE_URL=url).run("run", "python", "-c", ASK)
     assert "set DATABASE_POOLER=true" in said.stdout + said.stderr

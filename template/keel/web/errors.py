@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from keel.web.paths import methods_at
+
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
 
@@ -195,9 +197,12 @@ async def _on_app_error(_: Request, error: AppError) -> Response:
     return from_app_error(error)
 
 
-async def _on_http_exception(_: Request, error: HTTPException) -> Response:
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     detail = error.detail if error.detail != _title(error.status_code) else None
-    return problem(error.status_code, detail=detail, headers=error.headers)
+    headers = error.headers
+    if "Allow" in (headers or {}):  # those of one route, though there may be more at this path
+        headers = {**(headers or {}), "Allow": ", ".join(methods_at(request.scope))}
+    return problem(error.status_code, detail=detail, headers=headers)
 
 
 def _encodable(part: str | int) -> str | int:
