@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 #: What there is, and what it is to become. Lower the first when something goes.
-SERVING, SERVING_GOAL = 4135, 2800
-OPERATING, OPERATING_GOAL = 953, 900
-MODULES, MODULES_GOAL = 53, 45
+SERVING, SERVING_GOAL = 4311, 2800
+OPERATING, OPERATING_GOAL = 1003, 900
+MODULES, MODULES_GOAL = 56, 45
 
 
 @pytest.fixture
