@@ -14,6 +14,7 @@ import yaml
 from tests.machinery import text_checks
 from tests.machinery.examination import Report, check_python, program, run_suite
 from tests.machinery.rendering import render
+from tests.machinery.serving import Isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,4 +145,19 @@ def test_wrong_answers_are_refused(
 def test_the_slug_is_derived(template: Path, tmp_path: Path, name: str, slug: str) -> None:
     """Every valid name suggests a valid slug."""
     project = render(template, tmp_path / "project", {"project_name": name.strip()})
-    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["name"] == slug
+    declared = tomllib.loads((project / "pyproject.toml").read_text())
+    assert (declared["project"]["name"], declared["tool"]["keel"]["slug"]) == (
+        f"{slug}-app",
+        slug.replace("-", "_"),
+    )
+
+
+@pytest.mark.parametrize("name", ["FastAPI", "Redis", "click"])
+def test_a_project_may_be_called_as_a_library(resources: Resources, tmp_path: Path, name: str) -> None:
+    """Its distribution is called otherwise, so that uv can resolve what both need."""
+    project = Isolated(
+        render(resources.template, tmp_path / "project", {"project_name": name, "redis": True})
+    )
+    project.must("lock", "--quiet")
+    locked = tomllib.loads((project.project / "uv.lock").read_text(encoding="utf-8"))["package"]
+    assert {f"{name.lower()}-app", name.lower()} <= {package["name"] for package in locked}

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
     from tests.machinery.resources import Resources
 
+#: The first revision of a project that is called Harbour Log.
+FIRST = "harbour_log_0001"
 _FENCE = re.compile(r"^```(python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _REVISION = '''"""Step {number}."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "{number:04}"
-down_revision = "{before:04}"
+revision = "{revision}"
+down_revision = "{before}"
 branch_labels = None
 depends_on = None
 
@@ -42,9 +44,12 @@ def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     render(template, place, {PRESET: "minimal", DATABASE: "postgresql"})
     page = (place / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     steps = [text for language, text in _FENCE.findall(page) if language == "python"]
+    before = FIRST
     for number, text in enumerate(steps, 2):
-        revision = _REVISION.format(number=number, before=number - 1, text=text)
-        (place / "migrations" / "versions" / f"{number:04}_step.py").write_text(revision, encoding="utf-8")
+        revision = f"{number:04}"
+        step = _REVISION.format(number=number, revision=revision, before=before, text=text)
+        (place / "migrations" / "versions" / f"{revision}_step.py").write_text(step, encoding="utf-8")
+        before = revision
     return place
 
 
@@ -80,7 +85,7 @@ def test_the_example_works(resources: Resources, project: Path, database: str) -
     """What rows hold is in the new column and nowhere else at last, and every step can be taken back."""
     page = (project / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     (backfill,) = [text for language, text in _FENCE.findall(page) if language == "sql"]
-    run(resources, project, database, "app", "migrate", "0001")
+    run(resources, project, database, "app", "migrate", FIRST)
     query(database, _NOTE)
     run(resources, project, database, "app", "migrate", "0002")
     query(database, backfill)
@@ -91,5 +96,5 @@ def test_the_example_works(resources: Resources, project: Path, database: str) -
     assert ("text", "NO") in query(database, columns)
     assert "body" not in dict(query(database, columns))
 
-    run(resources, project, database, "alembic", "downgrade", "0001")
+    run(resources, project, database, "alembic", "downgrade", FIRST)
     assert query(database, "SELECT body FROM notes") == [("what it says",)]

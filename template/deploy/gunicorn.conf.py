@@ -1,7 +1,8 @@
 """Gunicorn's settings: `gunicorn --config deploy/gunicorn.conf.py app.main:app`.
 
 Read from the environment: `WEB_CONCURRENCY` (worker processes, by default one per usable CPU), `WEB_CONNECTIONS`, `PORT`,
-`FORWARDED_ALLOW_IPS` (proxies whose `X-Forwarded-*` headers are trusted), `LOG_LEVEL`, `LOG_FORMAT`, `ENVIRONMENT`.
+`FORWARDED_ALLOW_IPS` (proxies whose `X-Forwarded-*` headers are trusted), `ROOT_PATH` (the path below which a proxy
+serves the application), `LOG_LEVEL`, `LOG_FORMAT`, `ENVIRONMENT`.
 """
 
 import os

@@ -29,10 +29,17 @@ from keel.web.middleware import (
     SecurityHeadersMiddleware,
 )
 from keel.web.openapi import Application
+from keel.web.paths import HeadMiddleware, path_below
 from keel.web.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 
 EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
 """Response headers that scripts of other origins may read."""
+
+ACCEPTED = [
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID"),
+    *("X-Request-ID", "X-Requested-With", "baggage", "traceparent", "tracestate"),
+]
+"""Request headers that scripts of other origins may send."""
 
 API = "/api/v1"
 """Where the routers of packages are."""
@@ -92,7 +99,7 @@ def new_app(
         # A redirect would be neither an answer nor a problem document.
         redirect_slashes=False,
         # One span for each request, where a provider takes it; our own log lines tell of errors.
-        telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: scope["path"] in EXEMPT},
+        telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: path_below(scope) in EXEMPT},
         lifespan=_lifespan,
         middleware=list(middleware),
         body_size=settings.max_body_size,
@@ -141,15 +148,8 @@ def _platform(
         cors = Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "If-Match",
-                "If-None-Match",
-                "Last-Event-ID",
-                "X-Requested-With",
-            ],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=[*ACCEPTED, *settings.cors_headers],
             allow_credentials=True,
             expose_headers=EXPOSED,
         )
@@ -160,6 +160,7 @@ def _platform(
     chosen += caller_middleware
     if settings.rate_limit:
         chosen.append(Middleware(RateLimitMiddleware, limit=rate_limit))
+    chosen.append(Middleware(HeadMiddleware))
     chosen.append(Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5))
     chosen.append(Middleware(BodyLimitMiddleware, limit=settings.max_body_size))
     return chosen

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from keel import about
+from keel.web import hosts
 
 
 class SettingsError(Exception):
@@ -131,6 +133,10 @@ def _rate(value: str) -> str:
     return value
 
 
+def _each(check: Callable[[str], str]) -> AfterValidator:
+    return AfterValidator(lambda values: tuple(map(check, values)))
+
+
 split_commas = BeforeValidator(_split)
 """Lets a field of several names or keys be written with commas between them."""
 
@@ -148,11 +154,14 @@ class CoreSettings(Settings):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto`: for people in local, JSON elsewhere."""
 
-    allowed_hosts: Annotated[CommaSeparated, DevDefault] = ("*",)
+    allowed_hosts: Annotated[CommaSeparated, _each(hosts.host), DevDefault] = ("*",)
     """Host names that requests may use; `*.example.com` stands for any subdomain, `*` for any host."""
 
-    cors_origins: CommaSeparated = ()
+    cors_origins: Annotated[CommaSeparated, _each(hosts.origin)] = ()
     """Origins whose scripts may call the API from a browser."""
+
+    cors_headers: CommaSeparated = ()
+    """Request headers that these scripts may send, besides those that the platform knows."""
 
     rate_limit: Rate = "600/minute"
     """Requests of one caller (or one client address) in a window."""

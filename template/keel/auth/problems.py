@@ -27,6 +27,18 @@ class WrongCredentials(OAuthError):
         super().__init__("invalid_grant", "The address or the password is wrong.")
 
 
+class IncompleteTokenRequest(OAuthError):
+    """What the grant needs is not in the form, such as after a request in JSON."""
+
+    type = "urn:problem:incomplete-token-request"
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(
+            "invalid_request",
+            f"Send a form (application/x-www-form-urlencoded, not JSON); these fields are missing: {', '.join(missing)}.",
+        )
+
+
 class InvalidRefreshToken(OAuthError):
     """The refresh token is unknown, expired, or was used before; reuse revokes its login."""
 

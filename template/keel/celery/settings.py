@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from keel import about
 from keel.settings import DevDefault, Settings, split_commas
 
 IN_PROCESS = "memory"
@@ -42,7 +43,7 @@ class CelerySettings(Settings):
     broker_url: Annotated[SecretStr, AfterValidator(_check_url), DevDefault] = SecretStr("memory://")
     """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://`, `rediss://`; `memory://`: the server runs the tasks itself."""
 
-    queue: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = "tasks"
+    queue: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = about.SLUG
     """The queue's name, so that several applications can share a broker."""
 
     signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_check_keys)] = ()

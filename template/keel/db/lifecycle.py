@@ -4,10 +4,37 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import Connection, inspect
 
 from keel.db import migrations
 from keel.db.database import Database
+from keel.db.models import Base
 from keel.services import services_of
+
+
+class MissingTables(Exception):
+    """The database lacks tables that models describe."""
+
+
+async def check_tables(database: Database) -> None:
+    """Ask whether the database has a table for each model that this process has loaded.
+
+    Raises:
+        MissingTables: it has not; the message names them.
+    """
+    async with database.reader.connect() as connection:
+        missing = await connection.run_sync(_missing)
+    if missing:
+        raise MissingTables(
+            f"The database has no table {', '.join(missing)}: migrate it, unless it is another project's (DATABASE_URL)."
+        )
+
+
+def _missing(connection: Connection) -> list[str]:
+    described = {table.name for table in Base.metadata.tables.values() if table.schema is None}
+    database = inspect(connection)
+    # A model may also describe a view, which only the second question finds.
+    return sorted(name for name in described - {*database.get_table_names()} if not database.has_table(name))
 
 
 def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
@@ -25,6 +52,10 @@ def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
             await services.jobs.drain()
             await database.close()
 
+    async def check() -> None:
+        await database.ping()
+        await check_tables(database)
+
     services.database = database
-    services.checks.add("database", database.ping)
+    services.checks.add("database", check)
     app.include_router(APIRouter(lifespan=lifespan))

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from keel.db import migrations
+from keel.db import lifecycle, migrations
 from keel.features import FEATURES
 from keel.identity import seed_owner
 from keel.ops import feature_removal, settings_check
@@ -86,6 +86,7 @@ def migrate(
     context: typer.Context, revision: Annotated[str, typer.Argument(help="A revision of Alembic's")] = "head"
 ) -> None:
     """Bring the database's schema up to date."""
+    from alembic.util import CommandError
 
     async def work() -> None:
         database = services_of(context.obj.create_app()).database
@@ -98,7 +99,18 @@ def migrate(
             raise Unavailable("The database does not answer.") from error
         finally:
             await engine.dispose()
-        await migrations.upgrade(database, revision)
+        try:
+            await migrations.upgrade(database, revision)
+            if revision == "head":
+                await lifecycle.check_tables(database)
+        except CommandError as error:
+            typer.echo(f"{error}. Is it another project's database? Look at DATABASE_URL.", err=True)
+            raise typer.Exit(1) from error
+        except lifecycle.MissingTables as error:
+            # No failure: the migration that makes them may have to be written yet.
+            typer.echo(f"{error}", err=True)
+        finally:
+            await database.close()
 
     with friendly_errors():
         asyncio.run(work())

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import AliasChoices
 from pydantic_settings import DotEnvSettingsSource
 
+from keel.ops.answers import changed_by_hand
 from keel.ops.upgrades import PROJECT, changes
 from keel.packages import WINGS, find_packages, incomplete_examples
 from keel.settings import Settings, SettingsError
@@ -38,11 +39,11 @@ def problems(allowed: Collection[str] = ()) -> list[str]:
 
     Returns:
         A sentence for each variable that must be set, is wrong, renamed, removed or unknown; and for what a feature
-        has added to an example that lacks what it needs.
+        has added to an example that lacks what it needs; and for answers that were changed by hand.
     """
     classes = find_settings()
     found = {problem: None for cls in classes for problem in _unusable(cls)}
-    return [*found, *stale(allowed, classes), *incomplete_examples(find_packages(WINGS[-1]))]
+    return [*found, *stale(allowed, classes), *incomplete_examples(find_packages(WINGS[-1])), *changed_by_hand()]
 
 
 def explain(error: SettingsError) -> str:

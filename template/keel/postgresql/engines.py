@@ -5,25 +5,33 @@ A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a
 
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, event, func, select, text
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import Connection, ExceptionContext, NullPool, event, func, make_url, select, text
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from keel.db.database import Database
 from keel.postgresql.settings import PostgresqlSettings
+from keel.postgresql.urls import split
 
 MIGRATION_LOCK = 0x6170700A
 """Key of the advisory lock that lets only one process migrate at a time."""
 
 
+READ_ONLY = "default_transaction_read_only"
+
+POOLED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+"""Statements without a name end with their transaction: the next one may run on another connection to the server."""
+
+
 def open_database(settings: PostgresqlSettings) -> Database:
     """Return the database; nothing is opened before it is used."""
-    url = settings.url.get_secret_value()
-    read_url = settings.read_url.get_secret_value() if settings.read_url else url
-    arguments = {"timeout": settings.connect_timeout, "command_timeout": settings.statement_timeout}
-    # No overflow: connections beyond the pool would be opened and closed all the time under load, which costs more
-    # than waiting for one. Last in, first out: under little load few connections stay warm.
+    url, given = split(make_url(settings.url.get_secret_value()))
+    read_url, read_given = split(make_url((settings.read_url or settings.url).get_secret_value()))
+    common = {"timeout": settings.connect_timeout, **(POOLED if settings.pooler else {})}
+    limited = {**common, "command_timeout": settings.statement_timeout}
     options = {
+        # No overflow: connections beyond the pool would be opened and closed all the time under load, which costs more
+        # than waiting for one. Last in, first out: under little load few connections stay warm.
         "pool_size": settings.pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.pool_timeout,
@@ -31,20 +39,30 @@ def open_database(settings: PostgresqlSettings) -> Database:
         # Errors are logged, and what statements are given is personal.
         "hide_parameters": True,
     }
-    writer = create_async_engine(url, connect_args=arguments, **options)
+    writer = create_async_engine(url, connect_args={**limited, **given}, **options)
     _watch_connections(writer)
-    reader = create_async_engine(
-        read_url,
-        connect_args={**arguments, "server_settings": {"default_transaction_read_only": "on"}},
-        isolation_level="AUTOCOMMIT",
-        pool_reset_on_return=None,
-        **options,
-    )
-    _watch_connections(reader)
+    if settings.pooler:
+        # What is said at the start of a connection, or in a session, would not reach the connection that reads.
+        reader = create_async_engine(
+            read_url,
+            connect_args={**limited, **read_given},
+            execution_options={"postgresql_readonly": True},
+            **options,
+        )
+    else:
+        at_start = {**read_given.pop("server_settings", {}), READ_ONLY: "on"}
+        reader = create_async_engine(
+            read_url,
+            connect_args={**limited, **read_given, "server_settings": at_start},
+            isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None,
+            **options,
+        )
+    _watch_connections(reader, read_only=not settings.pooler)
 
     def migrator() -> AsyncEngine:
         # No statement timeout: a migration may take its time.
-        engine = create_async_engine(url, connect_args={"timeout": settings.connect_timeout}, poolclass=NullPool)
+        engine = create_async_engine(url, connect_args={**common, **given}, poolclass=NullPool)
 
         @event.listens_for(engine.sync_engine, "begin")
         def advisory_lock(connection: Connection) -> None:
@@ -61,7 +79,7 @@ async def _take_turns(session: AsyncSession, name: str) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def _watch_connections(engine: AsyncEngine) -> None:
+def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
     """Replace connections that the server has closed, and name the errors of those that cannot be opened."""
 
     @event.listens_for(engine.sync_engine, "checkout")
@@ -73,6 +91,29 @@ def _watch_connections(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
         try:
-            return dialect.connect(*arguments, **options)
+            connection = dialect.connect(*arguments, **options)
         except (OSError, dialect.dbapi.Error) as error:
-            raise dialect.dbapi.OperationalError(str(error)) from error
+            hint = f" ({_POOLER})" if READ_ONLY in str(error) else ""
+            raise dialect.dbapi.OperationalError(f"{error}{hint}") from error
+        # A pooler may have ignored what was asked for.
+        if read_only and connection.run_async(_ask_read_only) != "on":
+            connection.terminate()
+            raise dialect.dbapi.OperationalError(f"{READ_ONLY} is ignored ({_POOLER})")
+        return connection
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def explain(context: ExceptionContext) -> Exception | None:
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) in _UNPREPARED:
+            return OperationalError(f"{error} ({_POOLER})", None, error)
+        return None
+
+
+_UNPREPARED = {"26000", "42P05"}
+"""States that say that a statement was prepared on another connection to the server, or on this one by somebody else."""
+
+_POOLER = "a pooler stands in between: set DATABASE_POOLER=true"
+
+
+async def _ask_read_only(connection: Any) -> str:
+    return await connection.fetchval(f"SHOW {READ_ONLY}")

@@ -4,25 +4,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
+from keel import about
+from keel.postgresql.urls import parse
 from keel.settings import DevDefault, Environment, Settings
-
-EXAMPLE = "postgresql+asyncpg://user:password@host/database"
 
 
 def _asyncpg(value: SecretStr) -> SecretStr:
-    """Accept the URLs that hosting services hand out: `postgres://` and libpq's `sslmode`."""
-    try:
-        url = make_url(value.get_secret_value().replace("postgres://", "postgresql://", 1))
-    except ArgumentError:
-        raise ValueError(f"this is not a URL; write {EXAMPLE}") from None
-    if url.get_backend_name() != "postgresql":
-        raise ValueError(f"this project was made for PostgreSQL; write {EXAMPLE}")
-    if sslmode := url.query.get("sslmode"):
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
-    return SecretStr(url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False))
+    """Accept the URLs that hosting services hand out."""
+    return SecretStr(parse(value.get_secret_value()).render_as_string(hide_password=False))
 
 
 class PostgresqlSettings(Settings):
@@ -31,11 +21,14 @@ class PostgresqlSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
     url: Annotated[SecretStr, AfterValidator(_asyncpg), DevDefault] = SecretStr(
-        "postgresql+asyncpg://postgres:postgres@localhost:5432/app"
+        f"postgresql+asyncpg://postgres:postgres@localhost:5432/{about.SLUG}"
     )
 
     read_url: Annotated[SecretStr, AfterValidator(_asyncpg)] | None = None
     """Where reads go instead, such as a replica."""
+
+    pooler: bool = False
+    """Whether a pooler such as PgBouncer stands in between, which gives each transaction any connection to the server."""
 
     pool_size: Annotated[int, Field(ge=1)] = 10
     """Connections of one process for writing, and as many for reading."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from keel import about
 from keel.redis.urls import RedisUrl
 from keel.settings import DevDefault, Settings
 
@@ -22,7 +23,7 @@ class RedisSettings(Settings):
     url: Annotated[SecretStr, AfterValidator(_valid), DevDefault] = SecretStr("redis://localhost:6379/0")
     """`redis://`, `rediss://` (TLS), `unix://`, or with `+sentinel` or `+cluster`: see `keel.redis.urls`."""
 
-    prefix: Annotated[str, Field(pattern=r"^[^{}\s]*$")] = "app:"
+    prefix: Annotated[str, Field(pattern=r"^[^{}\s]*$")] = f"{about.SLUG}:"
     """Prefix of every key, so that several applications can share a server."""
 
     pool_size: Annotated[int, Field(ge=2)] = 20

@@ -1,5 +1,6 @@
 """Settings: where they come from, and what is refused."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -110,3 +111,48 @@ def test_log_format(monkeypatch: pytest.MonkeyPatch, environment_name: str, log_
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example")
 
     assert CoreSettings.load().json_logs is expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        (
+            "CORS_ORIGINS",
+            "HTTPS://App.Example.com/, http://localhost:5173",
+            ("https://app.example.com", "http://localhost:5173"),
+        ),
+        ("CORS_ORIGINS", "https://a.example.com:443,http://b:80/", ("https://a.example.com", "http://b")),
+        ("CORS_ORIGINS", "capacitor://localhost,http://[::1]:3000", ("capacitor://localhost", "http://[::1]:3000")),
+        ("ALLOWED_HOSTS", "https://API.example.com/,example.com:8000", ("api.example.com", "example.com")),
+        ("ALLOWED_HOSTS", "*.example.com.,[::1]:8000,*", ("*.example.com", "[::1]", "*")),
+    ],
+)
+def test_hosts_and_origins_as_requests_name_them(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: tuple[str, ...]
+) -> None:
+    """What means the same is taken for it."""
+    monkeypatch.setenv(variable, value)
+
+    assert getattr(CoreSettings.load(), variable.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("CORS_ORIGINS", value) for value in ("app.example.com", "https://", "https://a.example.com/app", "null")),
+        *(
+            ("CORS_ORIGINS", value)
+            for value in ("https://*.example.com", "https://b\u00fccher.example", "http://a:port")
+        ),
+        *(
+            ("ALLOWED_HOSTS", value)
+            for value in (".example.com", "a.*.com", "example.com/api", "https://", "::1", "b\u00fccher.de")
+        ),
+    ],
+)
+def test_hosts_and_origins_that_no_request_names(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """They would silently allow nothing: the start says which it is and what to write."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(SettingsError, match=f"{variable}: .*{re.escape(value)} is no .*write"):
+        CoreSettings.load()

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Receive, Scope, Send
 
+from keel.web.paths import methods_at
+
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
 
@@ -201,10 +203,13 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     detail: Any = error.detail if error.detail != _title(error.status_code) else None
     if error.status_code == _TOO_LARGE and detail in {None, "Content Too Large"}:
         detail = too_large(request.scope)
+    headers = error.headers
+    if "Allow" in (headers or {}):  # those of one route, though there may be more at this path
+        headers = {**(headers or {}), "Allow": ", ".join(methods_at(request.scope))}
     if detail is None or isinstance(detail, str):
-        return problem(error.status_code, detail=detail, headers=error.headers)
+        return problem(error.status_code, detail=detail, headers=headers)
     # FastAPI allows any JSON here, RFC 9457 a string.
-    return problem(error.status_code, headers=error.headers, details=jsonable_encoder(detail))
+    return problem(error.status_code, headers=headers, details=jsonable_encoder(detail))
 
 
 _TOO_LARGE = 413

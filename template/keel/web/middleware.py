@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from keel.observability import tracing
 from keel.web.errors import problem, too_large
+from keel.web.paths import path_below
 
 _SOCKETS = tracing.meter.create_up_down_counter(
     "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
@@ -164,7 +165,7 @@ class HostMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle a request whose `Host` is allowed."""
-        if scope["type"] == "lifespan" or scope["path"] in self.exempt or self._allows(scope):
+        if scope["type"] == "lifespan" or path_below(scope) in self.exempt or self._allows(scope):
             return self.app(scope, receive, send)
         refusal = problem(400, kind="urn:problem:unknown-host", detail="Unknown host.")
         return refusal(scope, receive, send)

@@ -1,12 +1,15 @@
 """The OpenAPI document: every operation may answer with a problem, in the media type that is really sent."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from keel.web.errors import COMMON, Problem, ProblemFormat, documented
@@ -48,6 +51,15 @@ class Application(FastAPI):
         finally:
             self.user_middleware = own
 
+    def setup(self) -> None:
+        """Serve the document, with addresses below the path at which a proxy serves the application."""
+
+        async def document(request: Request) -> JSONResponse:
+            return JSONResponse(_below(request.scope.get("root_path", "").rstrip("/"), self.openapi()))
+
+        if self.openapi_url:
+            self.add_route(self.openapi_url, document, include_in_schema=False)
+
     def openapi(self) -> dict[str, Any]:
         """Return the document, made on the first call, and anew when routes have come or gone since."""
         document = super().openapi()
@@ -74,6 +86,18 @@ class Application(FastAPI):
         return {
             (r.path_format, method): getattr(r, "max_body_size", None) for r in routes for method in r.methods or ()
         }
+
+
+def _below(root: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with the path of a proxy in `servers`, and in URLs of sign-in, which do not follow these."""
+    if not root:
+        return document
+    copy = deepcopy(document)
+    copy["servers"] = [{"url": root}, *copy.get("servers", [])]
+    for scheme in copy["components"].get("securitySchemes", {}).values():
+        for flow in scheme.get("flows", {}).values():
+            flow |= {name: f"{root}{url}" for name, url in flow.items() if name.endswith("Url") and url.startswith("/")}
+    return copy
 
 
 def _add_problems(responses: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keel.observability import tracing
 from keel.web.errors import AppError, TooManyRequests, from_app_error
+from keel.web.paths import path_below
 
 _REFUSED = tracing.meter.create_counter(
     "app.rate_limit.refused", unit="{use}", description="Requests and other uses that a limit has refused"
@@ -205,7 +206,7 @@ class RateLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request, or the handshake of a socket, and pass it on, or refuse it."""
-        if scope["type"] == "lifespan" or scope["path"] in EXEMPT:
+        if scope["type"] == "lifespan" or path_below(scope) in EXEMPT:
             await self.app(scope, receive, send)
             return
         try:

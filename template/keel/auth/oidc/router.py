@@ -79,12 +79,13 @@ async def exchange(data: CodeExchange, sign_ins: SignInsDep, response: Response,
 
 @browser.post("/oidc", responses=errors.responses(InvalidSignInCode, CrossSiteRequest))
 async def exchange_for_cookie(
-    data: CodeExchange, sign_ins: SignInsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
+    data: CodeExchange, sign_ins: SignInsDep, auth: AuthDep, request: Request, response: Response
 ) -> AccessToken:
     """Exchange the code from the end of a sign-in for an access token, and a refresh token in a cookie."""
     code = data.code.get_secret_value()
+    user_agent = request.headers.get("user-agent", "")
     token = await sign_ins.redeem(code, data.code_verifier, data.scope, user_agent=user_agent)
-    return hand_out(token, response, auth.settings.session_days)
+    return hand_out(token, request, response, auth.settings.session_days)
 
 
 def _redirect(url: str) -> Response:

@@ -22,7 +22,6 @@ COOKIE = "__Secure-refresh_token"
 PATH = "/api/v1/auth/browser"
 
 RefreshCookie = Annotated[str, Cookie(alias=COOKIE, max_length=200, include_in_schema=False)]
-UserAgent = Annotated[str, Header(include_in_schema=False)]
 
 
 class CrossSiteRequest(Forbidden):
@@ -72,32 +71,46 @@ router = APIRouter(
 
 @router.post("/login", dependencies=[Throttled, Queued])
 async def log_in(
-    data: BrowserLogin, logins: LoginsDep, auth: AuthDep, response: Response, user_agent: UserAgent = ""
+    data: BrowserLogin, logins: LoginsDep, auth: AuthDep, request: Request, response: Response
 ) -> AccessToken:
     """Exchange address and password for an access token, and a refresh token in a cookie."""
     password = data.password.get_secret_value()
+    user_agent = request.headers.get("user-agent", "")
     token = await logins.log_in(data.email, password, data.scope, user_agent=user_agent)
-    return hand_out(token, response, auth.settings.session_days)
+    return hand_out(token, request, response, auth.settings.session_days)
 
 
 @router.post("/refresh")
-async def refresh(logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = "") -> AccessToken:
+async def refresh(
+    request: Request, logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = ""
+) -> AccessToken:
     """Exchange the cookie for a new one and an access token."""
     token = await logins.refresh(cookie)
-    return hand_out(token, response, auth.settings.session_days)
+    return hand_out(token, request, response, auth.settings.session_days)
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
-async def log_out(logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
+async def log_out(request: Request, logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
     """End the cookie's login and delete the cookie."""
     await logins.end_by_token(cookie)
-    response.delete_cookie(COOKIE, PATH, secure=True, httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, _path(request), secure=True, httponly=True, samesite="strict")
 
 
-def hand_out(token: Token, response: Response, days: float) -> AccessToken:
+def hand_out(token: Token, request: Request, response: Response, days: float) -> AccessToken:
     """Put the refresh token into the cookie; return the rest."""
     response.headers["Cache-Control"] = "no-store"
     response.set_cookie(
-        COOKIE, token.refresh_token, int(days * 86400), path=PATH, secure=True, httponly=True, samesite="strict"
+        COOKIE,
+        token.refresh_token,
+        int(days * 86400),
+        path=_path(request),
+        secure=True,
+        httponly=True,
+        samesite="strict",
     )
     return AccessToken(access_token=token.access_token, expires_in=token.expires_in, scope=token.scope)
+
+
+def _path(request: Request) -> str:
+    """Return the path that browsers see, also below that of a proxy."""
+    return request.scope.get("root_path", "").rstrip("/") + PATH

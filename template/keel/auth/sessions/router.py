@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Header, Response, status
 
 from keel.auth.dependencies import RESPONSES, AccountUser, AuthDep, ClaimsDep, CurrentUser, LoginsDep, Queued, Throttled
-from keel.auth.problems import OAuthError, SessionNotFound
+from keel.auth.problems import IncompleteTokenRequest, OAuthError, SessionNotFound
 from keel.auth.sessions.keys import public_keys
 from keel.auth.sessions.schemas import LoginSession, Refresh, Token, TokenRequest
 from keel.web import errors
@@ -23,6 +23,8 @@ async def token(
 ) -> Token:
     """Exchange address and password, or a refresh token, for tokens (OAuth 2.0, RFC 6749)."""
     response.headers["Cache-Control"] = "no-store"
+    if missing := data.missing():
+        raise IncompleteTokenRequest(missing)
     if data.grant_type == "refresh_token":
         return await logins.refresh(data.refresh_token.get_secret_value())
     password = data.password.get_secret_value()

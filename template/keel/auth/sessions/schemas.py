@@ -27,6 +27,12 @@ class TokenRequest(BaseModel):
     client_id: str | None = None
     client_secret: str | None = None
 
+    def missing(self) -> list[str]:
+        """Return the fields that the grant needs and that are empty."""
+        needed = ["refresh_token"] if self.grant_type == "refresh_token" else ["username", "password"]
+        given = {"username": self.username, "password": self.password, "refresh_token": self.refresh_token}
+        return [name for name in needed if not given[name]]
+
 
 class BrowserLogin(Input):
     """A login of a browser."""

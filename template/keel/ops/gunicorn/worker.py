@@ -70,6 +70,8 @@ class Worker(UvicornWorker):
         # processor time for each message and listener.
         "ws_max_size": int(os.environ.get("MAX_BODY_SIZE") or 1_048_576),
         "ws_per_message_deflate": False,
+        # The path below which a proxy serves the application, and which it takes away.
+        "root_path": os.environ.get("ROOT_PATH", "").rstrip("/"),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -3,7 +3,9 @@
 from http.cookies import SimpleCookie
 
 import pytest
-from httpx2 import AsyncClient, Response
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient, Response
+from starlette.types import Receive, Scope, Send
 
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
 from keel.tests.widgets.api import WIDGETS
@@ -33,6 +35,20 @@ async def test_cookie(anonymous: AsyncClient, ada: Person) -> None:
     assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 200
+
+
+async def test_cookie_below_the_path_of_a_proxy(app: FastAPI, ada: Person) -> None:
+    """Browsers see the prefix that the proxy takes away, and send the cookie back; logging out deletes the same one."""
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "path": f"/shop{scope['path']}", "root_path": "/shop"}, receive, send)
+
+    async with AsyncClient(transport=ASGITransport(below), base_url="http://test") as client:
+        answer = await log_in(client, ada)
+        out = await client.post(f"{BROWSER}/logout", headers={**PAGE, **cookie_of(answer)})
+
+    for each in (answer, out):
+        assert "path=/shop/api/v1/auth/browser;" in each.headers["Set-Cookie"].lower()
 
 
 async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -40,7 +41,7 @@ async def test_token_answer(anonymous: AsyncClient, ada: Person) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"username": "nobody@example.com"}, {"password": "wrong"}, {"username": ""}, {"username": "x" * 320}],
+    [{"username": "nobody@example.com"}, {"password": "wrong"}, {"username": "x" * 320}],
 )
 async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: dict[str, str]) -> None:
     """Whatever is wrong, the answer is the same, in the words of RFC 6749."""
@@ -51,6 +52,26 @@ async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: di
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_grant"
     assert answer.json()["type"] == "urn:problem:wrong-credentials"
+
+
+@pytest.mark.parametrize(
+    ("request_", "missing"),
+    [
+        ({"json": {"username": "ada@example.com", "password": PASSWORD}}, "username, password"),
+        ({}, "username, password"),
+        ({"data": {"username": "ada@example.com"}}, "password"),
+        ({"data": {"username": "", "password": PASSWORD}}, "username"),
+        ({"data": {"grant_type": "refresh_token", "username": "ada@example.com"}}, "refresh_token"),
+    ],
+)
+async def test_incomplete_requests(anonymous: AsyncClient, request_: dict[str, Any], missing: str) -> None:
+    """Who sends JSON, or leaves something out, is told so, and not that the password is wrong (RFC 6749, 5.2)."""
+    answer = await anonymous.post(f"{AUTH}/token", **request_)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert answer.json()["type"] == "urn:problem:incomplete-token-request"
+    assert answer.json()["detail"].endswith(f"missing: {missing}.")
+    assert "application/x-www-form-urlencoded" in answer.json()["error_description"]
 
 
 async def test_closed_account_cannot_log_in(anonymous: AsyncClient, new_person: NewPerson) -> None:

@@ -3,7 +3,7 @@
 import errno
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -11,12 +11,13 @@ import anyio.to_thread
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import event, func, select
+from sqlalchemy import Column, Integer, Table, event, func, select, text
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner, Result
 
 from keel.background.jobs import InProcessJobs
 from keel.db.database import Database, Session
+from keel.db.models import Base
 from keel.ops import cli, settings_check
 from keel.ops.upgrades import Change
 from keel.packages import find_package
@@ -110,6 +111,36 @@ class Unbuildable(ModuleType):
 def test_migrate() -> None:
     """Migrating a database that is up to date changes nothing."""
     run("migrate")
+
+
+async def test_migrate_where_tables_are_missing(database: Database, unmade: str) -> None:
+    """It says which, since the database may be another project's; a migration may also have to be written yet."""
+    assert f"no table {unmade}: " in await anyio.to_thread.run_sync(run, "migrate")
+
+
+async def test_migrate_another_projects_database(database: Database) -> None:
+    """A revision that this project has not is explained, and nothing is changed."""
+    async with database.writer.begin() as connection:
+        (ours,) = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).one()
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'another_0001'")
+    try:
+        result = await anyio.to_thread.run_sync(runner.invoke, cli.build(create_app, "app"), ["migrate"])
+    finally:
+        async with database.writer.begin() as connection:
+            restore = text("UPDATE alembic_version SET version_num = :ours")
+            await connection.execute(restore, {"ours": ours})
+
+    assert result.exit_code == 1
+    assert "another_0001" in result.output
+    assert "Look at DATABASE_URL" in result.output
+
+
+@pytest.fixture
+def unmade() -> Iterator[str]:
+    """Return the name of a table that has a model, and that no migration makes."""
+    table = Table("unmade", Base.metadata, Column("id", Integer, primary_key=True))
+    yield table.name
+    Base.metadata.remove(table)
 
 
 def create_app_without_database() -> FastAPI:

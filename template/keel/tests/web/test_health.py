@@ -5,8 +5,11 @@ import asyncio
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import Column, Integer, Table
 
 from keel.application import new_app
+from keel.db.database import Database
+from keel.db.models import Base
 from keel.services import services_of
 from keel.testing.support import running
 
@@ -25,6 +28,33 @@ async def test_readiness(client: AsyncClient) -> None:
     assert answer.status_code == 200
     assert answer.json()["status"] == "ready"
     assert answer.json()["checks"]["database"]["status"] == "ok"
+
+
+async def test_readiness_without_a_table(client: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """A database that lacks a model's table, since it is another project's or not migrated, is not ready; the log names it."""
+    table = Table("unmade", Base.metadata, Column("id", Integer, primary_key=True))
+    try:
+        answer = await client.get("/readyz")
+    finally:
+        Base.metadata.remove(table)
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"]["status"] == "failed"
+    assert "no table unmade" in capsys.readouterr().out
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_readiness_with_a_view(client: AsyncClient, database: Database) -> None:
+    """A model may describe a view."""
+    async with database.writer.begin() as connection:
+        await connection.exec_driver_sql("CREATE VIEW of_everything AS SELECT 1 AS id")
+    view = Table("of_everything", Base.metadata, Column("id", Integer, primary_key=True))
+    try:
+        assert (await client.get("/readyz")).status_code == 200
+    finally:
+        Base.metadata.remove(view)
+        async with database.writer.begin() as connection:
+            await connection.exec_driver_sql("DROP VIEW of_everything")
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient, Response
+from starlette.types import Receive, Scope, Send
 
 from keel.application import new_app
 from keel.testing.support import running
@@ -48,6 +50,47 @@ async def test_compression(client: AsyncClient) -> None:
 
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.json()["openapi"]
+
+
+async def test_probes_below_the_path_of_a_proxy(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay exempt from the check of the host and from the limit when a server prepends `root_path`; others do not."""
+    monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com")
+    monkeypatch.setenv("RATE_LIMIT", "1/hour")
+    app = new_app()
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        prefixed = {"path": f"/shop{scope['path']}", "root_path": "/shop"} if scope["type"] == "http" else {}
+        await app({**scope, **prefixed}, receive, send)
+
+    async with running(app), AsyncClient(transport=ASGITransport(below), base_url="http://10.0.0.7") as client:
+        assert [(await client.get("/healthz")).status_code for _ in range(3)] == [200] * 3
+        assert (await client.get("/nowhere")).status_code == 400
+        ours = {"Host": "api.example.com"}
+        assert [(await client.get("/nowhere", headers=ours)).status_code for _ in range(2)] == [404, 429]
+
+
+async def test_documentation_below_the_path_of_a_proxy(app: FastAPI) -> None:
+    """What a page asks for, the operations and the URLs of sign-in are below it; without a proxy, nothing changes."""
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "path": f"/shop{scope['path']}", "root_path": "/shop"}, receive, send)
+
+    async with AsyncClient(transport=ASGITransport(below), base_url="http://test") as client:
+        document = (await client.get("/openapi.json")).json()
+        page = (await client.get("/docs")).text
+    plain = app.openapi()
+
+    assert document["servers"] == [{"url": "/shop"}]
+    assert "servers" not in plain
+    assert "url: '/shop/openapi.json'" in page
+    urls, plain_urls = _sign_in_urls(document), _sign_in_urls(plain)
+    assert urls == [f"/shop{url}" for url in plain_urls]
+
+
+def _sign_in_urls(document: dict[str, Any]) -> list[str]:
+    schemes = document["components"].get("securitySchemes", {}).values()
+    flows = [flow for scheme in schemes for flow in scheme.get("flows", {}).values()]
+    return [value for flow in flows for name, value in flow.items() if name.endswith("Url")]
 
 
 @pytest.fixture
@@ -107,6 +150,21 @@ async def test_scripts_of_allowed_origins(deployed: FastAPI) -> None:
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://front.example.com"
     assert "ETag" in allowed.headers["Access-Control-Expose-Headers"]
     assert "Access-Control-Allow-Origin" not in other.headers
+
+
+async def test_headers_that_scripts_may_send(deployed: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preflight allows what the platform reads and what traces, retries and the project need, and nothing else."""
+    asked = {"Origin": "https://front.example.com", "Access-Control-Request-Method": "HEAD"}
+    known = "authorization,content-type,idempotency-key,if-match,traceparent,tracestate,x-request-id"
+    monkeypatch.setenv("CORS_HEADERS", "X-Tenant")
+    async with running(deployed) as plain, running(new_app()) as more:
+        assert (await _preflight(plain, asked, known)).status_code == 200
+        assert (await _preflight(plain, asked, "x-tenant")).status_code == 400
+        assert (await _preflight(more, asked, f"{known},x-tenant")).status_code == 200
+
+
+async def _preflight(client: AsyncClient, asked: dict[str, str], headers: str) -> Response:
+    return await client.options("/healthz", headers={**asked, "Access-Control-Request-Headers": headers})
 
 
 async def test_access_line(deployed: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:

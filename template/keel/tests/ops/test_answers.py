@@ -1,0 +1,57 @@
+"""Recorded answers, compared with what is there."""
+
+from pathlib import Path
+
+import pytest
+
+from keel.ops.answers import changed_by_hand
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project on SQLite with one feature, the example and no manifests."""
+    for place in ("keel/sqlite", "keel/auth", "keel/docs/features"):
+        (tmp_path / place).mkdir(parents=True)
+    for name in ("keel/auth/__init__.py", "keel/docs/features/notes.md"):
+        (tmp_path / name).touch()
+    answer(tmp_path)
+    return tmp_path
+
+
+def answer(project: Path, database: str = "sqlite", **changed: str) -> None:
+    """Record the answers, as Copier does."""
+    answers = {
+        "auth": "true",
+        "redis": "false",
+        "example": "true",
+        "kubernetes": "false",
+        "database": database,
+        **changed,
+    }
+    lines = [f"{name}: {value}\n" for name, value in answers.items()]
+    (project / ".copier-answers.yml").write_text(f"_commit: v1.0.0\n{''.join(lines)}", encoding="utf-8")
+
+
+def test_what_was_answered(project: Path) -> None:
+    """Nothing is said of answers that are true, nor where there are none, as in the image."""
+    assert [*changed_by_hand(project)] == []
+    assert [*changed_by_hand(project / "keel")] == []
+
+
+def test_this_project() -> None:
+    """Its own answers are true."""
+    assert [*changed_by_hand()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("auth", "false"), ("redis", "true"), ("example", "false"), ("kubernetes", "true"), ("database", "postgresql")],
+)
+def test_what_was_changed_by_hand(project: Path, name: str, value: str) -> None:
+    """It is named, with the command that does what was meant."""
+    answer(project, **{name: value})
+
+    (said,) = changed_by_hand(project)
+
+    assert f"it says {name}: {value}" in said
+    assert f"`copier update --defaults --data {name}={value}`" in said

@@ -1,0 +1,111 @@
+"""Methods: HEAD is answered wherever GET is, and a refusal names all that a path serves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.sse import EventSourceResponse
+from httpx2 import AsyncClient
+
+from keel.application import new_app
+from keel.testing.support import running
+
+
+@pytest.fixture
+def app_with_routes(environment: None) -> FastAPI:
+    """Return an application in which several routes share a path."""
+    app, router = new_app(), APIRouter(prefix="/things")
+
+    @router.get("/{name}")
+    async def read(name: str) -> dict[str, str]:
+        """Return more than is sent uncompressed."""
+        return {"name": name * 2000}
+
+    @router.put("/{name}")
+    @router.delete("/{name}")
+    async def change(name: str) -> None:
+        """Change it."""
+
+    @router.head("/own/head")
+    async def own() -> Response:
+        """Answer HEAD itself."""
+        return Response(headers={"X-Own": "yes"})
+
+    @router.get("/own/head")
+    async def beside() -> None:
+        """Answer GET at the same path."""
+
+    @router.get("/all/events", response_class=EventSourceResponse)
+    async def stream() -> AsyncIterator[dict[str, str]]:
+        """Never end."""
+        while True:
+            yield {"still": "here"}
+            await asyncio.sleep(0)
+
+    @router.post("/only/post")
+    async def post() -> None:
+        """Answer POST alone."""
+
+    app.include_router(router)
+    return app
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs", "/things/a", "/nowhere"])
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_head(app_with_routes: FastAPI, path: str, encoding: str) -> None:
+    """The status and the headers are those of GET, without a body."""
+    async with running(app_with_routes) as client:
+        got = await client.get(path, headers={"Accept-Encoding": encoding})
+        head = await client.head(path, headers={"Accept-Encoding": encoding})
+
+    moving = {"x-request-id", "ratelimit"} | ({"content-length"} if path in {"/readyz", "/nowhere"} else set())
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert {name: value for name, value in head.headers.items() if name not in moving} == {
+        name: value for name, value in got.headers.items() if name not in moving
+    }
+
+
+async def test_head_of_a_stream_ends(app_with_routes: FastAPI) -> None:
+    """The headers are all there is to say: nothing goes on behind them."""
+    async with running(app_with_routes) as client:
+        head = await client.head("/things/all/events")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Type"].startswith("text/event-stream")
+
+
+async def test_head_of_a_route_that_answers_it(app_with_routes: FastAPI) -> None:
+    """What a project has written for HEAD is used."""
+    async with running(app_with_routes) as client:
+        assert (await client.head("/things/own/head")).headers["X-Own"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/things/a", {"GET", "HEAD", "PUT", "DELETE"}),
+        ("POST", "/healthz", {"GET", "HEAD"}),
+        ("HEAD", "/things/only/post", {"POST"}),
+        ("OPTIONS", "/things/own/head", {"GET", "HEAD"}),
+    ],
+)
+async def test_allow(app_with_routes: FastAPI, method: str, path: str, allowed: set[str]) -> None:
+    """A method that is not served is answered with all that are, whichever route comes first (RFC 9110, 10.2.1)."""
+    async with running(app_with_routes) as client:
+        answer = await client.request(method, path)
+
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+
+
+async def test_head_of_the_project(client: AsyncClient) -> None:
+    """Every path without parameters that serves GET serves HEAD with the same status."""
+    document = (await client.get("/openapi.json")).json()
+    paths = [path for path, operations in document["paths"].items() if "get" in operations and "{" not in path]
+    streams = {path for path in paths if path.endswith("/events")}
+    for path in paths:
+        head = await client.head(path)
+        assert head.status_code != 405, path
+        if path not in streams:
+            assert (head.status_code, head.content) == ((await client.get(path)).status_code, b""), path

@@ -1,0 +1,49 @@
+"""Names of hosts and origins of pages as settings hold them: as requests name them, or refused."""
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
+_PORTS = {"http": 80, "https": 443}
+
+
+def host(value: str) -> str:
+    """Return a host's name in lower case, without the scheme, port and final slash or dot that a URL may have.
+
+    Raises:
+        ValueError: requests can't name such a host.
+    """
+    try:
+        parts = urlsplit((value if "://" in value else f"//{value}").lower())
+        name, _ = _name_and_port(parts)
+    except ValueError:
+        name = ""
+    if value == "*" or _NAME.fullmatch(name):
+        return name or value
+    raise ValueError(f"{value} is no host name: write api.example.com, *.example.com, [::1] or *; not ASCII: xn--...")
+
+
+def origin(value: str) -> str:
+    """Return an origin as browsers send it: in lower case, without a final slash and the port that goes without saying.
+
+    Raises:
+        ValueError: browsers send no such origin.
+    """
+    try:
+        parts = urlsplit(value.lower())
+        name, port = _name_and_port(parts)
+    except ValueError:
+        parts, name, port = urlsplit(""), "", None
+    if value == "*":
+        return value
+    if not parts.scheme or not _NAME.fullmatch(name) or "*" in name:
+        raise ValueError(f"{value} is no origin: write https://app.example.com, one for each host; not ASCII: xn--...")
+    return f"{parts.scheme}://{name}" if port in {None, _PORTS.get(parts.scheme)} else f"{parts.scheme}://{name}:{port}"
+
+
+def _name_and_port(parts: SplitResult) -> tuple[str, int | None]:
+    """Return the two; with anything else but these the name is empty."""
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        return "", None
+    name = parts.hostname or ""
+    return f"[{name}]" if ":" in name else name.removesuffix("."), parts.port
