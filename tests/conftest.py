@@ -126,7 +126,8 @@ def resources(
     if given := run_setup.handed(request.config):
         yield given
         return
-    with run_setup.prepared(questions, template, server, tmp_path_factory.mktemp("resources")) as made:
+    place, reuse = tmp_path_factory.mktemp("resources"), not request.config.getoption("no_reuse")
+    with run_setup.prepared(questions, template, server, place, reuse=reuse) as made:
         yield made
 
 

@@ -15,6 +15,7 @@ from tests.machinery import text_checks
 from tests.machinery.examination import Report, check_python, program, run_suite
 from tests.machinery.rendering import render
 from tests.machinery.serving import Isolated
+from tests.machinery.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess)
         resources.template, resources.scratch / "odd", {"project_name": name, "description": name}
     )
     report = Report("odd")
-    check_python(report, project, "sqlite", resources, warm)
+    check_python(report, project, "sqlite", resources, Spending(warm))
     run_suite(report, project, resources, warm, "sqlite")
     assert report.problems == {}
     assert report.passed, report.suite

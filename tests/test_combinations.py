@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 def command(report: Report, combination: Combination, record_property: Callable[[str, object], None]) -> str:
     """How to repeat it; told to the summary, too."""
     command = reproduce(combination.answers)
-    told = {"id": report.id, "cpu": report.cpu, "same_as": report.same_as, "reproduce": command}
+    told = {
+        "id": report.id,
+        "cpu": report.cpu,
+        "same_as": report.same_as,
+        "stages": report.stages,
+        "modules": report.modules,
+        "reproduce": command,
+    }
     record_property(PROPERTY, told)
     return command
 

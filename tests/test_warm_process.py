@@ -127,11 +127,72 @@ def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
     write(project / "app", "__init__", "")
     write(project / "app", "first", "import app.second\n\nVALUE = 1\n")
     write(project / "app", "second", "from app.first import VALUE\n")
-    found = list(unimportable(project, here, {}))
+    found = list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl")))
     assert len(found) == 1
     assert "app.first cannot be imported alone" in found[0]
     write(project / "app", "second", "")
-    assert list(unimportable(project, here, {})) == []
+    assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
+
+
+#: What a module does when it is imported, and what is changed then; whether that may change what the import does.
+REACHED = {
+    "loaded": ("import app.other", "app/other.py", True),
+    "not loaded": ("", "app/other.py", False),
+    "loaded in a function": ("def f(): import app.other", "app/other.py", False),
+    "read": ("open('app/other.py').read()", "app/other.py", True),
+    "data": ("from pathlib import Path\nPath('app/data.txt').read_text()", "app/data.txt", True),
+    "looked at": ("import os\nos.path.exists('app/data.txt')", "app/data.txt", True),
+    "listed": ("import os\nos.listdir('app')", "app/other.py", True),
+    "walked": ("import pkgutil\nlist(pkgutil.iter_modules(['app']))", "app/other.py", True),
+    "found by name": ("import importlib\nimportlib.import_module('app.other')", "app/other.py", True),
+    "asked for": ("from importlib.util import find_spec\nfind_spec('app.other')", "app/other.py", True),
+    "asked for in vain": (
+        "try:\n    import app.later\nexcept ImportError:\n    pass",
+        "app/other.py",
+        True,
+    ),
+    "another process": (
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])",
+        "app/other.py",
+        True,
+    ),
+    "settings": ("open('pyproject.toml').read()", "pyproject.toml", True),
+}
+
+
+@pytest.mark.parametrize(("code", "changed", "again"), REACHED.values(), ids=REACHED)
+def test_a_module_is_imported_again_if_what_it_reached_has_changed(
+    here: WarmProcess, project: Path, code: str, changed: str, *, again: bool
+) -> None:
+    """One byte in a file that an import loaded, read or may have found: it is tried again; and only then."""
+    (project / "app").mkdir()
+    write(project / "app", "__init__", "")
+    write(project / "app", "other", "VALUE = 1\n")
+    write(project / "app", "first", code + "\n")
+    (project / "app" / "data.txt").write_text("1")
+    (project / "pyproject.toml").write_text("[project]\ndescription = '1'\n")
+    store = project.parent / "importable.jsonl"
+
+    def tried() -> int:
+        before = store.read_text().count('["app.first"') if store.exists() else 0
+        assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
+        return store.read_text().count('["app.first"') - before
+
+    assert (tried(), tried()) == (1, 0)
+    path = project / changed
+    path.write_text(path.read_text().replace("1", "2"))
+    assert tried() == again
+
+
+def test_what_is_installed_changes_no_import(here: WarmProcess, project: Path) -> None:
+    """Every project finds the same libraries here: what one declares is no reason to import its modules again."""
+    (project / "app").mkdir()
+    write(project / "app", "__init__", "open('pyproject.toml').read()\n")
+    store = project.parent / "importable.jsonl"
+    for dependency in ("one", "two"):
+        (project / "pyproject.toml").write_text(f"[project]\nname = 'x'\ndependencies = ['{dependency}']\n")
+        assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
+    assert len(store.read_text().splitlines()) == 1
 
 
 def test_what_others_could_import_is_known(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import render
 from tests.machinery.reuse import Reuse
+from tests.machinery.spending import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,10 @@ class Report:
     passed: bool = False
     cpu: float = 0.0
     same_as: str = ""
+    #: What each stage cost, in seconds of the processor.
+    stages: dict[str, float] = field(default_factory=dict)
+    #: How many modules were imported alone here, and how many had been with the same files.
+    modules: dict[str, int] = field(default_factory=dict)
 
     def note(self, check: str, found: Iterable[str]) -> None:
         """Keep what a check found, if anything."""
@@ -56,28 +61,32 @@ def examine(
     questions = Questions.load(resources.template / "copier.yml")
     project = resources.scratch / combination.id
     shutil.rmtree(project, ignore_errors=True)
-    report = Report(combination.id)
-    render(resources.template, project, combination.answers)
-    report.note("no Jinja is left", text_checks.leftovers(project))
-    report.note("tidy texts", text_checks.untidy(project))
-    report.note("portable paths", text_checks.unportable(project))
-    report.note(
-        "no trace of what was not chosen", text_checks.traces(project, questions, combination.answers)
-    )
-    report.note("ruff check", program(project, resources, "ruff", "check", "--no-cache", "--quiet"))
-    report.note("ruff format", program(project, resources, "ruff", "format", "--check", "--no-cache"))
-    _python(report, project, combination, resources, warm)
+    report, spending = Report(combination.id), Spending(warm)
+    with spending.stage("rendering"):
+        render(resources.template, project, combination.answers)
+    with spending.stage("texts"):
+        report.note("no Jinja is left", text_checks.leftovers(project))
+        report.note("tidy texts", text_checks.untidy(project))
+        report.note("portable paths", text_checks.unportable(project))
+        report.note(
+            "no trace of what was not chosen", text_checks.traces(project, questions, combination.answers)
+        )
+    with spending.stage("ruff"):
+        report.note("ruff check", program(project, resources, "ruff", "check", "--no-cache", "--quiet"))
+        report.note("ruff format", program(project, resources, "ruff", "format", "--check", "--no-cache"))
+    _python(report, project, combination, resources, spending)
+    report.stages |= spending.seconds
     if report.passed and not report.problems and not keep:
         shutil.rmtree(project)
     return report
 
 
 def _python(
-    report: Report, project: Path, combination: Combination, resources: Resources, warm: WarmProcess
+    report: Report, project: Path, combination: Combination, resources: Resources, spending: Spending
 ) -> None:
     """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
     reuse = Reuse(resources.scratch / "python", project)
-    if not reuse.claim():
+    if resources.reuse and not reuse.claim():
         earlier = Report(**json.loads(reuse.wait()))
         report.problems |= earlier.problems
         report.suite, report.passed, report.cpu, report.same_as = (
@@ -87,28 +96,39 @@ def _python(
             earlier.id,
         )
         return
-    share_bytecode(project, resources.scratch / "bytecode")
+    with spending.stage("bytecode"):
+        share_bytecode(project, resources.scratch / "bytecode")
     found = Report(combination.id)
     try:
-        check_python(found, project, str(combination.answers[DATABASE]), resources, warm)
-        run_suite(found, project, resources, warm, str(combination.answers[DATABASE]))
+        check_python(found, project, str(combination.answers[DATABASE]), resources, spending)
+        with spending.stage("suites"):
+            run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]))
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
+    report.modules |= found.modules
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
 
 
 def check_python(
-    report: Report, project: Path, database: str, resources: Resources, warm: WarmProcess
+    report: Report, project: Path, database: str, resources: Resources, spending: Spending
 ) -> None:
     """Types, declared imports, layers, modules alone, migrations that match the models."""
-    report.note("everything is reached", reachability.unreached(project))
-    report.note("declared imports", imports.undeclared(project, resources.python))
-    report.note("types", program(project, resources, "ty", "check", *TYPES, str(resources.python)))
-    report.note("modules alone", modules.unimportable(project, warm, {}))
-    linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
-    report.note("import contracts", failed(linter))
-    with empty_database(database, resources.server, resources.scratch) as url:
+    warm, stage = spending.warm, spending.stage
+    with stage("reachability"):
+        report.note("everything is reached", reachability.unreached(project))
+    with stage("imports"):
+        report.note("declared imports", imports.undeclared(project, resources.python))
+    with stage("types"):
+        report.note("types", program(project, resources, "ty", "check", *TYPES, str(resources.python)))
+    with stage("modules alone"):
+        known = modules.memory(project.parent / "importable.jsonl") if resources.reuse else modules.Memory()
+        report.note("modules alone", modules.unimportable(project, warm, {}, known))
+        report.modules |= known.counts()
+    with stage("contracts"):
+        linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
+        report.note("import contracts", failed(linter))
+    with stage("migrations"), empty_database(database, resources.server, resources.scratch) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
         # In one process, one after another: a third of what they take is importing the project.
         then = [["check"], ["downgrade", "base"]]

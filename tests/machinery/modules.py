@@ -1,8 +1,8 @@
 """The check that every module of a project can be imported alone, first in its process.
 
 A circle of imports shows only in the module that happens to be imported first. What a module's import does depends on
-the files that it loads; a module is tried again only where one of these differs from each time before, in whichever
-process of the run that was.
+the files that it loads and reads, where it looks at nothing else (`import_witness`); a module is tried again only where
+one of these differs from each time before, in whichever process of the run that was.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,22 +22,23 @@ if TYPE_CHECKING:
 
 PACKAGES = ("app", "keel")
 
-#: By these a module finds others that it does not name: then it depends on every file.
-_DISCOVERY = (b"iter_modules", b"walk_packages", b"import_module")
+_TESTS = {"tests", "testing"}
+_PYPROJECT = "pyproject.toml"
 
 
 class Memory:
     """Per module, the files (with digests) that were loaded when it could be imported; processes share a file of it."""
 
-    def __init__(self, store: Path) -> None:
-        """Take the file; it need not be there yet."""
+    def __init__(self, store: Path | None = None) -> None:
+        """Take the file; it need not be there yet. Without one nothing is known."""
         self._store = store
         self._read = 0
         self._known: dict[str, list[dict[str, str]]] = {}
+        self._asked: list[bool] = []
 
     def learn(self) -> None:
         """Read what other processes have added since the last time."""
-        if not self._store.exists():
+        if self._store is None or not self._store.exists():
             return
         with self._store.open("rb") as file:
             file.seek(self._read)
@@ -49,6 +51,8 @@ class Memory:
 
     def add(self, found: Mapping[str, dict[str, str]]) -> None:
         """Tell the others of modules that could be imported, and what each has loaded."""
+        if self._store is None:
+            return
         text = "".join(f"{json.dumps(each)}\n" for each in found.items())
         file = os.open(self._store, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
@@ -58,7 +62,14 @@ class Memory:
 
     def holds(self, module: str, digests: dict[str, str]) -> bool:
         """Whether the module could be imported among such files."""
-        return any(known.items() <= digests.items() for known in self._known.get(module, ()))
+        held = any(known.items() <= digests.items() for known in self._known.get(module, ()))
+        self._asked.append(held)
+        return held
+
+    def counts(self) -> dict[str, int]:
+        """How many modules were tried, and how many were known, since this was asked last."""
+        asked, self._asked = self._asked, []
+        return {"tried": asked.count(False), "known": asked.count(True)}
 
 
 @cache
@@ -67,15 +78,19 @@ def memory(store: Path) -> Memory:
     return Memory(store)
 
 
-def unimportable(project: Path, warm: WarmProcess, environment: Mapping[str, str]) -> Iterator[str]:
-    """Modules that cannot be imported alone. What was found out is kept beside the project, for others there."""
-    known = memory(project.parent / "importable.jsonl")
+def unimportable(
+    project: Path, warm: WarmProcess, environment: Mapping[str, str], known: Memory
+) -> Iterator[str]:
+    """Modules that cannot be imported alone, of those of which it is not known that they can."""
     known.learn()
-    paths = sorted(path for package in PACKAGES for path in (project / package).rglob("*.py"))
-    paths = [path for path in paths if not {"tests", "testing"} & set(path.parts)]
+    found = sorted(path for package in PACKAGES for path in (project / package).rglob("*") if path.is_file())
+    paths = [path for path in found if path.suffix != ".pyc"]
     contents = {path.relative_to(project).as_posix(): path.read_bytes() for path in paths}
+    if (project / _PYPROJECT).is_file():
+        contents[_PYPROJECT] = _what_is_read((project / _PYPROJECT).read_text(encoding="utf-8"))
     digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in contents.items()}
-    modules = [name for name in map(_module, contents) if not known.holds(name, digests)]
+    code = [name for name in contents if name.endswith(".py") and not _TESTS & set(name.split("/"))]
+    modules = [name for name in map(_module, code) if not known.holds(name, digests)]
     if not modules:
         return
     reports = project.parent / f"{project.name}.modules.json"
@@ -89,12 +104,19 @@ def unimportable(project: Path, warm: WarmProcess, environment: Mapping[str, str
         if "error" in report:
             yield f"{name} cannot be imported alone:\n{report['error']}"
             continue
-        loaded = report["files"]
-        if any(word in contents.get(file, b"") for file in loaded for word in _DISCOVERY):
-            loaded = list(digests)
-        importable[name] = {file: digests[file] for file in loaded if file in digests}
+        known_files = not report["beyond"] and digests.keys() >= set(report["files"])
+        importable[name] = {file: digests[file] for file in report["files"]} if known_files else digests
     known.add(importable)
     reports.unlink()
+
+
+def _what_is_read(pyproject: str) -> bytes:
+    """What a project's code reads of it (`keel.about`): all but what is installed, which is the same for all here."""
+    data = tomllib.loads(pyproject)
+    data.pop("dependency-groups", None)
+    data.get("project", {}).pop("dependencies", None)
+    data.get("tool", {}).pop("importlinter", None)
+    return json.dumps(data, sort_keys=True, default=str).encode()
 
 
 def _module(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.machinery.rendering import NAMED, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pytest
 
@@ -58,6 +58,12 @@ class Progress:
             f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python"
         )
         terminalreporter.write_line(f"dearest suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
+        terminalreporter.write_line(f"CPU by stage: {_sums(self._found.values())}")
+        modules = [sum(told["modules"].get(key, 0) for told in own) for key in ("known", "tried")]
+        terminalreporter.write_line(
+            f"reused: {len(self._found) - len(own)} combinations the same in Python; {modules[0]} of "
+            f"{sum(modules)} modules imported alone before with the same files"
+        )
         failed = {
             dict(one.user_properties).get(PROPERTY, {}).get("id")
             for one in terminalreporter.stats.get("failed", ())
@@ -71,6 +77,15 @@ class Progress:
         if terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(text)
+
+
+def _sums(told: Iterable[Mapping[str, Any]]) -> str:
+    """What stages cost together, the dearest first."""
+    total: dict[str, float] = {}
+    for name, seconds in (item for each in told for item in each["stages"].items()):
+        total[name] = total.get(name, 0.0) + seconds
+    dearest = sorted(total, key=total.__getitem__, reverse=True)
+    return ", ".join(f"{name} {total[name]:.0f} s" for name in dearest)
 
 
 def _tail(text: str, lines: int = 40) -> str:

@@ -23,6 +23,8 @@ class Resources:
     server: str | None = None
     warm_modules: Path = Path("nothing")
     redis: str | None = None
+    #: Whether what was found out about one result counts for another that is the same in all that it depends on.
+    reuse: bool = True
 
     @classmethod
     def received(cls, told: Mapping[str, Any]) -> Self:

@@ -27,11 +27,13 @@ _MADE = pytest.StashKey[tuple[contextlib.ExitStack, Resources]]()
 
 
 @contextlib.contextmanager
-def prepared(questions: Questions, template: Path, server: str, place: Path) -> Generator[Resources]:
+def prepared(
+    questions: Questions, template: Path, server: str, place: Path, *, reuse: bool = True
+) -> Generator[Resources]:
     """A resources; what it needs besides the given server lasts as long as this context."""
     python = shared_environment(questions, template, place / "declarations")
     with redis(python) as url:
-        resources = Resources(template, python, place / "results", server, redis=url)
+        resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
         yield learn_modules(resources, extremes(questions)[1::2])
 
 
@@ -45,7 +47,13 @@ def hand_over(node: WorkerController) -> None:
         with contextlib.ExitStack() as stack:
             template, server = snapshot(place / "template"), stack.enter_context(postgresql())
             resources = stack.enter_context(
-                prepared(Questions.load(ROOT / "copier.yml"), template, server, place)
+                prepared(
+                    Questions.load(ROOT / "copier.yml"),
+                    template,
+                    server,
+                    place,
+                    reuse=not config.getoption("no_reuse"),
+                )
             )
             config.stash[_MADE] = (stack.pop_all(), resources)
     node.workerinput[_HANDED] = config.stash[_MADE][1].told()

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """`--full` and `--combination`."""
+    """`--full`, `--no-reuse` and `--combination`."""
     group = parser.getgroup("keel")
     group.addoption(
         "--full", action="store_true", help="examine every combination of answers (up to an hour)"
+    )
+    group.addoption(
+        "--no-reuse",
+        action="store_true",
+        help="examine every combination wholly, also where another is the same in all that a check depends on",
     )
     group.addoption(
         "--combination",

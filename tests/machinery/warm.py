@@ -41,6 +41,8 @@ class WarmProcess:
         self._command = [str(python), "-P", str(SERVER), str(modules)]
         self._environment = base_environment(python)
         self._process: subprocess.Popen[str] | None = None
+        #: Seconds of the processor that all jobs have taken.
+        self.cpu: float = 0.0
 
     def __enter__(self) -> Self:
         """Start the process and wait until it has loaded its modules."""
@@ -82,6 +84,7 @@ class WarmProcess:
             **options,
         }
         answer = self._ask(job)
+        self.cpu += float(answer["cpu"])
         text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
         output.unlink(missing_ok=True)
         return Outcome(answer["status"], answer["cpu"], answer["wall"], text)

@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -146,8 +147,9 @@ def _alone(request: dict[str, Any]) -> int:
             os.close(receiver)
             report: dict[str, Any] = {}
             try:
+                witness = _witness(request["packages"])
                 importlib.import_module(name)
-                report["files"] = sorted(_project_files(request["packages"]))
+                report["files"], report["beyond"] = witness.loaded(), witness.beyond()
             except BaseException:  # noqa: BLE001 - the report tells
                 report["error"] = traceback.format_exc(limit=-6)
             with os.fdopen(sender, "w") as pipe:
@@ -161,10 +163,16 @@ def _alone(request: dict[str, Any]) -> int:
     return 0
 
 
-def _project_files(packages: list[str]) -> set[str]:
-    loaded = [module for name, module in sys.modules.items() if name.partition(".")[0] in packages]
-    files = [getattr(module, "__file__", None) for module in loaded]
-    return {os.path.relpath(file) for file in files if isinstance(file, str)}
+def _witness(packages: list[str]) -> Any:  # noqa: ANN401 - this program is not in a package
+    """Watch what is imported; the module stands beside this program, which is not where modules are looked for."""
+    spec = importlib.util.spec_from_file_location(
+        "import_witness", Path(__file__).with_name("import_witness.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Witness(str(Path.cwd()), packages)
 
 
 def _third_party(directory: str) -> list[str]:
