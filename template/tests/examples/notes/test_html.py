@@ -99,7 +99,7 @@ def seconds(body: str) -> float:
 
 async def test_raw_html_is_shown(client: AsyncClient) -> None:
     """It is not obeyed, and links that would run a script lead nowhere."""
-    body = "Text: <script>alert(1)</script> <b onclick=x> [a](javascript:x) [b](DATA:text/html,x) [c](https://example.com)"
+    body = "<script>alert(1)</script> <b onclick=x> [a](javascript:x) [b](DATA:text/html,x) [c](https://example.com)"
     html = await page(client, await create(client, body=body))
 
     assert "&lt;script&gt;" in html
