@@ -72,7 +72,7 @@ class Session(AsyncSession):
 
 
 class EndedSession(Session):
-    """What a session becomes with the end of its transaction: whoever still holds it is told what to do."""
+    """What a session becomes with the end of its transaction: using it raises an error that says what to do."""
 
     def __getattribute__(self, name: str) -> Any:
         """Refuse.

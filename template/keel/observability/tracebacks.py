@@ -11,7 +11,7 @@ from keel.about import ROOT
 
 
 def write(to: TextIO, error: ExcInfo) -> None:
-    """Write a traceback without anybody's variables: structlog's `exception_formatter`."""
+    """Write a traceback without local variables: structlog's `exception_formatter`."""
     shown = traceback.TracebackException(*error, compact=True)
     chain = [*_chain(shown)]
     furthest = min([1, *(_distance(frame) for each in chain for frame in each.stack)])

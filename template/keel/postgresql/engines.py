@@ -110,7 +110,7 @@ def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
 
 
 _UNPREPARED = {"26000", "42P05"}
-"""States that say that a statement was prepared on another connection to the server, or on this one by somebody else."""
+"""States of a statement that was prepared on another connection to the server, or on this one by another client."""
 
 _POOLER = "a pooler stands in between: set DATABASE_POOLER=true"
 

@@ -43,7 +43,7 @@ os.environ |= {
 
 
 def pytest_plugin_registered(plugin: object) -> None:
-    """Set what a package's `fixtures` say at once: whoever imports `app.main` gets an application of the tests."""
+    """Set what a package's `fixtures` say at once: any import of `app.main` gets an application of the tests."""
     os.environ.update({name: value for name, value in _variables(plugin) if isinstance(value, str)})
 
 

@@ -180,7 +180,7 @@ class BodyLimitMiddleware:
     """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
 
     A path operation or a router may have a limit of its own, `max_body_size`. Starlette counts, and answers in plain text
-    where nobody has asked for the body.
+    where the body was not read.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Whose demonstration rows are: with sign-in, nobody sees those of the guest."""
+"""The owner of demonstration rows: with sign-in, no caller sees those of the guest."""
 
 import secrets
 

@@ -73,7 +73,7 @@ class AccountService:
         self._audit.attempt("registered_again", email)
 
     async def verify(self, token: str, password: str) -> None:
-        """Verify an address by the token from a mail; whoever has it chooses the password, and nobody before.
+        """Verify an address by the token from a mail; the password is chosen with it, and not before.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.

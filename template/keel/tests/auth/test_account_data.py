@@ -85,7 +85,7 @@ async def test_every_table_of_an_owner_is_considered(app: FastAPI, what: str) ->
     event.listen(engine, "before_cursor_execute", note)
     try:
         async with services.database.transaction() as session:
-            subjects = ("nobody", "no one")[: 1 if what == "delete" else 2]
+            subjects = ("no such account", "another one")[: 1 if what == "delete" else 2]
             await getattr(services.auth.account_data, what)(session, *subjects)
     finally:
         event.remove(engine, "before_cursor_execute", note)

@@ -119,7 +119,7 @@ async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClien
     assert (await log_in(anonymous)).status_code == 200
 
 
-async def test_whoever_confirms_chooses_the_password(anonymous: AsyncClient, outbox: Outbox) -> None:
+async def test_the_password_is_chosen_with_the_confirmation(anonymous: AsyncClient, outbox: Outbox) -> None:
     """Registering an address of another person, before or after its owner does, gives no access to the account."""
     for password in ("the password of a thief", None, "the password of a thief"):
         body = {"email": EMAIL, "password": password} if password else {"email": EMAIL}

@@ -123,7 +123,7 @@ async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatc
 
 
 async def test_event_stream_ends_with_its_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may not read the task any more hears why, and of no further change."""
+    """A subscriber that may no longer read the task is told why, and gets no further change."""
 
     async def again() -> VerifiedCaller:
         raise Forbidden("Not any more.")

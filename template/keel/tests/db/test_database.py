@@ -230,7 +230,7 @@ async def test_error_of_another_kind_is_no_outage(database: Database) -> None:
 
 
 async def test_a_session_ends_with_its_transaction(database: Database) -> None:
-    """Whoever still holds it is told what to do, instead of losing what they add."""
+    """Using it afterwards raises an error that says what to do, instead of losing what is added."""
     async with database.transaction() as session:
         session.add(label("a"))
 

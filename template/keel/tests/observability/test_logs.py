@@ -67,7 +67,7 @@ async def crash():
 
 
 async def test_an_unforeseen_error_is_short(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
-    """For people, it is the frames of their own code, and nobody's variables."""
+    """For people, it is the frames of their own code, without local variables."""
     async with running(faulty) as client:
         assert (await client.get("/crash")).status_code == 500
 
@@ -91,7 +91,7 @@ class Terminal(StringIO):
     ("stream", "no_color", "coloured"), [(Terminal, "", True), (Terminal, "1", False), (StringIO, "", False)]
 )
 def test_colours(monkeypatch: pytest.MonkeyPatch, stream: type[StringIO], no_color: str, *, coloured: bool) -> None:
-    """They are for terminals, unless NO_COLOR says that nobody wants them."""
+    """They are for terminals, unless NO_COLOR is set."""
     output = stream()
     monkeypatch.setattr(sys, "stdout", output)
     monkeypatch.setenv("NO_COLOR", no_color)
