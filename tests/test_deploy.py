@@ -33,6 +33,7 @@ PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v(?P
     [
         ("compose-spec", "compose*.yaml"),
         ("github-workflows", ".github/workflows/*.yml"),
+        ("gitlab-ci", ".gitlab-ci.yml"),
         ("dependabot", ".github/dependabot.yml"),
     ],
 )

@@ -109,6 +109,25 @@ def test_cheap_steps(resources: Resources, warm: WarmProcess, tmp_path: Path, ch
             assert result.returncode == 0, f"uv {shlex.join(command)}:\n{result.stdout}{result.stderr}"
 
 
+def test_gitlab_runs_the_same(template: Path, tmp_path: Path) -> None:
+    """Each job of GitLab's pipeline has the commands that the tests above run for GitHub's."""
+    for chosen in (SMALLEST, LARGEST):
+        github = render(template, tmp_path / f"{chosen.id}-github", {**chosen.answers, "ci": "github"})
+        gitlab = render(template, tmp_path / f"{chosen.id}-gitlab", {**chosen.answers, "ci": "gitlab"})
+        expected: dict[str, list[str]] = {}
+        for job, command, _ in steps(github / ".github/workflows/keel-ci.yml"):
+            if command.startswith("uv "):
+                expected.setdefault(job, []).append(command)
+        pipeline = load(gitlab / ".gitlab-ci.yml")
+        found = {
+            name: [command for command in job["script"] if command.startswith("uv ")]
+            for name, job in pipeline.items()
+            if "script" in job and name != "image"
+        }
+        assert found == expected
+        assert not (gitlab / ".github").exists()
+
+
 def test_dear_steps(template: Path, tmp_path: Path) -> None:
     """Tests with coverage, fuzzing and faults are what test_thorough runs, word for word."""
     project = render(template, tmp_path / "project", {**LARGEST.answers, **PIPELINE})

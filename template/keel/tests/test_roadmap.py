@@ -1,0 +1,50 @@
+"""The roadmap page: its examples do what they say, and what it points to is there."""
+
+import os
+import re
+
+import pytest
+
+from keel.about import ROOT
+
+PAGE = ROOT / "keel" / "docs" / "roadmap.md"
+TOPIC = re.compile(r"^### ([^\n]+)\n\n(.+?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+TOPICS = dict(TOPIC.findall(PAGE.read_text(encoding="utf-8")))
+EXAMPLE = re.compile(r"^```python\n(.+?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def as_a_script(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in the project's folder, with variables that are undone."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.usefixtures("as_a_script")
+def test_the_example_runs(topic: str) -> None:
+    """Each topic has one, of about twenty lines, and nothing that it asserts fails."""
+    (example,) = EXAMPLE.findall(TOPICS[topic])
+
+    exec(compile(example, topic, "exec"), {"__name__": "__main__"})  # noqa: S102 - the project's own page
+
+    assert len(example.splitlines()) <= 32
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_says_where_it_is_and_what_goes_wrong(topic: str) -> None:
+    """Links lead to files."""
+    text = TOPICS[topic]
+
+    assert "**Here:** " in text
+    assert "**In production:** " in text
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert (PAGE.parent / target).exists(), target
+
+
+def test_levels_list_every_part() -> None:
+    """The table at the top leads to each."""
+    text = PAGE.read_text(encoding="utf-8")
+    levels = re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+    assert [f"[{level}](#{level.lower()})" in text for level in levels] == [True] * 4
