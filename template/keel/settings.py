@@ -169,6 +169,9 @@ class CoreSettings(Settings):
     max_body_size: Annotated[int, Field(ge=1)] = 1_048_576
     """Bytes of a request body."""
 
+    max_body_items: Annotated[int, Field(ge=1)] = 10_000
+    """Members and elements of a JSON body."""
+
     streams_per_caller: Annotated[int, Field(ge=1)] = 20
     """Streams that one caller (or one client address) may have open in one process."""
 
