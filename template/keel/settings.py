@@ -49,12 +49,12 @@ class _ProjectDefaults(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Base of every settings class.
 
-    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` unless set; empty for
-    none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
+    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` of the project unless set;
+    empty for none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
     """
 
     model_config = SettingsConfigDict(
-        env_file=os.environ.get("ENV_FILE", ".env") or None,
+        env_file=os.environ.get("ENV_FILE", str(about.ROOT / ".env")) or None,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
