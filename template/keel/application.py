@@ -21,6 +21,7 @@ from keel.settings import CoreSettings
 from keel.web import documentation, errors, health
 from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import ProblemFormat
+from keel.web.json_limits import StructureLimitMiddleware
 from keel.web.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
@@ -163,4 +164,5 @@ def _platform(
     chosen.append(Middleware(HeadMiddleware))
     chosen.append(Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5))
     chosen.append(Middleware(BodyLimitMiddleware, limit=settings.max_body_size))
+    chosen.append(Middleware(StructureLimitMiddleware, max_items=settings.max_body_items))
     return chosen

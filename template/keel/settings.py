@@ -49,12 +49,12 @@ class _ProjectDefaults(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Base of every settings class.
 
-    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` unless set; empty for
-    none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
+    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` of the project unless set;
+    empty for none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
     """
 
     model_config = SettingsConfigDict(
-        env_file=os.environ.get("ENV_FILE", ".env") or None,
+        env_file=os.environ.get("ENV_FILE", str(about.ROOT / ".env")) or None,
         env_file_encoding="utf-8",
         extra="ignore",
         frozen=True,
@@ -168,6 +168,9 @@ class CoreSettings(Settings):
 
     max_body_size: Annotated[int, Field(ge=1)] = 1_048_576
     """Bytes of a request body."""
+
+    max_body_items: Annotated[int, Field(ge=1)] = 10_000
+    """Members and elements of a JSON body."""
 
     streams_per_caller: Annotated[int, Field(ge=1)] = 20
     """Streams that one caller (or one client address) may have open in one process."""

@@ -43,6 +43,9 @@ CODES: Mapping[int, StatusCode] = MappingProxyType(
 )
 """HTTP status of an `AppError` to code; other 4xx are FAILED_PRECONDITION, other 5xx INTERNAL."""
 
+MAX_LISTED = 20
+"""Violations that are told: details are metadata, of which clients take 8 KiB, and making a list takes long."""
+
 SERVER_FAULTS = frozenset(
     {
         StatusCode.UNKNOWN,
@@ -100,6 +103,8 @@ def validated(model: type[M], values: Mapping[str, Any], names: Mapping[str, str
     try:
         return model.model_validate(values)
     except ValidationError as error:
+        if error.error_count() > MAX_LISTED:
+            raise InvalidRequest([Violation("", f"{error.error_count()} errors.", "TOO_MANY_ERRORS")]) from None
         # Input is not repeated: it may be secret.
         found = error.errors(include_input=False, include_url=False, include_context=False)
     raise InvalidRequest(Violation(_path(e["loc"], names), e["msg"], e["type"].upper()) for e in found)

@@ -6,7 +6,7 @@ what another one committed in between.
 
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, PoolResetState, event
+from sqlalchemy import Connection, NullPool, PoolResetState, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from keel.db.database import Database
@@ -21,13 +21,13 @@ def open_database(settings: SqliteSettings) -> Database:
     options = {"max_overflow": 0, "pool_timeout": settings.busy_timeout, "hide_parameters": True}
     # SQLite has one writer at a time: a queue for one connection is fairer than polling for the lock.
     writer = create_async_engine(
-        settings.url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **options
+        settings.absolute_url, connect_args=arguments, pool_size=1, pool_reset_on_return=None, **options
     )
     _on_connect(writer, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
     _begin_immediately(writer)
     _end_refused_transactions(writer)
     reader = create_async_engine(
-        settings.url,
+        settings.absolute_url,
         connect_args=arguments,
         pool_size=settings.readers,
         # There is no transaction to roll back, so returning a connection costs no trip to its thread.
@@ -40,11 +40,19 @@ def open_database(settings: SqliteSettings) -> Database:
 
     def migrator() -> AsyncEngine:
         # Foreign keys stay unchecked: Alembic changes a table by dropping the old one, which would cascade.
-        engine = create_async_engine(settings.url, connect_args=arguments, poolclass=NullPool)
+        engine = create_async_engine(settings.absolute_url, connect_args=arguments, poolclass=NullPool)
         _begin_immediately(engine)
         return engine
 
     return Database(writer, reader, migrator, _advisory_lock)
+
+
+async def check(database: Database) -> None:
+    """Read, and write what is there already: a full disk or a read-only file could still be read."""
+    await database.read.scalar(text("SELECT 1"))
+    async with database.writer.begin() as connection:
+        version = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
+        await connection.exec_driver_sql(f"PRAGMA user_version = {version}")
 
 
 async def _advisory_lock(_: AsyncSession, __: str) -> None:

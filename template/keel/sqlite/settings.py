@@ -7,6 +7,7 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from keel import about
 from keel.settings import DevDefault, Environment, Settings
 
 
@@ -37,6 +38,15 @@ class SqliteSettings(Settings):
 
     migrate_at_start: bool | None = None
     """Whether starting the application migrates the database; unless set, only in local."""
+
+    @property
+    def absolute_url(self) -> str:
+        """The URL with a path from the root: a relative one begins at the project's folder, wherever it is run from."""
+        url = make_url(self.url)
+        name = url.database or ""
+        if not name.startswith("file:"):
+            url = url.set(database=str(about.ROOT / name))
+        return url.render_as_string(hide_password=False)
 
     @property
     def migrates_at_start(self) -> bool:

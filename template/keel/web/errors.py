@@ -17,6 +17,12 @@ from starlette.types import Receive, Scope, Send
 from keel.web.paths import methods_at
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 50
+"""Errors in one problem document; it says how many there are."""
+
+MAX_LOCATION = 100
+"""Characters of one part of a location: the name of a field may be as long as the request."""
+
 SCHEMA = "#/components/schemas/Problem"
 
 
@@ -36,7 +42,8 @@ class Problem(BaseModel):
     status: int
     detail: str | None = None
     request_id: str | None = Field(default=None, description="Id of the request, as in `X-Request-ID` and in the logs.")
-    errors: list[FieldProblem] | None = Field(default=None, description="Only for invalid requests.")
+    errors: list[FieldProblem] | None = Field(default=None, description="Only for invalid requests: the first errors.")
+    error_count: int | None = Field(default=None, description="Only for invalid requests: how many errors there are.")
 
 
 class AppError(Exception):
@@ -221,25 +228,27 @@ def too_large(scope: Scope) -> str:
 
 
 def _encodable(part: str | int) -> str | int:
-    """Replace lone surrogates, which JSON can smuggle into the name of a field and nothing can encode."""
-    return part.encode(errors="replace").decode() if isinstance(part, str) else part
+    """Cut long names, and replace lone surrogates, which JSON can smuggle into names and nothing can encode."""
+    return part[:MAX_LOCATION].encode(errors="replace").decode() if isinstance(part, str) else part
 
 
 async def _on_invalid_request(_: Request, error: RequestValidationError | WebSocketRequestValidationError) -> Response:
     # The input is not repeated: it may be secret, and it may not even be encodable.
+    found = error.errors()
     errors = [
         {
             "location": [_encodable(part) for part in e["loc"]],
-            "message": _encodable(e["msg"]),
+            "message": e["msg"].encode(errors="replace").decode(),
             "type": e["type"],
         }
-        for e in error.errors()
+        for e in found[:MAX_ERRORS]
     ]
     return problem(
         422,
         kind="urn:problem:invalid-request",
         detail="The request is not valid; see `errors`.",
         errors=errors,
+        error_count=len(found),
     )
 
 

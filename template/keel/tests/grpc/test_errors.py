@@ -137,3 +137,16 @@ def test_call_as_asgi_scope(peer: str, client: object) -> None:
 
     assert (scope["path"], scope["client"]) == ("/a/B", client)
     assert scope["headers"] == [(b"a", b"b"), (b"c-bin", b"\xff")]
+
+
+def test_many_violations() -> None:
+    """They are counted rather than told: details are metadata, which must stay small."""
+
+    class Many(BaseModel):
+        numbers: list[int]
+
+    with pytest.raises(InvalidRequest) as refused:
+        validated(Many, {"numbers": ["x"] * 5000}, {})
+
+    (violation,) = refused.value.violations
+    assert (violation.description, violation.reason) == ("5000 errors.", "TOO_MANY_ERRORS")

@@ -1,18 +1,23 @@
 """Errors of SQLite, and what clients are answered."""
 
 import asyncio
+import resource
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import insert
+from sqlalchemy.exc import OperationalError
 
+from keel.about import ROOT
 from keel.application import new_app
 from keel.db.database import Database
 from keel.dependencies import SessionDep
 from keel.services import services_of
+from keel.sqlite.engines import check
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import running
 from keel.tests.application import create_app
@@ -57,6 +62,34 @@ async def test_write_waits_for_the_lock(other_process: sqlite3.Connection, clien
     assert (await writing).status_code == 201
 
 
+async def test_read_only_file(database: Database, client: AsyncClient) -> None:
+    """The process is not ready while it could only read, and ready again once it can write."""
+    async with database.writer.connect() as connection:
+        await connection.exec_driver_sql("PRAGMA query_only=ON")
+    refused, read = await client.get("/readyz"), await client.get(WIDGETS)
+    async with database.writer.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.execute("PRAGMA query_only=OFF")
+
+    assert (refused.status_code, read.status_code) == (503, 200)
+    assert refused.json()["checks"]["database"]["status"] == "failed"
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_full_disk(database: Database) -> None:
+    """The check fails when nothing can be added to the file, and leaves the connection usable."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(OperationalError):
+            await check(database)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    await check(database)
+
+
 async def test_failed_commit_fails_the_request(database: Database) -> None:
     """A constraint deferred to COMMIT fails the request: it is not answered with 2xx, and the writer stays usable."""
     app = new_app()
@@ -83,6 +116,16 @@ def test_other_urls_are_rejected(url: str) -> None:
     """The message shows the expected form."""
     with pytest.raises(ValueError, match=r"sqlite\+aiosqlite:///|must be a file"):
         SqliteSettings(url=url)
+
+
+def test_relative_path_begins_at_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another working directory makes no second, empty database; absolute paths stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    expected = f"sqlite+aiosqlite:///{ROOT / 'app.db'}"
+
+    assert SqliteSettings(url="sqlite:///app.db").absolute_url == expected
+    assert SqliteSettings(url="sqlite:///./app.db").absolute_url == expected
+    assert SqliteSettings(url="sqlite:////data/app.db").absolute_url == "sqlite+aiosqlite:////data/app.db"
 
 
 def test_driver_is_added() -> None:

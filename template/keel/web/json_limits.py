@@ -1,0 +1,73 @@
+"""How much structure a request may have: what is small in bytes may be large to parse, check and answer."""
+
+import re
+from collections.abc import Awaitable
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from keel.web.errors import problem
+
+MAX_DEPTH = 64
+"""Arrays and objects within each other."""
+
+MAX_PARAMETERS = 1000
+"""Parameters of a query; Starlette allows as many fields of a form."""
+
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def fault_of(body: bytes, max_items: int) -> str | None:
+    """Return what is wrong with the structure of a JSON text, if anything; whether it is valid is not looked at."""
+    if b"\0" in body:
+        return "The body is not JSON in UTF-8."
+    if _items(body) <= MAX_DEPTH:
+        return None
+    # Strings do not count: escapes go first, then every second part between quotation marks.
+    bare = b"".join(body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+    if _items(bare) > max_items:
+        return f"The body has more than {max_items} members and elements."
+    depth = 0
+    for bracket in _BRACKET.findall(bare):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return f"The body has more than {MAX_DEPTH} arrays and objects within each other."
+    return None
+
+
+def _items(text: bytes) -> int:
+    """Return at least as many as there are members and elements."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+class StructureLimitMiddleware:
+    """Refuses JSON bodies and queries with too much structure, before anything parses them."""
+
+    def __init__(self, app: ASGIApp, max_items: int) -> None:
+        self.app = app
+        self.max_items = max_items
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle a request, looking at its JSON once it is complete."""
+        if scope["type"] not in {"http", "websocket"}:
+            return self.app(scope, receive, send)
+        if scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+            detail = f"The query has more than {MAX_PARAMETERS} parameters."
+            return problem(422, detail=detail)(scope, receive, send)
+        kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        if scope["type"] != "http" or b"json" not in kind.lower():
+            return self.app(scope, receive, send)
+        chunks: list[bytes] = []
+
+        async def checked_receive() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                chunks.append(message.get("body", b""))
+                if not message.get("more_body"):
+                    fault = fault_of(b"".join(chunks), self.max_items)
+                    chunks.clear()
+                    if fault:
+                        raise HTTPException(422, fault)
+            return message
+
+        return self.app(scope, checked_receive, send)
