@@ -90,7 +90,7 @@ def test_dockerfiles(deployed: list[Path]) -> None:
 
 
 def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
-    """`pin-images.sh` puts a digest behind each tag of an image that is fetched, and replaces it; Dependabot moves both."""
+    """`pin-images.sh` puts a digest behind each tag of an image that is fetched; Dependabot moves both."""
     project = render(template, tmp_path / "project", {"preset": "everything", "database": "postgresql"})
     files = [project / name for name in ("Dockerfile", "compose.yaml", "compose.dev.yaml")]
     before = {path: path.read_text(encoding="utf-8") for path in files}
