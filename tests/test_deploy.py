@@ -5,6 +5,7 @@ Each content is checked once. What the cluster is told is in `test_cluster`, wha
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -87,6 +88,43 @@ def test_compose_holds_together(deployed: list[Path]) -> None:
 def test_dockerfiles(deployed: list[Path]) -> None:
     """Hadolint has nothing to say."""
     lint("hadolint", *distinct(deployed, "Dockerfile"))
+
+
+def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
+    """`pin-images.sh` puts a digest behind each tag of an image that is fetched; Dependabot moves both."""
+    project = render(template, tmp_path / "project", {"preset": "everything", "database": "postgresql"})
+    files = [project / name for name in ("Dockerfile", "compose.yaml", "compose.dev.yaml")]
+    before = {path: path.read_text(encoding="utf-8") for path in files}
+    unpinned = {path: re.sub("@sha256:[0-9a-f]{64}", "", text) for path, text in before.items()}
+    stand_in = tmp_path / "bin" / "docker"
+    stand_in.parent.mkdir()
+
+    def pin(answer: str) -> subprocess.CompletedProcess[str]:
+        stand_in.write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+        stand_in.chmod(0o755)
+        environment = {**os.environ, "PATH": f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"}
+        script = ["sh", str(project / "deploy/pin-images.sh")]
+        return subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+
+    refused = pin("echo no such image")
+    assert refused.returncode == 1
+    assert "no digest, but: no such image" in refused.stderr
+    assert {path: path.read_text(encoding="utf-8") for path in files} == before
+    for letter in "ab":
+        done = pin(f"echo '\"sha256:{letter * 64}\"'")
+        assert done.returncode == 0, done.stderr
+        pinned = f"@sha256:{letter * 64}"
+        assert {path: path.read_text(encoding="utf-8").replace(pinned, "") for path in files} == unpinned
+        dockerfile, services = files[0].read_text(encoding="utf-8"), load(files[1])["services"]
+        bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+        assert len(bases) == 2
+        assert all(base.endswith(pinned) for base in bases), bases
+        assert dockerfile.count(pinned) == 3
+        fetched = {service["image"] for service in services.values() if "build" not in service}
+        assert len(fetched) >= 3
+        assert all(image.endswith(pinned) for image in fetched), fetched
+    ecosystems = {each["package-ecosystem"] for each in load(project / ".github/dependabot.yml")["updates"]}
+    assert {"docker", "docker-compose"} <= ecosystems
 
 
 def test_the_image_holds_what_serves(template: Path, tmp_path: Path) -> None:

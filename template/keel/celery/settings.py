@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from keel import about
+from keel.celery.broker import tls
 from keel.settings import DevDefault, Settings, split_commas
 
 IN_PROCESS = "memory"
@@ -23,6 +24,7 @@ def _check_url(value: SecretStr) -> SecretStr:
     parts = urlsplit(value.get_secret_value())
     if parts.scheme not in BROKERS or (parts.scheme != IN_PROCESS and not parts.hostname):
         raise ValueError("write amqp://user:password@host:5672/vhost or redis://user:password@host:6379/1")
+    tls.separate(value.get_secret_value())
     return value
 
 
@@ -41,7 +43,8 @@ class CelerySettings(Settings):
     model_config = SettingsConfigDict(env_prefix="CELERY_")
 
     broker_url: Annotated[SecretStr, AfterValidator(_check_url), DevDefault] = SecretStr("memory://")
-    """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://`, `rediss://`; `memory://`: the server runs the tasks itself."""
+    """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://`, `rediss://`; `memory://`: the server runs the tasks itself.
+    Options of TLS in its query are those of `REDIS_URL`; certificates are verified."""
 
     queue: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = about.SLUG
     """The queue's name, so that several applications can share a broker."""

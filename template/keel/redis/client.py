@@ -47,7 +47,7 @@ def connect(settings: RedisSettings) -> Client:
         # Off: `GuardedConnection` retries, if the command is idempotent.
         "retry": Retry(NoBackoff(), 0),
     }
-    tls = {name: value for name, value in url.options.items() if name.startswith("ssl_")} if url.tls else {}
+    tls = url.tls_options
     match url.kind:
         case "cluster":
             options["retry"] = Retry(NoBackoff(), CLUSTER_RETRIES)
@@ -83,7 +83,7 @@ async def disconnect(client: Client) -> None:
         await pool.sentinel_manager.aclose()
 
 
-def _by_sentinel(url: RedisUrl, settings: RedisSettings, options: dict[str, Any], tls: dict[str, str]) -> Client:
+def _by_sentinel(url: RedisUrl, settings: RedisSettings, options: dict[str, Any], tls: dict[str, str | bool]) -> Client:
     sentinels = Sentinel(
         url.hosts,
         sentinel_kwargs={

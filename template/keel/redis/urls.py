@@ -5,8 +5,9 @@
     redis+sentinel://user:password@a:26379,b:26379/service/0?sentinel_password=...
     redis+cluster://user:password@a:6379,b:6379
 
-With `rediss` instead of `redis`, connections use TLS; `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` in the query name
-files. Characters such as @ and / in a password are percent-encoded.
+With `rediss` instead of `redis`, connections use TLS, and the server's certificate is verified; `ssl_ca_certs`, `ssl_certfile`
+and `ssl_keyfile` in the query name files, `ssl_check_hostname=false` accepts a certificate for another host, and
+`ssl_cert_reqs=none` any. Characters such as @ and / in a password are percent-encoded.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ EXAMPLE = "redis://user:password@host:6379/0"
 Kind = Literal["single", "unix", "sentinel", "cluster"]
 _FORMS: dict[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
 _PORTS = {"single": 6379, "cluster": 6379, "sentinel": 26379}
-_OPTIONS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "db", "sentinel_username", "sentinel_password"}
+_VALUES = {"ssl_cert_reqs": ("required", "none"), "ssl_check_hostname": ("true", "false")}
+_TLS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", *_VALUES}
+_OPTIONS = {*_TLS, "db", "sentinel_username", "sentinel_password"}
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -47,6 +50,11 @@ class RedisUrl:
         options = dict(parse_qsl(parts.query))
         if unknown := options.keys() - _OPTIONS:
             raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
+        for name, values in _VALUES.items():
+            if options.get(name, values[0]) not in values:
+                raise ValueError(f"{name} is {' or '.join(values)}")
+        if scheme != "rediss" and (useless := _TLS & options.keys()):
+            raise ValueError(f"{', '.join(sorted(useless))}: for TLS write rediss")
         login, _, hosts = parts.netloc.rpartition("@")
         username, _, password = login.partition(":")
         user, secret = unquote(username) or None, unquote(password) or None
@@ -73,6 +81,12 @@ class RedisUrl:
     def local(self) -> bool:
         """Whether the server runs on this machine."""
         return all(host in _LOCAL for host, _ in self.hosts)
+
+    @property
+    def tls_options(self) -> dict[str, str | bool]:
+        """What the client needs for TLS; the certificate is verified, by default."""
+        options = {name: value for name, value in self.options.items() if name.startswith("ssl_")}
+        return {**options, "ssl_check_hostname": options.get("ssl_check_hostname") != "false"} if self.tls else {}
 
     @property
     def authenticated(self) -> bool:

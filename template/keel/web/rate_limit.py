@@ -5,6 +5,7 @@ The sliding window is approximated by two fixed ones: hits of the one before cou
 """
 
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,12 @@ EXEMPT = frozenset({"/healthz", "/readyz"})
 
 RATE_LIMIT = b"ratelimit"
 POLICY = b"ratelimit-policy"
+
+NETWORKS = 16
+"""A /48 may use as much as so many of its 65,536 networks: it belongs to one site, or to many customers of a provider."""
+
+_SITE = re.compile(r"((?:[0-9a-f]{4}:){3})[0-9a-f]{4}$")
+"""An IPv6 network as `client_address` writes it, and the first 48 bits of it."""
 
 
 class Rate(NamedTuple):
@@ -140,7 +147,7 @@ class RateLimit:
         Raises:
             Unavailable: requests can't be counted, and the project prefers none to uncounted ones.
         """
-        windows = await self.storage.hit(f"{self._name}:{self.key(scope)}", self._rates)
+        windows = await self._hit(self._name, self.key(scope), self._rates)
         allowed = windows[-1].allowed
         tightest = min(windows, key=lambda window: window.remaining) if allowed else windows[-1]
         seconds = max(1, math.ceil(tightest.reset))
@@ -158,11 +165,20 @@ class RateLimit:
         """
         if not rates:
             return
-        window = (await self.storage.hit(f"{name}:{key}", _parse(rates)))[-1]
+        window = (await self._hit(name, key, _parse(rates)))[-1]
         if not window.allowed:
             _REFUSED.add(1, {"app.rate_limit.name": name})
             seconds = max(1, math.ceil(window.reset))
             raise TooManyRequests("Too many attempts; see `Retry-After`.", headers={"Retry-After": str(seconds)})
+
+    async def _hit(self, name: str, key: str, rates: Sequence[Rate]) -> list[Window]:
+        """Count a hit for a key; for an IPv6 network, also for the /48 that it may have been chosen from."""
+        windows = await self.storage.hit(f"{name}:{key}", rates)
+        if windows[-1].allowed and (site := _SITE.match(key)):
+            wider = await self.storage.hit(f"{name}:{site[1]}", [Rate(n * NETWORKS, seconds) for n, seconds in rates])
+            if not wider[-1].allowed:
+                return wider
+        return windows
 
     async def forgive(self, rates: str, name: str, key: str) -> None:
         """Forget what was counted, since it turned out well."""

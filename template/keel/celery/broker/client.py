@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import Celery
 from kombu import Exchange, Queue
 
-from keel.celery.broker import signing
+from keel.celery.broker import signing, tls
 from keel.celery.settings import CelerySettings
 
 RUN_TASK = "keel.celery.run_task"
@@ -36,7 +36,7 @@ class CeleryApp(Celery):
 
 def configuration(settings: CelerySettings) -> dict[str, Any]:
     """Return Celery's configuration."""
-    url = settings.broker_url.get_secret_value()
+    url, use_ssl = tls.separate(settings.broker_url.get_secret_value())
     serializer = "json"
     accepted = "application/json"
     if settings.signing_keys:
@@ -47,6 +47,7 @@ def configuration(settings: CelerySettings) -> dict[str, Any]:
         # Celery prefers CELERY_BROKER_URL of the environment to the configuration, but not for these two.
         "broker_read_url": url,
         "broker_write_url": url,
+        **({"broker_use_ssl": use_ssl} if use_ssl else {}),
         "broker_connection_timeout": CONNECT_SECONDS,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,

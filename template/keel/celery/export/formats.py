@@ -11,6 +11,10 @@ import orjson
 Encode = Callable[[Mapping[str, Any]], bytes]
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, for some spreadsheet; what follows it is another program, or an address that gets the row."""
+
+
 class Format(StrEnum):
     """The format of an export."""
 
@@ -27,11 +31,14 @@ def encoder(format_: Format, columns: Sequence[str]) -> tuple[bytes, Encode]:
     """Return the head of the file, and a function that encodes a row."""
     if format_ is Format.JSON_LINES:
         return b"", lambda row: orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    return _line(columns), lambda row: _line([_cell(row[name]) for name in columns])
+    return _line([_cell(name) for name in columns]), lambda row: _line([_cell(row[name]) for name in columns])
 
 
 def _cell(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) else "" if value is None else orjson.dumps(value).decode()
+    """Return a value for a cell. Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP)."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return value if isinstance(value, int | float) else "" if value is None else orjson.dumps(value).decode()
 
 
 def _line(cells: Sequence[Any]) -> bytes:

@@ -12,6 +12,7 @@ from httpx2 import AsyncClient
 
 from keel.caller import Caller
 from keel.celery.export import handler
+from keel.celery.export.formats import Format, encoder
 from keel.identity import current_caller
 from keel.services import services_of
 from keel.tests.celery.support import TASKS, RecordingPublisher, export, finished
@@ -48,7 +49,21 @@ async def test_csv_export(client: AsyncClient) -> None:
     rows = list(csv.DictReader(StringIO(content.decode(), newline="")))
     assert task["result"]["rows"] == 2
     assert [row["title"] for row in rows] == [widget["title"] for widget in widgets]
-    assert [row["body"] for row in rows] == ["", "=1+1"]
+    assert [row["body"] for row in rows] == ["", "'=1+1"]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_csv_has_no_formulas(start: str) -> None:
+    """What a spreadsheet would run is text, in a row and in the head; numbers stay numbers, and other text as it is."""
+    formula = f"{start}cmd|' /C calc'!A0"
+    row = {formula: formula, "number": -1.5, "text": "1 = 1", "none": None, "list": [formula]}
+    head, encode = encoder(Format.CSV, list(row))
+    (names, values) = csv.reader(StringIO((head + encode(row)).decode(), newline=""))
+
+    assert names[0] == values[0] == f"'{formula}"
+    assert values[1:4] == ["-1.5", "1 = 1", ""]
+    assert json.loads(values[4]) == [formula]
+    assert json.loads(encoder(Format.JSON_LINES, list(row))[1](row))["text"] == "1 = 1"
 
 
 async def test_export_of_many_pages_and_chunks(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

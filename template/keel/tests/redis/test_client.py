@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from redis.asyncio import SSLConnection
 
 from keel.background.asyncio_tasks import stop
@@ -98,6 +99,21 @@ def test_tls() -> None:
     assert (connection.certfile, connection.keyfile) == ("/c.pem", "/k.pem")
     assert connection.cert_reqs == ssl.CERT_REQUIRED
     assert connection.check_hostname
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("ssl_check_hostname=false", (ssl.CERT_REQUIRED, False)), ("ssl_cert_reqs=none", (ssl.CERT_NONE, False))],
+)
+@pytest.mark.parametrize("form", ["rediss://h?{}", "rediss+sentinel://h/main?{}"])
+def test_tls_that_is_not_verified(form: str, option: str, expected: tuple[ssl.VerifyMode, bool]) -> None:
+    """The URL may say so, in the words that a broker's has, too."""
+    pool = connect(RedisSettings.model_validate({"url": form.format(option)})).connection_pool
+    connection = pool.make_connection()
+
+    assert isinstance(connection, SSLConnection)
+    context = connection.ssl_context.get()
+    assert (context.verify_mode, context.check_hostname) == expected
 
 
 def test_sentinel_pool_is_bounded() -> None:

@@ -28,7 +28,10 @@ WRONG = {
     "redis://,": "a host has no name",
     "redis+sentinel://h": "name the service",
     "redis+cluster://h/1": "a cluster has no databases",
-    "redis://h?ssl_cert_reqs=none": "unknown options: ssl_cert_reqs",
+    "redis://h?ssl_version=3": "unknown options: ssl_version",
+    "redis://h?ssl_cert_reqs=none": "ssl_cert_reqs: for TLS write rediss",
+    "rediss://h?ssl_cert_reqs=maybe": "ssl_cert_reqs is required or none",
+    "rediss://h?ssl_check_hostname=no": "ssl_check_hostname is true or false",
 }
 
 

@@ -10,8 +10,8 @@ from keel.application import new_app
 from keel.services import services_of
 from keel.testing.support import running
 from keel.tests.web.rate_limit_contract import RateLimitContract
-from keel.web.errors import Unavailable
-from keel.web.rate_limit import InProcessStorage, Rate, Window, client_address, limit
+from keel.web.errors import TooManyRequests, Unavailable
+from keel.web.rate_limit import NETWORKS, InProcessStorage, Rate, RateLimit, Window, client_address, limit
 
 
 @pytest.fixture
@@ -87,6 +87,35 @@ def test_key_of_an_address() -> None:
     """A host with a whole IPv6 network still counts as one; servers behind a socket file know no address."""
     assert {address: client_address({"client": (address, 1)}) for address in KEYS} == KEYS
     assert client_address({"client": None}) == "unknown"
+
+
+async def test_networks_of_one_site_share_a_limit(limited: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller who takes another IPv6 network for each request gains no more than a few times the limit."""
+    monkeypatch.setattr("time.time", lambda: 600.0)
+    rate_limit = services_of(limited).rate_limit
+
+    async def allowed(site: str, networks: int) -> int:
+        addresses = [f"{site}:{number:x}::1" for number in range(1, networks + 1)]
+        return sum([(await rate_limit.hit({"client": (address, 1), "headers": []}))[0] for address in addresses])
+
+    assert await allowed("2001:db8:1", 100) == 3 * NETWORKS
+    assert await allowed("2001:db8:2", 40) == 40
+    refused, headers, _ = await rate_limit.hit({"client": ("2001:db8:1:ffff::1", 1), "headers": []})
+    assert not refused
+    assert dict(headers)[b"ratelimit"].startswith(b'"default";r=0;t=')
+
+
+async def test_attempts_from_one_site_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So do attempts that are limited apart from requests; keys that are no network stand for themselves."""
+    monkeypatch.setattr("time.time", lambda: 600.0)
+    rate_limit = RateLimit("")
+    for number in range(NETWORKS * 2):
+        await rate_limit.spend("2/minute", "auth", client_address({"client": (f"2001:db8:1:{number:x}::1", 1)}))
+    with pytest.raises(TooManyRequests):
+        await rate_limit.spend("2/minute", "auth", client_address({"client": ("2001:db8:1:ffff::1", 1)}))
+    for number in range(NETWORKS * 3):
+        await rate_limit.spend("2/minute", "auth", client_address({"client": (f"192.0.2.{number}", 1)}))
+        await rate_limit.spend("2/minute", "auth", f"subject:2001:0db8:0001:{number:04x}")
 
 
 class TestInProcessStorage(RateLimitContract):
