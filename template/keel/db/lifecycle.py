@@ -26,7 +26,8 @@ async def check_tables(database: Database) -> None:
         missing = await connection.run_sync(_missing)
     if missing:
         raise MissingTables(
-            f"The database has no table {', '.join(missing)}: migrate it, unless it is another project's (DATABASE_URL)."
+            f"The database has no table {', '.join(missing)}: migrate it, unless it is another project's (DATABASE_URL). "
+            "A model without a migration needs one: alembic revision --autogenerate"
         )
 
 

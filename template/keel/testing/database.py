@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy.engine.reflection import ObjectKind
 
 from keel.db.database import Database
 from keel.db.models import load_models
@@ -34,10 +35,12 @@ def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
 
 
 def _lacking(connection: Connection, metadata: MetaData) -> list[str]:
-    found = inspect(connection).get_multi_columns()
+    # A model may also describe a view; other schemas are their owner's business.
+    found = inspect(connection).get_multi_columns(kind=ObjectKind.ANY)
+    tables = [table for table in metadata.sorted_tables if table.schema is None]
     there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
-    lacking = [f"the table `{table.name}`" for table in metadata.sorted_tables if table.name not in there]
-    columns = (c for table in metadata.sorted_tables for c in table.columns if table.name in there)
+    lacking = [f"the table `{table.name}`" for table in tables if table.name not in there]
+    columns = (c for table in tables for c in table.columns if table.name in there)
     return [*lacking, *(f"the column `{c}`" for c in columns if c.name not in there[c.table.name])]
 
 

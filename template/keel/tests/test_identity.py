@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 
 from keel.caller import Caller
-from keel.identity import RESPONSES, CallerDep, CurrentAdmin, current_caller, email_of, verify_caller
+from keel.identity import RESPONSES, CallerDep, CurrentAdmin, current_caller, email_of, seed_owner, verify_caller
 from keel.services import services_of
 from keel.testing.identity import sign_in
 
@@ -63,6 +63,12 @@ async def test_subject_without_an_address(app: FastAPI) -> None:
     async with database.transaction() as session:
         assert await email_of(session, "unknown") is None
     assert await email_of(database.read, "unknown") is None
+
+
+async def test_owner_of_demonstration_rows(app: FastAPI) -> None:
+    """Nobody's account gets them by mistake."""
+    with pytest.raises(LookupError, match="there (is|are) no account"):
+        await seed_owner(app, "nobody@example.com")
 
 
 async def test_caller_of_a_connection(app: FastAPI, anonymous: AsyncClient) -> None:

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Column, Integer, MetaData, Table
 
 from app.main import app as imported
+from app.main import create_app
 from keel.db.migrations import ROOT
 from keel.services import services_of
+from keel.testing.database import refuse_unmigrated
 
 INNER = "keel/tests/test_isolation.py::test_the_imported_application"
 
@@ -44,3 +48,15 @@ def test_settings() -> None:
     settings = services_of(imported).settings
 
     assert (settings.environment, settings.log_level, settings.api_docs) == ("test", "WARNING", True)
+
+
+def test_a_model_without_a_migration(environment: None) -> None:
+    """The run ends at once and says what to do, instead of a driver's words from each test."""
+    metadata = MetaData()
+    Table("unmade", metadata, Column("id", Integer))
+    Table("alembic_version", metadata, Column("author", Integer))
+
+    with pytest.raises(pytest.exit.Exception, match="alembic revision --autogenerate") as ended:
+        refuse_unmigrated(services_of(create_app()).database, metadata)
+
+    assert "the table `unmade`, the column `alembic_version.author`" in str(ended.value)

@@ -192,18 +192,21 @@ class BodyLimitMiddleware:
             return self.app(scope, receive, send)
         refused = False
 
-        async def send_problem(message: Message) -> None:
+        def send_problem(message: Message) -> Awaitable[None]:
             nonlocal refused
             if message["type"] == "http.response.start" and message["status"] == _TOO_LARGE and _is_text(message):
                 refused = True
-                await problem(_TOO_LARGE, detail=too_large(scope))(scope, receive, send)
-            elif not refused:
-                await send(message)
+                return problem(_TOO_LARGE, detail=too_large(scope))(scope, receive, send)
+            return _send_nothing() if refused else send(message)
 
         return self.app(scope, receive, send_problem)
 
 
 _TOO_LARGE = 413
+
+
+async def _send_nothing() -> None:
+    pass
 
 
 def _is_text(message: Message) -> bool:
