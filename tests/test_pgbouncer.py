@@ -15,7 +15,7 @@ import pytest
 from tests.machinery.databases import empty_database, query
 from tests.machinery.programs import program, running
 from tests.machinery.rendering import render
-from tests.machinery.serving import Isolated, free_port, request
+from tests.machinery.serving import PATIENCE, Isolated, free_port, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -70,7 +70,9 @@ def project(resources: Resources, tmp_path_factory: pytest.TempPathFactory) -> I
     place = tmp_path_factory.mktemp("pooled") / "project"
     render(resources.template, place, {"preset": "minimal", "database": "postgresql"})
     shared = {"UV_PROJECT_ENVIRONMENT": str(resources.python.parents[1]), "UV_NO_SYNC": "1"}
-    return Isolated(place, {"ENVIRONMENT": "test", "RATE_LIMIT": "", "ENV_FILE": "", **shared})
+    limits = ("DATABASE_POOL", "DATABASE_CONNECT", "DATABASE_STATEMENT", "READINESS")
+    variables = {f"{name}_TIMEOUT": str(PATIENCE) for name in limits}
+    return Isolated(place, {"ENVIRONMENT": "test", "RATE_LIMIT": "", "ENV_FILE": "", **variables, **shared})
 
 
 def told(project: Isolated, **variables: str) -> Isolated:

@@ -199,10 +199,11 @@ def only_probes(app: Any) -> Any:
     """Return an application that refuses all requests but probes: the process has no room for more."""
     # The master, which loads this module, must not load the application.
     from keel.web.errors import Unavailable, from_app_error
+    from keel.web.paths import path_below
     from keel.web.rate_limit import EXEMPT
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] not in EXEMPT:
+        if scope["type"] == "http" and path_below(scope) not in EXEMPT:
             refusal = from_app_error(Unavailable("Too many connections are open.", retry_after=5))
             refusal.headers["Connection"] = "close"
             await refusal(scope, receive, send)

@@ -226,3 +226,21 @@ async def test_all_connections_are_busy(server: GracefulServer) -> None:
     assert await status(probe) == 204
     for client in (*busy, probe):
         client[1].close()
+
+
+async def test_probes_below_the_path_of_a_proxy() -> None:
+    """They are known without the prefix that the server prepends."""
+    statuses = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "more_body": False}
+
+    for path in ("/shop/healthz", "/shop/notes"):
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": "/shop", "headers": []}
+        await protocol.only_probes(answer)(scope, receive, send)
+
+    assert statuses == [204, 503]
