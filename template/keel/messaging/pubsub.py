@@ -53,8 +53,8 @@ class HistoryLost(Exception):
 class PubSub(Protocol):
     """Publishes messages and subscribes to topics.
 
-    All subscribers of a topic receive its messages in the same order, each once. A message that cannot be sent is not
-    retried: subscribers that missed it get `HistoryLost` as soon as the outage is detected.
+    All subscribers of a topic receive its messages in the same order, each once; those of one process in the order in
+    which it published them. A message that cannot be sent is not retried: subscribers that missed it get `HistoryLost` as soon as the outage is detected.
     """
 
     @property
@@ -63,7 +63,7 @@ class PubSub(Protocol):
         ...
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Publish a message to the subscribers of a topic. Does not raise when the backend is unavailable."""
+        """Publish a message to the subscribers of a topic, soon. Does not raise when the backend is unavailable."""
 
     def subscribe(self, topic: str, *, after: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Subscribe to a topic, from now on or from the message after `after`.

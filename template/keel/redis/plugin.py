@@ -12,7 +12,7 @@ from keel.redis.cache import RedisCache
 from keel.redis.client import connect
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.pubsub import RedisPubSub
-from keel.redis.rate_limit_storage import RedisStorage
+from keel.redis.rate_limit_storage import LEASE_SECONDS, RedisStorage
 from keel.redis.settings import RedisSettings
 from keel.redis.urls import RedisUrl
 from keel.services import services_of
@@ -31,6 +31,8 @@ def install(app: FastAPI) -> None:
         connection, prefix=settings.prefix, history=settings.stream_maxlen, history_seconds=settings.stream_seconds
     )
 
+    limits = RedisStorage(connection, prefix=settings.prefix, fallback=settings.rate_limit_fallback)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         url = RedisUrl.parse(settings.url.get_secret_value())
@@ -42,11 +44,14 @@ def install(app: FastAPI) -> None:
         tasks = [
             asyncio.create_task(pubsub.reader.run()),
             asyncio.create_task(heartbeat([pubsub.catch_up, cache.report])),
+            asyncio.create_task(heartbeat([limits.give_back], LEASE_SECONDS)),
         ]
         try:
             yield
         finally:
+            await pubsub.drain()
             await stop(*tasks)
+            await limits.give_back(everything=True)
             with suppress(RedisUnavailable):
                 await cache.report()
             await connection.close()
@@ -55,9 +60,7 @@ def install(app: FastAPI) -> None:
     services.redis = connection
     services.cache = cache
     services.pubsub = pubsub
-    services.rate_limit.storage = RedisStorage(
-        connection, prefix=settings.prefix, fallback=settings.rate_limit_fallback
-    )
+    services.rate_limit.storage = limits
     services.checks.add("redis", connection.ping, required=settings.required)
     app.include_router(APIRouter(lifespan=lifespan))
 

@@ -3,7 +3,7 @@
 Each topic is a Redis stream: its entries are the messages, in the same order for all subscribers, and each holds the id
 of the one before it. The script that adds an entry also publishes it to the processes, which subscribe over one
 connection each. If an entry does not follow the last one that a listener has seen, the missing ones are read from the
-stream.
+stream. What a process publishes waits in a queue of its own (`keel.redis.outbound`).
 """
 
 import re
@@ -19,6 +19,7 @@ from keel.messaging.pubsub import Backlog, HistoryLost, Message, publishing
 from keel.observability import tracing
 from keel.observability.calls import carried, carrier
 from keel.redis.connection import GuardedConnection, RedisUnavailable
+from keel.redis.outbound import Outbound
 from keel.redis.reader import Reader
 from keel.redis.scripts import Script
 
@@ -96,6 +97,7 @@ class RedisPubSub:
         self._listeners: dict[str, set[_Listener]] = {}
         self._gaps: dict[str, None] = {}
         self.reader = Reader(connection, self._on_message, self.catch_up)
+        self._outbound = Outbound(connection, PUBLISH, self._lost)
         connection.on_reconnect(self._publish_gaps)
 
     @property
@@ -104,19 +106,14 @@ class RedisPubSub:
         return sum(map(len, list(self._listeners.values())))
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Publish a message to all subscribers of a topic."""
-        stream = self._prefix + topic
+        """Publish a message to all subscribers of a topic, soon: a request does not wait for it."""
         with publishing(topic):
             trace = carrier().get(TRACE, "")
-            try:
-                # Not repeated: better a gap, which subscribers are told of, than a duplicate.
-                await self._connection.run(
-                    lambda client: PUBLISH(client, stream, event, data, *self._limits, trace), idempotent=False
-                )
-            except RedisUnavailable:
-                if len(self._gaps) < MAX_GAPS:
-                    self._gaps[stream] = None
-                await log.awarning("message_lost", topic=topic)
+            await self._outbound.put(self._prefix + topic, (event, data, *self._limits, trace))
+
+    async def drain(self) -> None:
+        """Return when everything that was published before has been sent, or lost."""
+        await self._outbound.drain()
 
     @asynccontextmanager
     async def subscribe(self, topic: str, *, after: str | None = None) -> AsyncGenerator[AsyncIterator[Message]]:
@@ -124,6 +121,8 @@ class RedisPubSub:
         if after is not None and not _is_id(after):
             raise HistoryLost(after)
         stream = self._prefix + topic
+        # What this process has published before is not news to this subscriber.
+        await self.drain()
         listener = _Listener(Backlog(self._backlog), after)
         self._listeners.setdefault(stream, set()).add(listener)
         try:
@@ -137,7 +136,9 @@ class RedisPubSub:
                 self.reader.leave(stream)
 
     async def catch_up(self) -> None:
-        """Deliver missed messages, and renew the expiry of topics with listeners."""
+        """Deliver missed messages, tell of lost ones, and renew the expiry of topics with listeners."""
+        if not self._connection.unavailable:
+            await self._publish_gaps()
         for stream, listeners in list(self._listeners.items()):
             await self._fill_gaps(stream, [item for item in listeners if item.joining is None])
 
@@ -194,6 +195,12 @@ class RedisPubSub:
         where = "now" if after is None else after
         found, last = await self._connection.run(lambda client: SINCE(client, stream, where, self._limits[1]))
         return [_entry(id_.decode(), fields) for id_, fields in found], last.decode()
+
+    async def _lost(self, streams: Sequence[str]) -> None:
+        for stream in streams:
+            if len(self._gaps) < MAX_GAPS:
+                self._gaps[stream] = None
+            await log.awarning("message_lost", topic=stream.removeprefix(self._prefix))
 
     async def _publish_gaps(self) -> None:
         """Publish that messages are missing, to listeners and to those who resume later."""

@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
 from keel.redis.client import Client
@@ -21,3 +22,7 @@ class Script:
             return await client.evalsha(self._digest, 1, key, *arguments)
         except NoScriptError:
             return await client.eval(self._text, 1, key, *arguments)
+
+    def queue(self, pipeline: Pipeline, key: str, *arguments: Any) -> None:
+        """Add a call to a pipeline, by the text: a pipeline cannot send it later."""
+        pipeline.eval(self._text, 1, key, *arguments)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from keel.redis import plugin
 from keel.redis.cache import RedisCache
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 from keel.redis.plugin import heartbeat
+from keel.redis.settings import RedisSettings
 from keel.services import services_of
 from keel.testing.support import PATIENCE, eventually, running
 from keel.tests.application import create_app
@@ -24,6 +26,7 @@ from keel.tests.messaging.cache_contract import Compute
 from keel.tests.redis.fixtures import OWN
 from keel.tests.redis.server import Server
 from keel.tests.widgets.api import WIDGETS, create, titles
+from keel.web.rate_limit import Rate
 
 
 @pytest.fixture
@@ -140,6 +143,21 @@ async def test_limits_hold_for_all_processes(app: FastAPI, monkeypatch: pytest.M
         answers = [await client.get("/nowhere") for client in (one, other, one, other)]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404, 429]
+
+
+async def test_what_was_published_is_sent_before_the_process_ends(app: FastAPI, redis: Redis) -> None:
+    """A shutdown waits for the queue, and gives back what is left of leases."""
+    other = create_app()
+    async with running(other, signed_in=False):
+        for number in range(1000):
+            await services_of(other).pubsub.publish("farewell", "event", str(number))
+            await services_of(other).rate_limit.storage.hit("farewell", [Rate(10_000, 10**8)])
+    settings = RedisSettings.load()
+    prefix = settings.prefix
+    sent: Any = redis.xrange(f"{prefix}topic:farewell")
+
+    assert [fields[b"data"] for _, fields in sent] == [b"%d" % n for n in range(1000 - settings.stream_maxlen, 1000)]
+    assert redis.hget(f"{prefix}limit:farewell", f"10000/{10**8}:c") == b"1000"
 
 
 async def test_plain_connections_are_reported(

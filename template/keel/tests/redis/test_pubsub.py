@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from keel.background.asyncio_tasks import stop
 from keel.messaging.pubsub import HistoryLost
 from keel.redis.client import Client, connect
-from keel.redis.connection import GuardedConnection
+from keel.redis.connection import Command, GuardedConnection
 from keel.redis.pubsub import GAP, PUBLISH, RedisPubSub
 from keel.redis.settings import RedisSettings
 from keel.testing.support import PATIENCE, eventually
@@ -62,6 +62,7 @@ async def test_lost_notifications_are_recovered(
         # As if the notification was lost.
         handler, pubsub.reader._on_message = pubsub.reader._on_message, _ignore
         await pubsub.publish("a", "event", "2")
+        await pubsub.drain()
         await asyncio.sleep(0.05)
         pubsub.reader._on_message = handler
         await pubsub.publish("a", "event", "3")
@@ -69,6 +70,7 @@ async def test_lost_notifications_are_recovered(
 
         pubsub.reader._on_message = _ignore
         await pubsub.publish("a", "event", "4")
+        await pubsub.drain()
         await pubsub.catch_up()
         assert (await anext(listener)).data == "4"
 
@@ -117,8 +119,13 @@ async def test_message_lost_while_gaps_are_published(
     make_pubsub: MakePubSub, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message that is lost while a gap is being published makes another gap."""
-    pubsub = make_pubsub()
     late = ["late"]
+
+    def make() -> RedisPubSub:
+        monkeypatch.setattr("keel.redis.pubsub.PUBLISH", publish)
+        made = make_pubsub()
+        assert isinstance(made, RedisPubSub)
+        return made
 
     async def publish(client: Client, *arguments: Any) -> object:
         if "first" in arguments:
@@ -126,16 +133,75 @@ async def test_message_lost_while_gaps_are_published(
         answer = await PUBLISH(client, *arguments)
         if arguments[-1] == GAP and late:
             await pubsub.publish("a", "event", late.pop())
+            await pubsub.drain()
         return answer
 
     def gaps() -> int:
         entries: Any = redis.xrange(f"{OWN}topic:a")
         return sum(fields[b"before"] == GAP.encode() for _, fields in entries)
 
-    monkeypatch.setattr("keel.redis.pubsub.PUBLISH", publish)
+    pubsub = make()
     await pubsub.publish("a", "event", "first")
 
     await eventually(lambda: gaps() == 2)
+
+
+async def test_publishing_does_not_wait(
+    make_pubsub: MakePubSub, connection: GuardedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages wait in a queue while Redis is slow, then share a round trip, in order; draining waits for all of them."""
+    pubsub, run, trips, slow = make_pubsub(), connection.run, [], asyncio.Event()
+    assert isinstance(pubsub, RedisPubSub)
+
+    async def counted(command: Command[Any], *, idempotent: bool = True) -> Any:
+        trips.append(command)
+        await slow.wait()
+        return await run(command, idempotent=idempotent)
+
+    async with pubsub.subscribe("a") as listener:
+        monkeypatch.setattr(connection, "run", counted)
+        for number in range(100):
+            await pubsub.publish("a", "event", str(number))
+        drained = asyncio.create_task(pubsub.drain())
+        await eventually(lambda: trips)
+        assert not drained.done()
+        slow.set()
+        await drained
+
+        assert len(trips) <= 2
+        assert [(await anext(listener)).data for _ in range(100)] == [str(number) for number in range(100)]
+
+
+async def test_full_queue_is_told(
+    make_pubsub: MakePubSub, connection: GuardedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is bounded; subscribers are told of what did not fit, also where Redis never was away."""
+    monkeypatch.setattr("keel.redis.outbound.MAX_WAITING", 3)
+    pubsub = make_pubsub()
+    assert isinstance(pubsub, RedisPubSub)
+    async with pubsub.subscribe("a") as listener:
+        for number in range(5):
+            await pubsub.publish("a", "event", str(number))
+        await pubsub.drain()
+        assert [(await anext(listener)).data for _ in range(3)] == ["0", "1", "2"]
+        await pubsub.catch_up()
+
+        with pytest.raises(HistoryLost):
+            await anext(listener)
+    async with asyncio.timeout(PATIENCE), pubsub.subscribe("a") as listener:
+        await pubsub.publish("a", "event", "afterwards")
+        assert (await anext(listener)).data == "afterwards"
+
+
+async def test_who_subscribes_hears_nothing_older(make_pubsub: MakePubSub) -> None:
+    """What the same process has published before comes before the subscription, and can be resumed from."""
+    pubsub = make_pubsub()
+    for number in range(10):
+        await pubsub.publish("a", "event", str(number))
+    async with pubsub.subscribe("a") as listener:
+        await pubsub.publish("a", "event", "new")
+
+        assert (await anext(listener)).data == "new"
 
 
 async def test_history_expires(make_pubsub: MakePubSub, redis: Redis) -> None:
