@@ -52,7 +52,7 @@ def new(
             if config:
                 written.append(writing.migrate(config, f"add {resource.words}", undo))
             undo.pop_all()
-    except NewError as error:
+    except (NewError, OSError) as error:
         typer.echo(f"{error} Nothing was written.", err=True)
         raise typer.Exit(1) from error
     typer.echo("\n".join(path.as_posix() for path in written))

@@ -64,10 +64,11 @@ class Field:
         """The shortest and longest string, or the digits and decimal places of a number."""
         first, second = [*map(int, self.arguments), None, None][:2]
         if self.kind == "decimal":
-            return (first or 10, 2 if second is None else second)
-        if self.kind == "text":
-            return (0, first or 100_000)
-        return (1, first or 200) if second is None else (first or 0, second)
+            return (10 if first is None else first, 2 if second is None else second)
+        if second is not None and first is not None:
+            return (first, second)
+        low, usual = (1, 200) if self.kind == "str" else (0, 100_000)
+        return (low, usual if first is None else first)
 
     @property
     def python(self) -> str:

@@ -54,14 +54,14 @@ def with_article(words: str) -> str:
 
 def variable(name: str) -> str:
     """Return the name of a variable: with an underscore behind, where the code has another of this name."""
-    return f"{name}_" if name in _words() or name in dir(builtins) else name
+    return f"{name}_" if name in words() or name in dir(builtins) else name
 
 
 def alias(resource: str, field: str) -> str:
     """Return the name of a field's type, which must be no other name of its module."""
     name = pascal(field)
     made = {resource, *(f"{resource}{part}" for part in ("Create", "Update", "Query"))}
-    return f"{name}Value" if name in _words() | made else name
+    return f"{name}Value" if name in words() | made else name
 
 
 def check_resource(singular: str, plural: str, tables: Collection[str], routes: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ def check_resource(singular: str, plural: str, tables: Collection[str], routes: 
     model, group = pascal(singular), pascal(plural)
     parts = ("", "Create", "Update", "Query", "Repository", "Service", "NotFound", "Exists", "AccountData")
     for name in (*(f"{model}{part}" for part in parts), f"{group}Dep", f"{group}ReadDep"):
-        if name in _words():
+        if name in words():
             raise NewError(f"The code would have two {name}; choose another name, such as my_{singular}.")
 
 
@@ -134,7 +134,7 @@ def _reserved(kind: str) -> Iterable[tuple[str, str]]:
 
 
 @cache
-def _words() -> frozenset[str]:
+def words() -> frozenset[str]:
     """Return the names in the code of the templates: neither in texts, nor in expressions of Mako's."""
     found: set[str] = set()
     for path in TEMPLATES.iterdir():
