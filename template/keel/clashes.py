@@ -12,7 +12,18 @@ from fastapi.routing import iter_route_contexts
 from keel.hooks import PackageError
 from keel.packages import Package
 
-COMMANDS = ("migrate", "settings", "upgrades", "removal", "feature-removal", "seed", "purge", "schedule", "packages")
+COMMANDS = (
+    "migrate",
+    "settings",
+    "upgrades",
+    "removal",
+    "feature-removal",
+    "seed",
+    "purge",
+    "schedule",
+    "packages",
+    "new",
+)
 """The commands of `python -m app` that every project may have."""
 
 _PARAMETER = re.compile(r"{[^}:]*")

@@ -16,6 +16,7 @@ from keel.db import lifecycle, migrations
 from keel.features import FEATURES
 from keel.identity import seed_owner
 from keel.ops import feature_removal, settings_check
+from keel.ops.new.command import new
 from keel.ops.upgrades import changes_since, last_version
 from keel.packages import Package, find_package, find_packages, load_each
 from keel.services import services_of
@@ -72,6 +73,7 @@ def build(create_app: Callable[[], FastAPI], root: str) -> typer.Typer:
     cli.command()(purge)
     cli.command()(schedule)
     cli.command(name="packages")(show_packages)
+    cli.command()(new)
     for package, module in load_each(packages, "commands"):
         cli.add_typer(module.commands, name=package.short_name)
     return cli

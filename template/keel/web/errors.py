@@ -92,6 +92,12 @@ class Conflict(AppError):
     status = HTTPStatus.CONFLICT
 
 
+class InUse(Conflict):
+    """The resource can't be deleted, since others refer to it."""
+
+    type = "urn:problem:in-use"
+
+
 class PreconditionFailed(AppError):
     """The resource has changed since the caller last read it."""
 

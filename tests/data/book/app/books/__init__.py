@@ -1,1 +1,1 @@
-"""Books on the shelves of their owners."""
+"""Books of their owners."""

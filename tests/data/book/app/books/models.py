@@ -12,8 +12,8 @@ from uuid_utils.compat import uuid7
 from keel.db.models import Base
 
 
-class Status(StrEnum):
-    """How far the owner has read."""
+class BookStatus(StrEnum):
+    """What the status of a book can be."""
 
     UNREAD = "unread"
     READING = "reading"
@@ -24,7 +24,11 @@ class Book(Base):
     """A book of one owner."""
 
     __tablename__ = "books"
-    __table_args__ = (UniqueConstraint("owner_id", "isbn"), Index(None, "owner_id", "title", "id"))
+    __table_args__ = (
+        UniqueConstraint("owner_id", "isbn"),
+        Index(None, "owner_id", "title", "id"),
+        Index(None, "owner_id", "author", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     owner_id: Mapped[str] = mapped_column(String(255))
@@ -33,4 +37,4 @@ class Book(Base):
     isbn: Mapped[str] = mapped_column(String(13))
     price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     published: Mapped[date | None]
-    status: Mapped[Status]
+    status: Mapped[BookStatus]

@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.books.schemas import Book, BookCreate, BookQuery, BookUpdate
-from app.books.service import BookNotFound, BookService, IsbnTaken
+from app.books.service import BookExists, BookNotFound, BookService
 from keel.dependencies import ReadSessionDep, SessionDep
 from keel.identity import RESPONSES, CallerDep
-from keel.web.errors import responses
+from keel.web.errors import InUse, responses
 from keel.web.pagination import LinksDep, Page
 
 router = APIRouter(prefix="/books", tags=["books"], responses=RESPONSES)
@@ -35,7 +35,7 @@ async def list_books(query: Annotated[BookQuery, Query()], books: BooksReadDep, 
     return links.add(await books.list(query))
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=responses(IsbnTaken))
+@router.post("", status_code=status.HTTP_201_CREATED, responses=responses(BookExists))
 async def create_book(data: BookCreate, books: BooksDep, request: Request, response: Response) -> Book:
     """Add a book."""
     book = await books.create(data)
@@ -49,13 +49,13 @@ async def read_book(book_id: UUID, books: BooksReadDep) -> Book:
     return await books.get(book_id)
 
 
-@router.patch("/{book_id}", responses=responses(BookNotFound, IsbnTaken))
+@router.patch("/{book_id}", responses=responses(BookNotFound, BookExists))
 async def update_book(book_id: UUID, data: BookUpdate, books: BooksDep) -> Book:
     """Change what you send of a book."""
     return await books.update(book_id, data)
 
 
-@router.delete("/{book_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(BookNotFound))
+@router.delete("/{book_id}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(BookNotFound, InUse))
 async def delete_book(book_id: UUID, books: BooksDep) -> None:
     """Delete a book."""
     await books.delete(book_id)

@@ -7,35 +7,36 @@ from uuid import UUID
 
 from pydantic import MISSING, BaseModel, Field
 
-from app.books.models import Status
+from app.books.models import BookStatus
 from keel.text import SafeStr
 from keel.web.pagination import PageQuery
 
-Name = Annotated[SafeStr, Field(min_length=1, max_length=200)]
-Isbn = Annotated[str, Field(pattern=r"^97[89][0-9]{10}$")]
-Price = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+Title = Annotated[SafeStr, Field(min_length=1, max_length=200)]
+Author = Annotated[SafeStr, Field(min_length=1, max_length=200)]
+Isbn = Annotated[SafeStr, Field(min_length=1, max_length=13)]
+Price = Annotated[Decimal, Field(max_digits=10, decimal_places=2)]
 
 
 class BookCreate(BaseModel, extra="forbid"):
     """A new book."""
 
-    title: Name
-    author: Name
+    title: Title
+    author: Author
     isbn: Isbn
     price: Price
     published: date | None = None
-    status: Status = Status.UNREAD
+    status: BookStatus = BookStatus.UNREAD
 
 
 class BookUpdate(BaseModel, extra="forbid"):
     """Changes to a book; what is left out stays as it is."""
 
-    title: Name | MISSING = MISSING
-    author: Name | MISSING = MISSING
+    title: Title | MISSING = MISSING
+    author: Author | MISSING = MISSING
     isbn: Isbn | MISSING = MISSING
     price: Price | MISSING = MISSING
     published: date | MISSING | None = MISSING
-    status: Status | MISSING = MISSING
+    status: BookStatus | MISSING = MISSING
 
 
 class Book(BaseModel, from_attributes=True):
@@ -47,12 +48,12 @@ class Book(BaseModel, from_attributes=True):
     isbn: str
     price: Decimal
     published: date | None
-    status: Status
+    status: BookStatus
 
 
 class BookQuery(PageQuery):
     """Which books a list holds, and in which order; a minus puts the highest first."""
 
-    author: Name | None = None
-    status: Status | None = None
-    sort: Literal["title", "-title", "price", "-price", "published", "-published"] = "title"
+    author: Author | None = None
+    status: BookStatus | None = None
+    sort: Literal["title", "-title", "author", "-author", "price", "-price", "published", "-published"] = "title"

@@ -18,14 +18,14 @@ class BookNotFound(NotFound):
     type = "urn:problem:book-not-found"
 
 
-class IsbnTaken(Conflict):
-    """The caller has a book with this ISBN already."""
+class BookExists(Conflict):
+    """There is a book with the same isbn already."""
 
-    type = "urn:problem:isbn-taken"
+    type = "urn:problem:book-exists"
 
 
 class BookService:
-    """Reads and changes a caller's books; with a `ReadSession` it can only read."""
+    """Reads and changes an owner's books; with a `ReadSession` it can only read."""
 
     def __init__(self, session: Session | ReadSession, caller: Caller) -> None:
         self._books = BookRepository(session)
@@ -44,14 +44,14 @@ class BookService:
 
     async def create(self, data: BookCreate) -> Book:
         """Add a book."""
-        with unique(IsbnTaken("You have a book with this ISBN already.")):
+        with unique(BookExists("You have a book with this isbn already.")):
             book = await self._books.add(owner_id=self._owner_id, **data.model_dump())
         return Book.model_validate(book)
 
     async def update(self, book_id: UUID, data: BookUpdate) -> Book:
         """Change a book."""
         book = await self._get_for_update(book_id)
-        with unique(IsbnTaken("You have a book with this ISBN already.")):
+        with unique(BookExists("You have a book with this isbn already.")):
             await self._books.update(book, **data.model_dump(exclude_unset=True))
         return Book.model_validate(book)
 

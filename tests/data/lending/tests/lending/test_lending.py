@@ -9,7 +9,7 @@ LOANS = "/api/v1/loans"
 
 async def test_loans_are_joined_to_books(client: AsyncClient) -> None:
     """Pages of a join are sorted by columns of both tables."""
-    for number, (title, price) in enumerate([("B", "9.00"), ("A", "10.00"), ("C", "9.00")]):
+    for number, (title, price) in enumerate([("B", "9.00"), ("A", "10.00"), ("C", "9.00")], 1):
         book = await create(client, number, title=title, price=price)
         assert (await client.post(LOANS, json={"book_id": book["id"], "borrower": "Ada"})).status_code == 204
 

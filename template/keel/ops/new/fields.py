@@ -1,0 +1,215 @@
+"""The fields of a new resource, as the command line has them: `isbn:str(13):unique`, `published:date?`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from keel.ops.new.names import NewError, alias, check_field, pascal
+from keel.ops.new.targets import Target, find_target
+
+_FIELD = re.compile(
+    r"(?P<name>[^:]+):(?P<kind>[a-z]+)(\((?P<arguments>[^()]*)\))?(?P<null>\?)?(?P<flags>(:[a-z]+)*)(?P<last>\?)?"
+)
+_MEMBER = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+_PYTHON = {
+    "str": "str",
+    "text": "str",
+    "int": "int",
+    "decimal": "Decimal",
+    "bool": "bool",
+    "date": "date",
+    "datetime": "datetime",
+    "uuid": "UUID",
+    "json": "dict[str, Any]",
+    "ref": "UUID",
+    "enum": "",
+}
+_INDEXABLE = 500
+"""Characters of a string up to which it fits into an index of PostgreSQL's, and into a cursor."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field, and how each module writes it."""
+
+    resource: str
+    """The name of the resource's class."""
+
+    name: str
+    kind: str
+    arguments: tuple[str, ...] = ()
+    nullable: bool = False
+    unique: bool = False
+    index: bool = False
+    target: Target | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in a sentence."""
+        return self.name.removesuffix("_id").replace("_", " ") if self.target else self.name.replace("_", " ")
+
+    @property
+    def short(self) -> str:
+        """The name of what a reference leads to."""
+        return self.name.removesuffix("_id")
+
+    @property
+    def absent(self) -> str:
+        """How the class begins that says that what it refers to is not there."""
+        return pascal(self.short)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The shortest and longest string, or the digits and decimal places of a number."""
+        first, second = [*map(int, self.arguments), None, None][:2]
+        if self.kind == "decimal":
+            return (10 if first is None else first, 2 if second is None else second)
+        if second is not None and first is not None:
+            return (first, second)
+        low, usual = (1, 200) if self.kind == "str" else (0, 100_000)
+        return (low, usual if first is None else first)
+
+    @property
+    def python(self) -> str:
+        """The type in the model and in answers."""
+        return _PYTHON[self.kind] or f"{self.resource}{pascal(self.name)}"
+
+    @property
+    def annotation(self) -> str:
+        """The type with None, where it may be missing."""
+        return f"{self.python} | None" if self.nullable else self.python
+
+    @property
+    def column(self) -> str:
+        """What follows the annotation in the model."""
+        digits, places = self.bounds if self.kind in {"str", "decimal"} else (0, 0)
+        match self.kind:
+            case "str":
+                return f" = mapped_column(String({places}))"
+            case "decimal":
+                return f" = mapped_column(Numeric({digits}, {places}))"
+            case "text" | "json":
+                return f" = mapped_column({'Text' if self.kind == 'text' else 'JSON'})"
+            case "ref" if self.target:
+                rule = "SET NULL" if self.nullable else "RESTRICT"
+                return f' = mapped_column(ForeignKey({self.target.key}, ondelete="{rule}"), index=True)'
+        return ""
+
+    @property
+    def body(self) -> str:
+        """The type in what callers send."""
+        low, high = self.bounds if self.kind in {"str", "text", "decimal"} else (0, 0)
+        match self.kind:
+            case "str" | "text":
+                limits = f"min_length={low}, max_length={high}" if low else f"max_length={high:_}"
+                return f"Annotated[SafeStr, Field({limits})]"
+            case "decimal":
+                return f"Annotated[Decimal, Field(max_digits={low}, decimal_places={high})]"
+            case "int":
+                return "Annotated[int, Field(ge=-(2**31), lt=2**31)]"
+        return {"datetime": "UtcDatetime", "json": "dict[str, JsonValue]"}.get(self.kind, self.python)
+
+    @property
+    def alias(self) -> str | None:
+        """The name of the type in what callers send, if it is more than a name."""
+        return alias(self.resource, self.name) if self.body.startswith("Annotated") else None
+
+    @property
+    def sent(self) -> str:
+        """How the schemas call the type."""
+        return self.alias or self.body
+
+    @property
+    def default(self) -> str | None:
+        """What a new row has if callers leave the field out; None: they may not."""
+        if self.nullable:
+            return "None"
+        return f"{self.python}.{self.members[0][0]}" if self.members else {"bool": "False"}.get(self.kind)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a list may be filtered by it."""
+        return self.index or self.kind in {"bool", "enum", "ref"}
+
+    @property
+    def sortable(self) -> bool:
+        """Whether a list may be sorted by it, if it is the first of its kind or has an index."""
+        return self.kind in {"int", "decimal", "date", "datetime"} or (
+            self.kind == "str" and self.bounds[1] <= _INDEXABLE
+        )
+
+    @cached_property
+    def members(self) -> list[tuple[str, str]]:
+        """The names and values of an enumeration."""
+        names = self.arguments if self.kind == "enum" else ()
+        return [(name.upper().replace("-", "_"), name) for name in names]
+
+
+def parse(texts: Sequence[str], resource: str, *, taken: Sequence[str], plural: str) -> list[Field]:
+    """Read the fields of a resource.
+
+    Args:
+        texts: what the command line has.
+        resource: the name of the resource's class.
+        taken: names of columns that it has anyway.
+        plural: its table, which a field may refer to.
+
+    Raises:
+        NewError: a field can't be read, or not be had; the message says what to change.
+    """
+    fields: list[Field] = []
+    for text in texts:
+        field = _parse(text, resource, plural)
+        check_field(field.name, [*taken, *(each.name for each in fields)], filtered=field.filtered)
+        fields.append(field)
+    if not fields:
+        raise NewError("Name at least one field, such as title:str.")
+    return fields
+
+
+def _parse(text: str, resource: str, plural: str) -> Field:
+    found = _FIELD.fullmatch(text)
+    if found is None:
+        raise NewError(f"`{text}` is no field; write it as in title:str, isbn:str(13):unique or published:date?.")
+    nullable = bool(found["null"] or found["last"])
+    kind, flags = found["kind"], [*filter(None, (found["flags"] or "").split(":"))]
+    if kind not in _PYTHON:
+        raise NewError(f"`{text}`: there is no type `{kind}`; there are {', '.join(_PYTHON)}.")
+    if unknown := set(flags) - {"unique", "index"}:
+        raise NewError(f"`{text}`: there is no `:{min(unknown)}`; there are :unique and :index.")
+    arguments = tuple(part.strip() for part in found["arguments"].split(",")) if found["arguments"] else ()
+    name, target = found["name"], None
+    if kind == "ref":
+        target = find_target(text, arguments, resource, plural, nullable=nullable)
+        name = name if name.endswith("_id") else f"{name}_id"
+    field = Field(resource, name, kind, arguments, nullable, "unique" in flags, "index" in flags, target)
+    _check(text, field)
+    return field
+
+
+def _check(text: str, field: Field) -> None:
+    """Refuse what a type can't have."""
+    if field.kind == "enum":
+        if not all(_MEMBER.fullmatch(name) and len(name) <= 32 for name in field.arguments):  # noqa: PLR2004 - the column's
+            raise NewError(f"`{text}`: members are lower-case words of at most 32 letters, as in enum(available,lent).")
+        if len({name for name, _ in field.members}) < max(2, len(field.arguments)):
+            raise NewError(f"`{text}`: an enumeration needs at least two members, each once.")
+    elif field.kind in {"str", "text", "decimal"}:
+        if not all(argument.isascii() and argument.isdigit() for argument in field.arguments):
+            raise NewError(f"`{text}`: write limits as numbers, as in str(13), str(2,50) or decimal(10,2).")
+        low, high = field.bounds
+        most = {"str": 10_000, "text": 10_000_000}.get(field.kind)
+        limits = {"str": 2, "text": 1, "decimal": 2}[field.kind]
+        if len(field.arguments) > limits or (most and not low <= high <= most) or (most and high < 1):
+            raise NewError(f"`{text}`: the lengths must be in order, and at most {most}.")
+        # SQLite keeps decimals as floating point numbers.
+        if field.kind == "decimal" and not (0 <= high < low <= 15):  # noqa: PLR2004
+            raise NewError(f"`{text}`: a decimal has at most 15 digits, fewer of them after the point.")
+    elif field.arguments and field.kind != "ref":
+        raise NewError(f"`{text}`: {field.kind} takes nothing in brackets.")
+    long = field.kind in {"text", "json"} or (field.kind == "str" and field.bounds[1] > _INDEXABLE)
+    if (field.unique or field.index) and long:
+        raise NewError(f"`{text}`: this may be too long for an index; take str of at most {_INDEXABLE} letters.")
+    if field.unique and field.kind in {"bool", "enum"}:
+        raise NewError(f"`{text}`: so few values can't be unique.")

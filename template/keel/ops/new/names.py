@@ -1,0 +1,148 @@
+"""Names: what a resource and its fields may be called."""
+
+import builtins
+import fnmatch
+import keyword
+import re
+from collections.abc import Collection, Iterable
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel
+from sqlalchemy import Row
+
+from keel.about import ROOT
+from keel.db.models import Base
+from keel.hooks import HOOKS
+from keel.web.pagination import PageQuery
+
+TEMPLATES = Path(__file__).with_name("templates")
+LONGEST = 30
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_TYPES = {"bool", "date", "datetime", "dict", "int", "str"}
+_FOLDERS = {*HOOKS, "examples", "main", "testing", "tests"}
+
+
+class NewError(Exception):
+    """A resource can't be written; the message is a sentence that says what to change."""
+
+
+def pascal(name: str) -> str:
+    """Return a name as classes have it."""
+    return "".join(map(str.capitalize, name.split("_")))
+
+
+def plural_of(name: str) -> str:
+    """Return the plural of a regular English noun."""
+    if re.search(r"[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
+def singular_of(name: str) -> str:
+    """Return what `plural_of` was given."""
+    if name.endswith("ies"):
+        return f"{name[:-3]}y"
+    return re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", name)
+
+
+def with_article(words: str) -> str:
+    """Return a noun as one of its kind."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def variable(name: str) -> str:
+    """Return the name of a variable: with an underscore behind, where the code has another of this name."""
+    return f"{name}_" if name in words() or name in dir(builtins) else name
+
+
+def alias(resource: str, field: str) -> str:
+    """Return the name of a field's type, which must be no other name of its module."""
+    name = pascal(field)
+    made = {resource, *(f"{resource}{part}" for part in ("Create", "Update", "Query"))}
+    return f"{name}Value" if name in words() | made else name
+
+
+def check_resource(singular: str, plural: str, tables: Collection[str], routes: Iterable[str]) -> None:
+    """Refuse a name that can't be one, or that is taken.
+
+    Raises:
+        NewError: the message names what has it.
+    """
+    for name in (singular, plural):
+        _check_word(name)
+    if singular == plural:
+        raise NewError(f"`{singular}` needs a plural that differs: --plural {singular}_list, for one.")
+    path = f"/api/v1/{plural.replace('_', '-')}"
+    for kind, name in (("Tables", plural), ("Routes", path)):
+        for pattern, owner in _reserved(kind):
+            if fnmatch.fnmatchcase(name, pattern):
+                raise NewError(f"`{name}` belongs to Keel ({owner}); choose another name, or another --plural.")
+    if plural in _FOLDERS:
+        raise NewError(f"app/{plural} would be taken for something else; choose another --plural.")
+    if plural in tables:
+        raise NewError(f"There is a table `{plural}` already.")
+    if any(route == path or route.startswith(f"{path}/") for route in routes):
+        raise NewError(f"There are routes below {path} already.")
+    for place in (ROOT / "app" / plural, ROOT / "app" / f"{plural}.py", ROOT / "tests" / plural):
+        if place.exists():
+            raise NewError(f"{place.relative_to(ROOT).as_posix()} exists already; delete it, or choose another name.")
+    model, group = pascal(singular), pascal(plural)
+    parts = ("", "Create", "Update", "Query", "Repository", "Service", "NotFound", "Exists", "AccountData")
+    for name in (*(f"{model}{part}" for part in parts), f"{group}Dep", f"{group}ReadDep"):
+        if name in words():
+            raise NewError(f"The code would have two {name}; choose another name, such as my_{singular}.")
+
+
+def check_field(name: str, taken: Collection[str], *, filtered: bool) -> None:
+    """Refuse a name that a field can't have.
+
+    Raises:
+        NewError: the message says why.
+    """
+    _check_word(name)
+    if name in taken:
+        raise NewError(f"The field `{name}` would be there twice.")
+    if name in _TYPES:
+        raise NewError(
+            f"A field can't have the name of a type, `{name}`; call it what it means, such as {name}_of_birth."
+        )
+    for kind, owner in ((BaseModel, "Pydantic's models"), (Base, "SQLAlchemy's models"), (Row, "SQLAlchemy's rows")):
+        if hasattr(kind, name):
+            raise NewError(f"A field can't be called `{name}`: it is an attribute of {owner}.")
+    if filtered and name in PageQuery.model_fields:
+        raise NewError(f"A field that filters can't be called `{name}`: it is a query parameter of every list.")
+
+
+def _check_word(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise NewError(f"`{name}` is no name: write it in lower case with underscores, as in blog_post.")
+    if keyword.iskeyword(name):
+        raise NewError(f"`{name}` is a keyword of Python's; choose another name.")
+    if len(name) > LONGEST:
+        raise NewError(f"`{name}` is too long: names have at most {LONGEST} letters.")
+
+
+def _reserved(kind: str) -> Iterable[tuple[str, str]]:
+    """Yield the patterns of names that Keel keeps, and what each is of."""
+    page = (ROOT / "keel" / "docs" / "reserved-names.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {kind}")[2].partition("\n## ")[0]
+    for names, owner in re.findall(r"^\| (`.+?) \| (.+) \|$", section, re.MULTILINE):
+        for name in re.findall(r"`(.+?)`", names):
+            yield name, owner
+
+
+@cache
+def words() -> frozenset[str]:
+    """Return the names in the code of the templates: neither in texts, nor in expressions of Mako's."""
+    found: set[str] = set()
+    for path in TEMPLATES.iterdir():
+        code = re.sub(
+            r'""".*?"""|"[^"\n]*"|\$\{.*?\}|^\s*[%#].*?$|<%.*?%>',
+            "",
+            path.read_text("utf-8"),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        found |= set(re.findall(r"[A-Za-z_]\w*", code))
+    return frozenset(found)

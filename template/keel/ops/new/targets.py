@@ -1,0 +1,138 @@
+"""The tables that a new resource refers to, as their models describe them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Column, String, Table
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from keel.db.models import Base, load_models
+from keel.ops.new.names import NewError, singular_of, with_article
+
+_SAMPLES: dict[type, str] = {
+    bool: "False",
+    int: "1",
+    Decimal: "Decimal(1)",
+    float: "1.0",
+    datetime: "datetime(2026, 1, 1, tzinfo=UTC)",
+    date: "date(2026, 1, 1)",
+    UUID: "uuid4()",
+    dict: "{}",
+    list: "[]",
+    bytes: 'b""',
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table that is referred to."""
+
+    table: str
+    module: str
+    """Where its model is; empty: in the module of the new resource."""
+
+    model: str
+    owned: bool
+
+    @property
+    def key(self) -> str:
+        """What a foreign key refers to."""
+        return f"{self.model}.id" if self.module else f'"{self.table}.id"'
+
+    @property
+    def singular(self) -> str:
+        """The name of one row."""
+        return singular_of(self.table)
+
+    @property
+    def word(self) -> str:
+        """The name of one row, in a sentence."""
+        return self.singular.replace("_", " ")
+
+    @property
+    def one(self) -> str:
+        """The same with its article."""
+        return with_article(self.word)
+
+    @property
+    def slugs(self) -> str:
+        """The table in an address."""
+        return self.table.replace("_", "-")
+
+
+def find_target(text: str, arguments: Sequence[str], resource: str, plural: str, *, nullable: bool = False) -> Target:
+    """Return the table that a reference names.
+
+    Raises:
+        NewError: there is none, or it can't be referred to.
+    """
+    if len(arguments) != 1:
+        raise NewError(f"`{text}`: name one table, as in ref(authors).")
+    table = arguments[0]
+    if table == plural:
+        if not nullable:
+            raise NewError(f"`{text}`: the first row would have nothing to refer to; write ref({table})?.")
+        return Target(table, "", resource, owned=False)
+    model = _model_of(table)
+    if model is None:
+        raise NewError(f"`{text}`: there is no table `{table}`.")
+    if model.__module__.startswith("keel."):
+        raise NewError(f"`{text}`: `{table}` is Keel's; rows belong to callers by their owner_id.")
+    if model.__name__ == resource:
+        raise NewError(f"`{text}`: {model.__module__} has a class {resource}, too; call the new resource otherwise.")
+    key = _columns(model).get("id")
+    if key is None or key.type.python_type is not UUID:
+        raise NewError(f"`{text}`: `{table}` has no `id` that is a UUID.")
+    owned = "owner_id" in _columns(model)
+    if not owned and (above := [name for name, column in _columns(model).items() if _belongs(column)]):
+        raise NewError(f"`{text}`: rows of `{table}` belong to others by {above[0]}; refer to those.")
+    return Target(table, model.__module__, model.__name__, owned)
+
+
+def insertion(target: Target, imports: set[str]) -> str:
+    """Return an expression that adds a row to a table and has its id; note what must be imported for it."""
+    model = _model_of(target.table)
+    if model is None:
+        raise NewError(f"There is no table `{target.table}`.")
+    imports |= {f"from {target.module} import {target.model}"}
+    values = ["session", target.model]
+    for name, column in _columns(model).items():
+        if name == "owner_id":
+            values.append("owner_id=owner_id")
+        elif not (column.nullable or column.default or column.server_default or name == "id"):
+            values.append(f"{name}={_sample(column, imports)}")
+    return f"(await insert_one({', '.join(values)})).id"
+
+
+def _columns(model: type[Base]) -> ReadOnlyColumnCollection[str, Column[Any]]:
+    return cast("Table", model.__table__).columns
+
+
+def _belongs(column: Column[Any]) -> bool:
+    return not column.nullable and any(key.ondelete == "CASCADE" for key in column.foreign_keys)
+
+
+def _sample(column: Column[Any], imports: set[str]) -> str:
+    """Return a value for a column that must have one."""
+    for key in column.foreign_keys:
+        table = key.column.table.name
+        model = _model_of(table)
+        if model is not None:
+            return insertion(Target(table, model.__module__, model.__name__, owned=False), imports)
+    kind = column.type.python_type
+    if isinstance(column.type, String) and not issubclass(kind, Enum):
+        return f"uuid4().hex[:{column.type.length or 32}]"
+    if issubclass(kind, Enum):
+        imports |= {f"from {kind.__module__} import {kind.__name__}"}
+        return f"{kind.__name__}.{next(iter(kind)).name}"
+    return _SAMPLES.get(kind, '""')
+
+
+def _model_of(table: str) -> type[Base] | None:
+    load_models("keel", "app")
+    return next((each.class_ for each in Base.registry.mappers if getattr(each.local_table, "name", "") == table), None)

@@ -1,0 +1,62 @@
+"""What callers send and get."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import MISSING, BaseModel, Field, JsonValue
+
+% for field in r.fields:
+% if field.members:
+from app.${r.plural}.models import ${field.python}
+% endif
+% endfor
+from keel.clock import UtcDatetime
+from keel.text import SafeStr
+from keel.web.pagination import PageQuery
+
+% for field in r.fields:
+% if field.alias and (field.filtered or not r.read_only):
+${field.alias} = ${field.body}
+% endif
+% endfor
+% if not r.read_only:
+
+
+class ${r.model}Create(BaseModel, extra="forbid"${", allow_inf_nan=False" if r.has_json else ""}):
+    """A new ${r.word}."""
+
+% for field in r.fields:
+    ${field.name}: ${field.sent}${" | None" if field.nullable else ""}${f" = {field.default}" if field.default else ""}
+% endfor
+
+
+class ${r.model}Update(BaseModel, extra="forbid"${", allow_inf_nan=False" if r.has_json else ""}):
+    """Changes to ${r.one}; what is left out stays as it is."""
+
+% for field in r.fields:
+    ${field.name}: ${field.sent} | MISSING${" | None" if field.nullable else ""} = MISSING
+% endfor
+% endif
+
+
+class ${r.model}(BaseModel, from_attributes=True):
+    """${r.One}."""
+
+    id: UUID
+% if r.parent:
+    ${r.parent_id}: UUID
+% endif
+% for field in r.fields:
+    ${field.name}: ${field.annotation}
+% endfor
+
+
+class ${r.model}Query(PageQuery):
+    """Which ${r.words} a list holds, and in which order; a minus puts the highest first."""
+
+% for field in r.filters:
+    ${field.name}: ${field.sent} | None = None
+% endfor
+    sort: Literal[${", ".join(f'"{name}", "-{name}"' for name in r.sorts)}] = "${r.sorts[0]}"
