@@ -213,3 +213,12 @@ def test_what_others_could_import_is_known(tmp_path: Path) -> None:
         file.write('ond.py": "2"}]\n')
     mine.learn()
     assert mine.holds("app.second", files)
+
+
+def test_with_no_reuse_nothing_is_known() -> None:
+    """`--no-reuse`: what was found out about one result counts for no other."""
+    memory = Memory()
+    memory.add({"app.first": {"app/first.py": "1"}})
+    memory.learn()
+    assert not memory.holds("app.first", {"app/first.py": "1"})
+    assert memory.counts() == {"tried": 1, "known": 0}
