@@ -66,8 +66,8 @@ async def test_subject_without_an_address(app: FastAPI) -> None:
 
 
 async def test_owner_of_demonstration_rows(app: FastAPI) -> None:
-    """Nobody's account gets them by mistake."""
-    with pytest.raises(LookupError, match="there (is|are) no account"):
+    """No other account gets them by mistake."""
+    with pytest.raises(LookupError, match=r"there (is|are) no account"):
         await seed_owner(app, "nobody@example.com")
 
 
