@@ -6,7 +6,7 @@ what another one committed in between.
 
 from typing import Any
 
-from sqlalchemy import Connection, NullPool, PoolResetState, event, text
+from sqlalchemy import Connection, NullPool, PoolResetState, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from keel.db.database import Database
@@ -47,9 +47,8 @@ def open_database(settings: SqliteSettings) -> Database:
     return Database(writer, reader, migrator, _advisory_lock)
 
 
-async def check(database: Database) -> None:
-    """Read, and write what is there already: a full disk or a read-only file could still be read."""
-    await database.read.scalar(text("SELECT 1"))
+async def check_writing(database: Database) -> None:
+    """Write what is there already: a full disk or a read-only file can still be read."""
     async with database.writer.begin() as connection:
         version = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
         await connection.exec_driver_sql(f"PRAGMA user_version = {version}")

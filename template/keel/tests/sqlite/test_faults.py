@@ -17,7 +17,7 @@ from keel.application import new_app
 from keel.db.database import Database
 from keel.dependencies import SessionDep
 from keel.services import services_of
-from keel.sqlite.engines import check
+from keel.sqlite.engines import check_writing
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import running
 from keel.tests.application import create_app
@@ -73,7 +73,7 @@ async def test_read_only_file(database: Database, client: AsyncClient) -> None:
         await driver.execute("PRAGMA query_only=OFF")
 
     assert (refused.status_code, read.status_code) == (503, 200)
-    assert refused.json()["checks"]["database"]["status"] == "failed"
+    assert refused.json()["checks"]["database_write"]["status"] == "failed"
     assert (await client.get("/readyz")).status_code == 200
 
 
@@ -83,11 +83,11 @@ async def test_full_disk(database: Database) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:
         with pytest.raises(OperationalError):
-            await check(database)
+            await check_writing(database)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    await check(database)
+    await check_writing(database)
 
 
 async def test_failed_commit_fails_the_request(database: Database) -> None:
