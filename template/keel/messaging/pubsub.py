@@ -63,7 +63,7 @@ class PubSub(Protocol):
         ...
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Publish a message to the subscribers of a topic, soon. Does not raise when the backend is unavailable."""
+        """Publish a message to the subscribers of a topic. Does not raise when the backend is unavailable."""
 
     def subscribe(self, topic: str, *, after: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Subscribe to a topic, from now on or from the message after `after`.

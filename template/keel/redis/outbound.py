@@ -1,7 +1,7 @@
 """Messages of this process on their way to Redis: queued, and sent in order by a task of their own.
 
-Publishing costs a request nothing but a place in the queue. What is published while a round trip is under way shares
-the next one.
+What is published while a round trip is under way shares the next one. A publisher waits until its message is sent, or
+lost: a write that was answered has been announced, even if the process is killed right after.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ BATCH = 200
 MAX_WAITING = 10_000
 """Messages that wait, at most; further ones are lost, which subscribers are told."""
 
-Outgoing = tuple[str, Sequence[Any]]
-"""A stream, and the arguments of the script that adds to it."""
+Outgoing = tuple[str, Sequence[Any], asyncio.Future[None]]
+"""A stream, the arguments of the script that adds to it, and what is done when it was sent or lost."""
 
 log = structlog.get_logger()
 
@@ -38,49 +38,44 @@ class Outbound:
         self._connection = connection
         self._script = script
         self._on_lost = on_lost
-        # A future among the messages is for a caller who waits until those before it have been sent.
-        self._waiting: deque[Outgoing | asyncio.Future[None]] = deque()
+        self._waiting: deque[Outgoing] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, stream: str, arguments: Sequence[Any]) -> None:
-        """Send a message soon."""
+        """Send a message; return when it was sent, or lost. It is sent also if the caller is cancelled."""
         if len(self._waiting) >= MAX_WAITING:
             await self._on_lost([stream])
             return
-        self._add((stream, arguments))
-
-    async def drain(self) -> None:
-        """Return when everything that was published before has been sent, or lost."""
-        if self._task:
-            sent = asyncio.get_running_loop().create_future()
-            self._add(sent)
-            await sent
-
-    def _add(self, item: Outgoing | asyncio.Future[None]) -> None:
-        self._waiting.append(item)
+        sent = asyncio.get_running_loop().create_future()
+        self._waiting.append((stream, arguments, sent))
         if self._task is None:
             self._task = spawn(self._send_all())
+        await sent
+
+    async def drain(self) -> None:
+        """Return when nothing waits, not even for callers that were cancelled."""
+        while self._task:
+            await asyncio.wait([self._task])
 
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                items = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                if batch := [item for item in items if not isinstance(item, asyncio.Future)]:
-                    await self._send(batch)
-                for item in items:
-                    if isinstance(item, asyncio.Future) and not item.done():
-                        item.set_result(None)
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                await self._send(batch)
+                for *_, sent in batch:
+                    if not sent.done():
+                        sent.set_result(None)
         finally:
             self._task = None
 
     async def _send(self, batch: Sequence[Outgoing]) -> None:
         async def command(client: Client) -> None:
             if len(batch) == 1:
-                ((stream, arguments),) = batch
+                ((stream, arguments, _),) = batch
                 await self._script(client, stream, *arguments)
                 return
             pipeline = client.pipeline(transaction=False)
-            for stream, arguments in batch:
+            for stream, arguments, _ in batch:
                 self._script.queue(pipeline, stream, *arguments)
             await pipeline.execute()
 
@@ -88,7 +83,7 @@ class Outbound:
             # Not repeated: better a gap, which subscribers are told of, than a duplicate.
             await self._connection.run(command, idempotent=False)
         except RedisUnavailable:
-            await self._on_lost([stream for stream, _ in batch])
+            await self._on_lost([stream for stream, *_ in batch])
         except Exception:  # noqa: BLE001 - whatever it is, what waits must still be sent
             await log.aexception("publish_failed")
-            await self._on_lost([stream for stream, _ in batch])
+            await self._on_lost([stream for stream, *_ in batch])

@@ -106,13 +106,13 @@ class RedisPubSub:
         return sum(map(len, list(self._listeners.values())))
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Publish a message to all subscribers of a topic, soon: a request does not wait for it."""
+        """Publish a message to all subscribers of a topic; those of this process that wait share a round trip."""
         with publishing(topic):
             trace = carrier().get(TRACE, "")
             await self._outbound.put(self._prefix + topic, (event, data, *self._limits, trace))
 
     async def drain(self) -> None:
-        """Return when everything that was published before has been sent, or lost."""
+        """Return when nothing waits to be sent."""
         await self._outbound.drain()
 
     @asynccontextmanager
@@ -121,8 +121,6 @@ class RedisPubSub:
         if after is not None and not _is_id(after):
             raise HistoryLost(after)
         stream = self._prefix + topic
-        # What this process has published before is not news to this subscriber.
-        await self.drain()
         listener = _Listener(Backlog(self._backlog), after)
         self._listeners.setdefault(stream, set()).add(listener)
         try:
