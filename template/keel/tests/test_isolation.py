@@ -1,21 +1,13 @@
 """No test reaches what a developer works with, whatever client it uses."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Column, Integer, MetaData, Table
 
 from app.main import app as imported
 from app.main import create_app
-from keel.db.migrations import ROOT
 from keel.services import services_of
 from keel.testing.database import refuse_unmigrated
-
-INNER = "keel/tests/test_isolation.py::test_the_imported_application"
 
 
 def test_the_imported_application(database_url: str) -> None:
@@ -25,22 +17,6 @@ def test_the_imported_application(database_url: str) -> None:
 
     url = services_of(imported).database.writer.url
     assert url.render_as_string(hide_password=False) == database_url
-
-
-def test_environment_of_a_developer(tmp_path: Path) -> None:
-    """Variables of the shell and those of a file have no part in it: their database would not answer."""
-    nowhere = f"sqlite+aiosqlite:///{tmp_path}/nowhere/app.db"
-    if not services_of(imported).database.writer.url.drivername.startswith("sqlite"):
-        nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
-    file = tmp_path / "developer.env"
-    file.write_text("API_DOCS=false\n", encoding="utf-8")
-    ours = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}  # A server of its own.
-    shell = {**ours, "DATABASE_URL": nowhere, "LOG_LEVEL": "ERROR", "ENV_FILE": str(file)}
-
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", INNER]
-    done = subprocess.run(command, cwd=ROOT, env=shell, capture_output=True, text=True, check=False)  # noqa: S603
-
-    assert done.returncode == 0, done.stdout
 
 
 def test_settings() -> None:

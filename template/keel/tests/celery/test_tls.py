@@ -87,7 +87,7 @@ def test_certificate(server: TlsServer, authority: Path, scheme: str, host: str,
     celery = CeleryApp(CelerySettings.model_validate({"broker_url": SecretStr(url)}))
     # Nothing follows the handshake, so none of these connections comes about.
     with celery.connection_for_write() as connection, suppress(Exception):
-        connection.connect()
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
     celery.close()
 
     assert server.accepted.get(timeout=PATIENCE) is accepted

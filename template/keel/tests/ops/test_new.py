@@ -4,6 +4,7 @@ import ast
 import keyword
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from typer.testing import CliRunner, Result
 from keel.about import ROOT
 from keel.ops import cli
 from keel.ops.new import names, writing
-from keel.tests.application import create_app
+
+New = Callable[..., Result]
 
 FIELDS = ("title:str", "price:decimal", "status:enum(available,lent)", "published:date?")
 
@@ -32,9 +34,11 @@ def project(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def new(*arguments: str) -> Result:
-    """Run the command."""
-    return CliRunner().invoke(cli.build(create_app, "app"), ["new", *arguments], catch_exceptions=False)
+@pytest.fixture
+def new(app: FastAPI, project: Path) -> New:
+    """Return what runs the command on the application that runs for all tests."""
+    commands = cli.build(lambda: app, "app")
+    return lambda *arguments: CliRunner().invoke(commands, ["new", *arguments], catch_exceptions=False)
 
 
 def written(project: Path) -> list[str]:
@@ -43,7 +47,7 @@ def written(project: Path) -> list[str]:
     return sorted(name for name in found if name not in {"pyproject.toml", "keel/docs/reserved-names.md"})
 
 
-def test_a_package_and_its_tests_are_written(project: Path) -> None:
+def test_a_package_and_its_tests_are_written(new: New, project: Path) -> None:
     """Every module is there, and the next step is named where it was not taken."""
     result = new("library_specimen", *FIELDS)
 
@@ -55,7 +59,7 @@ def test_a_package_and_its_tests_are_written(project: Path) -> None:
     assert 'prefix="/library-specimens"' in (project / "app/library_specimens/router.py").read_text(encoding="utf-8")
 
 
-def test_dry_run(project: Path) -> None:
+def test_dry_run(new: New, project: Path) -> None:
     """All of it is printed, and nothing is written."""
     result = new("specimen", *FIELDS, "--dry-run")
 
@@ -118,7 +122,7 @@ def test_a_plural_and_a_parent_that_cannot_be_are_refused(app: FastAPI, project:
         writing.describe(app, "specimen", ["title:str"], parent="no_such_table")
 
 
-def test_a_refusal_is_one_line(project: Path) -> None:
+def test_a_refusal_is_one_line(new: New, project: Path) -> None:
     """It is no traceback, and nothing is written."""
     result = new("for", "title:str")
 
@@ -139,7 +143,7 @@ def test_what_is_there_stays(app: FastAPI, project: Path, there: str) -> None:
     assert written(project) == [there]
 
 
-def test_nothing_is_left_if_a_folder_cannot_be_written(project: Path) -> None:
+def test_nothing_is_left_if_a_folder_cannot_be_written(new: New, project: Path) -> None:
     """The package goes again if its tests have no place."""
     (project / "tests").rmdir()
 
@@ -150,7 +154,7 @@ def test_nothing_is_left_if_a_folder_cannot_be_written(project: Path) -> None:
     assert not list(project.glob(".new-*"))
 
 
-def test_nothing_is_left_if_the_migration_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_if_the_migration_fails(new: New, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package and its tests go with the migration that could not be written."""
 
     def refuse(*_: object) -> None:
@@ -172,7 +176,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4})?", fullmatch=True) | 
 TYPES = st.sampled_from(["str", "str:index", "int:unique?", "decimal", "enum(a,b)", "json?", "date", "bool"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @example(name="link", fields={"client": "str"})
 @example(name="client", fields={"answer": "str:index", "model": "int:unique?"})
 @example(name="field", fields={"field": "str", "decimal": "decimal"})
