@@ -48,7 +48,9 @@ _EXAMPLE = re.compile(r"\bx\b")
 def results(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The smallest and the largest project with each database."""
     place = tmp_path_factory.mktemp("docs")
-    return {item.id: render(template, place / item.id, item.answers) for item in extremes(QUESTIONS)}
+    chosen = {item.id: item.answers for item in extremes(QUESTIONS)}
+    chosen["gitlab"] = {**extremes(QUESTIONS)[0].answers, "ci": "gitlab"}
+    return {name: render(template, place / name, answers) for name, answers in chosen.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
