@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
 
 _BIN = Path(sys.executable).parent
+#: Words of the odd voice; an address or a user of the system may be called so.
+_ODD = re.compile(r"\b(?:some|no|every|any)body\b(?![@\"])|\bwhoever\b", re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,23 @@ def test_hooks_need_no_network() -> None:
 def test_no_lock_file_is_committed() -> None:
     """A lock file records the index that it was made with."""
     assert git(ROOT, "ls-files", "*uv.lock") == ""
+
+
+def test_prose_names_who_is_meant() -> None:
+    """Pages, comments and docstrings say the caller, another user, no client: never whom the reader has to guess."""
+    found = []
+    for name in git(ROOT, "ls-files", "-z").split("\0"):
+        path = ROOT / name
+        if path.suffix in {
+            ".md",
+            ".py",
+            ".jinja",
+            ".yml",
+            ".yaml",
+            ".toml",
+            ".proto",
+            ".js",
+        } and path != Path(__file__):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            found += [f"{name}:{number}: {line}" for number, line in enumerate(lines, 1) if _ODD.search(line)]
+    assert found == []
