@@ -109,3 +109,10 @@ def test_prose_names_who_is_meant() -> None:
             lines = path.read_text(encoding="utf-8").splitlines()
             found += [f"{name}:{number}: {line}" for number, line in enumerate(lines, 1) if _ODD.search(line)]
     assert found == []
+
+
+def test_the_readme_shows_a_real_route() -> None:
+    """The route of the README stands in the example, word for word."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (route,) = re.findall(r"^```python\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert route in (ROOT / "template/app/examples/notes/router.py").read_text(encoding="utf-8")
