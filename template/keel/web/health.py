@@ -107,5 +107,10 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
         degraded = any(result.status == "failed" for result in results.values())
         return Readiness(status="degraded" if degraded else "ready", checks=results)
 
-    app.get("/healthz", tags=["health"], response_model=Health)(healthz)
-    app.get("/readyz", tags=["health"], responses={503: errors.documented("Not ready: route no requests here")})(readyz)
+    app.get("/healthz", tags=["health"], summary="Liveness", response_model=Health)(healthz)
+    app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Readiness",
+        responses={503: errors.documented("Not ready: route no requests here")},
+    )(readyz)

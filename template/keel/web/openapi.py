@@ -5,7 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.utils import generate_unique_id
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -13,6 +14,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from keel.web.errors import COMMON, Problem, ProblemFormat, documented
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the id of an operation, of which generators make the name of a method: `notes-create_note`."""
+    return f"{route.tags[0]}-{route.name}" if route.tags else generate_unique_id(route)
 
 
 class Application(FastAPI):
@@ -34,7 +40,7 @@ class Application(FastAPI):
         **options: Any,
     ) -> None:
         """Take FastAPI's options, the limit of bodies, outermost middleware, and how problems are written."""
-        super().__init__(**options)
+        super().__init__(generate_unique_id_function=operation_id, **options)
         self._body_size = body_size
         self._platform = list(platform)
         self.problem_format = problem_format
@@ -69,6 +75,7 @@ class Application(FastAPI):
             schemas.update(problem["$defs"])
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            _use_titles(document)
             sizes = self._body_sizes()
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
@@ -98,6 +105,26 @@ def _below(root: str, document: dict[str, Any]) -> dict[str, Any]:
         for flow in scheme.get("flows", {}).values():
             flow |= {name: f"{root}{url}" for name, url in flow.items() if name.endswith("Url") and url.startswith("/")}
     return copy
+
+
+def _use_titles(document: dict[str, Any]) -> None:
+    """Call generic models by their titles: `NotePage` for `Page_Note_`."""
+    schemas = document["components"]["schemas"]
+    names = {name: schema.get("title") for name, schema in schemas.items() if name.endswith("_")}
+    for name, title in names.items():
+        if title and title not in schemas and list(names.values()).count(title) == 1:
+            schemas[title] = schemas.pop(name)
+            _refer(document, f"#/components/schemas/{name}", f"#/components/schemas/{title}")
+
+
+def _refer(node: Any, old: str, new: str) -> None:
+    """Let every reference to one schema lead to another."""
+    if isinstance(node, dict):
+        if node.get("$ref") == old:
+            node["$ref"] = new
+        node = [*node.values()]
+    for each in node if isinstance(node, list) else ():
+        _refer(each, old, new)
 
 
 def _add_problems(responses: dict[str, Any]) -> None:

@@ -42,6 +42,11 @@ class Page(BaseModel, Generic[T]):
     next: str | None
     """The cursor of the next page; null on the last one."""
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return the name in the API's document, and so in generated clients: `NotePage`."""
+        return f"{''.join(getattr(each, '__name__', 'Any') for each in params)}Page"
+
 
 class Links:
     """The `Link` header of a list (RFC 8288)."""

@@ -40,6 +40,17 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         assert schema["title"]
 
 
+def test_names_that_generated_clients_have(document: dict[str, Any]) -> None:
+    """Operations are called by tag and function, pages by what is on them."""
+    operation = document["paths"]["/api/v1/widgets"]["get"]
+
+    assert operation["operationId"] == "widgets-list_widgets"
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/WidgetPage"}
+    assert document["components"]["schemas"]["WidgetPage"]["properties"]["items"]["type"] == "array"
+    assert [name for name in document["components"]["schemas"] if name.endswith("_")] == []
+
+
 def test_routes_that_come_later(environment: None) -> None:
     """They are in the document, which is as complete as it was."""
     app = new_app()
