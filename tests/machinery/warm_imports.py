@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tests.machinery import imports
 from tests.machinery.examination import SUITE, suite_environment
@@ -14,7 +16,8 @@ from tests.machinery.rendering import render
 from tests.machinery.warm import WarmProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from tests.machinery.combinations import Combination
     from tests.machinery.resources import Resources
@@ -35,15 +38,24 @@ def learn_modules(resources: Resources, largest: Iterable[Combination]) -> Resou
     learnt = replace(resources, warm_modules=resources.python.parent.parent / f"warm-{digest}.json")
     if learnt.warm_modules.exists():
         return learnt
-    names: dict[str, None] = {}
-    for name, project in projects.items():
-        record = resources.scratch / f"{name}.loaded.json"
-        with WarmProcess(resources.python, resources.warm_modules) as cold:
-            environment = suite_environment(resources, str(answers[name][DATABASE]))
-            options = {"directory": project, "environment": environment, "record": str(record)}
-            outcome = cold.run("pytest", *SUITE, timeout=600, **options)
-        if outcome.status != 0:
-            return resources  # its own test will say why; the others run without a head start
-        names |= dict.fromkeys(json.loads(record.read_text(encoding="utf-8")))
+    with ThreadPoolExecutor() as pool:
+        loaded = [*pool.map(partial(_learn, resources, answers), projects, projects.values())]
+    if None in loaded:
+        return resources  # its own test will say why; the others run without a head start
+    names = dict.fromkeys(name for each in loaded for name in each or ())
     learnt.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")
     return learnt
+
+
+def _learn(
+    resources: Resources, answers: Mapping[str, Mapping[str, Any]], name: str, project: Path
+) -> list[str] | None:
+    """The modules that a project's tests load; None if one of them fails."""
+    record = resources.scratch / f"{name}.loaded.json"
+    with WarmProcess(resources.python, resources.warm_modules) as cold:
+        environment = suite_environment(resources, str(answers[name][DATABASE]))
+        options = {"directory": project, "environment": environment, "record": str(record)}
+        outcome = cold.run("pytest", *SUITE, timeout=600, **options)
+    if outcome.status:
+        return None
+    return [str(module) for module in json.loads(record.read_text(encoding="utf-8"))]
