@@ -80,7 +80,7 @@ def render(resource: Resource) -> Files:
     Raises:
         NewError: ruff is not there, which sorts the imports and leaves out those that are not needed.
     """
-    return {path: _tidy(path, text) for path, text in fill(resource).items()}
+    return _tidy(fill(resource))
 
 
 def fill(resource: Resource) -> Files:
@@ -104,10 +104,7 @@ def write(files: Files, undo: ExitStack) -> None:
         OSError: a folder can't be written, or is there meanwhile.
     """
     with TemporaryDirectory(prefix=".new-", dir=ROOT) as name:
-        for path, text in files.items():
-            target = Path(name, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+        _save(files, Path(name))
         for folder in dict.fromkeys(path.parent for path in files):
             Path(name, folder).rename(ROOT / folder)
             undo.callback(shutil.rmtree, ROOT / folder)
@@ -154,15 +151,24 @@ def _template(name: str) -> Template:
     return Template((TEMPLATES / f"{name}.py.mako").read_text(encoding="utf-8"))  # noqa: S702 - it is no HTML
 
 
-def _tidy(path: Path, text: str) -> str:
+def _tidy(files: Files) -> Files:
     """Sort the imports, leave out those that are not needed, and format, as the project has it."""
     # Where a module is not there yet, it counts as another's.
     first_party = 'lint.isort.known-first-party=["app", "keel", "tests"]'
     check = ("check", "--fix-only", "--select", "I001,F401", "--config", first_party)
-    for arguments in (check, ("format",)):
-        program = [sys.executable, "-m", "ruff", *arguments, "--quiet", "--stdin-filename", path.as_posix(), "-"]
-        result = subprocess.run(program, input=text, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-        if result.returncode:
-            raise NewError(f"ruff is needed, one of the project's tools (`uv sync`): {result.stderr.strip()}")
-        text = result.stdout
-    return text
+    common = ("--no-cache", "--quiet", "--config", str(ROOT / "pyproject.toml"), ".")
+    with TemporaryDirectory() as name:
+        _save(files, Path(name))
+        for arguments in (check, ("format",)):
+            program = [sys.executable, "-m", "ruff", *arguments, *common]
+            result = subprocess.run(program, cwd=name, capture_output=True, text=True, check=False)  # noqa: S603
+            if result.returncode:
+                raise NewError(f"ruff is needed, one of the project's tools (`uv sync`): {result.stderr.strip()}")
+        return {path: Path(name, path).read_text(encoding="utf-8") for path in files}
+
+
+def _save(files: Files, folder: Path) -> None:
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
