@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from keel.ops.new.names import NewError, alias, check_field, pascal
+from keel.ops.new.names import NewError, alias, check_field, enumeration, pascal
 from keel.ops.new.targets import Target, find_target
 
 _FIELD = re.compile(
@@ -73,7 +73,7 @@ class Field:
     @property
     def python(self) -> str:
         """The type in the model and in answers."""
-        return _PYTHON[self.kind] or f"{self.resource}{pascal(self.name)}"
+        return _PYTHON[self.kind] or enumeration(self.resource, self.name)
 
     @property
     def annotation(self) -> str:

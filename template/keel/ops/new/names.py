@@ -21,6 +21,7 @@ LONGEST = 30
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TYPES = {"bool", "date", "datetime", "dict", "int", "str"}
+_CLASSES = ("Create", "Update", "Query", "Repository", "Service", "NotFound", "Exists", "AccountData")
 _FOLDERS = {*HOOKS, "examples", "main", "testing", "tests"}
 
 
@@ -57,6 +58,12 @@ def variable(name: str) -> str:
     return f"{name}_" if name in words() or name in dir(builtins) else name
 
 
+def enumeration(resource: str, field: str) -> str:
+    """Return the name of an enumeration, which must be that of no other class of its package."""
+    name = pascal(field)
+    return f"{resource}{name}Value" if name in _CLASSES else f"{resource}{name}"
+
+
 def alias(resource: str, field: str) -> str:
     """Return the name of a field's type, which must be no other name of its module."""
     name = pascal(field)
@@ -89,8 +96,7 @@ def check_resource(singular: str, plural: str, tables: Collection[str], routes: 
         if place.exists():
             raise NewError(f"{place.relative_to(ROOT).as_posix()} exists already; delete it, or choose another name.")
     model, group = pascal(singular), pascal(plural)
-    parts = ("", "Create", "Update", "Query", "Repository", "Service", "NotFound", "Exists", "AccountData")
-    for name in (*(f"{model}{part}" for part in parts), f"{group}Dep", f"{group}ReadDep"):
+    for name in (model, *(f"{model}{part}" for part in _CLASSES), f"{group}Dep", f"{group}ReadDep"):
         if name in words():
             raise NewError(f"The code would have two {name}; choose another name, such as my_{singular}.")
 

@@ -15,6 +15,6 @@ class Beacon(Base):
     __tablename__ = "beacons"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    owner_id: Mapped[str] = mapped_column(String(255), index=True)
+    owner_id: Mapped[str] = mapped_column(String(255), index=True, info={"stays": "a light is everyone's"})
     name: Mapped[str] = mapped_column(String(100))
     candela: Mapped[int] = mapped_column()

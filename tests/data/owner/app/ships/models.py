@@ -15,5 +15,5 @@ class Ship(Base):
     __tablename__ = "ships"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    owner_id: Mapped[str] = mapped_column(String(255), index=True)
+    owner_id: Mapped[str] = mapped_column(String(255), index=True, info={"stays": "a ship outlives its crew"})
     name: Mapped[str] = mapped_column(String(100))
