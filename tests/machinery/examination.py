@@ -29,6 +29,22 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
+#: Long tests of parts that look the same whatever else is chosen. They run where at most one feature is on, where all
+#: are, and everywhere with --no-reuse.
+_APART = (
+    "keel/tests/auth/oidc",
+    "keel/tests/celery/test_processes.py",
+    "keel/tests/celery/test_tls.py",
+    "keel/tests/ops/gunicorn",
+    "keel/tests/ops/test_new.py",
+    "keel/tests/redis/test_client.py",
+    "keel/tests/redis/test_connection.py",
+    "keel/tests/redis/test_presence.py",
+    "keel/tests/redis/test_rate_limit.py",
+    "keel/tests/test_roadmap.py",
+    "tests/examples/chat/test_delivery.py",
+)
+WITHOUT_APART = tuple(f"--ignore={path}" for path in _APART)
 #: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
 EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
@@ -74,7 +90,7 @@ def examine(
     with spending.stage("ruff"):
         report.note("ruff check", program(project, resources, "ruff", "check", "--no-cache", "--quiet"))
         report.note("ruff format", program(project, resources, "ruff", "format", "--check", "--no-cache"))
-    _python(report, project, combination, resources, spending)
+    _python(report, project, combination, questions, resources, spending)
     report.stages |= spending.seconds
     if report.passed and not report.problems and not keep:
         shutil.rmtree(project)
@@ -82,7 +98,12 @@ def examine(
 
 
 def _python(
-    report: Report, project: Path, combination: Combination, resources: Resources, spending: Spending
+    report: Report,
+    project: Path,
+    combination: Combination,
+    questions: Questions,
+    resources: Resources,
+    spending: Spending,
 ) -> None:
     """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
     reuse = Reuse(resources.scratch / "python", project)
@@ -102,7 +123,9 @@ def _python(
     try:
         check_python(found, project, str(combination.answers[DATABASE]), resources, spending)
         with spending.stage("suites"):
-            run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]))
+            on = sum(combination.answers[name] is True for name in questions.toggles)
+            less = WITHOUT_APART if resources.reuse and 1 < on < len(questions.toggles) else ()
+            run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
@@ -138,15 +161,22 @@ def check_python(
         report.note("alembic upgrade head, check, downgrade base", failed(outcome))
 
 
-def run_suite(report: Report, project: Path, resources: Resources, warm: WarmProcess, database: str) -> None:
+def run_suite(
+    report: Report,
+    project: Path,
+    resources: Resources,
+    warm: WarmProcess,
+    database: str,
+    options: tuple[str, ...] = (),
+) -> None:
     """The project's own tests; after a failure once more, with assertions explained, for the report."""
     environment = suite_environment(resources, database)
-    outcome = warm.run("pytest", *SUITE, directory=project, environment=environment)
+    outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
     if outcome.status < 0:
         report.suite = f"ended by signal {-outcome.status} after {outcome.wall:.0f} s:\n{outcome.tail()}"
     elif not report.passed:
-        again = warm.run("pytest", *EXPLAIN, directory=project, environment=environment)
+        again = warm.run("pytest", *EXPLAIN, *options, directory=project, environment=environment)
         verdict = "and passed when repeated" if again.status == 0 else "the first failure"
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
 

@@ -11,7 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.machinery.bytecode import share_bytecode
-from tests.machinery.examination import SUITE
+from tests.machinery.examination import SUITE, WITHOUT_APART
 from tests.machinery.serving import Isolated
 from tests.machinery.warm import base_environment
 
@@ -74,7 +74,7 @@ class Warm(Isolated):
         self, module: str, arguments: tuple[str, ...], timeout: float, environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
         share_bytecode(self.project, self._bench.scratch / "bytecode", self._compiled)
-        options = SUITE if module == "pytest" else ()
+        options = (*SUITE, *WITHOUT_APART) if module == "pytest" else ()
         outcome = self._warm.run(
             module,
             *options,
