@@ -97,7 +97,11 @@ def make_toggle(repository: Path, name: str = NAME) -> None:
 
 def _ask(repository: Path, name: str, question: str) -> None:
     insert_before(repository / "copier.yml", "ci:\n  type", _named(question, name))
-    insert_before(repository / "copier.yml", "  - |\n    {% if ci is defined", _named(_MANIFEST, name))
+    insert_before(
+        repository / "copier.yml",
+        "  - |\n    {% if ci is defined and ci != 'github'",
+        _named(_MANIFEST, name),
+    )
 
 
 def _places(template: Path, name: str) -> list[tuple[Path, str, str]]:

@@ -89,8 +89,7 @@ def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
     environment = Environment(autoescape=True)
     absent: list[str] = []
     for manifest in questions.manifests:
-        decide = environment.compile_expression(manifest.condition)
-        if manifest.question and decide(**answers):
+        if manifest.question and environment.compile_expression(manifest.condition)(**answers):
             absent += [pattern.strip("/") for pattern in manifest.patterns if "*" not in pattern]
     return absent
 
