@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ _NAME = re.compile(r"(keel(?:\.\w+)*|)\.(\w+)(?:[\[(:=].*)?")
 def published(project: Path) -> list[str]:
     """Qualified names: those of the tables in keel/README.md and in the pages of the project's features."""
     pages = [project / "keel" / "README.md", *(project / "keel" / "docs" / "features").glob("*.md")]
-    return sorted({name for page in pages for name in _listed(page.read_text(encoding="utf-8"))})
+    listed = {name for page in pages for name in _listed(page.read_text(encoding="utf-8"))}
+    return sorted({*listed, *_in_templates(project)})
 
 
 def excused() -> frozenset[str]:
@@ -48,3 +50,16 @@ def _listed(text: str) -> Iterator[str]:
             if name := _NAME.fullmatch(code):
                 module = name[1] or module
                 yield f"{module}.{name[2]}"
+
+
+def _in_templates(project: Path) -> Iterator[str]:
+    """Methods of a package's classes that its templates for code name."""
+    for folder in (project / "keel").rglob("templates"):
+        text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.mako")))
+        words = set(re.findall(r"\w+", text))
+        for path in folder.parent.glob("*.py") if words else ():
+            module = ".".join(path.relative_to(project).with_suffix("").parts)
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                for item in node.body if isinstance(node, ast.ClassDef) else ():
+                    if isinstance(item, ast.FunctionDef) and item.name in words:
+                        yield f"{module}.{node.name}.{item.name}"

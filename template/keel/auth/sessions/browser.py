@@ -81,7 +81,7 @@ async def log_in(
 
 
 @router.post("/refresh")
-async def refresh(
+async def browser_refresh(
     request: Request, logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = ""
 ) -> AccessToken:
     """Exchange the cookie for a new one and an access token."""
