@@ -59,7 +59,11 @@ def _in_templates(project: Path) -> Iterator[str]:
         words = set(re.findall(r"\w+", text))
         for path in folder.parent.glob("*.py") if words else ():
             module = ".".join(path.relative_to(project).with_suffix("").parts)
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                for item in node.body if isinstance(node, ast.ClassDef) else ():
-                    if isinstance(item, ast.FunctionDef) and item.name in words:
-                        yield f"{module}.{node.name}.{item.name}"
+            classes = [
+                node
+                for node in ast.parse(path.read_text(encoding="utf-8")).body
+                if isinstance(node, ast.ClassDef)
+            ]
+            for node in classes:
+                methods = (item.name for item in node.body if isinstance(item, ast.FunctionDef))
+                yield from (f"{module}.{node.name}.{name}" for name in methods if name in words)
