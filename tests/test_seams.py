@@ -31,6 +31,7 @@ SEAMS = (
     "deploy/k8s/*",
     "deploy/grafana/*",
     ".github/workflows/keel-*.yml",
+    ".gitlab-ci.yml",
     "keel/docs/*.md",
     "pyproject.toml",
     "compose.dev.yaml",
