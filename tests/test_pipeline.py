@@ -122,7 +122,7 @@ def test_gitlab_runs_the_same(template: Path, tmp_path: Path) -> None:
         found = {
             name: [command for command in job["script"] if command.startswith("uv ")]
             for name, job in pipeline.items()
-            if "script" in job and name != "image"
+            if "script" in job and name != "container"
         }
         assert found == expected
         assert not (gitlab / ".github").exists()

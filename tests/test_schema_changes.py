@@ -50,6 +50,12 @@ def project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         step = _REVISION.format(number=number, revision=revision, before=before, text=text)
         (place / "migrations" / "versions" / f"{revision}_step.py").write_text(step, encoding="utf-8")
         before = revision
+    models = place / "app/examples/notes/models.py"
+    code = models.read_text(encoding="utf-8")
+    assert "body: Mapped[str] = mapped_column(" in code
+    # What the page's last release has: the attribute of old on the new column.
+    code = code.replace("body: Mapped[str] = mapped_column(", 'body: Mapped[str] = mapped_column("text", ')
+    models.write_text(code, encoding="utf-8")
     return place
 
 
