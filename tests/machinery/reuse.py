@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: What no Python code of a project reads, nor its tests: the only files in which two results may differ.
-_ASIDE = (".copier-answers.yml", ".github/", "README.md", "deploy/k8s/", "docs/")
+_ASIDE = (".copier-answers.yml", ".github/", ".gitlab-ci.yml", "README.md", "deploy/k8s/", "docs/")
 #: The first examines for as long as that takes, on a busy machine and twice where its suite fails.
 _PATIENCE = 3000
 
