@@ -94,11 +94,10 @@ async def _copy(old: Connection, new: AsyncConnection, table: Table, progress: P
     columns = [column for column in table.columns if column.computed is None]
     # Rows that refer to others of the same table are linked once all of them are there.
     links = [column for column in columns if any(key.column.table is table for key in column.foreign_keys)]
-    result = old.execution_options(stream_results=True).execute(select(*columns))
+    result = old.execution_options(stream_results=True).execute(select(*columns)).mappings()
     copied = 0
     while rows := await to_thread.run_sync(result.fetchmany, BATCH):
-        values = [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
-        await new.execute(insert(table), [{**row, **{link.name: None for link in links}} for row in values])
+        await new.execute(insert(table), [{**row, **{link.name: None for link in links}} for row in rows])
         copied += len(rows)
         progress(table.name, copied)
     if links:
