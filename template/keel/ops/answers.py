@@ -8,7 +8,7 @@ from keel.ops.upgrades import ANSWERS, PROJECT
 
 _ANSWER = re.compile(r"^(\w+): (true|false)$", re.MULTILINE)
 _DATABASE = re.compile(r"^database: (\w+)$", re.MULTILINE)
-_PLACES = {"example": "keel/docs/features/notes.md", "kubernetes": "deploy/k8s/base"}
+_PLACES = {"example": Path("keel", "docs", "features", "notes.md"), "kubernetes": Path("deploy", "k8s", "base")}
 """What an answer adds; else it is the package of that name."""
 
 
@@ -19,10 +19,10 @@ def changed_by_hand(project: Path = PROJECT) -> Iterator[str]:
         return
     text = file.read_text(encoding="utf-8")
     for name, value in _ANSWER.findall(text):
-        place = _PLACES.get(name, f"keel/{name}/__init__.py")
+        place = _PLACES.get(name, Path("keel", name, "__init__.py"))
         if (project / place).exists() != (value == "true"):
             before = "false" if value == "true" else "true"
-            yield _sentence(f"{name}: {value}", place, f"{name}: {before}", f"{name}={value}")
+            yield _sentence(f"{name}: {value}", place.as_posix(), f"{name}: {before}", f"{name}={value}")
     for value in _DATABASE.findall(text):
         if not (project / f"keel/{value}").is_dir():
             yield _sentence(f"database: {value}", f"keel/{value}", "what it was", f"database={value}")

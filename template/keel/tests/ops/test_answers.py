@@ -10,10 +10,11 @@ from keel.ops.answers import changed_by_hand
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a project on SQLite with one feature, the example and no manifests."""
-    for place in ("keel/sqlite", "keel/auth", "keel/docs/features"):
-        (tmp_path / place).mkdir(parents=True)
-    for name in ("keel/auth/__init__.py", "keel/docs/features/notes.md"):
-        (tmp_path / name).touch()
+    keel = tmp_path / "keel"
+    for package in ("sqlite", "auth", "docs/features"):
+        (keel / package).mkdir(parents=True)
+    (keel / "auth" / "__init__.py").touch()
+    (keel / "docs" / "features" / "notes.md").touch()
     answer(tmp_path)
     return tmp_path
 
