@@ -13,6 +13,9 @@ from keel.messaging.cache import Cache
 from keel.messaging.pubsub import PubSub
 from keel.services import Services
 
+SESSION = "keel.session"
+"""The key in a request's scope under which its session is, once it has one."""
+
 
 def _services(connection: HTTPConnection) -> Services:
     return connection.app.state.services
@@ -32,6 +35,7 @@ async def get_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
     """Give a request its one transaction."""
     database: Database = _services(connection).database
     async with database.transaction() as session:
+        connection.scope[SESSION] = session
         yield session
 
 

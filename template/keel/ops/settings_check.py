@@ -113,7 +113,8 @@ def _history() -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 def _in_file() -> Iterator[tuple[str, str]]:
     source = DotEnvSettingsSource(Settings)
-    return ((name.upper(), str(source.env_file)) for name in source.env_vars)
+    where = str(source.env_file).removeprefix(f"{PROJECT}{os.sep}")
+    return ((name.upper(), where) for name in source.env_vars)
 
 
 def _read_by_compose() -> set[str]:

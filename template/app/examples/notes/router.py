@@ -12,6 +12,7 @@ from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
 from app.examples.notes.service import NoteChanged, NoteNotFound, NoteService, topic
 from keel.caller import Caller
 from keel.dependencies import ReadSessionDep, ServicesDep, SessionDep
+from keel.idempotency.route import IdempotentRoute
 from keel.identity import RESPONSES, current_caller
 from keel.web import errors
 from keel.web.conditional import ConditionalDep, NotModified
@@ -20,7 +21,7 @@ from keel.web.pagination import LinksDep, Page
 
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Change your notes"}
 
-router = APIRouter(prefix="/notes", tags=["notes"], responses=RESPONSES)
+router = APIRouter(prefix="/notes", tags=["notes"], responses=RESPONSES, route_class=IdempotentRoute)
 
 NOT_FOUND = errors.responses(NoteNotFound)
 CHANGEABLE = errors.responses(NoteNotFound, NoteChanged)

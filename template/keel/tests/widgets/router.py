@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from keel.idempotency.route import IdempotentRoute
 from keel.identity import RESPONSES
 from keel.tests.widgets.dependencies import WidgetsDep, WidgetsReadDep
 from keel.tests.widgets.schemas import Widget, WidgetCreate, WidgetQuery, WidgetUpdate
@@ -14,7 +15,7 @@ from keel.web.pagination import Page
 
 SCOPES = {"widgets:read": "Read your widgets", "widgets:write": "Change your widgets"}
 
-router = APIRouter(prefix="/widgets", tags=["widgets"], responses=RESPONSES)
+router = APIRouter(prefix="/widgets", tags=["widgets"], responses=RESPONSES, route_class=IdempotentRoute)
 
 NOT_FOUND = errors.responses(WidgetNotFound)
 

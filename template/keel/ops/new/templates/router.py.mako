@@ -8,11 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security, stat
 from app.${r.plural}.schemas import ${r.model}, ${r.model}Create, ${r.model}Query, ${r.model}Update
 from app.${r.plural}.service import ${", ".join([f"{r.model}Service", *r.errors])}
 from keel.dependencies import ReadSessionDep, SessionDep
+% if not r.read_only:
+from keel.idempotency.route import IdempotentRoute
+% endif
 from keel.identity import RESPONSES, CallerDep, current_caller
 from keel.web.errors import InUse, responses
 from keel.web.pagination import LinksDep, Page
 
-router = APIRouter(prefix="${r.prefix}", tags=["${r.slugs}"], responses=${"RESPONSES" if not r.parent else "{**RESPONSES, **responses(" + r.parent.model + "NotFound)}"}${"" if r.caller else ", dependencies=[Security(current_caller)]"})
+router = APIRouter(prefix="${r.prefix}", tags=["${r.slugs}"]${"" if r.read_only else ", route_class=IdempotentRoute"}, responses=${"RESPONSES" if not r.parent else "{**RESPONSES, **responses(" + r.parent.model + "NotFound)}"}${"" if r.caller else ", dependencies=[Security(current_caller)]"})
 
 
 async def get_read_service(session: ReadSessionDep${", caller: CallerDep" if r.caller else ""}${f", {r.parent_id}: UUID" if r.parent else ""}) -> ${r.model}Service:

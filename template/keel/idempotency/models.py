@@ -1,0 +1,26 @@
+"""The table of answers."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from keel.db.models import Base
+
+
+class StoredAnswer(Base):
+    """The answer to a request with a key. Until the request is done, only its own transaction sees the row."""
+
+    __tablename__ = "idempotency_answers"
+
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    key_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the key and of the caller's scopes: a token that may do less does not get what it may not have done."""
+
+    request_digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of method, path, query, content type and body."""
+
+    status: Mapped[int]
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(index=True)

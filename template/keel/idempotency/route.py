@@ -1,0 +1,204 @@
+"""Routes whose POSTs take an `Idempotency-Key`."""
+
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from functools import wraps
+from hashlib import sha256
+from http import HTTPStatus
+from inspect import iscoroutinefunction
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from keel import clock
+from keel.caller import GUEST
+from keel.db.database import Session
+from keel.dependencies import SESSION
+from keel.idempotency.models import StoredAnswer
+from keel.identity import verification_of
+from keel.services import services_of
+from keel.web.errors import AppError, BadRequest
+from keel.web.rate_limit import client_address
+
+KEY = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+MAX_KEY = 255
+MAX_BODY = 65_536
+"""Bytes of an answer that can be stored."""
+
+PER_CALLER = "10000/day"
+_NOT_KEPT = {"content-length", "date"}
+_PARAMETER = {
+    "name": KEY,
+    "in": "header",
+    "required": False,
+    "description": "Chosen anew for each request; a repetition with the same key gets the first answer, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+}
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+"""What `APIRoute` calls with a request."""
+
+
+class KeyNotValid(BadRequest):
+    """The key is empty, too long, or has other than visible ASCII characters; or it comes with a body that can't be compared."""
+
+    type = "urn:problem:idempotency-key-not-valid"
+
+
+class KeyReused(AppError):
+    """The key came with another request before."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    type = "urn:problem:idempotency-key-reused"
+
+
+class _Replay(Exception):
+    """The answer is known already."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+class _Claim:
+    """The row for the answer to a request, in the request's own transaction."""
+
+    def __init__(self, request: Request, key: str) -> None:
+        # A structured field's string is quoted (RFC 9651); most clients leave the quotes out.
+        self._key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
+        if not 0 < len(self._key) <= MAX_KEY or not self._key.isascii() or not self._key.isprintable():
+            raise KeyNotValid(f"{KEY} must have 1 to {MAX_KEY} visible ASCII characters.")
+        self._request = request
+        self._session: Session | None = None
+        self._row: tuple[Any, ...] = ()
+
+    async def take(self) -> None:
+        """Insert the row, once everything that the operation depends on has let the caller in.
+
+        Another request that has inserted it and is not done makes this one wait until it is.
+
+        Raises:
+            KeyReused: another request came with the key.
+            TooManyRequests: the caller has used too many keys.
+            _Replay: this request has been answered before.
+        """
+        session: Session | None = self._request.scope.get(SESSION)
+        if session is None:
+            raise RuntimeError(f"An operation that takes an {KEY} has to work in `SessionDep`; this one has none.")
+        caller = verification_of(self._request).verified.caller
+        # Guests are told apart by nothing but their address.
+        whose = (client_address(self._request.scope),) if caller == GUEST else sorted(caller.scopes)
+        digests = {"key_digest": _digest(self._key, *whose), "request_digest": await self._request_digest()}
+        limits = services_of(self._request.app).rate_limit
+        await limits.spend(PER_CALLER, "idempotency", _digest(caller.subject, *whose))
+        self._row = (StoredAnswer.subject == caller.subject, StoredAnswer.key_digest == digests["key_digest"])
+        empty = {"status": 0, "headers": {}, "body": b"", "created_at": clock.now()}
+        try:
+            async with session.begin_nested():
+                await session.execute(insert(StoredAnswer), {"subject": caller.subject, **digests, **empty})
+        except IntegrityError:
+            stored = (await session.scalars(select(StoredAnswer).where(*self._row))).one()
+            if stored.request_digest != digests["request_digest"]:
+                raise KeyReused("This key came with another request; send a new one.") from None
+            headers = {**stored.headers, REPLAYED: "true"}
+            raise _Replay(Response(stored.body, stored.status, headers)) from None
+        self._session = session
+
+    async def keep(self, response: Response) -> None:
+        """Store the answer.
+
+        Raises:
+            RuntimeError: it cannot be stored, so nothing of the request may be: a stream, or too large.
+        """
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            await self.release()
+            return
+        body = getattr(response, "body", None)
+        if not isinstance(body, bytes) or len(body) > MAX_BODY:
+            raise RuntimeError(f"The answer can't be stored for its {KEY}: it is a stream, or over {MAX_BODY} bytes.")
+        headers = {name: value for name, value in response.headers.items() if name not in _NOT_KEPT}
+        values = {"status": response.status_code, "headers": headers, "body": body}
+        if self._session is not None:
+            await self._session.execute(update(StoredAnswer).where(*self._row).values(values))
+
+    async def release(self) -> None:
+        """Delete the row, if it was taken: a repeated request is to be tried again."""
+        if self._session is not None:
+            await self._session.execute(delete(StoredAnswer).where(*self._row))
+
+    async def _request_digest(self) -> str:
+        url, content_type = self._request.url, self._request.headers.get("content-type", "")
+        try:
+            body = await self._request.body()
+        except RuntimeError:
+            raise KeyNotValid(f"{KEY} is not taken with forms and streamed bodies.") from None
+        return _digest(self._request.method, url.path, url.query, content_type, body.hex())
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()
+
+
+_claim: ContextVar[_Claim | None] = ContextVar("claim", default=None)
+
+
+class IdempotentRoute(APIRoute):
+    """A route that may be repeated: `APIRouter(..., route_class=IdempotentRoute)`.
+
+    POSTs take keys, with any body but forms and streams. What they do must happen in `SessionDep`, or after its commit.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Add the route.
+
+        Raises:
+            TypeError: the endpoint of a POST is no coroutine function, so it can't work in a session.
+        """
+        self._takes_keys = "POST" in (options.get("methods") or ())
+        if self._takes_keys:
+            if not iscoroutinefunction(endpoint):
+                raise TypeError(f"{endpoint} takes an {KEY}, so it has to be `async def`.")
+            endpoint = _claiming(endpoint)
+            options["openapi_extra"] = {"parameters": [_PARAMETER], **(options.get("openapi_extra") or {})}
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Handler:
+        """Return what calls the endpoint, and keeps its answer before the commit."""
+        handle = super().get_route_handler()
+        return _keeping(handle) if self._takes_keys else handle
+
+
+def _claiming(endpoint: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    @wraps(endpoint)
+    async def claiming(**arguments: Any) -> Any:
+        if claim := _claim.get():
+            await claim.take()
+        return await endpoint(**arguments)
+
+    return claiming
+
+
+def _keeping(handle: Handler) -> Handler:
+    async def keeping(request: Request) -> Response:
+        key = request.headers.get(KEY)
+        if key is None:
+            return await handle(request)
+        claim = _Claim(request, key)
+        before = _claim.set(claim)
+        try:
+            response = await handle(request)
+        except _Replay as replay:
+            return replay.response
+        except AppError as error:
+            if error.commit_on_error:
+                await claim.release()
+            raise
+        finally:
+            _claim.reset(before)
+        await claim.keep(response)
+        return response
+
+    return keeping
