@@ -1,11 +1,12 @@
 """A real server in a thread: what streams cannot be tested in-process, since there an answer is complete at once."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pytest
 import uvicorn
@@ -15,6 +16,8 @@ from httpx2 import AsyncClient
 from app.main import create_app
 from keel.services import services_of
 from keel.testing.support import PATIENCE
+
+T = TypeVar("T")
 
 
 class Server:
@@ -42,6 +45,11 @@ class Server:
     def accepting(self) -> bool:
         """Whether the server accepts connections: it no longer does once it has begun to stop."""
         return self._uvicorn.servers[0].is_serving()
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something in the server's event loop: what waits there can't be awaited in another."""
+        loop = self._uvicorn.servers[0].get_loop()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
 
     @contextmanager
     def small_buffers(self) -> Generator[None]:

@@ -27,7 +27,7 @@ async def following(server: Server, headers: dict[str, str]) -> AsyncGenerator[A
     async with server.client() as client, client.stream("GET", EVENTS, headers=headers) as answer:
         assert answer.status_code == 200
         yield events(answer)
-    await services_of(server.app).personal_tokens.usage.settle()
+    await server.run(services_of(server.app).personal_tokens.usage.settle())
 
 
 def refusal(heard: list[dict[str, str]]) -> str:

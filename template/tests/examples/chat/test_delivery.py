@@ -171,16 +171,10 @@ async def test_publications_out_of_order(server: Server, app: FastAPI, room: str
             (row,), _ = await store.append(_uuid(room), [Draft("eve", str(n), str(n))])
             frames.append(f"{row['id']}\n{json.dumps({'type': 'message', 'body': row['body']})}")
         for frame in (frames[2], frames[0], frames[2], frames[1]):
-            await _in_server(server, ada, pubsub.publish(LiveRoom.topic(_uuid(room)), "messages", frame))
+            await server.run(pubsub.publish(LiveRoom.topic(_uuid(room)), "messages", frame))
         await ada.send_messages("end")
 
         assert await ada.receive(4) == ["0", "1", "2", "end"]
-
-
-async def _in_server(server: Server, client: ChatClient, work: Any) -> None:
-    """Run a coroutine on the server's event loop."""
-    loop = services_of(server.app).shutdown._loop
-    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
 
 async def test_message_that_cannot_be_stored(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
