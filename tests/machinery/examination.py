@@ -143,22 +143,37 @@ def check_python(
     with stage("imports"):
         report.note("declared imports", imports.undeclared(project, resources.python))
     with stage("types"):
-        report.note("types", program(project, resources, "ty", "check", *TYPES, str(resources.python)))
+        report.note("types", type_errors(project, resources))
     with stage("modules alone"):
         known = modules.memory(project.parent / "importable.jsonl") if resources.reuse else modules.Memory()
         report.note("modules alone", modules.unimportable(project, warm, {}, known))
         report.modules |= known.counts()
     with stage("contracts"):
-        linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
-        report.note("import contracts", failed(linter))
-    with stage("migrations"), empty_database(database, resources.server, resources.scratch) as url:
+        report.note("import contracts", broken_contracts(project, warm))
+    with stage("migrations"):
+        found = migration_faults(project, database, resources, warm)
+        report.note("alembic upgrade head, check, downgrade base", found)
+
+
+def type_errors(project: Path, resources: Resources) -> list[str]:
+    """What the type checker says."""
+    return program(project, resources, "ty", "check", *TYPES, str(resources.python))
+
+
+def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
+    """What the linter of imports says."""
+    return failed(warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project))
+
+
+def migration_faults(project: Path, database: str, resources: Resources, warm: WarmProcess) -> list[str]:
+    """What Alembic says of the migrations: they have to run up and down, and to give what the models describe."""
+    with empty_database(database, resources.server, resources.scratch) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
         # In one process, one after another: a third of what they take is importing the project.
         then = [["check"], ["downgrade", "base"]]
-        outcome = warm.run(
-            "alembic", "upgrade", "head", directory=project, environment=environment, then=then
+        return failed(
+            warm.run("alembic", "upgrade", "head", directory=project, environment=environment, then=then)
         )
-        report.note("alembic upgrade head, check, downgrade base", failed(outcome))
 
 
 def run_suite(
