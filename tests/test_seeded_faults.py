@@ -40,7 +40,7 @@ def project(template: Path, largest: Combination, tmp_path_factory: pytest.TempP
 
 def _run(project: Path, resources: Resources, warm: WarmProcess, *tests: str) -> tuple[int, str]:
     outcome = warm.run(
-        "pytest", *SUITE, *tests, directory=project, environment=suite_environment(resources, "sqlite")
+        "pytest", *SUITE, "-x", *tests, directory=project, environment=suite_environment(resources, "sqlite")
     )
     return outcome.status, outcome.tail()
 
