@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from keel.auth.accounts.schemas import User, UserQuery, UserUpdate
-from keel.auth.dependencies import RESPONSES, AdministrationDep, CurrentAdmin
+from keel.auth.dependencies import ACCOUNT_RESPONSES, AdministrationDep, CurrentAdmin
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from keel.web import errors
-from keel.web.pagination import Page
+from keel.web.pagination import InvalidCursor, Page
 
-router = APIRouter(prefix="/users", tags=["users"], responses=RESPONSES)
+router = APIRouter(prefix="/users", tags=["users"], responses=ACCOUNT_RESPONSES)
 
 
-@router.get("")
+@router.get("", responses=errors.responses(InvalidCursor))
 async def list_users(
     query: Annotated[UserQuery, Query()], _: CurrentAdmin, administration: AdministrationDep
 ) -> Page[User]:
