@@ -171,7 +171,10 @@ class _Shared:
             for name, example in examples.items()
         }
         content = {**response["content"], MEDIA_TYPE: {**response["content"][MEDIA_TYPE], "examples": links}}
-        response = {**response, "description": _description(response, examples.values()), "content": content}
+        sentences = [example["summary"] for example in examples.values()]
+        if response["description"] not in sentences:  # but the owner's
+            return {**response, "content": content}
+        response = {**response, "description": _description(examples.values()), "content": content}
         if len(examples) > 1 and examples.keys() != self._usual.get(status):
             return response
         name = "".join(part.capitalize() for part in re.split(r"[-_.]", next(iter(examples))))
@@ -180,11 +183,7 @@ class _Shared:
         return {"$ref": f"{_COMPONENTS}/responses/{name}"}
 
 
-def _description(response: Mapping[str, Any], examples: Iterable[Mapping[str, Any]]) -> str:
-    """Return what is said of a response: the owner's words, or when each problem is sent."""
-    sentences = [example["summary"] for example in examples]
-    if response["description"] not in sentences:
-        return response["description"]
-    kinds = [example["value"]["type"] for example in examples]
-    pairs = zip(kinds, sentences, strict=True)
+def _description(examples: Iterable[Mapping[str, Any]]) -> str:
+    """Return when each problem is sent."""
+    pairs = [(example["value"]["type"], example["summary"]) for example in examples]
     return "\n\n".join(sentence if kind == _BLANK else f"`{kind}`: {sentence}" for kind, sentence in pairs)
