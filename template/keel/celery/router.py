@@ -22,7 +22,7 @@ from keel.celery.service import (
 from keel.identity import RESPONSES
 from keel.text import SafeStr
 from keel.web import errors
-from keel.web.pagination import InvalidCursor, Page, link_header
+from keel.web.pagination import Page, link_header
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
@@ -34,7 +34,7 @@ IdempotencyKey = Annotated[
 NOT_FOUND = errors.responses(TaskNotFound)
 
 
-@router.get("", responses=errors.responses(InvalidCursor))
+@router.get("")
 async def list_tasks(
     query: Annotated[TaskQuery, Query()], tasks: TasksReadDep, request: Request, response: Response
 ) -> Page[Task]:

@@ -13,8 +13,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from keel.web.errors import ProblemFormat
-from keel.web.problems import add_problems
+from keel.web.errors import ProblemFormat, responses
+from keel.web.pagination import CURSOR, InvalidCursor
+from keel.web.problems import add_problems, merged
+
+(_INVALID_CURSOR,) = responses(InvalidCursor).values()
 
 
 def operation_id(route: APIRoute) -> str:
@@ -146,6 +149,8 @@ def _simplify(document: dict[str, Any]) -> None:
             operation["summary"] = name.capitalize()
         for parameter in operation.get("parameters", ()):
             _simplify_parameter(parameter)
+            if (parameter["in"], parameter["name"]) == ("query", CURSOR):
+                operation["responses"]["400"] = merged(_INVALID_CURSOR, operation["responses"].get("400"))
         for response in operation["responses"].values():
             for media in response.get("content", {}).values():
                 # A word of OpenAPI 3.2, in a document of 3.1.

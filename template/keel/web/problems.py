@@ -76,7 +76,7 @@ def _too_large(size: int, name: str) -> dict[str, Any]:
 def common(size: int) -> dict[str, dict[str, Any]]:
     """Return the problems that any operation may answer with, by status; bodies may have so many bytes."""
     return {
-        "400": _merged(
+        "400": merged(
             documented(400, "The request can't be read.", name="bad-request"),
             documented(400, "This application has no such host.", kind="urn:problem:unknown-host"),
         ),
@@ -124,14 +124,14 @@ def add_problems(document: dict[str, Any], size: int, sizes: Mapping[tuple[str, 
             if limit is not None:
                 own = {**everywhere, "413": _too_large(limit, f"larger-than-{limit}-bytes")}
             for status, response in own.items():
-                responses[status] = _merged(response, responses.get(status))
+                responses[status] = merged(response, responses.get(status))
             for status, response in responses.items():
                 responses[status] = shared.reference(status, response)
     components["examples"] = dict(sorted(shared.examples.items()))
     components["responses"] = dict(sorted(shared.responses.items()))
 
 
-def _merged(response: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
+def merged(response: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
     """Return a documented response with the problems of another one; what is no problem of ours takes its place."""
     if not more or "HTTPValidationError" in str(more):
         return response

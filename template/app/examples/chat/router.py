@@ -21,7 +21,7 @@ from keel.dependencies import ServicesDep
 from keel.identity import RESPONSES
 from keel.services import services_of
 from keel.web import errors
-from keel.web.pagination import InvalidCursor, Page, link_header
+from keel.web.pagination import Page, link_header
 from keel.websockets.dependencies import PresenceDep
 
 SCOPES = {READ: "Read chat rooms", WRITE: "Open chat rooms and write in them"}
@@ -40,7 +40,7 @@ router.include_router(sockets)
 NOT_FOUND = errors.responses(RoomNotFound)
 
 
-@router.get("/rooms", responses=errors.responses(InvalidCursor))
+@router.get("/rooms")
 async def list_rooms(
     query: Annotated[PageQuery, Query()], chat: ChatReadDep, request: Request, response: Response
 ) -> Page[Room]:
@@ -66,7 +66,7 @@ async def read_room(room: UUID, chat: ChatReadDep, presence: PresenceDep) -> Roo
     return RoomDetail(**found.model_dump(), present=members[:SHOWN], present_count=len(members))
 
 
-@router.get("/rooms/{room}/messages", responses=errors.responses(RoomNotFound, InvalidCursor))
+@router.get("/rooms/{room}/messages", responses=NOT_FOUND)
 async def list_messages(
     room: UUID, query: Annotated[PageQuery, Query()], chat: ChatReadDep, request: Request, response: Response
 ) -> Page[ChatMessage]:

@@ -17,7 +17,7 @@ from keel.identity import RESPONSES, current_caller
 from keel.web import errors
 from keel.web.conditional import ConditionalDep, NotModified
 from keel.web.event_stream import Events, event_stream
-from keel.web.pagination import InvalidCursor, LinksDep, Page
+from keel.web.pagination import LinksDep, Page
 
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Change your notes"}
 
@@ -49,7 +49,7 @@ NotesReadDep = Annotated[NoteService, Depends(get_read_service)]
 NotesDep = Annotated[NoteService, Depends(get_service)]
 
 
-@router.get("", responses=errors.responses(InvalidCursor))
+@router.get("")
 async def list_notes(query: Annotated[NoteQuery, Query()], notes: NotesReadDep, links: LinksDep) -> Page[Note]:
     """List your notes. The `Link` header and `next` lead to the following page."""
     return links.add(await notes.list(query))

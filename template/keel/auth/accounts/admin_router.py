@@ -9,12 +9,12 @@ from keel.auth.accounts.schemas import User, UserQuery, UserUpdate
 from keel.auth.dependencies import ACCOUNT_RESPONSES, AdministrationDep, CurrentAdmin
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from keel.web import errors
-from keel.web.pagination import InvalidCursor, Page
+from keel.web.pagination import Page
 
 router = APIRouter(prefix="/users", tags=["users"], responses=ACCOUNT_RESPONSES)
 
 
-@router.get("", responses=errors.responses(InvalidCursor))
+@router.get("")
 async def list_users(
     query: Annotated[UserQuery, Query()], _: CurrentAdmin, administration: AdministrationDep
 ) -> Page[User]:

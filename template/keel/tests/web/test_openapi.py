@@ -95,6 +95,16 @@ def test_errors_of_a_router_and_of_its_operations(environment: None) -> None:
     assert (get["403"]["description"], get["404"]) == ("Never.", {"description": "No such book."})
 
 
+def test_problems_of_lists_and_of_requests_with_keys(document: dict[str, Any]) -> None:
+    """What a cursor or an `Idempotency-Key` can be refused for is documented without a word of the router's."""
+    operations = document["paths"]["/api/v1/widgets"]
+    listing, creation = problems(document, operations["get"]), problems(document, operations["post"])
+
+    assert "invalid-cursor" in listing["400"]
+    assert creation["400"].keys() >= {"idempotency-key-not-valid", "bad-request"}
+    assert creation["422"].keys() == {"invalid-request", "idempotency-key-reused"}
+
+
 def test_members_of_a_problem(document: dict[str, Any]) -> None:
     """What is always there is required; what may be absent is never null."""
     problem = document["components"]["schemas"]["Problem"]
