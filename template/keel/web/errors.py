@@ -119,7 +119,7 @@ class _Status(int):
 
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of error responses, for a route's `responses=`: the first sentences of their docstrings."""
+    """Return the documentation of error responses, for a route's `responses=`: types, and the docstrings' first paragraphs."""
     return {_Status(error): _documentation(error) for error in errors}
 
 
