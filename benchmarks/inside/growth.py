@@ -85,7 +85,8 @@ class Store:
         form = {**expressions, "numbered": NUMBERED[self.kind]}
         bounds = {"first": first, "last": last}
         every = {"common": 20, "rare": 2 * total // RARE}
-        async with self.database.writer.begin() as connection:
+        # Nothing ends this after a while, as it would a statement of a request.
+        async with self.database.migrator().begin() as connection:
             # The rare ones are found anew among so many notes.
             await connection.execute(text("DELETE FROM note_tags"))
             await connection.execute(

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel import clock
 from keel.auth.accounts.account_data import AccountData
@@ -31,7 +31,6 @@ from keel.messaging.mail import NoMailer
 from keel.packages import find_package, load_each
 from keel.services import Services, services_of
 from keel.settings import SettingsError
-from keel.web.paths import PrefixRouter
 
 API = "/api/v1"
 
@@ -85,7 +84,7 @@ def _include_routers(app: FastAPI) -> None:
     for router in (accounts, sessions, browser, administration, personal_tokens):
         app.include_router(router, prefix=API)
     app.include_router(well_known)
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))
 
 
 async def _purge_sessions(session: Session) -> int:

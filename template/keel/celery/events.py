@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from uuid import UUID
 
+from fastapi import APIRouter
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from keel.celery.dependencies import TaskDep, TasksReadDep
@@ -13,12 +14,11 @@ from keel.identity import RESPONSES
 from keel.web import errors
 from keel.web.concurrency import Counted
 from keel.web.event_stream import EndingDep, closed
-from keel.web.paths import PrefixRouter
 
 POLL_SECONDS = 0.5
 """Between two queries: any process may run the task, and all write to the database."""
 
-router = PrefixRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
+router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
 
 @router.get("/{task_id}/events", response_class=EventSourceResponse, responses=errors.responses(TaskNotFound))

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel import clock
 from keel.celery import events, router
@@ -23,7 +23,6 @@ from keel.db.database import Session
 from keel.packages import load_each
 from keel.services import Services, services_of
 from keel.web.errors import Unavailable
-from keel.web.paths import PrefixRouter
 
 RETENTION = "celery.retention"
 
@@ -68,7 +67,7 @@ def install(app: FastAPI) -> None:
     services.retention.register("celery tasks", purge)
     app.include_router(events.router, prefix="/api/v1")
     app.include_router(router.router, prefix="/api/v1")
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))
 
 
 def _exporters(services: Services) -> dict[str, Exporter]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Header, Query, Request, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -15,9 +15,8 @@ from keel.identity import RESPONSES
 from keel.text import SafeStr
 from keel.web import errors
 from keel.web.pagination import Page, link_header
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
+router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
 IdempotencyKey = Annotated[
     Annotated[SafeStr, Field(min_length=1, max_length=255)] | None,

@@ -3,14 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection, inspect
 
 from keel.db import migrations
 from keel.db.database import Database
 from keel.db.models import Base
 from keel.services import services_of
-from keel.web.paths import PrefixRouter
 
 
 class MissingTables(Exception):
@@ -60,4 +59,4 @@ def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
 
     services.database = database
     services.checks.add("database", check)
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))

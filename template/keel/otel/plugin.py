@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel.observability import logs
 from keel.otel import sql
@@ -15,7 +15,6 @@ from keel.otel.log_export import log_export
 from keel.otel.providers import Providers, get_providers
 from keel.otel.settings import OtelSettings
 from keel.services import services_of
-from keel.web.paths import PrefixRouter
 
 FLUSH_SECONDS = 3.0
 """How long a process that stops waits for the collector."""
@@ -51,7 +50,7 @@ def install(app: FastAPI, settings: OtelSettings) -> None:
             if not await asyncio.to_thread(providers.flush, FLUSH_SECONDS):
                 await log.awarning("telemetry_not_flushed")
 
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))
 
 
 def _instrument(app: FastAPI, providers: Providers) -> None:

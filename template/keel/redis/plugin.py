@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel.background.asyncio_tasks import stop
 from keel.redis.cache import RedisCache
@@ -16,7 +16,6 @@ from keel.redis.rate_limit_storage import LEASE_SECONDS, RedisStorage
 from keel.redis.settings import RedisSettings
 from keel.redis.urls import RedisUrl
 from keel.services import services_of
-from keel.web.paths import PrefixRouter
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -63,7 +62,7 @@ def install(app: FastAPI) -> None:
     services.pubsub = pubsub
     services.rate_limit.storage = limits
     services.checks.add("redis", connection.ping, required=settings.required)
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))
 
 
 async def heartbeat(callbacks: Sequence[Callable[[], Awaitable[None]]], seconds: float = HEARTBEAT_SECONDS) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel.background.asyncio_tasks import stop
 from keel.redis.connection import GuardedConnection, RedisUnavailable
@@ -20,7 +20,6 @@ from keel.redis.plugin import heartbeat
 from keel.redis.scripts import Script
 from keel.redis.settings import RedisSettings
 from keel.services import services_of
-from keel.web.paths import PrefixRouter
 
 EXPIRY_SECONDS = 15
 """After the last heartbeat; several of them long, so that one may fail."""
@@ -53,7 +52,7 @@ def install(app: FastAPI) -> None:
             await stop(task)
 
     services_of(app).presence = presence
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))
 
 
 class RedisPresence:

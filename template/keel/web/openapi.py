@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.utils import generate_unique_id
 from pydantic.json_schema import models_json_schema
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from keel.web.errors import COMMON, Problem, ProblemFormat, documented
+from keel.web.paths import try_below_prefix
 
 
 def operation_id(route: APIRoute) -> str:
@@ -44,6 +45,11 @@ class Application(FastAPI):
         self._body_size = body_size
         self._platform = list(platform)
         self.problem_format = problem_format
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """Include a router; its routes cost nothing to requests for other paths."""
+        super().include_router(router, **options)
+        try_below_prefix(router)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, the platform's first, as a method of the outermost.

@@ -5,13 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from keel.background.asyncio_tasks import spawn, stop
 from keel.background.shutdown import Shutdown
 from keel.services import services_of
 from keel.web.errors import TooManyRequests
-from keel.web.paths import PrefixRouter
 from keel.web.rate_limit import RateLimit
 from keel.websockets.frames import CloseCode
 from keel.websockets.settings import WebSocketsSettings
@@ -79,4 +78,4 @@ def install_registry(app: FastAPI) -> None:
             await stop(task)
             registry.drain()
 
-    app.include_router(PrefixRouter(lifespan=lifespan))
+    app.include_router(APIRouter(lifespan=lifespan))

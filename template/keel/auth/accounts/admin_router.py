@@ -3,16 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import APIRouter, Query
 
 from keel.auth.accounts.schemas import User, UserQuery, UserUpdate
 from keel.auth.dependencies import RESPONSES, AdministrationDep, CurrentAdmin
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from keel.web import errors
 from keel.web.pagination import Page
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/users", tags=["users"], responses=RESPONSES)
+router = APIRouter(prefix="/users", tags=["users"], responses=RESPONSES)
 
 
 @router.get("")

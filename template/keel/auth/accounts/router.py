@@ -1,6 +1,6 @@
 """HTTP for accounts."""
 
-from fastapi import status
+from fastapi import APIRouter, status
 
 from keel.auth.accounts.jobs import FORGET_PASSWORD, REQUEST_VERIFICATION
 from keel.auth.accounts.passwords import WeakPassword
@@ -17,9 +17,8 @@ from keel.auth.dependencies import RESPONSES, AccountsDep, AccountUser, ClaimsDe
 from keel.auth.problems import InvalidMailedToken, LastAdmin, RegistrationClosed, WrongPassword
 from keel.dependencies import JobsDep, SessionDep
 from keel.web import errors
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix="/auth", tags=["auth"])
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Header, Query, Request, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import RedirectResponse
 
 from keel.auth.dependencies import AuthDep, Throttled
@@ -21,11 +21,10 @@ from keel.auth.sessions.browser import AccessToken, CrossSiteRequest, SameSite, 
 from keel.auth.sessions.schemas import Token
 from keel.web import errors
 from keel.web.errors import AppError
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/auth/oidc", tags=["auth"], dependencies=[Throttled])
+router = APIRouter(prefix="/auth/oidc", tags=["auth"], dependencies=[Throttled])
 
-browser = PrefixRouter(prefix="/auth/browser", tags=["auth"], dependencies=[SameSite, Throttled])
+browser = APIRouter(prefix="/auth/browser", tags=["auth"], dependencies=[SameSite, Throttled])
 
 UserAgent = Annotated[str, Header(include_in_schema=False)]
 

@@ -2,15 +2,14 @@
 
 from uuid import UUID
 
-from fastapi import Response, status
+from fastapi import APIRouter, Response, status
 
 from keel.auth.dependencies import RESPONSES, AccountUser, ClaimsDep, PersonalTokensDep, Throttled
 from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
 from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLifetimeTooLong, TooManyPersonalTokens
 from keel.web import errors
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
+router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
 
 
 @router.post(

@@ -8,7 +8,7 @@ Prevention).
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Cookie, Depends, Header, Request, Response, status
+from fastapi import APIRouter, Cookie, Depends, Header, Request, Response, status
 from pydantic import BaseModel, Field
 
 from keel.auth.dependencies import AuthDep, LoginsDep, Queued, Throttled
@@ -17,7 +17,6 @@ from keel.auth.sessions.schemas import BrowserLogin, Token
 from keel.services import services_of
 from keel.web import errors
 from keel.web.errors import Forbidden
-from keel.web.paths import PrefixRouter
 
 COOKIE = "__Secure-refresh_token"
 PATH = "/api/v1/auth/browser"
@@ -62,7 +61,7 @@ async def same_site(
 
 SameSite: Any = Depends(same_site)
 
-router = PrefixRouter(
+router = APIRouter(
     prefix="/auth/browser",
     tags=["auth"],
     dependencies=[SameSite],

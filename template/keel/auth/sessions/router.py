@@ -10,9 +10,8 @@ from keel.auth.problems import IncompleteTokenRequest, OAuthError, SessionNotFou
 from keel.auth.sessions.keys import public_keys
 from keel.auth.sessions.schemas import LoginSession, Refresh, Token, TokenRequest
 from keel.web import errors
-from keel.web.paths import PrefixRouter
 
-router = PrefixRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix="/auth", tags=["auth"])
 well_known = APIRouter(tags=["auth"])
 
 UserAgent = Annotated[str, Header(include_in_schema=False)]
