@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.utils import generate_unique_id
 from starlette.middleware import Middleware
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from keel.web.errors import ProblemFormat, responses
 from keel.web.pagination import CURSOR, InvalidCursor
+from keel.web.paths import try_below_prefix
 from keel.web.problems import add_problems, merged
 
 (_INVALID_CURSOR,) = responses(InvalidCursor).values()
@@ -49,6 +50,11 @@ class Application(FastAPI):
         self._platform = list(platform)
         self.problem_format = problem_format
         self._groups: list[list[BaseRoute]] = []
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """Include a router; its routes cost nothing to requests for other paths."""
+        super().include_router(router, **options)
+        try_below_prefix(router)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, the platform's first, as a method of the outermost.

@@ -65,7 +65,13 @@ class Links:
         return page
 
 
-LinksDep = Annotated[Links, Depends()]
+async def get_links(request: Request, response: Response) -> Links:
+    """Return the links of a list."""
+    # Not the class itself as a dependency: what is no coroutine function runs in a thread.
+    return Links(request, response)
+
+
+LinksDep = Annotated[Links, Depends(get_links)]
 
 
 @dataclass(frozen=True, slots=True)
