@@ -22,7 +22,7 @@ from keel.services import services_of
 from keel.testing.server import Server
 from keel.testing.support import PATIENCE
 from keel.web.errors import Unavailable
-from tests.examples.chat.api import BATCHED, ROOMS, SINGLE, ChatClient, connected, many_connected
+from tests.examples.chat.api import BATCHED, ROOMS, SINGLE, connected, many_connected
 
 
 async def test_message_is_delivered_to_all(server: Server, client: AsyncClient, room: str) -> None:
