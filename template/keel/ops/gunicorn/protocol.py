@@ -81,9 +81,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self.app = only_probes(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell every request that its client has gone; Uvicorn tells the one that came last."""
+        """Tell every request that its client has gone; Uvicorn tells the one that came last.
+
+        Uvicorn's timer for the next request would keep a connection that was reset, with its last request, until it ends.
+        """
         super().connection_lost(exc)
         self._abandon()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and refuse a head that is too large."""

@@ -1,8 +1,11 @@
 """What clients may take of a worker: large heads, slow requests, unread answers, and connections."""
 
 import asyncio
+import gc
 import signal
 import socket
+import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -189,6 +192,22 @@ async def next_status(client: Client) -> int:
     answered = await status(client)
     await client[0].readuntil(b"\r\n\r\n")
     return answered
+
+
+async def test_reset_connection(server: GracefulServer) -> None:
+    """Nothing of a connection is kept that its client has reset after an answer, as some proxies do with each."""
+    client = await connect(server, GET)
+    assert await next_status(client) == 204
+    (connection,) = await found(lambda: connections(server, Phase.REQUEST))
+    connection_gone = weakref.ref(connection)
+    reset = struct.pack("ii", 1, 0)
+    client[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    client[1].transport.abort()
+    await eventually(lambda: not server.server_state.connections)
+    del connection
+    gc.collect()
+
+    assert connection_gone() is None
 
 
 async def test_quick_requests_outlive_the_limits(server: GracefulServer) -> None:
