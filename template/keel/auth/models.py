@@ -28,6 +28,15 @@ class User(Base):
     created_at: Mapped[datetime]
 
 
+class DeletedAccount(Base):
+    """An account that was deleted, until its access tokens have expired: what they have written since is deleted then."""
+
+    __tablename__ = "auth_deleted_accounts"
+
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    deleted_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class LoginSession(Base):
     """A login: a family of refresh tokens, which is revoked as a whole if one of them is reused."""
 

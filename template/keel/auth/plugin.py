@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter, FastAPI
@@ -10,7 +11,7 @@ from keel import clock
 from keel.auth.accounts.account_data import AccountData
 from keel.auth.accounts.admin_router import router as administration
 from keel.auth.accounts.jobs import register_jobs
-from keel.auth.accounts.repository import MailedTokenRepository
+from keel.auth.accounts.repository import MailedTokenRepository, UserRepository
 from keel.auth.accounts.router import router as accounts
 from keel.auth.callers import rate_limit_key
 from keel.auth.dependencies import password_flow
@@ -33,6 +34,8 @@ from keel.services import Services, services_of
 from keel.settings import SettingsError
 
 API = "/api/v1"
+LATE_WRITES = timedelta(hours=2)
+"""How long tokens of a deleted account, or work that it began, may still write: an access token is valid for an hour at most."""
 
 
 def install(app: FastAPI) -> None:
@@ -50,6 +53,7 @@ def install(app: FastAPI) -> None:
     services.retention.register("auth sessions", _purge_sessions)
     services.retention.register("auth mailed tokens", _purge_mailed_tokens)
     services.retention.register("auth personal tokens", _purge_personal_tokens)
+    services.retention.register("auth deleted accounts", partial(_purge_late_writes, services))
     services.scopes[ADMIN] = "Administer accounts"
     services.scopes[ACCOUNT] = "Manage your account: logins, tokens, password"
     # The same dictionary: the documentation offers the scopes of all packages, whichever come later.
@@ -97,3 +101,11 @@ async def _purge_mailed_tokens(session: Session) -> int:
 
 async def _purge_personal_tokens(session: Session) -> int:
     return await PersonalTokenRepository(session).purge(clock.now())
+
+
+async def _purge_late_writes(services: Services, session: Session) -> int:
+    """Delete once more what belongs to deleted accounts; return how many accounts were looked at."""
+    subjects = await UserRepository(session).forget_deleted(clock.now() - LATE_WRITES)
+    for subject in subjects:
+        await services.auth.account_data.delete(session, subject)
+    return len(subjects)

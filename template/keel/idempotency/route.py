@@ -184,10 +184,12 @@ def _claiming(endpoint: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[...
 
 def _keeping(handle: Handler) -> Handler:
     async def keeping(request: Request) -> Response:
-        key = request.headers.get(KEY)
-        if key is None:
+        keys = request.headers.getlist(KEY)
+        if not keys:
             return await handle(request)
-        claim = _Claim(request, key)
+        if len(keys) > 1:
+            raise KeyNotValid(f"There must be one {KEY}.")
+        claim = _Claim(request, keys[0])
         before = _claim.set(claim)
         try:
             response = await handle(request)

@@ -41,6 +41,7 @@ def open_database(settings: PostgresqlSettings) -> Database:
     }
     writer = create_async_engine(url, connect_args={**limited, **given}, **options)
     _watch_connections(writer)
+    _leave_standby(writer)
     if settings.pooler:
         # What is said at the start of a connection, or in a session, would not reach the connection that reads.
         reader = create_async_engine(
@@ -108,6 +109,17 @@ def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
             return OperationalError(f"{error} ({_POOLER})", None, error)
         return None
 
+
+def _leave_standby(engine: AsyncEngine) -> None:
+    """Close all connections to a server that has become read-only: the one that takes its place may be at the same address."""
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def look(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY_TRANSACTION:
+            context.is_disconnect = True
+
+
+_READ_ONLY_TRANSACTION = "25006"
 
 _UNPREPARED = {"26000", "42P05"}
 """States of a statement that was prepared on another connection to the server, or on this one by another client."""

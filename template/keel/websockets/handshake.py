@@ -147,10 +147,16 @@ class Handshake:
         return await verify_caller(self.websocket.app, self.token, self.scopes)
 
     async def _receive_token(self, seconds: float) -> str | None:
-        """Return the token in the first frame; None if it does not come in time, or the frame is another."""
+        """Return the token in the first frame; None if it does not come in time, or the frame is another.
+
+        Raises:
+            WebSocketDisconnect: the connection was closed instead, by the client or for what it sent.
+        """
         try:
             async with asyncio.timeout(seconds):
                 message = await self.websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1005))
             return Authenticate.model_validate_json(message.get("text") or "").token
         except (TimeoutError, ValidationError):
             return None

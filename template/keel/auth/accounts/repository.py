@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
-from keel.auth.models import MailedToken, User
+from keel.auth.models import DeletedAccount, MailedToken, User
 from keel.db.database import ReadSession, Session
 
 
@@ -61,9 +61,15 @@ class UserRepository:
         others = select(User.id).where(User.is_admin, User.is_active, User.id != user.id).limit(1)
         return (await self._session.scalars(others)).one_or_none() is None
 
-    async def delete(self, user: User) -> None:
-        """Delete an account, with its sessions and tokens."""
+    async def delete(self, user: User, now: datetime) -> None:
+        """Delete an account, with its sessions and tokens; its subject is kept until `forget_deleted`."""
         await self._session.execute(delete(User).where(User.id == user.id))
+        self._session.add(DeletedAccount(subject=user.subject, deleted_at=now))
+
+    async def forget_deleted(self, before: datetime) -> Sequence[str]:
+        """Forget the accounts that were deleted before a moment; return their subjects."""
+        forgotten = delete(DeletedAccount).where(DeletedAccount.deleted_at < before).returning(DeletedAccount.subject)
+        return (await self._session.scalars(forgotten)).all()
 
 
 class MailedTokenRepository:

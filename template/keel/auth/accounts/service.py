@@ -145,7 +145,7 @@ class AccountService:
         if await self._users.is_last_admin(user):
             raise LastAdmin
         await self._account_data.delete(self._session, user.subject)
-        await self._users.delete(user)
+        await self._users.delete(user, clock.now())
         self._audit.event("deleted", subject=user.subject)
 
     async def confirm(self, user: User, password: str) -> str | None:

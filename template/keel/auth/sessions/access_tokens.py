@@ -93,7 +93,8 @@ class AccessTokens:
                 raise InvalidToken
             self._registry.validate(decoded.claims)
             said = decoded.claims
+            said["sub"].encode()
             caller = Caller(said["sub"], frozenset(said["scope"].split()))
             return Claims(caller, float(said["exp"]), UUID(said["sid"]))
-        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InvalidToken from error

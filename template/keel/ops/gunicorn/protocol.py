@@ -1,12 +1,13 @@
 """HTTP connections with limits: a head's size, the time for a head and a body, unread answers, and how many are open."""
 
 import asyncio
+from collections import deque
 from enum import Enum
 from heapq import nsmallest
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 65536
 """Bytes of a request's first line and headers."""
@@ -21,6 +22,10 @@ BODY_RATE = 500
 
 UNREAD_SECONDS = 60.0
 """How long a client may read nothing of an answer that waits for it."""
+
+MAX_PIPELINED = 64
+"""Requests that may wait on one connection for the answer to one before them: those that have come are parsed at once, and
+all other clients wait meanwhile."""
 
 LINGER_SECONDS = 2.0
 """How long what a refused client still sends is thrown away: if the connection were closed at once, the refusal would
@@ -56,6 +61,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.since = self.loop.time()
         self._parsed = self._silent = self._body = 0
         self._unread: tuple[int, float] | None = None
+        self._unanswered: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Make room for the connection, or let it ask probes only."""
@@ -74,6 +80,16 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.app = only_probes(self.app)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every request that its client has gone; Uvicorn tells the one that came last.
+
+        Uvicorn's timer for the next request would keep a connection that was reset, with its last request, until it ends.
+        """
+        super().connection_lost(exc)
+        self._abandon()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and refuse a head that is too large."""
         if self.phase is Phase.REFUSED:
@@ -90,14 +106,20 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.refuse(431)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that is not understood, or whose head was too large."""
-        if self._parsed > MAX_HEAD:
+        """Answer a request that is not understood, or whose head was too large, or that came before its turn."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.close("too_many_pipelined")
+        elif self._parsed > MAX_HEAD:
             self.refuse(431)
+        elif self._answering:
+            self.transport.close()
         else:
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise httptools.HttpParserError("too many requests wait")
         super().on_message_begin()
         self._parsed = self._silent = self._body = 0
         self._enter(Phase.HEAD)
@@ -114,7 +136,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note that the body begins."""
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self._unanswered.append(self.cycle)
         self._enter(Phase.BODY)
 
     def on_body(self, body: bytes) -> None:
@@ -129,6 +154,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Note that the next request is awaited, unless it has come, or the client still sends the body."""
+        self._unanswered.popleft()
         super().on_response_complete()
         if self.phase is Phase.ANSWER and self._answered:
             self._enter(Phase.REQUEST)
@@ -152,11 +178,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def refuse(self, status: int) -> None:
         """Answer with a status if nothing was answered yet, and close the connection."""
         self.logger.warning("connection_refused: %s", REASONS[status])
-        answering = not self._answered and self.cycle.response_started
-        if not self._answered:
-            # The application learns that its client has gone, and what it still sends is dropped.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        answering = self._answering
+        # The application learns that its client has gone, and what it still sends is dropped.
+        self._abandon()
         if answering or not self.transport.can_write_eof():
             self.transport.close()
             return
@@ -173,7 +197,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def _answered(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return not self._unanswered
+
+    @property
+    def _answering(self) -> bool:
+        return bool(self._unanswered) and self._unanswered[0].response_started
+
+    def _abandon(self) -> None:
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _enter(self, phase: Phase) -> None:
         self.phase, self.since = phase, self.loop.time()

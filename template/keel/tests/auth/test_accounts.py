@@ -2,12 +2,20 @@
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
+from sqlalchemy import update
 
+from keel import clock
+from keel.auth.models import DeletedAccount
+from keel.auth.plugin import LATE_WRITES
+from keel.db.database import Database
 from keel.messaging.mail import Mail
 from keel.observability import logs
+from keel.services import services_of
 from keel.settings import CoreSettings
 from keel.testing.support import Outbox, eventually
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Configure, NewPerson, Person
@@ -291,6 +299,21 @@ async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
     assert (await log_in(anonymous)).status_code == 400
     assert (await anonymous.get(f"{AUTH}/me", headers=ada.headers)).status_code == 401
     assert (await anonymous.get(WIDGETS, headers=ada.headers)).json()["items"] == []
+
+
+async def test_writes_after_the_deletion(app: FastAPI, anonymous: AsyncClient, ada: Person, database: Database) -> None:
+    """What an access token has written since is deleted once it has expired: nothing else would ever delete it."""
+    await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
+    await anonymous.post(WIDGETS, json={"title": "late"}, headers=ada.headers)
+    retention = services_of(app).retention
+    assert (await retention.run(database))["auth deleted accounts"] == 0
+    long_ago = clock.now() - LATE_WRITES - timedelta(seconds=1)
+    async with database.transaction() as session:
+        await session.execute(update(DeletedAccount).values(deleted_at=long_ago))
+
+    assert (await retention.run(database))["auth deleted accounts"] == 1
+    assert (await anonymous.get(WIDGETS, headers=ada.headers)).json()["items"] == []
+    assert (await retention.run(database))["auth deleted accounts"] == 0
 
 
 async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:

@@ -80,6 +80,7 @@ async def test_good_token(app: FastAPI, anonymous: AsyncClient) -> None:
         {"nbf": 99999999999},
         {"sub": None},
         {"sub": 7},
+        {"exp": 10**400},
         {"scope": None},
         {"scope": ["widgets:read"]},
         {"sid": None},
@@ -96,6 +97,23 @@ async def test_bad_claims(app: FastAPI, anonymous: AsyncClient, changes: dict[st
 async def test_bad_headers(app: FastAPI, anonymous: AsyncClient, header: dict[str, Any]) -> None:
     """A token of another type, or with another key, is refused."""
     assert await status(anonymous, forged(Auth.of(app), header)) == 401
+
+
+def signed(auth: Auth, payload: bytes) -> str:
+    """Return a token with any claims, signed with our own key."""
+    key = auth.ring.keys[0]
+    header = encoded({"alg": "HS256", "kid": key.kid, "typ": "at+jwt"})
+    content = f"{header}.{urlsafe_b64encode(payload).decode().rstrip('=')}"
+    signature = hmac.digest(key.get_op_key("sign"), content.encode(), "sha256")
+    return f"{content}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+async def test_claims_that_are_no_claims(app: FastAPI, anonymous: AsyncClient) -> None:
+    """A signed token is refused that no parser can follow, or whose subject no database can hold."""
+    auth = Auth.of(app)
+    assert await status(anonymous, signed(auth, json.dumps(claims()).encode())) == 200
+    assert await status(anonymous, signed(auth, b"[" * 20_000)) == 401
+    assert await status(anonymous, signed(auth, json.dumps(claims(sub="\ud800")).encode())) == 401
 
 
 def encoded(part: dict[str, Any]) -> str:

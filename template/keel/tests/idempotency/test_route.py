@@ -158,6 +158,15 @@ async def test_keys_that_are_not_valid(client: AsyncClient, key: str) -> None:
     assert await titles(client) == []
 
 
+async def test_two_keys(client: AsyncClient) -> None:
+    """Two keys are refused: which of them counts would be a guess, also of what stands between."""
+    keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = await client.post(WIDGETS, json=BODY, headers=keys)
+
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:idempotency-key-not-valid")
+    assert await titles(client) == []
+
+
 async def test_guests_are_told_apart_by_their_address(probe: FastAPI) -> None:
     """Where no caller signs in, the same key from another address is another key."""
     for address, replayed in (("192.0.2.1", False), ("192.0.2.2", False), ("192.0.2.1", True)):

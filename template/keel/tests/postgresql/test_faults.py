@@ -165,3 +165,21 @@ async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.M
 
     async with running(other, signed_in=False) as client:
         assert (await client.post("/slow")).status_code == 503
+
+
+async def test_server_that_has_become_read_only(client: AsyncClient, database: Database, database_url: str) -> None:
+    """After a failover writes are refused with 503 for as long as it lasts, and no connection to the standby is kept."""
+    name = make_url(database_url).database
+    connection = await asyncpg.connect(dsn(make_url(database_url)))
+    try:
+        await connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await database.writer.dispose()
+        refused = await client.post(WIDGETS, json={"title": "lost"})
+        read = await client.get(WIDGETS)
+    finally:
+        await connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await connection.close()
+
+    assert (refused.status_code, read.status_code) == (503, 200)
+    await create(client, title="stored")
+    assert await titles(client) == ["stored"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.frames import CloseCode
 
 from keel.caller import GUEST, VerifiedCaller
 from keel.testing.server import Server
@@ -51,6 +52,19 @@ async def test_unauthenticated_socket_is_closed(
             await socket.send(frame)
         assert await Client(socket).closed() == 4401
     await eventually(lambda: not registry._per_caller)
+
+
+async def test_nonsense_in_place_of_a_token(
+    echo_server: Server, callers: Callers, registry: ConnectionRegistry
+) -> None:
+    """A connection that the server closes while it waits for a token is not refused once more, which would be an error."""
+    async with dial(echo_server, None) as socket:
+        await eventually(lambda: registry._per_caller)
+        socket.transport.write(b"\x81\x02{}")  # not masked
+        assert await Client(socket).closed() == CloseCode.PROTOCOL_ERROR
+    await eventually(lambda: not registry._per_caller)
+
+    assert callers.asked[None] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """What clients may take of a worker: large heads, slow requests, unread answers, and connections."""
 
 import asyncio
+import gc
 import signal
 import socket
+import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -156,6 +159,55 @@ async def test_silent_connection(server: GracefulServer) -> None:
 
     assert await status(client) == 0
     assert await closed(client)
+
+
+async def test_requests_before_their_turn(server: GracefulServer) -> None:
+    """A few may wait on a connection for an answer before them; with more it is closed, and no further one is parsed."""
+    patient = await connect(server, GET * protocol.MAX_PIPELINED)
+    assert [await next_status(patient) for _ in range(protocol.MAX_PIPELINED)] == [204] * protocol.MAX_PIPELINED
+    impatient = await connect(server, STAY + GET * (protocol.MAX_PIPELINED + 1))
+
+    assert await closed(impatient)
+    patient[1].close()
+
+
+@pytest.mark.parametrize("sent", [GET, GET[:20], b"no request"], ids=["whole", "begun", "nonsense"])
+async def test_request_behind_a_stream(server: GracefulServer, sent: bytes) -> None:
+    """The stream ends with its connection, whatever was sent behind it; nothing is written into its answer."""
+    reader, writer = await connect(server, STAY)
+    assert await reader.readuntil(b"x\r\n")
+    writer.write(sent)
+    await eventually(lambda: not connections(server, Phase.ANSWER) or connections(server, Phase.ANSWER)[0].pipeline)
+    let_pass(server, protocol.HEAD_SECONDS + 1)
+    for connection in connections(server, Phase.ANSWER):
+        connection.transport.abort()
+
+    await eventually(lambda: not server.server_state.tasks)
+    assert b"HTTP/1.1" not in await reader.read()
+    writer.close()
+
+
+async def next_status(client: Client) -> int:
+    """Return the status of an answer without a body, and read the rest of it."""
+    answered = await status(client)
+    await client[0].readuntil(b"\r\n\r\n")
+    return answered
+
+
+async def test_reset_connection(server: GracefulServer) -> None:
+    """Nothing of a connection is kept that its client has reset after an answer, as some proxies do with each."""
+    client = await connect(server, GET)
+    assert await next_status(client) == 204
+    (connection,) = await found(lambda: connections(server, Phase.REQUEST))
+    connection_gone = weakref.ref(connection)
+    reset = struct.pack("ii", 1, 0)
+    client[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    client[1].transport.abort()
+    await eventually(lambda: not server.server_state.connections)
+    del connection
+    gc.collect()
+
+    assert connection_gone() is None
 
 
 async def test_quick_requests_outlive_the_limits(server: GracefulServer) -> None:
