@@ -405,4 +405,4 @@ async def test_the_document_tells_of_the_file(client: AsyncClient) -> None:
 
     assert operation["operationId"] == "notes-import_notes"
     assert [*operation["requestBody"]["content"]] == ["text/csv"]
-    assert "10000000" in operation["responses"]["413"]["description"]
+    assert "10000000" in operation["responses"]["413"]["$ref"]
