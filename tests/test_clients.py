@@ -27,7 +27,9 @@ _DATA = ROOT / "tests" / "data"
 _FILE = re.compile(r"^```(?:ts|python)\n(?://|#) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH")
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
-TSC = "npx tsc --strict --target es2022 --module commonjs --rootDir src --outDir dist $(find src -name '*.ts')"
+TSC = (
+    "npx tsc --strict --target es2022 --module commonjs --rootDir src --outDir dist $(find src -name '*.ts')"
+)
 #: What npm would only say, ask or keep.
 NPM = {
     "npm_config_audit": "false",
@@ -90,7 +92,7 @@ ANSWERS: dict[str, Any] = {"preset": "api", "database": "sqlite", "example": Tru
 
 @pytest.mark.parametrize("isolated", [ANSWERS], indirect=True, ids=["api"])
 def test_clients_work(isolated: Isolated, page: Page, tmp_path: Path) -> None:
-    """Both TypeScript clients and the Python client sign in, create once, page, and handle 422 and 412 over a socket."""
+    """Both TypeScript clients and the Python one sign in, create once, page, handle 422 and 412 over a socket."""
     frontend = typescript(page, isolated.project, tmp_path)
     shutil.copyfile(_DATA / "clients" / "main.ts", frontend.directory / "src" / "main.ts")
     backend = python(page, isolated.project, tmp_path)
@@ -140,7 +142,7 @@ OTHERS = {
 def test_clients_compile(
     isolated: Isolated, page: Page, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """So do those of other projects, with the code that their page shows; without notes it is about the guide's books."""
+    """So do those of other projects, with the code of their page; without notes it is about the guide's books."""
     if not selection.is_full(request.config):
         pytest.skip("compiled with --full only: it takes half a minute each")
     typescript(page, isolated.project, tmp_path).must(TSC)
@@ -150,7 +152,9 @@ def test_clients_compile(
 def test_versions_are_pinned() -> None:
     """Each package that the page takes from npm has its version, which these tests have seen working."""
     text = (ROOT / "template" / "keel" / "docs" / "clients.md.jinja").read_text(encoding="utf-8")
-    packages = [word for line in re.findall(r"^npm install (.*)$", text, re.MULTILINE) for word in line.split()]
+    packages = [
+        word for line in re.findall(r"^npm install (.*)$", text, re.MULTILINE) for word in line.split()
+    ]
     named = [word for word in packages if not word.startswith("-")]
     assert named
     assert [word for word in named if not re.search(r".@\d+\.\d+\.\d+$", word)] == []
