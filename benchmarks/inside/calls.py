@@ -1,10 +1,9 @@
 """Counts the function calls of requests: `calls.py TARGET TOKEN`, with an application such as `app.main:app`.
 
-Prints a line of JSON: for each case the calls of a request, its microseconds of processor time (the least of some batches),
-and the calls by the package of what is called. What happens in other threads is not counted as calls.
+Prints a line of JSON: for each case the calls of a request, its microseconds of processor time (the least of some
+batches), and the calls by the package of what is called. What happens in other threads is not counted as calls.
 """
 
-import asyncio
 import cProfile
 import json
 import os
@@ -57,9 +56,6 @@ async def _count(asker: Asker, method: str, target: str, body: bytes) -> dict[st
     parts: Counter[str] = Counter()
     for function, (_, calls, *_) in stats.stats.items():
         parts[_part(function)] += calls
-    if top := os.environ.get("TOP"):
-        for function, (_, calls, own, *_) in sorted(stats.stats.items(), key=lambda item: -item[1][1])[: int(top)]:
-            sys.stderr.write(f"{calls / REQUESTS:8.2f} {own / REQUESTS * 1e6:8.2f} {':'.join(map(str, function))}\n")
     each = {part: round(calls / REQUESTS, 1) for part, calls in parts.most_common()}
     return {"calls": round(sum(parts.values()) / REQUESTS, 1), "cost": round(min(costs), 1), "parts": each}
 
@@ -83,9 +79,9 @@ async def main(target: str, token: str) -> None:
 
 # The application's log goes to standard output: it is written, as in production, and not read.
 RESULTS = os.dup(1)
-with open(os.devnull, "wb") as nowhere:
+with Path(os.devnull).open("wb") as nowhere:
     os.dup2(nowhere.fileno(), 1)
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())
-    asyncio.run(main(*sys.argv[1:]), loop_factory=uvloop.new_event_loop) if sys.version_info >= (3, 12) else uvloop.run(main(*sys.argv[1:]))
+    sys.path.insert(0, str(Path.cwd()))
+    uvloop.run(main(*sys.argv[1:]))
