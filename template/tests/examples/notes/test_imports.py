@@ -1,6 +1,7 @@
 """Notes from a CSV file."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -110,6 +111,21 @@ async def test_rows_become_notes(client: AsyncClient, database: Database) -> Non
         (f"Note {number}", f"Body {number}", [str(number), "even"]) for number in range(5)
     ]
     assert await count(database, models.ImportPiece) == 0
+
+
+async def test_new_notes_are_told(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is an event for those who follow the notes of its owner."""
+    told: list[tuple[str, str, str]] = []
+
+    async def publish(topic: str, event: str, data: str) -> None:
+        told.append((topic, event, json.loads(data)["title"]))
+
+    monkeypatch.setattr(services_of(app).pubsub, "publish", publish)
+    subject = await sign_in(client)
+    await done(client, await started(client, "First,,", "Second,,"))
+    await services_of(app).jobs.drain(patient=True)
+
+    assert told == [(f"notes:{subject}", "created", title) for title in ("First", "Second")]
 
 
 async def test_what_programs_write(client: AsyncClient) -> None:
