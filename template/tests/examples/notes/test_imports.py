@@ -356,6 +356,27 @@ async def test_a_restart(client: AsyncClient, lost_jobs: pytest.MonkeyPatch) -> 
     assert await titles(client, sort="title") == [f"Note {number}" for number in range(5)]
 
 
+@pytest.mark.usefixtures("small_pieces", "lost_jobs")
+async def test_two_transactions_at_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """The second waits for the first, and imports the piece after it."""
+    address = await started(client, *(f"Note {number},," for number in range(5)))
+    job, payload = ImportJob(services_of(app)), {"id": address.rpartition("/")[2]}
+
+    async def run() -> None:
+        async with database.transaction() as session:
+            await job.run(session, payload)
+
+    async with database.transaction() as session:
+        await job.run(session, payload)
+        second = asyncio.create_task(run())
+        assert (await asyncio.wait({second}, timeout=0.2))[0] == set()
+    await second
+
+    found = await progress(client, address)
+    assert (found["state"], found["rows_done"]) == ("running", 4)
+    assert await titles(client, sort="title") == [f"Note {number}" for number in range(4)]
+
+
 @pytest.mark.usefixtures("small_pieces")
 async def test_two_processes_at_once(
     app: FastAPI, client: AsyncClient, database: Database, lost_jobs: pytest.MonkeyPatch
