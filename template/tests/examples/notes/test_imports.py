@@ -1,6 +1,7 @@
 """Notes from a CSV file."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -110,6 +111,21 @@ async def test_rows_become_notes(client: AsyncClient, database: Database) -> Non
         (f"Note {number}", f"Body {number}", [str(number), "even"]) for number in range(5)
     ]
     assert await count(database, models.ImportPiece) == 0
+
+
+async def test_new_notes_are_told(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is an event for those who follow the notes of its owner."""
+    told: list[tuple[str, str, str]] = []
+
+    async def publish(topic: str, event: str, data: str) -> None:
+        told.append((topic, event, json.loads(data)["title"]))
+
+    monkeypatch.setattr(services_of(app).pubsub, "publish", publish)
+    subject = await sign_in(client)
+    await done(client, await started(client, "First,,", "Second,,"))
+    await services_of(app).jobs.drain(patient=True)
+
+    assert told == [(f"notes:{subject}", "created", title) for title in ("First", "Second")]
 
 
 async def test_what_programs_write(client: AsyncClient) -> None:
@@ -338,6 +354,27 @@ async def test_a_restart(client: AsyncClient, lost_jobs: pytest.MonkeyPatch) -> 
         await done(client, address)
 
     assert await titles(client, sort="title") == [f"Note {number}" for number in range(5)]
+
+
+@pytest.mark.usefixtures("small_pieces", "lost_jobs")
+async def test_two_transactions_at_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """The second waits for the first, and imports the piece after it."""
+    address = await started(client, *(f"Note {number},," for number in range(5)))
+    job, payload = ImportJob(services_of(app)), {"id": address.rpartition("/")[2]}
+
+    async def run() -> None:
+        async with database.transaction() as session:
+            await job.run(session, payload)
+
+    async with database.transaction() as session:
+        await job.run(session, payload)
+        second = asyncio.create_task(run())
+        assert (await asyncio.wait({second}, timeout=0.2))[0] == set()
+    await second
+
+    found = await progress(client, address)
+    assert (found["state"], found["rows_done"]) == ("running", 4)
+    assert await titles(client, sort="title") == [f"Note {number}" for number in range(4)]
 
 
 @pytest.mark.usefixtures("small_pieces")

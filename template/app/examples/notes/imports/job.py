@@ -30,9 +30,9 @@ class ImportJob:
         if found is None:
             return
         piece = await imports.take_piece(found.id)
-        notes = NoteService(session, Caller(found.owner_id), self._services)
-        for note in piece:
-            await notes.create(NoteCreate.model_validate(note))
+        if piece:
+            notes = NoteService(session, Caller(found.owner_id), self._services)
+            await notes.create_all([NoteCreate.model_validate(note) for note in piece])
         done = found.rows_done + len(piece)
         if piece and done < found.rows:
             await imports.update(found, rows_done=done)
