@@ -23,6 +23,12 @@ def test_the_imported_application(database_url: str) -> None:
     assert url.render_as_string(hide_password=False) == database_url
 
 
+def test_an_application_that_has_not_started(environment: None) -> None:
+    """`client = TestClient(app)` without `with` starts nothing, neither pools nor jobs: the error says what to write."""
+    with pytest.raises(RuntimeError, match=r"with TestClient\(app\) as client"):
+        TestClient(create_app()).get("/readyz")
+
+
 def test_settings() -> None:
     """They are those of tests, for code that reads them before any fixture, too."""
     settings = services_of(imported).settings
