@@ -22,6 +22,13 @@ from keel.hooks import PackageError
 warnings.filterwarnings("ignore", r"Dialect sqlite\S+ does \*not\* support Decimal objects natively")
 
 
+IS_VIEW = "is_view"
+"""Marks the model of a view: `__table_args__ = {"info": {"is_view": True}}`. Migrations create it, autogenerate does not."""
+
+MAX_MEMBER = 32
+"""Characters that the text of an enumeration's member may have, for which a new member needs no migration."""
+
+
 class UtcTimestamp(TypeDecorator[datetime]):
     """A moment, stored in UTC and always read back with its zone (SQLite itself keeps none)."""
 
@@ -64,22 +71,30 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         datetime: UtcTimestamp(),
         # Text: autogenerate misses changes to the native enums of PostgreSQL.
-        enum.Enum: Enum(enum.Enum, native_enum=False, length=32, values_callable=_texts),
-        Literal: Enum(enum.Enum, native_enum=False, length=32),
+        enum.Enum: Enum(enum.Enum, native_enum=False, length=MAX_MEMBER, values_callable=_texts),
+        Literal: Enum(enum.Enum, native_enum=False, length=MAX_MEMBER),
     }
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse a second model of a table.
+        """Refuse a second model of a table, and say what to do about a long member of an enumeration.
 
         Raises:
-            PackageError: another model has the table; the message names both.
+            PackageError: another model has the table, and the message names both; or a member is too long.
         """
         table = cls.__dict__.get("__tablename__")
         if table in cls.metadata.tables:
             models = [m.class_ for m in cls.registry.mappers if m.local_table is cls.metadata.tables[table]]
             names = " and ".join(f"{model.__module__}.{model.__qualname__}" for model in [*models, cls])
             raise PackageError(f"Two models have the table `{table}`: {names}. Give yours another `__tablename__`.")
-        super().__init_subclass__(**options)
+        try:
+            super().__init_subclass__(**options)
+        except ValueError as error:
+            if "longest enum value" not in str(error):
+                raise
+            raise PackageError(
+                f"{cls.__module__}.{cls.__qualname__}: a member of an enumeration has more than {MAX_MEMBER} characters. Make it "
+                "shorter, or annotate the column `Mapped[str]`, with the enumeration in the schema alone."
+            ) from error
 
 
 def _created_at(context: DefaultExecutionContext) -> datetime:

@@ -1,5 +1,6 @@
 """Routes whose POSTs take an `Idempotency-Key`."""
 
+import re
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from functools import wraps
@@ -30,13 +31,16 @@ MAX_BODY = 65_536
 """Bytes of an answer that can be stored."""
 
 PER_CALLER = "10000/day"
+_VALID = r'^([!#-~]([ -~]*[!-~])?|"[ -~]+")$'
+"""A structured field's string is quoted (RFC 9651); most clients leave the quotes out."""
+
 _NOT_KEPT = {"content-length", "date"}
 _PARAMETER = {
     "name": KEY,
     "in": "header",
     "required": False,
     "description": "Chosen anew for each request; a repetition with the same key gets the first answer, for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": _VALID},
 }
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -67,10 +71,9 @@ class _Claim:
     """The row for the answer to a request, in the request's own transaction."""
 
     def __init__(self, request: Request, key: str) -> None:
-        # A structured field's string is quoted (RFC 9651); most clients leave the quotes out.
-        self._key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
-        if not 0 < len(self._key) <= MAX_KEY or not self._key.isascii() or not self._key.isprintable():
-            raise KeyNotValid(f"{KEY} must have 1 to {MAX_KEY} visible ASCII characters.")
+        if len(key) > MAX_KEY or not re.fullmatch(_VALID, key):
+            raise KeyNotValid(f"{KEY} must have 1 to {MAX_KEY} visible ASCII characters, all or none of them in quotes.")
+        self._key = key[1:-1] if key[0] == '"' else key
         self._request = request
         self._session: Session | None = None
         self._row: tuple[Any, ...] = ()

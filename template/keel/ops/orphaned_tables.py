@@ -10,6 +10,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table, inspect, select, true
 from sqlalchemy.schema import sort_tables
 
+from keel.db.models import IS_VIEW
+
 _KEPT = """
 No model describes these tables. They stay as they are, and so do their rows:
 {tables}
@@ -40,7 +42,9 @@ class OrphanedTables:
             raise CommandError(f"There is no table {_listed(wrong)}.")
 
     def include(self, item: Any, _: str | None, kind: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001 - by Alembic
-        """Leave out a table that has no model, unless it was named."""
+        """Leave out a table that has no model, unless it was named, and a model of a view."""
+        if kind == "table" and item.info.get(IS_VIEW):
+            return False
         if kind != "table" or not reflected or compared is not None:
             return True
         self._found.append(item)

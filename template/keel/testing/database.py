@@ -9,16 +9,22 @@ from sqlalchemy import Connection, MetaData, Table, inspect
 from sqlalchemy.engine.reflection import ObjectKind
 
 from keel.db.database import Database
-from keel.db.models import load_models
+from keel.db.models import IS_VIEW, load_models
 from keel.testing.support import RunScript, Wipe
 
 UNMIGRATED = """No migration makes {names}, so the database of the tests lacks it. Write one, read it, and run the tests again:
     uv run python -m app migrate
     uv run alembic revision --autogenerate -m "what is new" """
 
+UNMARKED = """These models describe views: {names}. A view is not emptied after a test, and autogenerate must not make a table of it, so
+write in the model:
+    __table_args__ = {{"info": {{"is_view": True}}}}"""
+
+_VIEW = "the view "
+
 
 def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
-    """End the run, and say what to do, where a migrated database lacks a table or a column that a model has."""
+    """End the run, and say what to do, where a migrated database lacks a table or a column that a model has, or has a view."""
 
     async def look() -> list[str]:
         try:
@@ -30,18 +36,22 @@ def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
     # The tests' own event loop belongs to this thread.
     with ThreadPoolExecutor(1) as thread:
         lacking = thread.submit(lambda: asyncio.run(look())).result()
+    if unmarked := [name.removeprefix(_VIEW) for name in lacking if name.startswith(_VIEW)]:
+        pytest.exit(UNMARKED.format(names=", ".join(unmarked)), returncode=1)
     if lacking:
         pytest.exit(UNMIGRATED.format(names=", ".join(lacking)), returncode=1)
 
 
 def _lacking(connection: Connection, metadata: MetaData) -> list[str]:
-    # A model may also describe a view; other schemas are their owner's business.
+    # Other schemas are their owner's business.
     found = inspect(connection).get_multi_columns(kind=ObjectKind.ANY)
     tables = [table for table in metadata.sorted_tables if table.schema is None]
     there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
+    views = {name for _, name in inspect(connection).get_multi_columns(kind=ObjectKind.ANY_VIEW)}
+    unmarked = [f"{_VIEW}`{table.name}`" for table in tables if table.name in views and not table.info.get(IS_VIEW)]
     lacking = [f"the table `{table.name}`" for table in tables if table.name not in there]
     columns = (c for table in tables for c in table.columns if table.name in there)
-    return [*lacking, *(f"the column `{c}`" for c in columns if c.name not in there[c.table.name])]
+    return [*unmarked, *lacking, *(f"the column `{c}`" for c in columns if c.name not in there[c.table.name])]
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +61,9 @@ def wipe(run_script: RunScript) -> Wipe:
 
 
 def wiping(run_script: RunScript, tables: Iterable[Table]) -> Wipe:
-    """Return what empties tables, given so that referring tables come last."""
-    script = "".join(f'DELETE FROM "{table.name}";' for table in reversed([*tables]))  # noqa: S608 - our own names
+    """Return what empties tables, given so that referring tables come last. A view has no rows of its own."""
+    emptied = [table.name for table in tables if not table.info.get(IS_VIEW)]
+    script = "".join(f'DELETE FROM "{name}";' for name in reversed(emptied))  # noqa: S608 - our own names
 
     async def run() -> None:
         await run_script(script)

@@ -18,6 +18,9 @@ EXAMPLES = 25
 INEXPRESSIBLE = ("decimal_", "value_error", "assertion_error")
 """How the types of errors begin that no JSON schema can foresee: digits of decimals, and validators of one's own."""
 
+KEY_REUSED = "urn:problem:idempotency-key-reused"
+"""What no request says by itself: its key came with another request before."""
+
 STREAMS = r"/events$"
 """Answers without an end are tested elsewhere; so are cursors, of which only the API itself makes valid ones, and keys
 of requests, which are good for one request each."""
@@ -104,7 +107,10 @@ def _is_inexpressible(case: Any, response: Any) -> bool:
     if response.status_code != 422:
         return False
     lost = ("missing",) if "json" not in (case.media_type or "json") else ()
-    errors = response.json().get("errors") or [{"type": ""}]
+    problem = response.json()
+    if problem.get("type") == KEY_REUSED:
+        return True
+    errors = problem.get("errors") or [{"type": ""}]
     return all(error["type"].startswith((*INEXPRESSIBLE, *lost)) for error in errors)
 
 

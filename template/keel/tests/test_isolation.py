@@ -2,12 +2,16 @@
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Column, Integer, MetaData, Table
+from sqlalchemy import Column, Integer, MetaData, Table, text
 
 from app.main import app as imported
 from app.main import create_app
+from keel.db.database import Database
+from keel.db.models import IS_VIEW
 from keel.services import services_of
-from keel.testing.database import refuse_unmigrated
+from keel.testing.database import refuse_unmigrated, wiping
+from keel.testing.support import RunScript
+from keel.tests.widgets.models import Widget
 
 
 def test_the_imported_application(database_url: str) -> None:
@@ -17,6 +21,12 @@ def test_the_imported_application(database_url: str) -> None:
 
     url = services_of(imported).database.writer.url
     assert url.render_as_string(hide_password=False) == database_url
+
+
+def test_an_application_that_has_not_started(environment: None) -> None:
+    """`client = TestClient(app)` without `with` starts nothing, neither pools nor jobs: the error says what to write."""
+    with pytest.raises(RuntimeError, match=r"with TestClient\(app\) as client"):
+        TestClient(create_app()).get("/readyz")
 
 
 def test_settings() -> None:
@@ -36,3 +46,22 @@ def test_a_model_without_a_migration(environment: None) -> None:
         refuse_unmigrated(services_of(create_app()).database, metadata)
 
     assert "the table `unmade`, the column `alembic_version.author`" in str(ended.value)
+
+
+async def test_a_model_of_a_view(environment: None, database: Database, run_script: RunScript) -> None:
+    """It is to say so; then nothing tries to delete rows of it, which no database allows."""
+    metadata = MetaData()
+    view = Table("counted", metadata, Column("id", Integer))
+    async with database.writer.begin() as connection:
+        await connection.execute(text("CREATE VIEW counted AS SELECT count(*) AS id FROM alembic_version"))
+    try:
+        with pytest.raises(pytest.exit.Exception, match="is_view") as ended:
+            refuse_unmigrated(services_of(create_app()).database, metadata)
+        view.info[IS_VIEW] = True
+        refuse_unmigrated(services_of(create_app()).database, metadata)
+        await wiping(run_script, [Widget.metadata.tables[Widget.__tablename__], view])()
+    finally:
+        async with database.writer.begin() as connection:
+            await connection.execute(text("DROP VIEW counted"))
+
+    assert "These models describe views: `counted`." in str(ended.value)

@@ -9,17 +9,23 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from keel.web.errors import TooManyRequests, Unavailable
+from keel.web.rate_limit import NETWORKS, site_of
 
 
 class ConcurrencyLimit:
     """What this process does at once, of one kind."""
 
     def __init__(self, what: str, per_caller: int, total: int) -> None:
-        """Allow a caller `per_caller`, and all callers `total`, of what problem documents call `what`."""
+        """Allow a caller `per_caller`, and all callers `total`, of what problem documents call `what`.
+
+        All networks of an IPv6 /48 together may have as much as some of them, but no more than half of all: see `NETWORKS`.
+        """
         self._what = what
         self._per_caller = per_caller
         self._total = total
+        self._per_site = max(per_caller, min(per_caller * NETWORKS, total // 2))
         self._open: Counter[str] = Counter()
+        self._sites: Counter[str] = Counter()
 
     @contextmanager
     def counted(self, caller: str) -> Generator[None]:
@@ -29,17 +35,21 @@ class ConcurrencyLimit:
             TooManyRequests: the caller has its share.
             Unavailable: the process has as many as it may.
         """
-        if self._open[caller] >= self._per_caller:
+        site = site_of(caller)
+        if self._open[caller] >= self._per_caller or (site and self._sites[site] >= self._per_site):
             raise TooManyRequests(f"Too many {self._what} at once.", headers={"Retry-After": "2"})
         if self._open.total() >= self._total:
             raise Unavailable(f"Too many {self._what} at once.", retry_after=2)
-        self._open[caller] += 1
+        counts = [(self._open, caller), *([(self._sites, site)] if site else [])]
+        for counter, key in counts:
+            counter[key] += 1
         try:
             yield
         finally:
-            self._open[caller] -= 1
-            if not self._open[caller]:
-                del self._open[caller]
+            for counter, key in counts:
+                counter[key] -= 1
+                if not counter[key]:
+                    del counter[key]
 
 
 async def count_stream(connection: HTTPConnection) -> AsyncGenerator[None]:

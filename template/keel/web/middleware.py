@@ -44,13 +44,22 @@ class RequestMiddleware:
         self.log: Any = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request with its id bound to the log context."""
+        """Handle a request with its id bound to the log context.
+
+        Raises:
+            RuntimeError: the application has not started, so nothing that a request needs is there.
+        """
         if scope["type"] == "websocket":
             await self._watch(scope, receive, send)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if not hasattr(scope["app"].state.services, "shutdown"):
+            raise RuntimeError(
+                "The application has not started. In a test, write `with TestClient(app) as client:`, which starts it and "
+                "stops it again, or take the fixture `client`; a server must not be told `--lifespan off`."
+            )
         request_id = id_of(scope)
         started = time.perf_counter()
         status = 0

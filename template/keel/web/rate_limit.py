@@ -174,8 +174,8 @@ class RateLimit:
     async def _hit(self, name: str, key: str, rates: Sequence[Rate]) -> list[Window]:
         """Count a hit for a key; for an IPv6 network, also for the /48 that it may have been chosen from."""
         windows = await self.storage.hit(f"{name}:{key}", rates)
-        if windows[-1].allowed and (site := _SITE.match(key)):
-            wider = await self.storage.hit(f"{name}:{site[1]}", [Rate(n * NETWORKS, seconds) for n, seconds in rates])
+        if windows[-1].allowed and (site := site_of(key)):
+            wider = await self.storage.hit(f"{name}:{site}", [Rate(n * NETWORKS, seconds) for n, seconds in rates])
             if not wider[-1].allowed:
                 return wider
         return windows
@@ -252,6 +252,12 @@ def client_address(scope: Scope) -> str:
     """
     client = scope.get("client")
     return _network(client[0]) if client else "unknown"
+
+
+def site_of(key: str) -> str | None:
+    """Return the /48 that an IPv6 network, as `client_address` returns it, may have been chosen from."""
+    site = _SITE.match(key)
+    return site[1] if site else None
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says, for anonymous callers and for administrators."""
+"""The API does what its OpenAPI document says, for anonymous callers, for users and for administrators."""
 
 import pytest
 
@@ -12,6 +12,13 @@ from keel.tests.auth.fixtures import Person
 def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
     """Anonymous callers are refused as documented."""
     fuzz(request, server.url, {}, kind)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("kind", KINDS)
+def test_user(server: Server, ada: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
+    """No operation fails for a user with an account, whose own logins and tokens it may change."""
+    fuzz(request, server.url, ada.headers, kind)
 
 
 @pytest.mark.fuzz

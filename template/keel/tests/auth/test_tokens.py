@@ -102,6 +102,7 @@ async def test_bad_headers(app: FastAPI, anonymous: AsyncClient, header: dict[st
 def signed(auth: Auth, payload: bytes) -> str:
     """Return a token with any claims, signed with our own key."""
     key = auth.ring.keys[0]
+    assert isinstance(key, OctKey)
     header = encoded({"alg": "HS256", "kid": key.kid, "typ": "at+jwt"})
     content = f"{header}.{urlsafe_b64encode(payload).decode().rstrip('=')}"
     signature = hmac.digest(cast("bytes", key.get_op_key("sign")), content.encode(), "sha256")

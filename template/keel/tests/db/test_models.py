@@ -10,7 +10,8 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keel.db.database import Database
-from keel.db.models import load_models
+from keel.db.models import MAX_MEMBER, load_models
+from keel.hooks import PackageError
 from keel.tests.widgets.models import TestBase, Widget
 
 
@@ -75,6 +76,15 @@ def test_enumerations_are_text(name: str) -> None:
 
     assert isinstance(type_, Enum)
     assert (type_.native_enum, type_.create_constraint, type_.length) == (False, False, 32)
+
+
+def test_a_member_that_is_too_long() -> None:
+    """Its model is named, and what to write, instead of a driver's error at the first row."""
+    kind = StrEnum("kind", {"LONG": "x" * (MAX_MEMBER + 1)})
+
+    annotated = {"kind": Mapped[kind]}
+    with pytest.raises(PackageError, match=r"Wordy: a member of an enumeration has more than 32 characters"):
+        type("Wordy", (TestBase,), {"metadata": MetaData(), "__tablename__": "w", "__annotations__": annotated})
 
 
 async def test_members_are_stored_by_value(database: Database) -> None:

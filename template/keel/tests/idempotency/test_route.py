@@ -149,7 +149,7 @@ async def test_what_cannot_be_stored(probe: FastAPI, client: AsyncClient, databa
     assert await stored(database) == 0
 
 
-@pytest.mark.parametrize("key", ["", '""', "x" * (MAX_KEY + 1), "a\tb"])
+@pytest.mark.parametrize("key", ["", '""', '"', '"a', "x" * (MAX_KEY + 1), "a\tb"])
 async def test_keys_that_are_not_valid(client: AsyncClient, key: str) -> None:
     """They are refused, and nothing is done."""
     answer = await post(client, key)

@@ -1,6 +1,6 @@
 """Open streams are bounded, for each caller and for the process, and so is what waits for their readers."""
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
@@ -33,6 +33,21 @@ def test_limit_of_the_process() -> None:
     with streams.counted("ada"), streams.counted("bob"), pytest.raises(Unavailable), streams.counted("eve"):
         pytest.fail("one stream too many")
     with streams.counted("eve"):
+        pass
+
+
+def test_networks_of_one_site() -> None:
+    """An IPv6 site has 65,536 networks to call from, and no more than half of what the process has."""
+    streams = ConcurrencyLimit("streams", per_caller=2, total=8)
+    networks = [f"2001:0db8:0001:{number:04x}" for number in range(5)]
+    with ExitStack() as stack:
+        for network in networks[:4]:
+            stack.enter_context(streams.counted(network))
+        with pytest.raises(TooManyRequests), streams.counted(networks[4]):
+            pytest.fail("one stream too many")
+        with streams.counted("2001:0db8:0002:0000"):
+            pass
+    with streams.counted(networks[4]):
         pass
 
 
