@@ -5,7 +5,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -105,7 +105,7 @@ def signed(auth: Auth, payload: bytes) -> str:
     assert isinstance(key, OctKey)
     header = encoded({"alg": "HS256", "kid": key.kid, "typ": "at+jwt"})
     content = f"{header}.{urlsafe_b64encode(payload).decode().rstrip('=')}"
-    signature = hmac.digest(cast("bytes", key.get_op_key("sign")), content.encode(), "sha256")
+    signature = hmac.digest(key.get_op_key("sign"), content.encode(), "sha256")
     return f"{content}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
