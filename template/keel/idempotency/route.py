@@ -72,7 +72,9 @@ class _Claim:
 
     def __init__(self, request: Request, key: str) -> None:
         if len(key) > MAX_KEY or not re.fullmatch(_VALID, key):
-            raise KeyNotValid(f"{KEY} must have 1 to {MAX_KEY} visible ASCII characters, all or none of them in quotes.")
+            raise KeyNotValid(
+                f"{KEY} must have 1 to {MAX_KEY} visible ASCII characters, all or none of them in quotes."
+            )
         self._key = key[1:-1] if key[0] == '"' else key
         self._request = request
         self._session: Session | None = None
