@@ -16,6 +16,7 @@ from tests.machinery.postgres import postgresql
 from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
+from tests.machinery.shares import Shares
 from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
 
@@ -162,6 +163,15 @@ def sandbox_with_beacon(
 
 
 @pytest.fixture(scope="session")
-def report(resources: Resources, warm: WarmProcess, combination: Combination) -> Report:
+def shares(questions: Questions, request: pytest.FixtureRequest) -> Shares | None:
+    """How the default run shares out test files; None where each combination is to run all of its own."""
+    whole = request.config.getoption("combination") or request.config.getoption("no_reuse")
+    return None if whole else Shares(questions)
+
+
+@pytest.fixture(scope="session")
+def report(
+    resources: Resources, warm: WarmProcess, combination: Combination, shares: Shares | None
+) -> Report:
     """The report on one combination."""
-    return examine(combination, resources, warm)
+    return examine(combination, resources, warm, shares=shares)

@@ -25,6 +25,7 @@ def command(report: Report, combination: Combination, record_property: Callable[
         "same_as": report.same_as,
         "stages": report.stages,
         "modules": report.modules,
+        "files": report.files,
         "reproduce": command,
     }
     record_property(PROPERTY, told)

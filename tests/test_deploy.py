@@ -114,7 +114,7 @@ def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
     assert "no digest, but: no such image" in refused.stderr
     assert {path: path.read_text(encoding="utf-8") for path in files} == before
     for letter in "ab":
-        done = pin(f"echo '\"sha256:{letter * 64}\"'")
+        done = pin(f"echo 'Name:   image\nDigest: sha256:{letter * 64}'")
         assert done.returncode == 0, done.stderr
         pinned = f"@sha256:{letter * 64}"
         assert {path: path.read_text(encoding="utf-8").replace(pinned, "") for path in files} == unpinned

@@ -67,6 +67,7 @@ def create_app(
     services.packages = find_packages(root)
     for feature in FEATURES:
         feature.install(app)
+    app.begin_group()
     install_packages(app, services.packages)
     check_commands([*(find_package(feature.__name__) for feature in FEATURES), *services.packages])
     check_routes(app)
@@ -77,7 +78,7 @@ def new_app(
     middleware: Sequence[Middleware] = (),
     problem_format: ProblemFormat | None = None,
     caller_middleware: Sequence[Middleware] = (),
-) -> FastAPI:
+) -> Application:
     """Build the application without features and packages; see `create_app`."""
     settings = CoreSettings.load()
     logs.configure(settings)
@@ -112,6 +113,7 @@ def new_app(
     if settings.api_docs:
         documentation.install(app)
     health.install(app, services.checks, lambda: services.shutdown.begun)
+    app.begin_group()
     return app
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.machinery.combinations import Combination
     from tests.machinery.resources import Resources
+    from tests.machinery.shares import Shares
     from tests.machinery.warm import Outcome, WarmProcess
 
 TYPES = ("--output-format", "concise", "--no-progress", "--python")
@@ -29,8 +30,7 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
-#: Long tests of parts that look the same whatever else is chosen. They run where at most one feature is on, where all
-#: are, and everywhere with --no-reuse.
+#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole.
 _APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
@@ -63,6 +63,8 @@ class Report:
     stages: dict[str, float] = field(default_factory=dict)
     #: How many modules were imported alone here, and how many had been with the same files.
     modules: dict[str, int] = field(default_factory=dict)
+    #: How many test files there were, and how many were left to other combinations.
+    files: dict[str, int] = field(default_factory=dict)
 
     def note(self, check: str, found: Iterable[str]) -> None:
         """Keep what a check found, if anything."""
@@ -71,9 +73,17 @@ class Report:
 
 
 def examine(
-    combination: Combination, resources: Resources, warm: WarmProcess, *, keep: bool = False
+    combination: Combination,
+    resources: Resources,
+    warm: WarmProcess,
+    *,
+    shares: Shares | None = None,
+    keep: bool = False,
 ) -> Report:
-    """Render and examine a combination. The result stays on disk when something is wrong with it."""
+    """Render and examine a combination. The result stays on disk when something is wrong with it.
+
+    With `shares`, only the part of its suite is run that falls to it.
+    """
     questions = Questions.load(resources.template / "copier.yml")
     project = resources.scratch / combination.id
     shutil.rmtree(project, ignore_errors=True)
@@ -90,7 +100,7 @@ def examine(
     with spending.stage("ruff"):
         report.note("ruff check", program(project, resources, "ruff", "check", "--no-cache", "--quiet"))
         report.note("ruff format", program(project, resources, "ruff", "format", "--check", "--no-cache"))
-    _python(report, project, combination, questions, resources, spending)
+    _python(report, project, combination, resources, spending, shares)
     report.stages |= spending.seconds
     if report.passed and not report.problems and not keep:
         shutil.rmtree(project)
@@ -101,9 +111,9 @@ def _python(
     report: Report,
     project: Path,
     combination: Combination,
-    questions: Questions,
     resources: Resources,
     spending: Spending,
+    shares: Shares | None,
 ) -> None:
     """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
     reuse = Reuse(resources.scratch / "python", project)
@@ -123,13 +133,15 @@ def _python(
     try:
         check_python(found, project, str(combination.answers[DATABASE]), resources, spending)
         with spending.stage("suites"):
-            on = sum(combination.answers[name] is True for name in questions.toggles)
-            less = WITHOUT_APART if resources.reuse and 1 < on < len(questions.toggles) else ()
+            left = shares.left_out(combination, project) if shares else []
+            found.files = {"left": len(left), "all": sum(1 for _ in project.rglob("test_*.py"))}
+            less = (*WITHOUT_APART, *(f"--ignore={path}" for path in left)) if left else ()
             run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
     report.modules |= found.modules
+    report.files = found.files
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
 
 
@@ -143,22 +155,37 @@ def check_python(
     with stage("imports"):
         report.note("declared imports", imports.undeclared(project, resources.python))
     with stage("types"):
-        report.note("types", program(project, resources, "ty", "check", *TYPES, str(resources.python)))
+        report.note("types", type_errors(project, resources))
     with stage("modules alone"):
         known = modules.memory(project.parent / "importable.jsonl") if resources.reuse else modules.Memory()
         report.note("modules alone", modules.unimportable(project, warm, {}, known))
         report.modules |= known.counts()
     with stage("contracts"):
-        linter = warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project)
-        report.note("import contracts", failed(linter))
-    with stage("migrations"), empty_database(database, resources.server, resources.scratch) as url:
+        report.note("import contracts", broken_contracts(project, warm))
+    with stage("migrations"):
+        found = migration_faults(project, database, resources, warm)
+        report.note("alembic upgrade head, check, downgrade base", found)
+
+
+def type_errors(project: Path, resources: Resources) -> list[str]:
+    """What the type checker says."""
+    return program(project, resources, "ty", "check", *TYPES, str(resources.python))
+
+
+def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
+    """What the linter of imports says."""
+    return failed(warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project))
+
+
+def migration_faults(project: Path, database: str, resources: Resources, warm: WarmProcess) -> list[str]:
+    """What Alembic says of the migrations: they have to run up and down, and to give what the models describe."""
+    with empty_database(database, resources.server, resources.scratch) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
         # In one process, one after another: a third of what they take is importing the project.
         then = [["check"], ["downgrade", "base"]]
-        outcome = warm.run(
-            "alembic", "upgrade", "head", directory=project, environment=environment, then=then
+        return failed(
+            warm.run("alembic", "upgrade", "head", directory=project, environment=environment, then=then)
         )
-        report.note("alembic upgrade head, check, downgrade base", failed(outcome))
 
 
 def run_suite(

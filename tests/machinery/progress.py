@@ -64,6 +64,10 @@ class Progress:
             f"reused: {len(self._found) - len(own)} combinations the same in Python; {modules[0]} of "
             f"{sum(modules)} modules imported alone before with the same files"
         )
+        files = [sum(told["files"].get(key, 0) for told in own) for key in ("left", "all")]
+        terminalreporter.write_line(
+            f"shared out: {files[0]} of {files[1]} test files of these are run by other combinations"
+        )
         failed = {
             dict(one.user_properties).get(PROPERTY, {}).get("id")
             for one in terminalreporter.stats.get("failed", ())

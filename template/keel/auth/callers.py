@@ -17,6 +17,7 @@ from keel.auth.problems import LoginRequired, MissingScope, NotSignedIn
 from keel.auth.sessions.access_tokens import Claims, InvalidToken
 from keel.caller import GUEST, Verification, VerifiedCaller
 from keel.services import services_of
+from keel.web.paths import header
 from keel.web.rate_limit import client_address
 
 PERSONAL_TOKEN_SECONDS = 60
@@ -153,10 +154,8 @@ async def verify_caller(app: FastAPI, token: str | None, scopes: Iterable[str] =
 
 
 def _read(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return value[7:].strip().decode("latin-1") if value[:7].lower() == b"bearer " else None
-    return None
+    value = header(scope, b"authorization")
+    return value[7:].strip().decode("latin-1") if value[:7].lower() == b"bearer " else None
 
 
 def _not_valid() -> NotSignedIn:

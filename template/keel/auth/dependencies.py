@@ -14,7 +14,7 @@ from keel.auth.accounts.service import AccountService
 from keel.auth.callers import BearerToken, bearer_token
 from keel.auth.models import User
 from keel.auth.personal_tokens.service import PersonalTokenService
-from keel.auth.problems import MissingScope, NotSignedIn
+from keel.auth.problems import LoginRequired, MissingScope, NotSignedIn
 from keel.auth.sessions.access_tokens import Claims
 from keel.auth.sessions.service import ACCOUNT, ADMIN, LoginService
 from keel.auth.state import Auth
@@ -42,6 +42,8 @@ class BearerScheme(SecurityBase):
 BearerDep = Annotated[BearerToken, Depends(BearerScheme())]
 
 RESPONSES = errors.responses(NotSignedIn, MissingScope)
+ACCOUNT_RESPONSES = errors.responses(NotSignedIn, MissingScope, LoginRequired)
+"""The errors of what belongs to the account itself."""
 
 
 async def get_auth(request: Request) -> Auth:

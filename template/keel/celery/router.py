@@ -10,7 +10,15 @@ from pydantic import Field
 from keel.celery.dependencies import TasksDep, TasksReadDep
 from keel.celery.export.formats import Format
 from keel.celery.schemas import ExportRequest, Task, TaskQuery
-from keel.celery.service import ExportNotAllowed, KeyReused, NoResult, TaskFinished, TaskNotFound
+from keel.celery.service import (
+    ExportNotAllowed,
+    KeyReused,
+    NoResult,
+    TaskFinished,
+    TaskNotFound,
+    TooManyExports,
+    UnknownExport,
+)
 from keel.identity import RESPONSES
 from keel.text import SafeStr
 from keel.web import errors
@@ -40,7 +48,7 @@ async def list_tasks(
 @router.post(
     "/exports",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=errors.responses(ExportNotAllowed, KeyReused),
+    responses=errors.responses(UnknownExport, ExportNotAllowed, KeyReused, TooManyExports),
 )
 async def start_export(
     data: ExportRequest,

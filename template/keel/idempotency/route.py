@@ -21,7 +21,7 @@ from keel.dependencies import SESSION
 from keel.idempotency.models import StoredAnswer
 from keel.identity import verification_of
 from keel.services import services_of
-from keel.web.errors import AppError, BadRequest
+from keel.web.errors import AppError, BadRequest, responses
 from keel.web.rate_limit import client_address
 
 KEY = "Idempotency-Key"
@@ -168,6 +168,7 @@ class IdempotentRoute(APIRoute):
                 raise TypeError(f"{endpoint} takes an {KEY}, so it has to be `async def`.")
             endpoint = _claiming(endpoint)
             options["openapi_extra"] = {"parameters": [_PARAMETER], **(options.get("openapi_extra") or {})}
+            options["responses"] = {**responses(KeyNotValid, KeyReused), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:

@@ -28,7 +28,7 @@ def _fixtures(pattern: str) -> list[str]:
 pytest_plugins = [
     f"{__name__}.environment",
     *_fixtures("keel/tests/*/fixtures.py"),
-    *(f"{__name__}.{name}" for name in ("application", "breakable", "database", "examples", "mail", "server")),
+    *(f"{__name__}.{name}" for name in ("application", "breakable", "database", "examples", "mail", "plans", "server")),
     *_fixtures("tests/**/fixtures.py"),
 ]
 

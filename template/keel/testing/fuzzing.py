@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from keel.testing.support import PATIENCE
+from keel.web.problems import MEDIA_TYPE
 
 KINDS = ("positive", "negative")
 """Requests that follow the document, and requests that break it."""
@@ -21,7 +22,8 @@ KEY_REUSED = "urn:problem:idempotency-key-reused"
 """What no request says by itself: its key came with another request before."""
 
 STREAMS = r"/events$"
-"""Answers without an end are tested elsewhere; so are cursors, of which only the API itself makes valid ones."""
+"""Answers without an end are tested elsewhere; so are cursors, of which only the API itself makes valid ones, and keys
+of requests, which are good for one request each."""
 
 
 def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind: str) -> None:
@@ -56,16 +58,35 @@ def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind
         def send(case: Case[Any]) -> None:
             if mode is GenerationMode.POSITIVE:
                 case.query.pop("cursor", None)
+                case.headers.pop("Idempotency-Key", None)
             response = case.call(base_url=url, headers=headers)
             excluded: list[Any] = [negative_data_rejection] if _is_converted(case) else []
             if not guessable or _is_inexpressible(case, response):  # noqa: B023 - called at once
                 excluded.append(positive_data_acceptance)
             case.validate_response(response, excluded_checks=excluded)
+            _check_type(document, case, response)
 
         with subtests.test(operation.label), warnings.catch_warnings():
             # What schemathesis does to the parts of a form.
             warnings.filterwarnings("ignore", "Do not use the `random` module inside strategies")
             send()
+
+
+def _check_type(document: dict[str, Any], case: Any, response: Any) -> None:
+    """Check that a problem is of a type that the operation documents for its status, where it documents any."""
+    documented = document["paths"][case.operation.path][case.operation.method]["responses"]
+    answer = _resolved(document, documented.get(str(response.status_code), {}))
+    examples = answer.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {}).values()
+    kinds = {_resolved(document, example)["value"]["type"] for example in examples}
+    if kinds and response.headers.get("content-type") == [MEDIA_TYPE]:
+        assert response.json()["type"] in {*kinds, "about:blank"}, f"{case.operation.label}: {response.json()}"
+
+
+def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    _, kind, name = node["$ref"].rsplit("/", 2)
+    return document["components"][kind][name]
 
 
 def _decimals_as_numbers(schema: Any) -> Any:

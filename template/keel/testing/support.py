@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import QueuePool
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keel.db.database import Database
 from keel.messaging.mail import Mail
@@ -19,6 +21,9 @@ never comes: what must be soon is shown by what comes before it, and not by a cl
 
 RunScript = Callable[[str], Awaitable[None]]
 """Runs several SQL statements at once."""
+
+Explain = Callable[[AsyncConnection, str, Any], Awaitable[list[str]]]
+"""Returns the steps of a statement, with its parameters, for which the database has no index."""
 
 Wipe = Callable[[], Awaitable[None]]
 """Empties every table."""

@@ -160,7 +160,7 @@ async def test_a_route_that_clashes_stops_the_start() -> None:
     app = create_app()
     app.add_api_route("/healthz", lambda: None)
 
-    with pytest.raises(PackageError, match=r"Two functions serve GET /healthz: keel\.web\.health\.healthz and "):
+    with pytest.raises(PackageError, match=r"Two functions serve GET /healthz: keel\.web\.health\.liveness and "):
         async with app.router.lifespan_context(app):
             pytest.fail("it has started")
 

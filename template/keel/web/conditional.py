@@ -51,19 +51,9 @@ class Precondition:
 class Conditional:
     """The conditions of a request, and the entity tag of its response."""
 
-    def __init__(
-        self,
-        request: Request,
-        response: Response,
-        if_match: Annotated[
-            SafeStr | None, Header(description="Change only what still has this entity tag; else the answer is 412")
-        ] = None,
-        if_none_match: Annotated[
-            SafeStr | None, Header(description="Read only what has another entity tag; else the answer is 304")
-        ] = None,
-    ) -> None:
+    def __init__(self, response: Response, if_match: str | None, if_none_match: str | None) -> None:
         self.precondition = Precondition(if_match)
-        self._if_none_match = if_none_match if request.method == "GET" else None
+        self._if_none_match = if_none_match
         self._response = response
 
     def tag(self, version: int) -> None:
@@ -78,4 +68,19 @@ class Conditional:
         self._response.headers.update(headers)
 
 
-ConditionalDep = Annotated[Conditional, Depends()]
+async def get_conditional(
+    request: Request,
+    response: Response,
+    if_match: Annotated[
+        SafeStr | None, Header(description="Change only what still has this entity tag; else the answer is 412")
+    ] = None,
+    if_none_match: Annotated[
+        SafeStr | None, Header(description="Read only what has another entity tag; else the answer is 304")
+    ] = None,
+) -> Conditional:
+    """Return the conditions of a request."""
+    # Not the class itself as a dependency: what is no coroutine function runs in a thread.
+    return Conditional(response, if_match, if_none_match if request.method == "GET" else None)
+
+
+ConditionalDep = Annotated[Conditional, Depends(get_conditional)]

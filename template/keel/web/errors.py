@@ -1,49 +1,28 @@
 """Errors: each leaves the application as a problem document (RFC 9457) with the id of its request."""
 
+import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from inspect import getdoc
+from typing import Any, ClassVar, Self
 
 import orjson
 import structlog
 from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Receive, Scope, Send
 
 from keel.web.paths import methods_at
+from keel.web.problems import MEDIA_TYPE, documented, title
 
-MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 50
 """Errors in one problem document; it says how many there are."""
 
 MAX_LOCATION = 100
 """Characters of one part of a location: the name of a field may be as long as the request."""
-
-SCHEMA = "#/components/schemas/Problem"
-
-
-class FieldProblem(BaseModel):
-    """One error in a request."""
-
-    location: list[str | int] = Field(description="`body`, `query`, `path` or `header`, then the path to the field.")
-    message: str
-    type: str
-
-
-class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
-
-    type: str = Field(default="about:blank", description="Identifies the kind of problem.")
-    title: str
-    status: int
-    detail: str | None = None
-    request_id: str | None = Field(default=None, description="Id of the request, as in `X-Request-ID` and in the logs.")
-    errors: list[FieldProblem] | None = Field(default=None, description="Only for invalid requests: the first errors.")
-    error_count: int | None = Field(default=None, description="Only for invalid requests: how many errors there are.")
 
 
 class AppError(Exception):
@@ -119,33 +98,37 @@ class Unavailable(AppError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, members=members)
 
 
+class _Status(int):
+    """The status of an error, as a key of `responses=`.
+
+    FastAPI merges the responses of routers and operations by key: of two errors with one status, one would be lost.
+    """
+
+    def __new__(cls, error: type[AppError]) -> Self:
+        status = super().__new__(cls, error.status)
+        status.error = error
+        return status
+
+    error: type[AppError]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Status) and self.error is other.error
+
+    def __hash__(self) -> int:
+        return hash(self.error)
+
+
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of error responses, for a route's `responses=`."""
-    return {
-        int(e.status): documented(e.status.phrase)
-        if e.status >= HTTPStatus.BAD_REQUEST
-        else {"description": e.status.phrase}
-        for e in errors
-    }
+    """Return the documentation of error responses, for a route's `responses=`: types, and the docstrings' first paragraphs."""
+    return {_Status(error): _documentation(error) for error in errors}
 
 
-def documented(description: str) -> dict[str, Any]:
-    """Return the description of a problem response; `keel.web.openapi` adds the schema that it refers to."""
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA}}}}
-
-
-COMMON: dict[int, dict[str, Any]] = {
-    status: documented(description)
-    for status, description in {
-        400: "Bad request",
-        413: "The body is too large",
-        422: "The request is not valid",
-        429: "Too many requests",
-        500: "Internal server error",
-        503: "Service unavailable: a dependency did not answer",
-    }.items()
-}
-"""Problem responses that any route may return."""
+def _documentation(error: type[AppError]) -> dict[str, Any]:
+    sentence = " ".join((getdoc(error) or error.status.phrase).partition("\n\n")[0].split())
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return {"description": sentence}
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", error.__name__).lower()
+    return documented(error.status, sentence, kind=error.type, name=name)
 
 
 ProblemFormat = Callable[[Mapping[str, Any]], Response]
@@ -185,20 +168,13 @@ def problem(
     """Build the response for a problem."""
     body = {
         "type": kind,
-        "title": _title(status),
+        "title": title(status),
         "status": int(status),
         "detail": detail,
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
         **members,
     }
     return ProblemResponse({key: value for key, value in body.items() if value is not None}, int(status), headers)
-
-
-def _title(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 def from_app_error(error: AppError) -> Response:
@@ -213,7 +189,7 @@ async def _on_app_error(_: Request, error: AppError) -> Response:
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
-    detail: Any = error.detail if error.detail != _title(error.status_code) else None
+    detail: Any = error.detail if error.detail != title(error.status_code) else None
     if error.status_code == _TOO_LARGE and detail in {None, "Content Too Large"}:
         detail = too_large(request.scope)
     headers = error.headers

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
 from keel.web import errors
+from keel.web.problems import documented
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, raises otherwise."""
@@ -85,7 +86,7 @@ class Checks:
         return CheckResult(status=status, duration_ms=round((time.perf_counter() - started) * 1000, 2))
 
 
-async def healthz() -> Response:
+async def liveness() -> Response:
     """Liveness probe: restart the process if this does not answer."""
     return Response(_ALIVE, media_type="application/json")
 
@@ -96,7 +97,7 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
     On the application itself: routes of an included router take longer to find, and every request looks here first.
     """
 
-    async def readyz() -> Readiness:
+    async def readiness() -> Readiness:
         """Readiness probe: route no requests to the process while this fails."""
         results = await checks.run()
         members = {"checks": {name: result.model_dump() for name, result in results.items()}}
@@ -107,10 +108,7 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
         degraded = any(result.status == "failed" for result in results.values())
         return Readiness(status="degraded" if degraded else "ready", checks=results)
 
-    app.get("/healthz", tags=["health"], summary="Liveness", response_model=Health)(healthz)
-    app.get(
-        "/readyz",
-        tags=["health"],
-        summary="Readiness",
-        responses={503: errors.documented("Not ready: route no requests here")},
-    )(readyz)
+    not_ready = documented(503, "Not ready: route no requests here.", name="not-ready", members={"checks": {}})
+    runs, ready = "Check that the process runs", "Check that requests can be served"
+    app.get("/healthz", tags=["health"], summary=runs, response_model=Health)(liveness)
+    app.get("/readyz", tags=["health"], summary=ready, responses={503: not_ready})(readiness)

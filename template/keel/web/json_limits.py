@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keel.web.errors import problem
+from keel.web.paths import header
 
 MAX_DEPTH = 64
 """Arrays and objects within each other."""
@@ -54,8 +55,7 @@ class StructureLimitMiddleware:
         if scope["query_string"].count(b"&") >= MAX_PARAMETERS:
             detail = f"The query has more than {MAX_PARAMETERS} parameters."
             return problem(422, detail=detail)(scope, receive, send)
-        kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-        if scope["type"] != "http" or b"json" not in kind.lower():
+        if scope["type"] != "http" or b"json" not in header(scope, b"content-type").lower():
             return self.app(scope, receive, send)
         chunks: list[bytes] = []
 

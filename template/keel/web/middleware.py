@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from keel.observability import tracing
 from keel.web.errors import problem, too_large
-from keel.web.paths import path_below
+from keel.web.paths import header, path_below
 
 _SOCKETS = tracing.meter.create_up_down_counter(
     "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
@@ -122,10 +122,8 @@ class RequestMiddleware:
 
 def id_of(scope: Scope) -> bytes:
     """Return the request id that a proxy sent if it is well-formed, else a new one."""
-    for name, value in scope["headers"]:
-        if name == REQUEST_ID and _ACCEPTABLE_ID.fullmatch(value):
-            return value
-    return os.urandom(16).hex().encode()
+    given = header(scope, REQUEST_ID)
+    return given if _ACCEPTABLE_ID.fullmatch(given) else os.urandom(16).hex().encode()
 
 
 class ErrorMiddleware:
@@ -180,7 +178,7 @@ class HostMiddleware:
         return refusal(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1").lower()
+        host = header(scope, b"host").decode("latin-1").lower()
         name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
 

@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.utils import generate_unique_id
-from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from keel.web.errors import COMMON, Problem, ProblemFormat, documented
+from keel.web.errors import ProblemFormat, responses
+from keel.web.pagination import CURSOR, InvalidCursor
+from keel.web.paths import try_below_prefix
+from keel.web.problems import add_problems, merged
+
+(_INVALID_CURSOR,) = responses(InvalidCursor).values()
 
 
 def operation_id(route: APIRoute) -> str:
@@ -29,7 +34,7 @@ class Application(FastAPI):
     """
 
     _completed: dict[str, Any] | None = None
-    """The document that problems were added to."""
+    """The document that was made last, with what is added to FastAPI's."""
 
     def __init__(
         self,
@@ -44,6 +49,12 @@ class Application(FastAPI):
         self._body_size = body_size
         self._platform = list(platform)
         self.problem_format = problem_format
+        self._groups: list[list[BaseRoute]] = []
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """Include a router; its routes cost nothing to requests for other paths."""
+        super().include_router(router, **options)
+        try_below_prefix(router)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, the platform's first, as a method of the outermost.
@@ -70,28 +81,37 @@ class Application(FastAPI):
         """Return the document, made on the first call, and anew when routes have come or gone since."""
         document = super().openapi()
         if document is not self._completed:
-            _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(problem["$defs"])
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
+            _simplify(document)
+            add_problems(document, self._body_size, self._body_sizes())
             _use_titles(document)
-            sizes = self._body_sizes()
-            for path, operations in document["paths"].items():
-                for method, operation in operations.items():
-                    responses = operation["responses"]
-                    _add_problems(responses)
-                    if "requestBody" in operation and responses["413"] is COMMON[413]:
-                        size = sizes.get((path, method.upper())) or self._body_size
-                        responses["413"] = documented(f"The body is larger than {size} bytes")
+            self._order(document)
             self._completed = document
         return document
 
-    def _body_sizes(self) -> dict[tuple[str | None, str], int | None]:
+    def begin_group(self) -> None:
+        """Let the routes that are added from now on stand before those that are there, in the document and its pages."""
+        self._groups.append([*self.routes])
+
+    def _order(self, document: dict[str, Any]) -> None:
+        """Put the paths and tags of the latest group first."""
+        age = {id(route): age for age, group in enumerate(reversed(self._groups), 1) for route in group}
+        ages: dict[str | None, int] = {}
+        for route in self.routes:
+            for context in iter_route_contexts([route]):
+                own = age.get(id(route), 0)
+                ages[context.path_format] = min(own, ages.get(context.path_format, own))
+        document["paths"] = dict(sorted(document["paths"].items(), key=lambda item: ages.get(item[0], 0)))
+        operations = [operation for path in document["paths"].values() for operation in path.values()]
+        tags = dict.fromkeys(tag for operation in operations for tag in operation.get("tags", ()))
+        described = {tag["name"]: tag for tag in document.get("tags", ())}
+        document["tags"] = [*described.values(), *({"name": tag} for tag in tags if tag not in described)]
+
+    def _body_sizes(self) -> dict[tuple[str, str], int | None]:
         """Return how long the bodies of path operations may be, where they have limits of their own."""
-        routes = [*iter_route_contexts(self.routes)]
         return {
-            (r.path_format, method): getattr(r, "max_body_size", None) for r in routes for method in r.methods or ()
+            (route.path_format or "", method): getattr(route, "max_body_size", None)
+            for route in iter_route_contexts(self.routes)
+            for method in route.methods or ()
         }
 
 
@@ -127,8 +147,39 @@ def _refer(node: Any, old: str, new: str) -> None:
         _refer(each, old, new)
 
 
-def _add_problems(responses: dict[str, Any]) -> None:
-    for status, response in COMMON.items():
-        # FastAPI's own description of invalid requests is not what this application sends.
-        if status == 422 or str(status) not in responses:  # noqa: PLR2004 - renamed in Python 3.13
-            responses[str(status)] = response
+def _simplify(document: dict[str, Any]) -> None:
+    """Say in plain words what operations do, and leave out what generators stumble over or make noise of."""
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        name = operation["operationId"].rpartition("-")[2].replace("_", " ")
+        if operation.get("summary") == name.title():
+            operation["summary"] = name.capitalize()
+        for parameter in operation.get("parameters", ()):
+            _simplify_parameter(parameter)
+            if (parameter["in"], parameter["name"]) == ("query", CURSOR):
+                operation["responses"]["400"] = merged(_INVALID_CURSOR, operation["responses"].get("400"))
+        for response in operation["responses"].values():
+            for media in response.get("content", {}).values():
+                # A word of OpenAPI 3.2, in a document of 3.1.
+                media.pop("itemSchema", None)
+    for schema in document.get("components", {}).get("schemas", {}).values():
+        for name, field in schema.get("properties", {}).items():
+            _drop_title(name, field)
+
+
+def _simplify_parameter(parameter: dict[str, Any]) -> None:
+    schema = parameter.get("schema", {})
+    _drop_title(parameter["name"], schema)
+    # FastAPI writes it twice.
+    if schema.get("description") == parameter.get("description"):
+        schema.pop("description", None)
+    # A parameter may be missing, and can't be null.
+    if kinds := [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]:
+        schema["anyOf"] = kinds
+        if len(kinds) == 1:
+            schema |= schema.pop("anyOf")[0]
+
+
+def _drop_title(name: str, schema: dict[str, Any]) -> None:
+    """Remove a title that only repeats the name."""
+    if schema.get("title", "").replace(" ", "_").lower() == name.replace("-", "_").lower():
+        schema.pop("title", None)

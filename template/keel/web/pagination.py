@@ -18,6 +18,9 @@ from keel.web.errors import BadRequest
 
 T = TypeVar("T")
 
+CURSOR = "cursor"
+"""The query parameter that lists take."""
+
 
 class InvalidCursor(BadRequest):
     """The cursor was not made by this API, or for another order."""
@@ -62,7 +65,13 @@ class Links:
         return page
 
 
-LinksDep = Annotated[Links, Depends()]
+async def get_links(request: Request, response: Response) -> Links:
+    """Return the links of a list."""
+    # Not the class itself as a dependency: what is no coroutine function runs in a thread.
+    return Links(request, response)
+
+
+LinksDep = Annotated[Links, Depends(get_links)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ def decode(text: str, order: str, types: Sequence[TypeAdapter[Any]]) -> list[Any
 
 def link_header(request: Request, next_cursor: str | None) -> str:
     """Return a `Link` header (RFC 8288) with the first page and the next one, relative to the host."""
-    query = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != "cursor"])
+    query = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != CURSOR])
     links = [_link(request, query, "first")]
     if next_cursor is not None:
         # Cursors are made of characters that need no escape.

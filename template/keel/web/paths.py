@@ -1,9 +1,10 @@
 """What is served at a path: below the prefix of a proxy, by which methods, and to HEAD wherever to GET."""
 
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import Any
 
 import anyio
+from fastapi import APIRouter
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +15,28 @@ def path_below(scope: MutableMapping[str, Any]) -> str:
     """Return the path of a request without the prefix below which a proxy serves the application (`root_path`)."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return the first header of a request with a name, which is in lower case; empty if there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value
+    return b""
+
+
+def try_below_prefix(router: APIRouter) -> None:
+    """Have the routes of a router tried only for paths that have its prefix in them.
+
+    FastAPI tries each route of each router in turn, twice in the right one. A request pays for each as much as for a third of a
+    dependency, so the more routers a project has, the slower all of it would become.
+    """
+    start, matches = router.prefix.partition("{")[0], router.matches
+
+    def matches_below(scope: Scope) -> tuple[Match, Scope]:
+        return matches(scope) if start in scope["path"] and router.routes else (Match.NONE, {})
+
+    router.matches = matches_below
 
 
 def methods_at(scope: Scope) -> list[str]:
@@ -28,11 +51,13 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle a request; HEAD becomes GET, but where a route serves it itself."""
         if scope["type"] != "http" or scope["method"] != "HEAD" or _serves(scope, "HEAD") or not _serves(scope, "GET"):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         with anyio.CancelScope() as answering:
 
             async def send_head(message: Message) -> None:

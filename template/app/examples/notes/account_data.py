@@ -4,6 +4,7 @@ from functools import partial
 
 from sqlalchemy import delete, select, update
 
+from app.examples.notes.imports.models import NoteImport
 from app.examples.notes.models import Note, Tag, note_tags
 from app.examples.notes.service import owner_tag
 from keel.db.database import Session
@@ -19,12 +20,15 @@ class NoteAccountData:
 
     async def delete(self, session: Session, subject: str) -> None:
         """Delete a subject's notes and tags."""
+        # Imports first: one that is under way is waited for, and nothing comes after its last note.
+        await session.execute(delete(NoteImport).where(NoteImport.owner_id == subject))
         await session.execute(delete(Note).where(Note.owner_id == subject))
         await session.execute(delete(Tag).where(Tag.owner_id == subject))
         session.after_commit(partial(self._cache.invalidate, owner_tag(subject)))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
         """Give a subject's notes and tags to another; a word that both use becomes one tag."""
+        await session.execute(update(NoteImport).where(NoteImport.owner_id == old).values(owner_id=new))
         await session.execute(update(Note).where(Note.owner_id == old).values(owner_id=new))
         theirs = {tag.name: tag.id for tag in (await session.scalars(select(Tag).where(Tag.owner_id == new))).all()}
         for tag in (await session.scalars(select(Tag).where(Tag.owner_id == old))).all():

@@ -1,6 +1,7 @@
 """Queries on notes and tags."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select
@@ -8,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.examples.notes import schemas
 from app.examples.notes.models import Note, Tag, note_tags
+from keel.db.database import AnyRow
 from keel.db.functions import aggregate_list
 from keel.db.repository import Repository
 from keel.text import normalize_for_search
@@ -49,21 +51,29 @@ class NoteRepository(Repository[Note]):
             conditions.append(Note.created_at < query.created_before)
         return await self.page(schemas.Note, query, *conditions, owner_id=owner_id)
 
-    async def add_tags(self, note_id: UUID, owner_id: str, names: Sequence[str]) -> None:
-        """Add tags to a note, creating those that are missing."""
-        tags = await self._find_or_create(owner_id, names)
-        await self.writing.execute(insert(note_tags), [{"note_id": note_id, "tag_id": tag.id} for tag in tags])
+    async def add_all(self, notes: Sequence[Mapping[str, Any]]) -> Sequence[AnyRow]:
+        """Insert notes, given the values of each; return them in their order, with their defaults."""
+        columns = (Note.id, Note.title, Note.body, Note.version, Note.created_at, Note.updated_at)
+        statement = insert(Note).returning(*columns, sort_by_parameter_order=True)
+        return (await self.writing.execute(statement, notes)).all()
+
+    async def add_tags(self, owner_id: str, names_by_note: Mapping[UUID, Sequence[str]]) -> None:
+        """Add tags to notes of an owner, creating those that are missing."""
+        tags = await self._find_or_create(owner_id, {name for names in names_by_note.values() for name in names})
+        added = [{"note_id": note, "tag_id": tags[name]} for note, names in names_by_note.items() for name in names]
+        if added:
+            await self.writing.execute(insert(note_tags), added)
 
     async def remove_tags(self, note_id: UUID) -> None:
         """Remove all tags of a note."""
         await self.writing.execute(delete(note_tags).where(note_tags.c.note_id == note_id))
 
-    async def _find_or_create(self, owner_id: str, names: Sequence[str]) -> list[Tag]:
-        found = {tag.name: tag for tag in await self._find(owner_id, names)}
+    async def _find_or_create(self, owner_id: str, names: Set[str]) -> dict[str, UUID]:
+        found = {tag.name: tag.id for tag in await self._find(owner_id, names)} if names else {}
         # In order, so that two requests that create the same tags wait for each other rather than forever.
-        for name in sorted(set(names) - found.keys()):
-            found[name] = await self._create(owner_id, name)
-        return list(found.values())
+        for name in sorted(names - found.keys()):
+            found[name] = (await self._create(owner_id, name)).id
+        return found
 
     async def _create(self, owner_id: str, name: str) -> Tag:
         tag = Tag(owner_id=owner_id, name=name)
@@ -75,5 +85,5 @@ class NoteRepository(Repository[Note]):
             (tag,) = await self._find(owner_id, [name])
         return tag
 
-    async def _find(self, owner_id: str, names: Sequence[str]) -> Sequence[Tag]:
+    async def _find(self, owner_id: str, names: Collection[str]) -> Sequence[Tag]:
         return (await self.writing.scalars(select(Tag).where(Tag.owner_id == owner_id, Tag.name.in_(names)))).all()

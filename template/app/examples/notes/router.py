@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security, stat
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from app.examples.notes.imports import router as imports
 from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
 from app.examples.notes.service import NoteChanged, NoteNotFound, NoteService, topic
 from keel.caller import Caller
@@ -22,6 +23,7 @@ from keel.web.pagination import LinksDep, Page
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Change your notes"}
 
 router = APIRouter(prefix="/notes", tags=["notes"], responses=RESPONSES, route_class=IdempotentRoute)
+router.include_router(imports.router)
 
 NOT_FOUND = errors.responses(NoteNotFound)
 CHANGEABLE = errors.responses(NoteNotFound, NoteChanged)

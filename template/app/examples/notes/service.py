@@ -1,6 +1,8 @@
 """The rules of notes: who owns them, when a change is refused, which events are published."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from app.examples.notes import models, rendering
@@ -95,18 +97,21 @@ class NoteService:
 
     async def create(self, data: NoteCreate) -> Note:
         """Add a note."""
-        row = await self._notes.add(
-            owner_id=self._owner_id,
-            title=data.title,
-            body=data.body,
-            search_text=normalize_for_search(f"{data.title}\n{data.body}"),
-        )
+        row = await self._notes.add(**self._values(data))
         tags = sorted(set(data.tags))
         if tags:
-            await self._notes.add_tags(row.id, self._owner_id, tags)
+            await self._notes.add_tags(self._owner_id, {row.id: tags})
         note = Note(**row._asdict(), tags=tags)
         self._publish("created", note)
         return note
+
+    async def create_all(self, notes: Sequence[NoteCreate]) -> None:
+        """Add notes, by a few statements however many they are."""
+        rows = await self._notes.add_all([self._values(data) for data in notes])
+        tags = {row.id: sorted(set(data.tags)) for row, data in zip(rows, notes, strict=True)}
+        await self._notes.add_tags(self._owner_id, tags)
+        for row in rows:
+            self._publish("created", Note(**row._asdict(), tags=tags[row.id]))
 
     async def update(self, note_id: UUID, data: NoteUpdate, precondition: Precondition) -> Note:
         """Change a note.
@@ -121,7 +126,7 @@ class NoteService:
             if "tags" in changes:
                 await self._notes.remove_tags(note_id)
                 if tags := changes.pop("tags"):
-                    await self._notes.add_tags(note_id, self._owner_id, tags)
+                    await self._notes.add_tags(self._owner_id, {note_id: sorted(set(tags))})
             text = "{title}\n{body}".format_map({"title": note.title, "body": note.body} | changes)
             # Tags are rows of their own: without `updated_at`, a change of nothing else would make no new version.
             await self._notes.update(note, **changes, search_text=normalize_for_search(text), updated_at=now())
@@ -148,6 +153,10 @@ class NoteService:
         if not precondition.holds(note.version):
             raise NoteChanged("The note has changed; read it again, then repeat your change.")
         return note
+
+    def _values(self, data: NoteCreate) -> dict[str, Any]:
+        text = normalize_for_search(f"{data.title}\n{data.body}")
+        return {"owner_id": self._owner_id, "title": data.title, "body": data.body, "search_text": text}
 
     def _publish(self, event: str, note: Note) -> None:
         """Publish a change and drop what was cached of the note, once the change is committed."""

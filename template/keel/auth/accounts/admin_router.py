@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from keel.auth.accounts.schemas import User, UserQuery, UserUpdate
-from keel.auth.dependencies import RESPONSES, AdministrationDep, CurrentAdmin
+from keel.auth.dependencies import ACCOUNT_RESPONSES, AdministrationDep, CurrentAdmin
 from keel.auth.problems import InvalidScope, LastAdmin, UserNotFound
 from keel.web import errors
 from keel.web.pagination import Page
 
-router = APIRouter(prefix="/users", tags=["users"], responses=RESPONSES)
+router = APIRouter(prefix="/users", tags=["users"], responses=ACCOUNT_RESPONSES)
 
 
 @router.get("")

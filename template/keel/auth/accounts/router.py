@@ -13,7 +13,7 @@ from keel.auth.accounts.schemas import (
     User,
     Verification,
 )
-from keel.auth.dependencies import RESPONSES, AccountsDep, AccountUser, ClaimsDep, Queued, Throttled
+from keel.auth.dependencies import ACCOUNT_RESPONSES, AccountsDep, AccountUser, ClaimsDep, Queued, Throttled
 from keel.auth.problems import InvalidMailedToken, LastAdmin, RegistrationClosed, WrongPassword
 from keel.dependencies import JobsDep, SessionDep
 from keel.web import errors
@@ -51,7 +51,7 @@ async def request_verification(data: Address, jobs: JobsDep, session: SessionDep
     return Accepted()
 
 
-@router.get("/me", responses=RESPONSES)
+@router.get("/me", responses=ACCOUNT_RESPONSES)
 async def read_me(user: AccountUser) -> User:
     """Read your account."""
     return User.model_validate(user)
@@ -61,7 +61,7 @@ async def read_me(user: AccountUser) -> User:
     "/me/delete",
     status_code=status.HTTP_204_NO_CONTENT,
     dependencies=[Queued],
-    responses={**RESPONSES, **errors.responses(WrongPassword, LastAdmin)},
+    responses={**ACCOUNT_RESPONSES, **errors.responses(WrongPassword, LastAdmin)},
 )
 async def delete_me(data: Deletion, user: AccountUser, accounts: AccountsDep) -> None:
     """Delete your account, with everything that belongs to it."""
@@ -72,7 +72,7 @@ async def delete_me(data: Deletion, user: AccountUser, accounts: AccountsDep) ->
     "/password/change",
     status_code=status.HTTP_204_NO_CONTENT,
     dependencies=[Queued],
-    responses={**RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
+    responses={**ACCOUNT_RESPONSES, **errors.responses(WrongPassword, WeakPassword)},
 )
 async def change_password(data: PasswordChange, claims: ClaimsDep, user: AccountUser, accounts: AccountsDep) -> None:
     """Choose a new password. Every other login ends."""

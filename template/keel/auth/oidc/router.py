@@ -11,12 +11,14 @@ from keel.auth.oidc.dependencies import OidcDep, SignInsDep
 from keel.auth.oidc.problems import (
     AccountClosed,
     AccountNotConfirmed,
+    EmailNotVerifiedByProvider,
     InvalidSignInCode,
     ProviderFault,
     ProviderUnavailable,
     SignInFailed,
 )
 from keel.auth.oidc.schemas import Challenge, CodeExchange, ProviderAnswer
+from keel.auth.problems import InvalidScope, RegistrationClosed
 from keel.auth.sessions.browser import AccessToken, CrossSiteRequest, SameSite, hand_out
 from keel.auth.sessions.schemas import Token
 from keel.web import errors
@@ -47,7 +49,15 @@ async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) ->
     "/callback",
     status_code=status.HTTP_303_SEE_OTHER,
     response_class=RedirectResponse,
-    responses=errors.responses(SignInFailed, AccountClosed, AccountNotConfirmed, ProviderFault, ProviderUnavailable),
+    responses=errors.responses(
+        SignInFailed,
+        AccountClosed,
+        AccountNotConfirmed,
+        EmailNotVerifiedByProvider,
+        RegistrationClosed,
+        ProviderFault,
+        ProviderUnavailable,
+    ),
 )
 async def end(
     answer: Annotated[ProviderAnswer, Query()], request: Request, oidc: OidcDep, auth: AuthDep, sign_ins: SignInsDep
@@ -70,14 +80,14 @@ async def end(
     return response
 
 
-@router.post("/token", responses=errors.responses(InvalidSignInCode))
+@router.post("/token", responses=errors.responses(InvalidSignInCode, InvalidScope))
 async def exchange(data: CodeExchange, sign_ins: SignInsDep, response: Response, user_agent: UserAgent = "") -> Token:
     """Exchange the code from the end of a sign-in, with the verifier from its beginning, for tokens."""
     response.headers["Cache-Control"] = "no-store"
     return await sign_ins.redeem(data.code.get_secret_value(), data.code_verifier, data.scope, user_agent=user_agent)
 
 
-@browser.post("/oidc", responses=errors.responses(InvalidSignInCode, CrossSiteRequest))
+@browser.post("/oidc", responses=errors.responses(InvalidSignInCode, InvalidScope, CrossSiteRequest))
 async def exchange_for_cookie(
     data: CodeExchange, sign_ins: SignInsDep, auth: AuthDep, request: Request, response: Response
 ) -> AccessToken:

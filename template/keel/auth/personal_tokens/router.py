@@ -4,12 +4,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from keel.auth.dependencies import RESPONSES, AccountUser, ClaimsDep, PersonalTokensDep, Throttled
+from keel.auth.dependencies import ACCOUNT_RESPONSES, AccountUser, ClaimsDep, PersonalTokensDep, Throttled
 from keel.auth.personal_tokens.schemas import NewPersonalToken, PersonalToken, PersonalTokenCreate
 from keel.auth.problems import InvalidScope, PersonalTokenNotFound, TokenLifetimeTooLong, TooManyPersonalTokens
 from keel.web import errors
 
-router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=RESPONSES)
+router = APIRouter(prefix="/auth/tokens", tags=["auth"], responses=ACCOUNT_RESPONSES)
 
 
 @router.post(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from keel.about import SLUG
 from keel.auth.dependencies import AuthDep, LoginsDep, Queued, Throttled
-from keel.auth.problems import OAuthError
+from keel.auth.problems import InvalidRefreshToken, InvalidScope, WrongCredentials
 from keel.auth.sessions.schemas import BrowserLogin, Token
 from keel.services import services_of
 from keel.web import errors
@@ -68,12 +68,16 @@ router = APIRouter(
     prefix="/auth/browser",
     tags=["auth"],
     dependencies=[SameSite],
-    responses=errors.responses(OAuthError, CrossSiteRequest),
+    responses=errors.responses(CrossSiteRequest),
 )
 
 
-@router.post("/login", dependencies=[Throttled, Queued])
-async def log_in(
+@router.post(
+    "/login",
+    dependencies=[Throttled, Queued],
+    responses=errors.responses(WrongCredentials, InvalidScope),
+)
+async def browser_login(
     data: BrowserLogin, logins: LoginsDep, auth: AuthDep, request: Request, response: Response
 ) -> AccessToken:
     """Exchange address and password for an access token, and a refresh token in a cookie."""
@@ -83,7 +87,7 @@ async def log_in(
     return hand_out(token, request, response, auth.settings.session_days)
 
 
-@router.post("/refresh")
+@router.post("/refresh", responses=errors.responses(InvalidRefreshToken))
 async def browser_refresh(
     request: Request, logins: LoginsDep, auth: AuthDep, response: Response, cookie: RefreshCookie = ""
 ) -> AccessToken:
@@ -93,7 +97,7 @@ async def browser_refresh(
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
-async def log_out(request: Request, logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
+async def browser_logout(request: Request, logins: LoginsDep, response: Response, cookie: RefreshCookie = "") -> None:
     """End the cookie's login and delete the cookie."""
     await logins.end_by_token(cookie)
     response.delete_cookie(COOKIE, _path(request), secure=True, httponly=True, samesite="strict")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import event
+from sqlalchemy import Table, event
 
 from keel.auth.accounts.account_data import AccountData
 from keel.db.database import Session
-from keel.db.models import load_models
+from keel.db.models import Base, load_models
 from keel.services import services_of
 from keel.tests.auth.fixtures import AUTH
 
@@ -74,9 +74,15 @@ mapped_column(..., info={{"stays": "invoices are kept for ten years"}})"""
 
 @pytest.mark.parametrize("what", ["delete", "transfer_ownership"])
 async def test_every_table_of_an_owner_is_considered(app: FastAPI, what: str) -> None:
-    """When an account goes or changes, a statement names each table that has owners, unless the model says why not."""
+    """When an account goes or changes, a statement names each table that has owners, unless the model says why not.
+
+    Where a module of an example is left out since the example was reshaped, `python -m app settings --check` tells.
+    """
     services, named = services_of(app), set[str]()
-    owned = [table for table in load_models("keel", "app").sorted_tables if "owner_id" in table.columns]
+    left_out = tuple(f"{package.name}." for package in services.packages if package.missing("account_data"))
+    load_models("keel", "app")
+    tables = [m.local_table for m in Base.registry.mappers if not m.class_.__module__.startswith(left_out)]
+    owned = [table for table in tables if isinstance(table, Table) and "owner_id" in table.columns]
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
         named.update(re.findall(r"\w+", statement))

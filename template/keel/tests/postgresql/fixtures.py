@@ -8,16 +8,18 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keel.db import migrations
 from keel.postgresql.engines import open_database
 from keel.postgresql.settings import PostgresqlSettings
 from keel.testing.ports import Port
-from keel.testing.support import PATIENCE, RunScript
+from keel.testing.support import PATIENCE, Explain, RunScript
 from keel.tests.postgresql.server import Server, breakable
 
 _PORT = None if os.environ.get("TEST_DATABASE_URL") else Port()
@@ -85,3 +87,21 @@ async def run_script(database_url: str) -> AsyncIterator[RunScript]:
 def dsn(url: URL) -> str:
     """Return a URL as asyncpg itself wants it."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+_AVOIDED = ("seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "mergejoin")
+"""What is cheapest for the few rows of a test, and is done without if there is an index to do it by."""
+
+
+@pytest.fixture(scope="session")
+def explain() -> Explain:
+    """Return what asks for a plan within a transaction, and returns its steps that go through a whole table, or sort."""
+
+    async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
+        for way in _AVOIDED:
+            await connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        plan = await connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {statement}", parameters)
+        lines = [line.strip(" ->") for line in plan.scalars()]
+        return [line for line in lines if line in {"Sort", "Incremental Sort"} or "Seq Scan" in line]
+
+    return steps

@@ -2,14 +2,16 @@
 
 import tempfile
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiosqlite
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keel.db import migrations
 from keel.sqlite.engines import open_database
 from keel.sqlite.settings import SqliteSettings
-from keel.testing.support import PATIENCE, RunScript
+from keel.testing.support import PATIENCE, Explain, RunScript
 
 FOLDER = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
 
@@ -40,3 +42,18 @@ async def run_script(database_url: str) -> AsyncIterator[RunScript]:
             await connection.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
 
         yield run
+
+
+@pytest.fixture(scope="session")
+def explain() -> Explain:
+    """Return what asks for a plan, and returns its steps that go through a whole table, sort, or make an index first."""
+
+    async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return [row.detail for row in plan if _has_no_index(row.detail)]
+
+    return steps
+
+
+def _has_no_index(step: str) -> bool:
+    return "AUTOMATIC" in step or "TEMP B-TREE" in step or (step.startswith("SCAN") and "USING" not in step)

@@ -7,7 +7,45 @@ from fastapi import APIRouter, Body, FastAPI
 from httpx2 import AsyncClient
 
 from keel.application import new_app
-from keel.web.errors import MEDIA_TYPE
+from keel.features import FEATURES
+from keel.tests.application import create_app
+from keel.web.errors import Forbidden, NotFound, responses
+from keel.web.problems import MEDIA_TYPE
+
+
+class Locked(Forbidden):
+    """The shelf is locked.
+
+    What else developers should know.
+    """
+
+    type = "urn:problem:locked"
+
+
+class Dusty(Forbidden):
+    """The shelf is too dusty."""
+
+    type = "urn:problem:dusty"
+
+
+def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """Return what a node refers to, or the node."""
+    if "$ref" not in node:
+        return node
+    _, kind, name = node["$ref"].rsplit("/", 2)
+    return document["components"][kind][name]
+
+
+def problems(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the examples of problems of an operation, by status and name."""
+    found = {}
+    for status, response in operation["responses"].items():
+        content = resolved(document, response).get("content", {})
+        if status >= "400" and content:
+            assert set(content) == {MEDIA_TYPE}
+            examples = content[MEDIA_TYPE]["examples"]
+            found[status] = {name: resolved(document, example)["value"] for name, example in examples.items()}
+    return found
 
 
 @pytest.fixture
@@ -17,17 +55,97 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def test_every_operation_documents_its_problems(document: dict[str, Any]) -> None:
-    """Errors are described with the media type in which they are sent."""
-    responses = [
-        (status, response)
+    """Errors are described with the media type in which they are sent, and with an example of each type."""
+    found = {
+        status: found
         for path in document["paths"].values()
         for operation in path.values()
-        for status, response in operation["responses"].items()
-        if status >= "400"
+        for status, found in problems(document, operation).items()
+    }
+
+    assert found.keys() >= {"400", "404", "413", "422", "429", "500", "503"}
+    for status, examples in found.items():
+        assert examples
+        for value in examples.values():
+            assert value["status"] == int(status)
+            assert value.keys() >= {"type", "title", "status"}
+
+
+def test_errors_of_a_router_and_of_its_operations(environment: None) -> None:
+    """Errors with one status are all documented, each by its docstring; what an owner says of a status is kept."""
+    app, router = new_app(), APIRouter(prefix="/shelf", responses=responses(Locked))
+
+    @router.post("/book", responses=responses(Dusty, NotFound))
+    async def keep(title: Annotated[str, Body()]) -> None:
+        """Do nothing."""
+
+    @router.get("/book", responses={403: {"description": "Never."}, 404: {"description": "No such book."}})
+    async def read() -> None:
+        """Do nothing."""
+
+    app.include_router(router)
+    path = app.openapi()["paths"]["/shelf/book"]
+    post, get = path["post"]["responses"], path["get"]["responses"]
+
+    assert problems(app.openapi(), path["post"])["403"].keys() == {"locked", "dusty"}
+    assert post["403"]["description"] == (
+        "`urn:problem:locked`: The shelf is locked.\n\n`urn:problem:dusty`: The shelf is too dusty."
+    )
+    assert post["404"] == {"$ref": "#/components/responses/NotFound"}
+    assert (get["403"]["description"], get["404"]) == ("Never.", {"description": "No such book."})
+
+
+def test_problems_of_lists_and_of_requests_with_keys(document: dict[str, Any]) -> None:
+    """What a cursor or an `Idempotency-Key` can be refused for is documented without a word of the router's."""
+    operations = document["paths"]["/api/v1/widgets"]
+    listing, creation = problems(document, operations["get"]), problems(document, operations["post"])
+
+    assert "invalid-cursor" in listing["400"]
+    assert creation["400"].keys() >= {"idempotency-key-not-valid", "bad-request"}
+    assert creation["422"].keys() == {"invalid-request", "idempotency-key-reused"}
+
+
+def test_members_of_a_problem(document: dict[str, Any]) -> None:
+    """What is always there is required; what may be absent is never null."""
+    problem = document["components"]["schemas"]["Problem"]
+
+    assert problem["required"] == ["type", "title", "status"]
+    assert problem["properties"].keys() - problem["required"] == {"detail", "request_id", "errors", "error_count"}
+    assert "null" not in str(problem)
+
+
+def test_parameters_are_never_null(document: dict[str, Any]) -> None:
+    """A parameter that may be missing has the type that it has when it is there."""
+    parameters = [
+        parameter
+        for path in document["paths"].values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", ())
     ]
 
-    assert {status for status, _ in responses} >= {"404", "422", "429", "500", "503"}
-    assert all(set(response["content"]) == {MEDIA_TYPE} for _, response in responses)
+    assert "cursor" in {parameter["name"] for parameter in parameters}
+    assert [parameter for parameter in parameters if "null" in str(parameter)] == []
+
+
+def test_order(environment: None) -> None:
+    """The owner's operations come first, the platform's after them, probes last, with their tags."""
+    app = create_app()
+
+    @app.get("/later", tags=["later"])
+    async def later() -> None:
+        """Do nothing."""
+
+    platform = new_app()
+    for feature in FEATURES:
+        feature.install(platform)
+
+    document = app.openapi()
+    paths, tags = [*document["paths"]], [tag["name"] for tag in document["tags"]]
+
+    assert paths[-2:] == ["/healthz", "/readyz"]
+    assert {*paths[-len(platform.openapi()["paths"]) :]} == platform.openapi()["paths"].keys()
+    assert {"/later", "/api/v1/widgets"} <= {*paths}
+    assert (tags[-1], {"later", "widgets"} <= {*tags}) == ("health", True)
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
@@ -62,7 +180,7 @@ def test_routes_that_come_later(environment: None) -> None:
 
     after = app.openapi()
     assert before["paths"].keys() ^ after["paths"].keys() == {"/later"}
-    assert set(after["paths"]["/later"]["get"]["responses"]["422"]["content"]) == {MEDIA_TYPE}
+    assert problems(after, after["paths"]["/later"]["get"])["422"].keys() == {"invalid-request"}
     assert before["components"]["schemas"].keys() == after["components"]["schemas"].keys()
 
 
@@ -77,15 +195,16 @@ def test_body_limits(environment: None) -> None:
         """Do nothing."""
 
     app.include_router(router)
+    document = app.openapi()
     limits = {
-        path: operations["post"]["responses"]["413"]["description"]
-        for path, operations in app.openapi()["paths"].items()
+        path: resolved(document, operations["post"]["responses"]["413"])["description"]
+        for path, operations in document["paths"].items()
         if "post" in operations
     }
     assert limits == {
-        "/book": "The body is larger than 1048576 bytes",
-        "/scan": "The body is larger than 30 bytes",
-        "/shelf/book": "The body is larger than 20 bytes",
+        "/book": "The body is larger than 1048576 bytes.",
+        "/scan": "The body is larger than 30 bytes.",
+        "/shelf/book": "The body is larger than 20 bytes.",
     }
 
 

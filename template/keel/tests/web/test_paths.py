@@ -1,12 +1,15 @@
-"""Methods: HEAD is answered wherever GET is, and a refusal names all that a path serves."""
+"""Methods: HEAD is answered wherever GET is, a refusal names all that a path serves. Routes: only those of a prefix are tried."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse
 from httpx2 import AsyncClient
+from starlette.routing import Match
+from starlette.types import Scope
 
 from keel.application import new_app
 from keel.testing.support import running
@@ -109,3 +112,30 @@ async def test_head_of_the_project(client: AsyncClient) -> None:
         assert head.status_code != 405, path
         if path not in streams:
             assert (head.status_code, head.content) == ((await client.get(path)).status_code, b""), path
+
+
+async def test_routes_are_tried_for_paths_with_their_prefix(environment: None) -> None:
+    """A request tries the routes of no router with another prefix; a parameter may be part of a prefix, and routes come later."""
+    tried: list[str] = []
+
+    class Watched(APIRoute):
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            tried.append(self.path)
+            return super().matches(scope)
+
+    app = new_app()
+    routers = [APIRouter(prefix=prefix, route_class=Watched) for prefix in ("/ships", "/ports/{port}/ships", "/crews")]
+    for router in routers:
+        app.include_router(router, prefix="/api")
+
+        @router.get("/all")
+        async def read(port: str = "") -> str:
+            return port
+
+    async with running(app) as client:
+        for path, expected in {"/ships": "", "/ports/oslo/ships": "oslo", "/crews": ""}.items():
+            assert (await client.get(f"/api{path}/all")).json() == expected
+        tried.clear()
+        assert (await client.get("/api/crews/all")).status_code == 200
+        assert (await client.get("/api/crews/none")).status_code == 404
+    assert set(tried) == {"/crews/all"}

@@ -3,8 +3,11 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import select
 
 from app.examples.notes.account_data import account_data
+from app.examples.notes.imports.models import ImportPiece, ImportState, NoteImport
+from app.examples.notes.imports.repository import ImportRepository
 from app.examples.notes.service import owner_tag
 from keel.db.database import Database
 from keel.services import services_of
@@ -20,6 +23,21 @@ async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -
         await account_data(services_of(app)).delete(session, owner)
 
     assert (await client.get(NOTES)).json()["items"] == []
+
+
+async def test_imports(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Imports follow their owner's account: transferred to the new owner, and deleted with the rows that wait."""
+    old, new = await sign_in(client), await sign_in(client, "heir")
+    async with database.transaction() as session:
+        for owner in (old, new):
+            found = await ImportRepository(session).add(owner_id=owner, state=ImportState.RUNNING)
+            await ImportRepository(session).add_piece(found.id, 0, [])
+        await account_data(services_of(app)).transfer_ownership(session, old, new)
+
+    assert [row.owner_id for row in await database.read.all(select(NoteImport.owner_id))] == [new, new]
+    async with database.transaction() as session:
+        await account_data(services_of(app)).delete(session, new)
+    assert [*await database.read.all(select(NoteImport.id)), *await database.read.all(select(ImportPiece))] == []
 
 
 async def test_transfer(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -4,8 +4,11 @@ import json
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import select
 
+from app.examples.notes.models import Tag
 from keel.caller import Caller
+from keel.db.database import Database
 from keel.identity import current_caller
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
@@ -32,13 +35,14 @@ async def test_notes_of_others_are_not_found(app: FastAPI, client: AsyncClient) 
     assert await titles(client, cursor=page["next"]) == []
 
 
-async def test_tags_of_others_are_not_shared(app: FastAPI, client: AsyncClient) -> None:
-    """Two owners may use the same word without meeting."""
+async def test_tags_of_others_are_not_shared(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Two owners may use the same word without meeting: each has a row for it."""
     await create(client, title="first", tags=["word"])
     app.dependency_overrides[current_caller] = lambda: Caller("stranger")
     await create(client, title="second", tags=["word"])
 
     assert await titles(client, tag="word") == ["second"]
+    assert len(await database.read.all(select(Tag.id).where(Tag.name == "word"))) == 2
 
 
 async def test_streams_of_others(server: Server) -> None:

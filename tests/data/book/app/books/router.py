@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 from app.books.schemas import Book, BookCreate, BookQuery, BookUpdate
 from app.books.service import BookExists, BookNotFound, BookService
 from keel.dependencies import ReadSessionDep, SessionDep
+from keel.idempotency.route import IdempotentRoute
 from keel.identity import RESPONSES, CallerDep
 from keel.web.errors import InUse, responses
 from keel.web.pagination import LinksDep, Page
 
-router = APIRouter(prefix="/books", tags=["books"], responses=RESPONSES)
+router = APIRouter(prefix="/books", tags=["books"], route_class=IdempotentRoute, responses=RESPONSES)
 
 
 async def get_read_service(session: ReadSessionDep, caller: CallerDep) -> BookService:

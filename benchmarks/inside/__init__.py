@@ -1,0 +1,1 @@
+"""Programs that run in the environment of a rendered project, from its folder; `benchmarks.*` starts them."""

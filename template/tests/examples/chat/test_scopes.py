@@ -1,0 +1,33 @@
+"""What a token has to allow before its bearer reads or changes rooms."""
+
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from keel.services import services_of
+from tests.examples.chat.api import ROOMS
+
+ID = UUID(int=0)
+OPERATIONS = [
+    ("GET", ROOMS, "chat:read"),
+    ("GET", f"{ROOMS}/{ID}", "chat:read"),
+    ("GET", f"{ROOMS}/{ID}/messages", "chat:read"),
+    ("POST", ROOMS, "chat:write"),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "scope"), OPERATIONS)
+async def test_a_token_without_the_scope(
+    app: FastAPI, anonymous: AsyncClient, method: str, url: str, scope: str
+) -> None:
+    """It is refused, whatever else it allows."""
+    services = services_of(app)
+    token = services.auth.tokens.make("ada", " ".join(services.scopes.keys() - {scope}), ID)
+    body = None if method == "GET" else {"name": "A room"}
+
+    refused = await anonymous.request(method, url, headers={"Authorization": f"Bearer {token}"}, json=body)
+
+    assert refused.status_code == 403
+    assert f'scope="{scope}"' in refused.headers["WWW-Authenticate"]
