@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from keel.about import SLUG
 from keel.settings import DevDefault, Rate, Settings, split_commas
 
 MAX_PERSONAL_TOKEN_DAYS = 366
@@ -49,7 +50,7 @@ class AuthSettings(Settings):
     algorithm: Literal["HS256", "Ed25519"] = "HS256"
     """Ed25519 (EdDSA, RFC 9864) lets others verify tokens by `/.well-known/jwks.json`; HS256 is faster."""
 
-    issuer: str = "self"
+    issuer: str = SLUG
     audience: str = "api"
 
     access_minutes: Annotated[float, Field(gt=0, le=60)] = 15

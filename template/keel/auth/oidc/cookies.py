@@ -2,12 +2,16 @@
 
 from fastapi import Request, Response
 
+from keel.about import SLUG
 from keel.auth.oidc.attempts import LIFETIME
 
 
 def cookie_name(*, secure: bool) -> str:
-    """Return the cookie's name; with HTTPS its prefix keeps subdomains from setting it."""
-    return "__Host-oidc" if secure else "oidc"
+    """Return the cookie's name; with HTTPS its prefix keeps subdomains from setting it.
+
+    It has the project's: cookies know no ports, and on localhost another project's would take its place.
+    """
+    return f"__Host-{SLUG}-oidc" if secure else f"{SLUG}-oidc"
 
 
 def keep(response: Response, sealed: str, *, secure: bool) -> None:

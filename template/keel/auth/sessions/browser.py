@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Cookie, Depends, Header, Request, Response, status
 from pydantic import BaseModel, Field
 
+from keel.about import SLUG
 from keel.auth.dependencies import AuthDep, LoginsDep, Queued, Throttled
 from keel.auth.problems import InvalidRefreshToken, InvalidScope, WrongCredentials
 from keel.auth.sessions.schemas import BrowserLogin, Token
@@ -18,7 +19,9 @@ from keel.services import services_of
 from keel.web import errors
 from keel.web.errors import Forbidden
 
-COOKIE = "__Secure-refresh_token"
+COOKIE = f"__Secure-{SLUG}-refresh_token"
+"""It has the project's name: cookies know no ports, and on localhost another project's would take its place."""
+
 PATH = "/api/v1/auth/browser"
 
 RefreshCookie = Annotated[str, Cookie(alias=COOKIE, max_length=200, include_in_schema=False)]

@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.types import Receive, Scope, Send
 
+from keel.about import SLUG
 from keel.tests.auth.fixtures import AUTH, PASSWORD, Person
 from keel.tests.widgets.api import WIDGETS
 
 BROWSER = f"{AUTH}/browser"
-COOKIE = "__Secure-refresh_token"
+COOKIE = f"__Secure-{SLUG}-refresh_token"
 PAGE = {"X-Requested-With": "test", "Origin": "http://test"}
 
 

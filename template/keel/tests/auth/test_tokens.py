@@ -14,6 +14,7 @@ from httpx2 import AsyncClient
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 
+from keel.about import SLUG
 from keel.auth.sessions.access_tokens import InvalidToken
 from keel.auth.sessions.keys import make_ring
 from keel.auth.settings import AuthSettings
@@ -41,7 +42,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     """Return claims of a good token, but for the changes; None leaves a claim out."""
     now = int(time.time())
     good = {
-        "iss": "self",
+        "iss": SLUG,
         "aud": "api",
         "sub": "ada",
         "iat": now,

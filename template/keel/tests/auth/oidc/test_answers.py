@@ -11,8 +11,10 @@ from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from keel import clock
+from keel.about import SLUG
 from keel.auth.models import SignInCode, User
 from keel.auth.oidc import attempts
+from keel.auth.oidc.cookies import cookie_name
 from keel.services import services_of
 from keel.testing.support import calling
 from keel.tests.auth.oidc.conftest import SignIn
@@ -45,7 +47,7 @@ async def assert_failed(browser: AsyncClient, url: str) -> None:
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["type"] == "urn:problem:sign-in-failed"
-    assert "oidc" not in browser.cookies
+    assert cookie_name(secure=False) not in browser.cookies
 
 
 async def test_request_to_the_provider(browser: AsyncClient, provider: "LoopbackProvider") -> None:
@@ -88,12 +90,12 @@ async def test_deployed_cookie(oidc_app: FastAPI, browser: AsyncClient, provider
         back = await begin(client, provider)
         name = next(iter(client.cookies))
         cookie = (await log_in(client)).headers["Set-Cookie"]
-        assert name == "__Host-oidc"
+        assert name == cookie_name(secure=True) == f"__Host-{SLUG}-oidc"
         assert "Secure" in cookie
         assert "Path=/;" in cookie
         assert "Domain" not in cookie
-        del client.cookies["__Host-oidc"]
-        client.cookies.set("oidc", "planted")
+        del client.cookies[cookie_name(secure=True)]
+        client.cookies.set(cookie_name(secure=False), "planted")
         await assert_failed_with(client, back)
 
 
@@ -130,7 +132,7 @@ async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider"
     back = await answer_of(browser)
     browser.cookies.clear()
 
-    answer = await browser.get(back, headers={b"Cookie": f"oidc={cookie}".encode()})
+    answer = await browser.get(back, headers={b"Cookie": f"{cookie_name(secure=False)}={cookie}".encode()})
 
     assert answer.status_code == 400
     assert TOKEN not in provider.calls
@@ -141,7 +143,7 @@ async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, pr
     back = await answer_of(browser)
     old = services_of(oidc_app).auth.settings.signing_keys[0].get_secret_value()
     new = "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCBubyBzZWNyZXQgZWl0aGVy"
-    sealed = browser.cookies["oidc"]
+    sealed = browser.cookies[cookie_name(secure=False)]
     state = state_of(back)
 
     assert attempts.Attempts([new, old]).open(sealed, state).state == state
@@ -163,11 +165,11 @@ async def test_expired_attempt(
 async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """The provider takes a code once; even a browser that kept its cookie signs in once."""
     back = await begin(browser, provider)
-    cookie = browser.cookies["oidc"]
+    cookie = browser.cookies[cookie_name(secure=False)]
     assert (await browser.get(back)).status_code == 303
     await assert_failed(browser, back)
 
-    again = await browser.get(back, headers={"Cookie": f"oidc={cookie}"})
+    again = await browser.get(back, headers={"Cookie": f"{cookie_name(secure=False)}={cookie}"})
 
     assert again.status_code == 400
     assert "The provider does not accept this code" in again.json()["detail"]
@@ -230,7 +232,7 @@ async def test_no_open_redirect(browser: AsyncClient, provider: "LoopbackProvide
     assert begun.headers["Location"].startswith(f"{provider.url}/")
     assert "evil" not in begun.headers["Location"]
     back = urlsplit(await provider.authorize(begun.headers["Location"], "ada-there"))
-    browser.cookies.set("oidc", begun.headers["Set-Cookie"].partition("=")[2].partition(";")[0])
+    browser.cookies.set(cookie_name(secure=False), begun.headers["Set-Cookie"].partition("=")[2].partition(";")[0])
     answer = await browser.get(f"{back.path}?{back.query}&{query}", headers=headers)
 
     assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
@@ -303,4 +305,4 @@ async def test_refresh_token_in_a_cookie(oidc_app: FastAPI, browser: AsyncClient
 
     assert refused.status_code == 403
     assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
-    assert answer.headers["Set-Cookie"].startswith("__Secure-refresh_token=")
+    assert answer.headers["Set-Cookie"].startswith(f"__Secure-{SLUG}-refresh_token=")
