@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
 
 _DATA = ROOT / "tests" / "data"
-_FILE = re.compile(r"^```(?:ts|python)\n(?://|#) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^```(?:ts|python|yaml)\n(?://|#) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH")
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 TSC = (
@@ -118,6 +118,7 @@ def test_clients_work(isolated: Isolated, page: Page, tmp_path: Path) -> None:
         "renamed": 2,
         "stale": None,
         "heard": ["created"],
+        "imported": True,
     }
     assert json.loads(in_python.splitlines()[-1]) == {
         "same_note": True,
@@ -127,6 +128,7 @@ def test_clients_work(isolated: Isolated, page: Page, tmp_path: Path) -> None:
         "invalid": "body.title: String should have at least 1 character",
         "renamed": 2,
         "stale": None,
+        "imported": True,
     }
 
 
@@ -177,8 +179,9 @@ def python(page: Page, project: Path, scratch: Path) -> Shell:
     """A project with the Python client and the page's code."""
     shell = begin(project, scratch / "backend")
     shell.must("uv init --quiet --bare --python " + sys.executable)
-    shell.must(page.python)
+    page.write(shell.directory, ".yml")
     page.write(shell.directory, ".py")
+    shell.must(page.python)
     return shell
 
 

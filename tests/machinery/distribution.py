@@ -29,7 +29,15 @@ _DEPLOYED = ("test_cluster", "test_deploy", "test_pipeline")
 #: Their tests share nothing.
 _ALONE = ("test_isolated", "test_thorough")
 #: Files whose tests take long, the longest first.
-_LONG = (*_PROMISES, "test_upgrading", "test_telemetry", *_ALONE, "test_walkthroughs", "test_messages")
+_LONG = (
+    *_PROMISES,
+    "test_upgrading",
+    "test_telemetry",
+    *_ALONE,
+    "test_walkthroughs",
+    "test_messages",
+    "test_clients",
+)
 
 
 class Scheduler(LoadScopeScheduling):

@@ -1,6 +1,6 @@
 // What the page's code does against a served project; prints what came of it.
 import { type Api, Refused, add, all, explain, rename, signIn } from "./api";
-import { follow, signIn as signInLive, titles } from "./live";
+import { follow, signIn as signInLive, titles, upload } from "./live";
 
 declare const process: { argv: string[] };
 
@@ -54,6 +54,7 @@ async function main() {
       renamed: (await rename(api, note, "Tides"))?.version,
       stale: await rename(api, note, "Tides again"),
       heard: await heard(api),
+      imported: (await upload(new Blob(["title\nMole\n"]))).rows === 1,
     }),
   );
 }

@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from api import Refused, add, every, explain, rename, sign_in
+from api import Refused, add, every, explain, rename, sign_in, upload
 from api_client.models import NoteCreate
 
 
@@ -23,6 +24,8 @@ note = add(client, NoteCreate(title="Tide"), "clients-1")
 again = add(client, NoteCreate(title="Tide"), "clients-1")
 for title in ("Buoy", "Anchor"):
     add(client, NoteCreate(title=title, tags=["gear"]))
+file = Path("notes.csv")
+file.write_text("title\nMole\n", encoding="utf-8")
 renamed = rename(client, note, "Tides")
 print(
     json.dumps(
@@ -34,6 +37,7 @@ print(
             "invalid": refusal(lambda: add(client, NoteCreate(title=""))),
             "renamed": renamed.version if renamed else None,
             "stale": rename(client, note, "Tides again"),
+            "imported": upload(client, file).rows == 1,
         }
     )
 )

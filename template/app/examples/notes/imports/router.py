@@ -24,7 +24,7 @@ FILE = {
         "required": True,
         "content": {
             "text/csv": {
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "format": "binary"},
                 "example": "title,body,tags\nBuy paint,The blue one.,harbour;boat\n",
             }
         },
