@@ -18,7 +18,7 @@ from tests.machinery.shell import lines, without_docker
 from tests.machinery.tools import tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from tests.machinery.serving import Isolated
@@ -71,21 +71,37 @@ def update(isolated: Isolated, answers: Mapping[str, Any], ref: str | None = Non
     return [shlex.split(command) for line in commands for command in line.split(" && ")]
 
 
-def follow(isolated: Isolated, commands: list[list[str]], *, passed: bool = False) -> str:
+def follow(
+    isolated: Isolated,
+    commands: list[list[str]],
+    *,
+    passed: bool = False,
+    left_out: Collection[str] = (),
+) -> str:
     """Do literally what a message says comes next, then what the project's own pipeline runs; what was printed.
 
-    Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these.
+    Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these;
+    else all but what is `left_out`, as options of pytest.
     """
     printed = []
     for program, *arguments in commands:
         if program == "uv":
-            less = (_TESTS_OF_REVISIONS,) if passed and arguments == ["run", "pytest"] else ()
-            printed.append(isolated.must(*arguments, *less))
+            less = (_TESTS_OF_REVISIONS,) if passed else left_out
+            printed.append(isolated.must(*arguments, *(less if arguments == ["run", "pytest"] else ())))
         else:
             assert program == "git", f"The message says to run {program}"
             git(isolated.project, "--no-pager", *arguments)
     printed += [isolated.must("run", *command) for command in (REVISIONS if passed else PIPELINE)]
     return "\n".join(printed)
+
+
+def tested_elsewhere(project: Path) -> list[str]:
+    """Options of pytest that leave out the tests of Keel's features and rooms, the database's aside.
+
+    Of a project that is file by file what a fresh copy with the same edits is: they were run in the combinations.
+    """
+    folders = sorted(path.parent for path in project.glob("keel/tests/*/__init__.py"))
+    return [f"--ignore=keel/tests/{folder.name}" for folder in folders if folder.name != "db"]
 
 
 def hurry(isolated: Isolated, commands: list[list[str]]) -> None:

@@ -1,7 +1,7 @@
 """Which test files of the platform are run in which combinations of the default run.
 
-The tests of the owner's wing and those of the platform as a whole are run in each. The other files of
-`keel/tests/` are each run where nothing, one feature or everything is chosen, and in so many more combinations
+The tests of the platform as a whole are run in each, and those of the examples that go through all of a resource.
+The other files are each run where nothing, one feature or everything is chosen, and in so many more combinations
 that any three answers meet in that file. Which these are differs from file to file, so that each combination gets
 its share.
 """
@@ -9,15 +9,17 @@ its share.
 from __future__ import annotations
 
 import random
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from tests.machinery.combinations import Group, default_set
 from tests.machinery.questions import DATABASE
-from tests.machinery.text_checks import absent_paths
+from tests.machinery.text_checks import absent_patterns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.machinery.combinations import Combination
@@ -25,8 +27,24 @@ if TYPE_CHECKING:
 
 STRENGTH = 3
 
+_SHARED = ("keel/tests/*/**/test_*.py", "tests/examples/**/test_*.py")
+_EVERYWHERE = {"test_router.py", "test_isolation.py", "test_rooms.py"}
+
 #: The answers of a combination that make a difference to Python.
 Key = tuple[object, ...]
+
+
+def shared_files(project: Path) -> list[str]:
+    """The test files that are shared out."""
+    found = (path.relative_to(project) for pattern in _SHARED for path in project.glob(pattern))
+    return sorted(
+        path.as_posix() for path in found if path.parts[0] == "keel" or path.name not in _EVERYWHERE
+    )
+
+
+def is_absent(path: str, patterns: Iterable[str]) -> bool:
+    """Whether a path is left out: it is what a pattern names, or lies in it."""
+    return any(path.startswith(f"{pattern}/") or fnmatchcase(path, pattern) for pattern in patterns)
 
 
 class Shares:
@@ -43,13 +61,12 @@ class Shares:
         key = self._key(combination)
         if key in self._whole or key not in self._groups:
             return []
-        found = (path.relative_to(project).as_posix() for path in project.glob("keel/tests/*/**/test_*.py"))
-        return sorted(path for path in found if key not in self._home(path))
+        return [path for path in shared_files(project) if key not in self._home(path)]
 
     def _home(self, path: str) -> set[Key]:
         """Where a file is run, besides the combinations that are run whole."""
         if path not in self._homes:
-            possible = [key for key, absent in self._absent.items() if not path.startswith(absent)]
+            possible = [key for key, absent in self._absent.items() if not is_absent(path, absent)]
             random.Random(path).shuffle(possible)  # noqa: S311 - it must repeat itself
             missing = 0
             for key in possible:
@@ -75,9 +92,9 @@ class Shares:
         return found
 
     @cached_property
-    def _absent(self) -> dict[Key, tuple[str, ...]]:
+    def _absent(self) -> dict[Key, list[str]]:
         """What each combination does not have."""
-        return {self._key(row): tuple(absent_paths(self._questions, row.answers)) for row in self._rows}
+        return {self._key(row): absent_patterns(self._questions, row.answers) for row in self._rows}
 
     @cached_property
     def _whole(self) -> set[Key]:

@@ -84,14 +84,19 @@ def unportable(project: Path) -> Iterator[str]:
             yield f"{name} and {other}: differ in case only"
 
 
-def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
-    """The paths that these answers leave out, as copier.yml names them (patterns with wildcards aside)."""
+def absent_patterns(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
+    """The patterns of what these answers leave out, as copier.yml names them."""
     environment = Environment(autoescape=True)
     absent: list[str] = []
     for manifest in questions.manifests:
         if manifest.question and environment.compile_expression(manifest.condition)(**answers):
-            absent += [pattern.strip("/") for pattern in manifest.patterns if "*" not in pattern]
+            absent += [pattern.strip("/") for pattern in manifest.patterns]
     return absent
+
+
+def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
+    """The paths that these answers leave out (patterns with wildcards aside)."""
+    return [pattern for pattern in absent_patterns(questions, answers) if "*" not in pattern]
 
 
 def traces(project: Path, questions: Questions, answers: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 from tests.machinery import imports, owner_edits
 from tests.machinery.checkout import commit
 from tests.machinery.databases import copied_database, empty_database
-from tests.machinery.enabling import conflicts, differences, follow, hurry, lived_in, rows, update
+from tests.machinery.enabling import (
+    conflicts,
+    differences,
+    follow,
+    hurry,
+    lived_in,
+    rows,
+    tested_elsewhere,
+    update,
+)
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.sample_rows import tables
 from tests.machinery.schemas import schema
@@ -149,7 +158,8 @@ class Lived:
         """
         fresh = self.sandbox.copy(answers)
         assert differences(self.path, fresh.isolated.project) == []
-        printed = follow(self.isolated, commands, passed=fresh.passed)
+        left_out = tested_elsewhere(self.path) if self.sandbox.resources.reuse else ()
+        printed = follow(self.isolated, commands, passed=fresh.passed, left_out=left_out)
         fresh.passed = fresh.passed or any("pytest" in command for command in commands)
         kept = {table: count for table, count in self.rows.items() if table not in leftovers}
         assert rows(self.url).items() >= kept.items()
