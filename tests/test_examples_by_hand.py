@@ -50,7 +50,7 @@ def reshape(project: Lived) -> None:
     """Give the module of its rules another name; its own tests are the owner's to change, and go."""
     git(project.path, "mv", f"{NOTES}/service.py", f"{NOTES}/rules.py")
     git(project.path, "rm", "-r", "--quiet", TESTS)
-    for path in (project.path / NOTES).glob("*.py"):
+    for path in (project.path / NOTES).rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         path.write_text(
             text.replace("app.examples.notes.service", "app.examples.notes.rules"), encoding="utf-8"
