@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.machinery import imports
-from tests.machinery.examination import SUITE, suite_environment
+from tests.machinery.examination import SUITE, WITHOUT_APART, suite_environment
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import render
 from tests.machinery.warm import WarmProcess
@@ -55,7 +55,7 @@ def _learn(
     with WarmProcess(resources.python, resources.warm_modules) as cold:
         environment = suite_environment(resources, str(answers[name][DATABASE]))
         options = {"directory": project, "environment": environment, "record": str(record)}
-        outcome = cold.run("pytest", *SUITE, timeout=600, **options)
+        outcome = cold.run("pytest", *SUITE, *WITHOUT_APART, timeout=600, **options)
     if outcome.status:
         return None
     return [str(module) for module in json.loads(record.read_text(encoding="utf-8"))]
