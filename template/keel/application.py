@@ -33,7 +33,10 @@ from keel.web.openapi import Application
 from keel.web.paths import HeadMiddleware, path_below
 from keel.web.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 
-EXPOSED = ["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"]
+EXPOSED = [
+    *("ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"),
+    "X-Request-ID",
+]
 """Response headers that scripts of other origins may read."""
 
 ACCEPTED = [
