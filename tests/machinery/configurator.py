@@ -160,7 +160,7 @@ FIXED = {**NAMED, "preset": "api", "_copier_conf": Conf, "_copier_operation": "c
 
 
 def data(root: Path = ROOT) -> dict[str, Any]:
-    """Return what the page needs: questions, files with their lines, and what three of them list, each with where it is."""
+    """Return what the page needs: questions, files with their lines, what three of them list, and where each is."""
     template = Template(root)
     files, lists = [], {}
     for source in template.files:
