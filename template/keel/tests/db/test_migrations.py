@@ -17,8 +17,8 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Column, Integer, Table, inspect
 
+from keel.about import ROOT
 from keel.db.database import Database
-from keel.db.migrations import ROOT
 from keel.db.models import Base, load_models
 from keel.tests.widgets.models import TestBase
 
