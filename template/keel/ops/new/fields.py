@@ -137,8 +137,11 @@ class Field:
 
     @property
     def wrong(self) -> str:
-        """An expression for a value that is refused."""
-        return f'"x" * {self.bounds[1] + 1}' if self.kind == "str" and not self.bounds[0] else self.written("wrong")
+        """An expression for a value that is refused: too long, too exact, or no value of the type."""
+        low, high = self.bounds
+        if self.kind == "decimal":
+            return f'"1.{"9" * (high + 1)}"'
+        return f'"x" * {high + 1}' if high and not low else self.written("wrong")
 
     @property
     def absent(self) -> str:
