@@ -1,5 +1,6 @@
 """The application: settings, logs, errors, middleware, health, the features, then the packages of `app/`."""
 
+import gc
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,27 +11,22 @@ from starlette.middleware import Middleware
 
 from keel import about
 from keel.background.shutdown import Shutdown
-from keel.clashes import check_commands, check_routes
 from keel.features import FEATURES
 from keel.identity import CALLER_MIDDLEWARE
 from keel.messaging import mail
-from keel.observability import gc_tuning, logs
-from keel.packages import Package, find_package, find_packages, load_each
+from keel.observability import logs
+from keel.packages import Package, check_commands, find_package, find_packages, load_each
 from keel.services import Services, services_of
 from keel.settings import CoreSettings
-from keel.web import documentation, errors, health
+from keel.web import errors, health
+from keel.web.body_limits import BodyLimitMiddleware, StructureLimitMiddleware
 from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import ProblemFormat
-from keel.web.json_limits import StructureLimitMiddleware
-from keel.web.middleware import (
-    BodyLimitMiddleware,
-    ErrorMiddleware,
-    HostMiddleware,
-    RequestMiddleware,
-    SecurityHeadersMiddleware,
-)
-from keel.web.openapi import Application
-from keel.web.paths import HeadMiddleware, path_below
+from keel.web.hosts import HostMiddleware
+from keel.web.middleware import ErrorMiddleware, RequestMiddleware, SecurityHeadersMiddleware
+from keel.web.openapi import pages
+from keel.web.openapi.application import Application
+from keel.web.paths import HeadMiddleware, check_routes, path_below
 from keel.web.rate_limit import EXEMPT, RateLimit, RateLimitMiddleware
 
 EXPOSED = [
@@ -114,7 +110,7 @@ def new_app(
     app.state.services = services
     services.jobs.register(mail.JOB, mail.sender(lambda: services.mailer))
     if settings.api_docs:
-        documentation.install(app)
+        pages.install(app)
     health.install(app, services.checks, lambda: services.shutdown.begun)
     app.begin_group()
     return app
@@ -128,9 +124,19 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     logs.configure(services.settings)
     services.shutdown = Shutdown()
     if services.settings.deployed:
-        gc_tuning.settle()
+        settle_gc()
     async with services.shutdown.listening():
         yield
+
+
+def settle_gc() -> None:
+    """Exclude the objects of the start-up from garbage collections, and collect less often.
+
+    A request leaves some hundred short-lived objects, which by default trigger a collection every few requests. One in
+    many of them traverses every loaded module, model and route, while all requests wait.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:

@@ -1,11 +1,9 @@
 """Hooks: the modules of a package that are found by their names, and what each must hold."""
 
-from collections.abc import AsyncIterator, Iterable
 from inspect import signature
 from types import ModuleType
-from typing import Any, Protocol
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 
 HOOKS = {
     "router": "`router`, an APIRouter below /api/v1; `SCOPES`, if callers need any: scope to description",
@@ -27,49 +25,15 @@ class PackageError(Exception):
     """A package of the application is not what it has to be; the message says what to change."""
 
 
-class Install(Protocol):
-    """Adds something to the application, before it starts."""
-
-    def __call__(self, app: FastAPI) -> None:
-        """Install."""
-        ...
-
-
-class Seed(Protocol):
-    """Adds demonstration rows, yielding after each."""
-
-    def __call__(self, app: FastAPI, count: int) -> AsyncIterator[None]:
-        """Add up to `count` rows."""
-        ...
-
-
-class AddServices(Protocol):
-    """Adds servicers to a gRPC server; returns the full names of their services."""
-
-    def __call__(self, app: FastAPI, server: Any) -> Iterable[str]:
-        """Add the servicers."""
-        ...
-
-
-class OfServices(Protocol):
-    """Makes what a package offers, given the services of the application."""
-
-    def __call__(self, services: Any) -> Any:
-        """Make it."""
-        ...
-
-
-_ATTRIBUTES: dict[str, tuple[str, type]] = {
-    "router": ("router", APIRouter),
-    "events": ("router", APIRouter),
-    "seed": ("seed", Seed),
-    "account_data": ("account_data", OfServices),
-    "exports": ("exporters", OfServices),
-    "gauges": ("read", OfServices),
-    "grpc": ("add_services", AddServices),
-    "plugin": ("install", Install),
+_FUNCTIONS = {
+    "seed": ("seed", ["app", "count"]),
+    "account_data": ("account_data", ["services"]),
+    "exports": ("exporters", ["services"]),
+    "gauges": ("read", ["app"]),
+    "grpc": ("add_services", ["app", "server"]),
+    "plugin": ("install", ["app"]),
 }
-"""The attribute that a module must have, and its class or the protocol that it must fulfil."""
+"""The function that a module must have, and what it is called with."""
 
 
 def checked(hook: str, module: ModuleType) -> ModuleType:
@@ -78,30 +42,37 @@ def checked(hook: str, module: ModuleType) -> ModuleType:
     Raises:
         PackageError: it lacks what its name promises.
     """
-    if hook == "commands":
+    if hook in _FUNCTIONS:
+        name, arguments = _FUNCTIONS[hook]
+        fault = _call_fault(getattr(module, name, None), arguments)
+    elif hook in {"router", "events"}:
+        name = "router"
+        fault = _type_fault(getattr(module, name, None), APIRouter)
+    elif hook == "commands":
         from typer import Typer  # only the command line needs it
 
-        expected: tuple[str, type] | None = ("commands", Typer)
+        name = "commands"
+        fault = _type_fault(getattr(module, name, None), Typer)
     else:
-        expected = _ATTRIBUTES.get(hook)
-    if expected and (fault := _fault(getattr(module, expected[0], None), expected[1])):
+        return module
+    if fault:
         raise PackageError(
-            f"{module.__name__}: `{expected[0]}` {fault}. The module is found by its name and must hold {HOOKS[hook]}."
+            f"{module.__name__}: `{name}` {fault}. The module is found by its name and must hold {HOOKS[hook]}."
         )
     return module
 
 
-def _fault(value: object, kind: type) -> str | None:
-    """Return why a value is not of a class, or cannot be called as a protocol says."""
-    if value is None:
-        return "is missing"
-    if kind.__module__ != __name__:
-        return None if isinstance(value, kind) else f"is a {type(value).__name__}, not a {kind.__name__}"
+def _type_fault(value: object, kind: type) -> str | None:
+    if isinstance(value, kind):
+        return None
+    return "is missing" if value is None else f"is a {type(value).__name__}, not a {kind.__name__}"
+
+
+def _call_fault(value: object, arguments: list[str]) -> str | None:
     if not callable(value):
-        return "is not callable"
-    parameters = list(signature(kind.__call__).parameters)[1:]
+        return "is missing" if value is None else "is not callable"
     try:
-        signature(value).bind(*parameters)
+        signature(value).bind(*arguments)
     except TypeError:
-        return f"cannot be called with ({', '.join(parameters)})"
+        return f"cannot be called with ({', '.join(arguments)})"
     return None

@@ -27,6 +27,20 @@ EXAMPLES = "examples"
 ADDED = ("account_data", "exports", "grpc")
 """What features add to an example, whenever they are switched on."""
 
+COMMANDS = (
+    "migrate",
+    "settings",
+    "upgrades",
+    "removal",
+    "feature-removal",
+    "seed",
+    "purge",
+    "schedule",
+    "packages",
+    "new",
+)
+"""The commands of `python -m app` that every project may have: no package with commands can be called so."""
+
 log = structlog.get_logger()
 
 
@@ -115,6 +129,23 @@ def find_packages(root: str) -> list[Package]:
             )
         found += below
     return found
+
+
+def check_commands(packages: Iterable[Package]) -> None:
+    """Compare the names of the groups of commands that packages bring.
+
+    Raises:
+        PackageError: two have the same name, or one has that of a command; the message names both.
+    """
+    found = dict.fromkeys(COMMANDS, "keel.ops.cli")
+    for package in packages:
+        if "commands" in package.offers:
+            other = found.setdefault(package.short_name, package.name)
+            if other != package.name:
+                raise PackageError(
+                    f"`python -m app {package.short_name}` would be both {other} and {package.name}. Rename your package, "
+                    "or have its commands in a package of another name."
+                )
 
 
 def find_package(name: str) -> Package:

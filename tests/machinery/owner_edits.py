@@ -37,7 +37,7 @@ async def test_a_note_is_measured(client: AsyncClient) -> None:
 '''
 _ROUTER = '    app.add_middleware(FlagMiddleware)\n    app.include_router(tide, prefix="/api/v1")\n'
 #: An edit inside the platform: allowed, and merged.
-_PLATFORM = "keel/messaging/in_process_cache.py"
+_PLATFORM = "keel/messaging/cache.py"
 _CACHE = ("max_bytes: int = 16 * 1024 * 1024", "max_bytes: int = 32 * 1024 * 1024")
 _VARIABLE = "    SHIPS_GREETING: Ahoy\n"
 _OVERLAY = "deploy/k8s/overlays/production/settings.env"

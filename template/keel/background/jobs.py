@@ -6,8 +6,10 @@ may replace it by a durable queue; callers need no change.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -16,7 +18,6 @@ import structlog
 
 from keel import clock
 from keel.background.asyncio_tasks import spawn
-from keel.background.job_context import Attempt, JobContext
 from keel.db.database import Database, Session
 
 Handler = Callable[[Session, Mapping[str, Any]], Awaitable[None]]
@@ -25,6 +26,8 @@ Handler = Callable[[Session, Mapping[str, Any]], Awaitable[None]]
 A durable queue marks the job as done in the same transaction, so its effect is stored once, however often it is
 attempted.
 """
+
+REQUEST_ID = "request_id"
 
 log = structlog.get_logger()
 
@@ -49,6 +52,67 @@ class Jobs(Protocol):
 
     async def drain(self, *, patient: bool = False) -> None:
         """Wait for running jobs: for some seconds at shutdown; `patient`, until all are done, as commands do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at some work: the job's name, an id that all its attempts share, and what came along."""
+
+    name: str
+    id: str
+    number: int
+    """1 is the first."""
+
+    last: bool
+    """Whether there is none after it, should it fail."""
+
+    asked_at: datetime
+    headers: Mapping[str, str]
+
+
+class Propagator(Protocol):
+    """Sends something along."""
+
+    def inject(self, headers: MutableMapping[str, str]) -> None:
+        """Add what should go along with work that is asked for now."""
+
+    def attempting(self, attempt: Attempt) -> AbstractContextManager[object]:
+        """Hold while an attempt is made, log lines included; an error that ends it comes by, and must go on."""
+        ...
+
+
+class JobContext:
+    """What goes along with jobs: the id of the request, so that the log lines of both can be found together, and more."""
+
+    def __init__(self) -> None:
+        self._propagators: list[Propagator] = []
+
+    def register(self, propagator: Propagator) -> None:
+        """Send something more along, such as a trace."""
+        self._propagators.append(propagator)
+
+    def headers(self) -> dict[str, str]:
+        """Return what goes along with work that is asked for now."""
+        request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
+        headers = {REQUEST_ID: request_id} if request_id else {}
+        for propagator in self._propagators:
+            propagator.inject(headers)
+        return headers
+
+    @contextmanager
+    def attempting(self, attempt: Attempt) -> Generator[None]:
+        """Hold while an attempt is made: log lines carry the request's id, and none but that."""
+        before = structlog.contextvars.get_contextvars()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**{k: v for k, v in attempt.headers.items() if k == REQUEST_ID})
+        try:
+            with ExitStack() as stack:
+                for propagator in self._propagators:
+                    stack.enter_context(propagator.attempting(attempt))
+                yield
+        finally:
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(**before)
 
 
 class InProcessJobs:

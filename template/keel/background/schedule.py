@@ -1,8 +1,16 @@
-"""The schedule: which jobs run when. A feature that has a clock enqueues them; without one, `python -m app schedule` does."""
+"""What is done from time to time: jobs at certain times, and purges of rows that have served their time.
 
-from collections.abc import Mapping
+A feature that has a clock enqueues the jobs; without one, `python -m app schedule` does. `python -m app purge` purges.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from keel.db.database import Database, Session
+
+Purge = Callable[[Session], Awaitable[int]]
+"""Deletes what is too old and returns how many rows that were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +40,22 @@ class Schedule:
             payload: the job's.
         """
         self.entries[name] = Entry(job, cron, payload or {})
+
+
+class Retention:
+    """The purges that packages register."""
+
+    def __init__(self) -> None:
+        self._purges: dict[str, Purge] = {}
+
+    def register(self, name: str, purge: Purge) -> None:
+        """Register a purge under a name."""
+        self._purges[name] = purge
+
+    async def run(self, database: Database) -> dict[str, int]:
+        """Run every purge, each in a transaction of its own; return how many rows each deleted."""
+        deleted = {}
+        for name, purge in self._purges.items():
+            async with database.transaction() as session:
+                deleted[name] = await purge(session)
+        return deleted

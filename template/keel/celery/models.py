@@ -25,7 +25,7 @@ class Task(Base):
     """SHA-256 of the owner and their Idempotency-Key, in hexadecimal digits."""
     payload: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
-    """The context of the request that enqueued it; see `keel.background.job_context`."""
+    """The context of the request that enqueued it; see `keel.background.jobs`."""
     state: Mapped[str] = mapped_column(String(20))
     progress: Mapped[float] = mapped_column()
     """0 to 1."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, TypeVarTuple, overload
 
 import structlog
-from sqlalchemy import CursorResult, Executable, Row, text
+from sqlalchemy import Executable, Result, Row, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -22,14 +22,15 @@ Ts = TypeVarTuple("Ts")
 AnyRow = Row[*tuple[Any, ...]]
 """A row whose columns' types are not known; of a `select` that names its columns, rows are known."""
 Parameters = Mapping[str, Any]
+Fetch = Callable[[Result[Any]], T]
 AfterCommit = Callable[[], Awaitable[None]]
 AdvisoryLock = Callable[[AsyncSession, str], Awaitable[object]]
 
 log = structlog.get_logger()
 
 
-class Session(AsyncSession):
-    """The transaction of a request: SQLAlchemy's session, with callbacks after the commit."""
+class _Reads:
+    """How both sessions read."""
 
     @overload
     async def all(
@@ -41,7 +42,7 @@ class Session(AsyncSession):
 
     async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
         """Return every row."""
-        return (await self.execute(statement, parameters)).all()
+        return await self._fetch(statement, parameters, Result.all)
 
     @overload
     async def first(
@@ -53,7 +54,14 @@ class Session(AsyncSession):
 
     async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None:
         """Return the first row, or None."""
-        return (await self.execute(statement, parameters)).first()
+        return await self._fetch(statement, parameters, Result.first)
+
+    async def _fetch(self, statement: Executable, parameters: Parameters | None, fetch: Fetch[T]) -> T:
+        raise NotImplementedError
+
+
+class Session(_Reads, AsyncSession):
+    """The transaction of a request: SQLAlchemy's session, with callbacks after the commit."""
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Call back after the commit; never if the transaction fails.
@@ -69,6 +77,9 @@ class Session(AsyncSession):
         The others wait until this one ends, so what it reads and decides upon still holds when it commits.
         """
         await self.info["turns"](self, name)
+
+    async def _fetch(self, statement: Executable, parameters: Parameters | None, fetch: Fetch[T]) -> T:
+        return fetch(await self.execute(statement, parameters))
 
 
 class EndedSession(Session):
@@ -87,7 +98,7 @@ class EndedSession(Session):
         )
 
 
-class ReadSession:
+class ReadSession(_Reads):
     """Reads, each statement on a connection of its own, outside any transaction.
 
     Nothing is held between statements, so a stream can keep one of these for hours. Connections come from an engine
@@ -97,57 +108,24 @@ class ReadSession:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    @overload
-    async def all(
-        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
-    ) -> Sequence[Row[*Ts]]: ...
-
-    @overload
-    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]: ...
-
-    async def all(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[AnyRow]:
-        """Return every row."""
-        return await self._fetch(statement, parameters, CursorResult.all)
-
-    @overload
-    async def first(
-        self, statement: TypedReturnsRows[*Ts], parameters: Parameters | None = None
-    ) -> Row[*Ts] | None: ...
-
-    @overload
-    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None: ...
-
-    async def first(self, statement: Executable, parameters: Parameters | None = None) -> AnyRow | None:
-        """Return the first row, or None."""
-        return await self._fetch(statement, parameters, CursorResult.first)
-
     async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
         """Return the first column of the first row, or None."""
-        return await self._fetch(statement, parameters, CursorResult.scalar)
+        return await self._fetch(statement, parameters, Result.scalar)
 
-    async def _fetch(
-        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
-    ) -> T:
+    async def _fetch(self, statement: Executable, parameters: Parameters | None, fetch: Fetch[T]) -> T:
         try:
             try:
-                return await self._run(statement, parameters, fetch)
+                return await greenlet_spawn(self._run, statement, parameters, fetch)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
             # The server closed a pooled connection, as it does when it restarts. All of them are renewed by now, and
             # a read can be repeated without harm.
-            return await self._run(statement, parameters, fetch)
+            return await greenlet_spawn(self._run, statement, parameters, fetch)
         except Exception as error:
             raise unavailable_if_outage(error) from error
 
-    async def _run(
-        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
-    ) -> T:
-        return await greenlet_spawn(self._run_in_greenlet, statement, parameters, fetch)
-
-    def _run_in_greenlet(
-        self, statement: Executable, parameters: Parameters | None, fetch: Callable[[CursorResult[Any]], T]
-    ) -> T:
+    def _run(self, statement: Executable, parameters: Parameters | None, fetch: Fetch[T]) -> T:
         """Connect, execute and close in one go: AsyncConnection would switch to SQLAlchemy's core for each of them."""
         with self._engine.sync_engine.connect() as connection:
             return fetch(connection.execute(statement, parameters))

@@ -1,15 +1,31 @@
 """A database as the application's: migrated when it starts, if asked, checked for readiness, and closed at the end."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Connection, inspect
 
-from keel.db import migrations
+from keel.about import ROOT
 from keel.db.database import Database
 from keel.db.models import Base
 from keel.services import services_of
+
+
+async def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema of a database to a revision."""
+    await asyncio.to_thread(_upgrade, database, revision)
+
+
+def _upgrade(database: Database, revision: str) -> None:
+    # Deployed processes never migrate themselves, so they need not load any of this.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["database"] = database
+    command.upgrade(config, revision)
 
 
 class MissingTables(Exception):
@@ -46,7 +62,7 @@ def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         try:
             if migrate:
-                await migrations.upgrade(database)
+                await upgrade(database)
             yield
         finally:
             # What was begun may still need the database.

@@ -4,13 +4,16 @@ import logging
 import logging.config
 import os
 import sys
-from typing import Any
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
-from keel.observability import tracebacks
+from keel.about import ROOT
 from keel.settings import CoreSettings
 
 PROCESSORS: list[Processor] = []
@@ -34,7 +37,7 @@ def configure(settings: CoreSettings) -> None:
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         if settings.json_logs
-        else [structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=tracebacks.write)]
+        else [structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=_write_traceback)]
     )
     # Cached loggers, a level known at wrapping time and bytes that go straight out: the documented fast path.
     structlog.configure(
@@ -107,3 +110,37 @@ def _as_text(rendering: list[Processor]) -> list[Processor]:
         return rendered.decode() if isinstance(rendered, bytes) else rendered
 
     return [*rendering, decode]
+
+
+def _write_traceback(to: TextIO, error: ExcInfo) -> None:
+    """Write a traceback for people: the frames of their own code, and where it ended; those of libraries are counted."""
+    shown = traceback.TracebackException(*error, compact=True)
+    chain = [*_chain(shown)]
+    furthest = min([1, *(_distance(frame) for each in chain for frame in each.stack)])
+    left_out = sum(_fold(each, furthest) for each in chain)
+    to.write("\n" + "".join(shown.format()).rstrip())
+    if left_out:
+        to.write(f"\n({left_out} frames of libraries are left out; with LOG_FORMAT=json, all are there.)")
+
+
+def _chain(error: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    """Yield an error, those that led to it, and those of groups."""
+    if error is not None:
+        yield error
+        for other in (error.__cause__, error.__context__, *(error.exceptions or ())):
+            yield from _chain(other)
+
+
+def _fold(error: traceback.TracebackException, furthest: int) -> int:
+    """Leave out frames that are further away, but for the last; return how many these are."""
+    before = len(error.stack)
+    error.stack[:-1] = [frame for frame in error.stack[:-1] if _distance(frame) <= furthest]
+    return before - len(error.stack)
+
+
+def _distance(frame: traceback.FrameSummary) -> int:
+    """Return how far code is from its reader: 0 is the project's own, 1 the platform, 2 a library."""
+    path = Path(frame.filename)
+    if not path.is_relative_to(ROOT) or {"site-packages", ".venv"}.intersection(path.parts):
+        return 2
+    return int(path.is_relative_to(ROOT / "keel"))

@@ -12,7 +12,8 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from keel.db import lifecycle, migrations
+from keel.about import ROOT
+from keel.db import lifecycle
 from keel.features import FEATURES
 from keel.identity import seed_owner
 from keel.ops import feature_removal, settings_check
@@ -102,7 +103,7 @@ def migrate(
         finally:
             await engine.dispose()
         try:
-            await migrations.upgrade(database, revision)
+            await lifecycle.upgrade(database, revision)
             if revision == "head":
                 await lifecycle.check_tables(database)
         except CommandError as error:
@@ -167,7 +168,7 @@ def show_feature_removal(
 ) -> None:
     """Say what would go with a feature or the next update; the status is 1 if anything of yours is concerned."""
     try:
-        found = feature_removal.removal(migrations.ROOT, feature)
+        found = feature_removal.removal(ROOT, feature)
     except feature_removal.RemovalError as error:
         raise typer.BadParameter(str(error)) from error
     for line in found.lines():

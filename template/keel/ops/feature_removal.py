@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,25 +34,14 @@ class RemovalError(Exception):
 
 @dataclass(frozen=True)
 class Removal:
-    """What would go; everything but `goes` and `tables` is yours."""
+    """What would go; everything but `goes` and `tables` is yours. `lines` tells what each is."""
 
     goes: tuple[str, ...]
-    """Files of Keel's."""
-
     changed: tuple[str, ...]
-    """Those of them that you have changed: they go all the same."""
-
     beside: tuple[str, ...]
-    """Your own files in folders that Keel leaves: they stay."""
-
     imports: tuple[str, ...]
-    """Places in code that stays which import what goes."""
-
     undeclared: tuple[str, ...]
-    """Places in code of yours which import what is then declared no longer."""
-
     tables: tuple[str, ...]
-    """Tables that are left without a model. They stay, with their rows."""
 
     @property
     def concerns_you(self) -> bool:
@@ -103,7 +92,7 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
     services = _fields(with_it) - _fields(without)
     yours = [name for name in kept if with_it.get(name) != (project / name).read_bytes()]
     declared = _declared(with_it) - _declared(without)
-    owned = {name: _modules_of(name) for name in declared} if yours else {}
+    owners = packages_distributions() if yours else {}
     return Removal(
         goes=tuple(goes),
         changed=tuple(name for name in goes if (project / name).read_bytes() != with_it[name]),
@@ -118,7 +107,7 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
             f"{name}:{line}: {found}"
             for name in yours
             for line, wanted in _imports(project, name)
-            for found in sorted(owner for owner, modules in owned.items() if wanted[-1] in modules)
+            for found in sorted(declared.intersection(map(_folded, owners.get(wanted[-1], ()))))
         ),
         tables=tuple(
             sorted(table for name in goes for table in _TABLE.findall(with_it[name].decode(errors="replace")))
@@ -161,15 +150,6 @@ def _files(project: Path) -> list[str]:
 
 def _declared(tree: Tree) -> set[str]:
     return {_folded(name) for name in _REQUIREMENT.findall(tree["pyproject.toml"].decode())}
-
-
-def _modules_of(name: str) -> set[str]:
-    """Return the modules that an installed distribution brings, the outermost; its other files are no modules' names."""
-    try:
-        files = distribution(name).files or ()
-    except PackageNotFoundError:
-        return set()
-    return {file.parts[0].partition(".")[0] for file in files}
 
 
 def _folded(name: str) -> str:

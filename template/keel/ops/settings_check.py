@@ -10,8 +10,7 @@ from pathlib import Path
 from pydantic import AliasChoices
 from pydantic_settings import DotEnvSettingsSource
 
-from keel.ops.answers import changed_by_hand
-from keel.ops.upgrades import PROJECT, changes
+from keel.ops.upgrades import ANSWERS, PROJECT, changes
 from keel.packages import WINGS, find_packages, incomplete_examples
 from keel.settings import Settings, SettingsError
 
@@ -20,6 +19,11 @@ COMPOSE = Path("compose.yaml")
 _INTERPOLATED = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
 _SLIP = 0.8
 """How alike the rest of two names with the same first word must be (0 to 1), for one to be a slip of the keyboard."""
+
+_ANSWER = re.compile(r"^(\w+): (true|false)$", re.MULTILINE)
+_DATABASE = re.compile(r"^database: (\w+)$", re.MULTILINE)
+_PLACES = {"example": Path("keel", "docs", "features", "notes.md"), "kubernetes": Path("deploy", "k8s", "base")}
+"""What an answer adds; else it is the package of that name."""
 
 
 def find_settings() -> list[type[Settings]]:
@@ -135,3 +139,29 @@ def _slip(name: str, known: Collection[str]) -> bool:
     first, _, rest = name.partition("_")
     alike = [each.partition("_")[2] for each in known if each.startswith(f"{first}_")]
     return bool(get_close_matches(rest, alike, n=1, cutoff=_SLIP))
+
+
+def changed_by_hand(project: Path = PROJECT) -> Iterator[str]:
+    """Yield a sentence for each recorded answer that is not what the project has.
+
+    Copier takes such answers for those that the project was made with, and changes nothing.
+    """
+    file = project / ANSWERS
+    if not file.is_file():  # such as in the image
+        return
+    text = file.read_text(encoding="utf-8")
+    for name, value in _ANSWER.findall(text):
+        place = _PLACES.get(name, Path("keel", name, "__init__.py"))
+        if (project / place).exists() != (value == "true"):
+            before = "false" if value == "true" else "true"
+            yield _sentence(f"{name}: {value}", place.as_posix(), f"{name}: {before}", f"{name}={value}")
+    for value in _DATABASE.findall(text):
+        if not (project / f"keel/{value}").is_dir():
+            yield _sentence(f"database: {value}", f"keel/{value}", "what it was", f"database={value}")
+
+
+def _sentence(answer: str, place: str, before: str, data: str) -> str:
+    return (
+        f"{ANSWERS}: it says {answer}, and {place} says otherwise. Written by hand an answer does nothing: write {before} "
+        f"again, commit, and run `copier update --defaults --data {data}`"
+    )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from opentelemetry.trace import SpanKind
 
 from keel import clock
-from keel.background.job_context import Attempt
+from keel.background.jobs import Attempt
 from keel.observability.calls import carried, carrier
 from keel.observability.tracing import meter, step
 

@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keel.messaging.cache import MAX_TTL, Counters, Kind, T, codec, lifetime
-from keel.messaging.single_flight import SingleFlight
+from keel.messaging.cache import MAX_TTL, Counters, Kind, SingleFlight, T, codec, lifetime
 from keel.redis.client import Client
 from keel.redis.connection import GuardedConnection, RedisUnavailable
 

@@ -35,7 +35,7 @@ pytest_plugins = [
 
 def pytest_collection_finish() -> None:
     """From here on, collect garbage as a deployed process does: what the tests themselves make."""
-    from keel.observability import gc_tuning
+    from keel.application import settle_gc
 
-    gc_tuning.settle()
+    settle_gc()
     gc.enable()

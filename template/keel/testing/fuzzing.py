@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keel.testing.support import PATIENCE
-from keel.web.problems import MEDIA_TYPE
+from keel.web.openapi.problems import MEDIA_TYPE
 
 KINDS = ("positive", "negative")
 """Requests that follow the document, and requests that break it."""

@@ -14,7 +14,7 @@ from keel.application import new_app
 from keel.caller import Caller
 from keel.dependencies import CacheDep
 from keel.identity import CallerDep, current_caller
-from keel.messaging.in_process_cache import InProcessCache
+from keel.messaging.cache import InProcessCache
 from keel.services import services_of
 from keel.settings import CoreSettings
 from keel.testing.support import running

@@ -12,13 +12,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from typer.testing import CliRunner
 
 from app.main import create_app
-from keel import clashes
 from keel.application import new_app
-from keel.clashes import check_commands, check_routes
 from keel.db.models import Base
 from keel.hooks import PackageError
 from keel.ops import cli
-from keel.packages import Package, find_packages, load_each
+from keel.packages import COMMANDS, Package, check_commands, find_packages, load_each
+from keel.web.paths import check_routes
 
 ROUTER = "from fastapi import APIRouter\n\nrouter = APIRouter()\n"
 _numbers = count()
@@ -201,4 +200,4 @@ def test_every_command_is_reserved(app: FastAPI) -> None:
     commands = cli.build(create_app, "app")
     offered = {command.name or getattr(command.callback, "__name__", "") for command in commands.registered_commands}
 
-    assert offered <= set(clashes.COMMANDS)
+    assert offered <= set(COMMANDS)

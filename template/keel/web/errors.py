@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Receive, Scope, Send
 
+from keel.web.openapi.problems import MEDIA_TYPE, documented, title
 from keel.web.paths import methods_at
-from keel.web.problems import MEDIA_TYPE, documented, title
 
 MAX_ERRORS = 50
 """Errors in one problem document; it says how many there are."""

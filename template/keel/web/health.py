@@ -10,7 +10,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
 from keel.web import errors
-from keel.web.problems import documented
+from keel.web.openapi.problems import documented
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, raises otherwise."""
@@ -50,7 +50,7 @@ class Checks:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._checks: dict[str, Check] = {}
-        self._optional: set[str] = set()
+        self._required: dict[str, bool] = {}
 
     def add(self, name: str, check: Check, *, required: bool = True) -> None:
         """Register a check under a name that appears in the answer.
@@ -59,13 +59,11 @@ class Checks:
         of a dependency that all processes share must not take all of them out of the load balancer.
         """
         self._checks[name] = check
-        self._optional.discard(name)
-        if not required:
-            self._optional.add(name)
+        self._required[name] = required
 
     def fatal(self, results: Mapping[str, CheckResult]) -> bool:
         """Return whether a required check has failed."""
-        return any(result.status == "failed" for name, result in results.items() if name not in self._optional)
+        return any(result.status == "failed" and self._required[name] for name, result in results.items())
 
     async def run(self) -> dict[str, CheckResult]:
         """Run all checks at once, each with the timeout."""

@@ -1,7 +1,13 @@
-"""Names of hosts and origins of pages as settings hold them: as requests name them, or refused."""
+"""Hosts and origins: as settings name them, and the middleware that refuses requests for other hosts."""
 
 import re
+from collections.abc import Awaitable
 from urllib.parse import SplitResult, urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keel.web.errors import problem
+from keel.web.paths import header, path_below
 
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
@@ -47,3 +53,25 @@ def _name_and_port(parts: SplitResult) -> tuple[str, int | None]:
         return "", None
     name = parts.hostname or ""
     return f"[{name}]" if ":" in name else name.removesuffix("."), parts.port
+
+
+class HostMiddleware:
+    """Refuses requests for unknown hosts, except probes, which use IP addresses."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
+        self.app = app
+        self.exempt = exempt
+        self.names = frozenset(name.lower() for name in allowed if not name.startswith("*."))
+        self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle a request whose `Host` is allowed."""
+        if scope["type"] == "lifespan" or path_below(scope) in self.exempt or self._allows(scope):
+            return self.app(scope, receive, send)
+        refusal = problem(400, kind="urn:problem:unknown-host", detail="Unknown host.")
+        return refusal(scope, receive, send)
+
+    def _allows(self, scope: Scope) -> bool:
+        host = header(scope, b"host").decode("latin-1").lower()
+        name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+        return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))

@@ -1,4 +1,4 @@
-"""Middleware, pure ASGI: request id and access line, unforeseen errors, host check, body limit, security headers.
+"""Middleware, pure ASGI: request id and access line, unforeseen errors, security headers.
 
 Middleware that does not post-process returns the inner awaitable directly: one coroutine less per request and message.
 """
@@ -10,13 +10,12 @@ from collections.abc import Awaitable
 from typing import Any
 
 import structlog
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from keel.observability import tracing
-from keel.web.errors import problem, too_large
-from keel.web.paths import header, path_below
+from keel.web.errors import problem
+from keel.web.paths import header
 
 _SOCKETS = tracing.meter.create_up_down_counter(
     "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
@@ -159,65 +158,6 @@ class ErrorMiddleware:
                 # Part of the response has been sent: only a broken connection can signal the error now.
                 raise
             await problem(500, detail="An unexpected error occurred.")(scope, receive, send)
-
-
-class HostMiddleware:
-    """Refuses requests for unknown hosts, except probes, which use IP addresses."""
-
-    def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
-        self.app = app
-        self.exempt = exempt
-        self.names = frozenset(name.lower() for name in allowed if not name.startswith("*."))
-        self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request whose `Host` is allowed."""
-        if scope["type"] == "lifespan" or path_below(scope) in self.exempt or self._allows(scope):
-            return self.app(scope, receive, send)
-        refusal = problem(400, kind="urn:problem:unknown-host", detail="Unknown host.")
-        return refusal(scope, receive, send)
-
-    def _allows(self, scope: Scope) -> bool:
-        host = header(scope, b"host").decode("latin-1").lower()
-        name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-        return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
-
-
-class BodyLimitMiddleware:
-    """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
-
-    A path operation or a router may have a limit of its own, `max_body_size`. Starlette counts, and answers in plain text
-    where the body was not read.
-    """
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app = RequestBodyLimitMiddleware(app, max_body_size=limit)
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request, counting the bytes of its body."""
-        if scope["type"] != "http":
-            return self.app(scope, receive, send)
-        refused = False
-
-        def send_problem(message: Message) -> Awaitable[None]:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] == _TOO_LARGE and _is_text(message):
-                refused = True
-                return problem(_TOO_LARGE, detail=too_large(scope))(scope, receive, send)
-            return _send_nothing() if refused else send(message)
-
-        return self.app(scope, receive, send_problem)
-
-
-_TOO_LARGE = 413
-
-
-async def _send_nothing() -> None:
-    pass
-
-
-def _is_text(message: Message) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/plain") for name, value in message["headers"])
 
 
 class SecurityHeadersMiddleware:

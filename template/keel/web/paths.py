@@ -1,14 +1,19 @@
 """What is served at a path: below the prefix of a proxy, by which methods, and to HEAD wherever to GET."""
 
+import re
 from collections.abc import Awaitable, MutableMapping
 from typing import Any
 
 import anyio
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from keel.hooks import PackageError
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_PARAMETER = re.compile(r"{[^}:]*")
 
 
 def path_below(scope: MutableMapping[str, Any]) -> str:
@@ -37,6 +42,25 @@ def try_below_prefix(router: APIRouter) -> None:
         return matches(scope) if start in scope["path"] and router.routes else (Match.NONE, {})
 
     router.matches = matches_below
+
+
+def check_routes(app: FastAPI) -> None:
+    """Compare all routes, whatever their parameters are called.
+
+    Raises:
+        PackageError: two functions serve the same method and path; the message names both.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for route in iter_route_contexts(app.routes):
+        if route.path is None or route.endpoint is None:
+            continue
+        name = f"{route.endpoint.__module__}.{getattr(route.endpoint, '__name__', type(route.endpoint).__name__)}"
+        for method in route.methods or ("WebSocket",):
+            other = found.setdefault((method, _PARAMETER.sub("{", route.path)), name)
+            if other != name:
+                raise PackageError(
+                    f"Two functions serve {method} {route.path}: {other} and {name}. Give yours another path."
+                )
 
 
 def methods_at(scope: Scope) -> list[str]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from keel import clock
-from keel.background.job_context import Attempt, JobContext
+from keel.background.jobs import Attempt, JobContext
 from keel.celery.enums import TaskState
 from keel.celery.models import Task
 from keel.celery.settings import CelerySettings

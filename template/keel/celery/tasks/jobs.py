@@ -7,8 +7,7 @@ from typing import Any
 import orjson
 
 from keel import clock
-from keel.background.job_context import JobContext
-from keel.background.jobs import Handler
+from keel.background.jobs import Handler, JobContext
 from keel.celery.broker.publisher import Publisher
 from keel.celery.enums import TaskState
 from keel.celery.models import Task

@@ -1,4 +1,4 @@
-"""Metrics of publishing; attempts are measured through `keel.background.job_context`."""
+"""Metrics of publishing; attempts are measured through `keel.background.jobs`."""
 
 from keel.observability.tracing import meter
 

@@ -50,11 +50,11 @@ def new(
             writing.write(files, undo)
             written = [*files]
             if config:
-                written.append(writing.migrate(config, f"add {resource.words}", undo))
+                written.append(writing.migrate(config, f"add {resource.plural.words}", undo))
             undo.pop_all()
     except (NewError, OSError) as error:
         typer.echo(f"{error} Nothing was written.", err=True)
         raise typer.Exit(1) from error
     typer.echo("\n".join(path.as_posix() for path in written))
     if not config:
-        typer.echo(f'Next: uv run alembic revision --autogenerate -m "add {resource.words}"')
+        typer.echo(f'Next: uv run alembic revision --autogenerate -m "add {resource.plural.words}"')

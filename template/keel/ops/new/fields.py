@@ -1,30 +1,21 @@
 """The fields of a new resource, as the command line has them: `isbn:str(13):unique`, `published:date?`."""
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from keel.ops.new.names import NewError, alias, check_field, enumeration, pascal
+from keel.ops.new.names import NewError, Noun, alias, check_field, enumeration
 from keel.ops.new.targets import Target, find_target
 
 _FIELD = re.compile(
     r"(?P<name>[^:]+):(?P<kind>[a-z]+)(\((?P<arguments>[^()]*)\))?(?P<null>\?)?(?P<flags>(:[a-z]+)*)(?P<last>\?)?"
 )
 _MEMBER = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
-_PYTHON = {
-    "str": "str",
-    "text": "str",
-    "int": "int",
-    "decimal": "Decimal",
-    "bool": "bool",
-    "date": "date",
-    "datetime": "datetime",
-    "uuid": "UUID",
-    "json": "dict[str, Any]",
-    "ref": "UUID",
-    "enum": "",
-}
+_KINDS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("kinds.toml").read_text("utf-8"))
 _INDEXABLE = 500
 """Characters of a string up to which it fits into an index of PostgreSQL's, and into a cursor."""
 
@@ -36,7 +27,7 @@ class Field:
     resource: str
     """The name of the resource's class."""
 
-    name: str
+    name: Noun
     kind: str
     arguments: tuple[str, ...] = ()
     nullable: bool = False
@@ -45,35 +36,35 @@ class Field:
     target: Target | None = None
 
     @property
+    def short(self) -> Noun:
+        """The name, or that of what a reference leads to."""
+        return Noun(self.name.removesuffix("_id")) if self.target else self.name
+
+    @property
     def label(self) -> str:
         """The name in a sentence."""
-        return self.name.removesuffix("_id").replace("_", " ") if self.target else self.name.replace("_", " ")
-
-    @property
-    def short(self) -> str:
-        """The name of what a reference leads to."""
-        return self.name.removesuffix("_id")
-
-    @property
-    def absent(self) -> str:
-        """How the class begins that says that what it refers to is not there."""
-        return pascal(self.short)
+        return self.short.words
 
     @property
     def bounds(self) -> tuple[int, int]:
         """The shortest and longest string, or the digits and decimal places of a number."""
-        first, second = [*map(int, self.arguments), None, None][:2]
-        if self.kind == "decimal":
-            return (10 if first is None else first, 2 if second is None else second)
-        if second is not None and first is not None:
-            return (first, second)
-        low, usual = (1, 200) if self.kind == "str" else (0, 100_000)
-        return (low, usual if first is None else first)
+        usual_low, usual_high = _KINDS[self.kind].get("bounds", (0, 0))
+        match [*map(int, self.arguments)] if "bounds" in _KINDS[self.kind] else []:
+            case [low, high]:
+                return (low, high)
+            case [one]:
+                return (one, usual_high) if self.kind == "decimal" else (usual_low, one)
+        return (usual_low, usual_high)
+
+    def written(self, what: str) -> str:
+        """Return what `kinds.toml` has for the type of the field, with its bounds."""
+        low, high = self.bounds
+        return _KINDS[self.kind].get(what, "").format(low=low, high=high, number="{number}")
 
     @property
     def python(self) -> str:
         """The type in the model and in answers."""
-        return _PYTHON[self.kind] or enumeration(self.resource, self.name)
+        return self.written("python") or enumeration(self.resource, self.name)
 
     @property
     def annotation(self) -> str:
@@ -83,32 +74,16 @@ class Field:
     @property
     def column(self) -> str:
         """What follows the annotation in the model."""
-        digits, places = self.bounds if self.kind in {"str", "decimal"} else (0, 0)
-        match self.kind:
-            case "str":
-                return f" = mapped_column(String({places}))"
-            case "decimal":
-                return f" = mapped_column(Numeric({digits}, {places}))"
-            case "text" | "json":
-                return f" = mapped_column({'Text' if self.kind == 'text' else 'JSON'})"
-            case "ref" if self.target:
-                rule = "SET NULL" if self.nullable else "RESTRICT"
-                return f' = mapped_column(ForeignKey({self.target.key}, ondelete="{rule}"), index=True)'
-        return ""
+        column = self.written("column")
+        if self.target:
+            rule = "SET NULL" if self.nullable else "RESTRICT"
+            column = f'ForeignKey({self.target.key}, ondelete="{rule}"), index=True'
+        return f" = mapped_column({column})" if column else ""
 
     @property
     def body(self) -> str:
         """The type in what callers send."""
-        low, high = self.bounds if self.kind in {"str", "text", "decimal"} else (0, 0)
-        match self.kind:
-            case "str" | "text":
-                limits = f"min_length={low}, max_length={high}" if low else f"max_length={high:_}"
-                return f"Annotated[SafeStr, Field({limits})]"
-            case "decimal":
-                return f"Annotated[Decimal, Field(max_digits={low}, decimal_places={high})]"
-            case "int":
-                return "Annotated[int, Field(ge=-(2**31), lt=2**31)]"
-        return {"datetime": "UtcDatetime", "json": "dict[str, JsonValue]"}.get(self.kind, self.python)
+        return self.written("body") or self.python
 
     @property
     def alias(self) -> str | None:
@@ -138,6 +113,42 @@ class Field:
         return self.kind in {"int", "decimal", "date", "datetime"} or (
             self.kind == "str" and self.bounds[1] <= _INDEXABLE
         )
+
+    def sample(self, number: int | None = None) -> str:
+        """Return an expression for a value as JSON has it, that of a number or of the variable `number`."""
+        value = "number" if number is None else str(number)
+        if self.members:
+            return f"[*models.{self.python}][{value} % {len(self.members)}]"
+        if expression := _KINDS[self.kind].get("sample"):
+            return expression.format(number=value)
+        return f'f"{self._text}"' if number is None else f'"{self._text.format(number=number)}"'
+
+    @property
+    def _text(self) -> str:
+        """A text with the number in it."""
+        low, high = self.bounds
+        if self.kind == "decimal":
+            fraction = f".{'5':0<{high}}" if high else ""
+            return f"{{number}}{fraction}" if low > high else f"0.{{number:0<{high}}}"
+        if self.kind in {"str", "text"}:
+            label = f"{self.label.capitalize()} "
+            return f"{label}{{number}}" if low <= len(label) + 1 <= high else f"{{number:0{max(low, 1)}}}"
+        return self.written("text")
+
+    @property
+    def wrong(self) -> str:
+        """An expression for a value that is refused: too long, too exact, or no value of the type."""
+        low, high = self.bounds
+        if self.kind == "decimal":
+            return f'"1.{"9" * (high + 1)}"'
+        return f'"x" * {high + 1}' if high and not low else self.written("wrong")
+
+    @property
+    def absent(self) -> str:
+        """What an optional field has that was not sent, as JSON has it."""
+        if self.nullable:
+            return "None"
+        return f'"{self.members[0][1]}"' if self.members else "False"
 
     @cached_property
     def members(self) -> list[tuple[str, str]]:
@@ -174,15 +185,15 @@ def _parse(text: str, resource: str, plural: str) -> Field:
         raise NewError(f"`{text}` is no field; write it as in title:str, isbn:str(13):unique or published:date?.")
     nullable = bool(found["null"] or found["last"])
     kind, flags = found["kind"], [*filter(None, (found["flags"] or "").split(":"))]
-    if kind not in _PYTHON:
-        raise NewError(f"`{text}`: there is no type `{kind}`; there are {', '.join(_PYTHON)}.")
+    if kind not in _KINDS:
+        raise NewError(f"`{text}`: there is no type `{kind}`; there are {', '.join(_KINDS)}.")
     if unknown := set(flags) - {"unique", "index"}:
         raise NewError(f"`{text}`: there is no `:{min(unknown)}`; there are :unique and :index.")
     arguments = tuple(part.strip() for part in found["arguments"].split(",")) if found["arguments"] else ()
-    name, target = found["name"], None
+    name, target = Noun(found["name"]), None
     if kind == "ref":
         target = find_target(text, arguments, resource, plural, nullable=nullable)
-        name = name if name.endswith("_id") else f"{name}_id"
+        name = name if name.endswith("_id") else Noun(f"{name}_id")
     field = Field(resource, name, kind, arguments, nullable, "unique" in flags, "index" in flags, target)
     _check(text, field)
     return field

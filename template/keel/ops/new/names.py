@@ -29,49 +29,63 @@ class NewError(Exception):
     """A resource can't be written; the message is a sentence that says what to change."""
 
 
-def pascal(name: str) -> str:
-    """Return a name as classes have it."""
-    return "".join(map(str.capitalize, name.split("_")))
+class Noun(str):
+    """A name in lower case, with underscores between its words: as code has it, and how classes and sentences do."""
+
+    @property
+    def pascal(self) -> str:
+        """The name of a class."""
+        return "".join(map(str.capitalize, self.split("_")))
+
+    @property
+    def slug(self) -> str:
+        """The name in addresses and types of problems."""
+        return self.replace("_", "-")
+
+    @property
+    def words(self) -> str:
+        """The name in a sentence."""
+        return self.replace("_", " ")
+
+    @property
+    def one(self) -> str:
+        """The same with its article."""
+        return f"{'an' if self[0] in 'aeiou' else 'a'} {self.words}"
+
+    @property
+    def variable(self) -> str:
+        """The name of a variable: with an underscore behind, where the code has another of this name."""
+        return f"{self}_" if self in names_in_templates() or self in dir(builtins) else self
 
 
-def plural_of(name: str) -> str:
+def plural_of(name: str) -> Noun:
     """Return the plural of a regular English noun."""
     if re.search(r"[^aeiou]y$", name):
-        return f"{name[:-1]}ies"
-    return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+        return Noun(f"{name[:-1]}ies")
+    return Noun(f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s")
 
 
-def singular_of(name: str) -> str:
+def singular_of(name: str) -> Noun:
     """Return what `plural_of` was given."""
     if name.endswith("ies"):
-        return f"{name[:-3]}y"
-    return re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", name)
+        return Noun(f"{name[:-3]}y")
+    return Noun(re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", name))
 
 
-def with_article(words: str) -> str:
-    """Return a noun as one of its kind."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
-def variable(name: str) -> str:
-    """Return the name of a variable: with an underscore behind, where the code has another of this name."""
-    return f"{name}_" if name in words() or name in dir(builtins) else name
-
-
-def enumeration(resource: str, field: str) -> str:
+def enumeration(resource: str, field: Noun) -> str:
     """Return the name of an enumeration, which must be that of no other class of its package."""
-    name = pascal(field)
+    name = field.pascal
     return f"{resource}{name}Value" if name in _CLASSES else f"{resource}{name}"
 
 
-def alias(resource: str, field: str) -> str:
+def alias(resource: str, field: Noun) -> str:
     """Return the name of a field's type, which must be no other name of its module."""
-    name = pascal(field)
+    name = field.pascal
     made = {resource, *(f"{resource}{part}" for part in ("Create", "Update", "Query"))}
-    return f"{name}Value" if name in words() | made else name
+    return f"{name}Value" if name in names_in_templates() | made else name
 
 
-def check_resource(singular: str, plural: str, tables: Collection[str], routes: Iterable[str]) -> None:
+def check_resource(singular: Noun, plural: Noun, tables: Collection[str], routes: Iterable[str]) -> None:
     """Refuse a name that can't be one, or that is taken.
 
     Raises:
@@ -81,7 +95,7 @@ def check_resource(singular: str, plural: str, tables: Collection[str], routes: 
         _check_word(name)
     if singular == plural:
         raise NewError(f"`{singular}` needs a plural that differs: --plural {singular}_list, for one.")
-    path = f"/api/v1/{plural.replace('_', '-')}"
+    path = f"/api/v1/{plural.slug}"
     for kind, name in (("Tables", plural), ("Routes", path)):
         for pattern, owner in _reserved(kind):
             if fnmatch.fnmatchcase(name, pattern):
@@ -95,9 +109,9 @@ def check_resource(singular: str, plural: str, tables: Collection[str], routes: 
     for place in (ROOT / "app" / plural, ROOT / "app" / f"{plural}.py", ROOT / "tests" / plural):
         if place.exists():
             raise NewError(f"{place.relative_to(ROOT).as_posix()} exists already; delete it, or choose another name.")
-    model, group = pascal(singular), pascal(plural)
+    model, group = singular.pascal, plural.pascal
     for name in (model, *(f"{model}{part}" for part in _CLASSES), f"{group}Dep", f"{group}ReadDep"):
-        if name in words():
+        if name in names_in_templates():
             raise NewError(f"The code would have two {name}; choose another name, such as my_{singular}.")
 
 
@@ -140,7 +154,7 @@ def _reserved(kind: str) -> Iterable[tuple[str, str]]:
 
 
 @cache
-def words() -> frozenset[str]:
+def names_in_templates() -> frozenset[str]:
     """Return the names in the code of the templates: neither in texts, nor in expressions of Mako's."""
     found: set[str] = set()
     for path in TEMPLATES.iterdir():

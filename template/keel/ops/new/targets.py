@@ -12,7 +12,7 @@ from sqlalchemy import Column, String, Table
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from keel.db.models import Base, load_models
-from keel.ops.new.names import NewError, singular_of, with_article
+from keel.ops.new.names import NewError, Noun, singular_of
 
 _SAMPLES: dict[type, str] = {
     bool: "False",
@@ -32,7 +32,7 @@ _SAMPLES: dict[type, str] = {
 class Target:
     """A table that is referred to."""
 
-    table: str
+    table: Noun
     module: str
     """Where its model is; empty: in the module of the new resource."""
 
@@ -45,24 +45,9 @@ class Target:
         return f"{self.model}.id" if self.module else f'"{self.table}.id"'
 
     @property
-    def singular(self) -> str:
+    def singular(self) -> Noun:
         """The name of one row."""
         return singular_of(self.table)
-
-    @property
-    def word(self) -> str:
-        """The name of one row, in a sentence."""
-        return self.singular.replace("_", " ")
-
-    @property
-    def one(self) -> str:
-        """The same with its article."""
-        return with_article(self.word)
-
-    @property
-    def slugs(self) -> str:
-        """The table in an address."""
-        return self.table.replace("_", "-")
 
 
 def find_target(text: str, arguments: Sequence[str], resource: str, plural: str, *, nullable: bool = False) -> Target:
@@ -73,7 +58,7 @@ def find_target(text: str, arguments: Sequence[str], resource: str, plural: str,
     """
     if len(arguments) != 1:
         raise NewError(f"`{text}`: name one table, as in ref(authors).")
-    table = arguments[0]
+    table = Noun(arguments[0])
     if table == plural:
         if not nullable:
             raise NewError(f"`{text}`: the first row would have nothing to refer to; write ref({table})?.")
@@ -123,7 +108,7 @@ def _sample(column: Column[Any], imports: set[str]) -> str:
         table = key.column.table.name
         model = _model_of(table)
         if model is not None:
-            return insertion(Target(table, model.__module__, model.__name__, owned=False), imports)
+            return insertion(Target(Noun(table), model.__module__, model.__name__, owned=False), imports)
     kind = column.type.python_type
     if isinstance(column.type, String) and not issubclass(kind, Enum):
         return f"uuid4().hex[:{column.type.length or 32}]"

@@ -22,9 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from keel.about import ROOT
 from keel.db.database import Database
 from keel.db.models import load_models
-from keel.ops.new import samples
 from keel.ops.new.fields import parse
-from keel.ops.new.names import TEMPLATES, NewError, check_resource, pascal, plural_of
+from keel.ops.new.names import TEMPLATES, NewError, Noun, check_resource, plural_of
 from keel.ops.new.resource import Resource
 from keel.ops.new.targets import find_target
 
@@ -49,10 +48,10 @@ def describe(
     Raises:
         NewError: something of it can't be; the message says what to change.
     """
-    plural = plural or plural_of(name)
+    singular, plural = Noun(name), Noun(plural) if plural else plural_of(name)
     tables = load_models("keel", "app").tables
-    check_resource(name, plural, tables, [route.path or "" for route in iter_route_contexts(app.routes)])
-    above = find_target(f"--nested-under {parent}", [parent], pascal(name), plural) if parent else None
+    check_resource(singular, plural, tables, [route.path or "" for route in iter_route_contexts(app.routes)])
+    above = find_target(f"--nested-under {parent}", [parent], singular.pascal, plural) if parent else None
     if above and above.owned:
         if owned is False:
             raise NewError(
@@ -61,9 +60,9 @@ def describe(
         owned = False
     taken = ["id", "owner_id", *([f"{above.singular}_id"] if above else [])]
     resource = Resource(
-        singular=name,
+        singular=singular,
         plural=plural,
-        fields=parse(fields, pascal(name), taken=taken, plural=plural),
+        fields=parse(fields, singular.pascal, taken=taken, plural=plural),
         owned=owned is not False,
         parent=above,
         read_only=read_only,
@@ -142,8 +141,7 @@ def migrate(config: Config, message: str, undo: ExitStack) -> Path:
 
 
 def _fill(name: str, resource: Resource) -> str:
-    values = {"sample": samples.sample, "wrong": samples.wrong, "default": samples.default}
-    return str(_template(name).render(r=resource, **values))
+    return str(_template(name).render(r=resource))
 
 
 @cache

@@ -9,8 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from keel.background.job_context import Attempt, JobContext
-from keel.background.jobs import InProcessJobs
+from keel.background.jobs import Attempt, InProcessJobs, JobContext
 from keel.db.database import Database, Session
 
 

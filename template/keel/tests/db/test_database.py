@@ -168,11 +168,11 @@ async def test_read_is_repeated_when_its_connection_was_stale(
     """A database that was restarted costs a reader nothing."""
     original, calls = ReadSession._run, []
 
-    async def stale_once(self: ReadSession, *arguments: Any) -> Any:
+    def stale_once(self: ReadSession, *arguments: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 1:
             raise OperationalError("SELECT", {}, Exception("closed"), connection_invalidated=True)
-        return await original(self, *arguments)
+        return original(self, *arguments)
 
     monkeypatch.setattr(ReadSession, "_run", stale_once)
 

@@ -19,8 +19,8 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Integer, MetaData, Table, inspect
 from sqlalchemy.orm import Mapped, mapped_column
 
+from keel.about import ROOT
 from keel.db.database import Database
-from keel.db.migrations import ROOT
 from keel.db.models import Base, load_models
 from keel.tests.widgets.models import TestBase
 

@@ -6,7 +6,7 @@ from httpx2 import AsyncClient
 
 from app.main import create_app
 from keel.dependencies import CacheDep
-from keel.messaging.in_process_cache import InProcessCache
+from keel.messaging.cache import InProcessCache
 from keel.testing.support import running
 from keel.tests.messaging.cache_contract import CacheContract, Compute
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keel.ops.answers import changed_by_hand
+from keel.ops.settings_check import changed_by_hand
 
 
 @pytest.fixture

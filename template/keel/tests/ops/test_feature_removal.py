@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from app.main import create_app
-from keel.db import migrations
 from keel.ops import cli
 from keel.ops.feature_removal import Removal, RemovalError, compare, removal
 
@@ -137,7 +136,7 @@ def test_the_next_update_may_take_files_too(project: Path, copier: Path) -> None
 
 def test_the_command_tells_a_pipeline(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The status is 0 while nothing of the owner's is concerned, then 1, and 2 where nothing can be said."""
-    monkeypatch.setattr(migrations, "ROOT", project)
+    monkeypatch.setattr(cli, "ROOT", project)
     runner, commands = CliRunner(), cli.build(create_app, "app")
 
     assert runner.invoke(commands, ["feature-removal", "radio"]).exit_code == 0

@@ -171,7 +171,7 @@ def test_nothing_is_left_if_the_migration_fails(new: New, project: Path, monkeyp
     assert written(project) == []
 
 
-WORDS = st.sampled_from([*keyword.kwlist, *keyword.softkwlist, *dir(str), *sorted(names.words())])
+WORDS = st.sampled_from([*keyword.kwlist, *keyword.softkwlist, *dir(str), *sorted(names.names_in_templates())])
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4})?", fullmatch=True) | WORDS.map(str.lower)
 TYPES = st.sampled_from(["str", "str:index", "int:unique?", "decimal", "enum(a,b)", "json?", "date", "bool"])
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keel.db import migrations
+from keel.db import lifecycle
 from keel.postgresql.engines import open_database
 from keel.postgresql.settings import PostgresqlSettings
 from keel.testing.ports import Port
@@ -63,7 +63,7 @@ async def database_url(server_url: URL, anyio_backend: object) -> AsyncIterator[
     admin = await asyncpg.connect(dsn(server_url))
     try:
         await admin.execute(f'CREATE DATABASE "{_NAME}"')
-        await migrations.upgrade(open_database(PostgresqlSettings.model_validate({"url": url})))
+        await lifecycle.upgrade(open_database(PostgresqlSettings.model_validate({"url": url})))
         yield url
     finally:
         await admin.execute(f'DROP DATABASE IF EXISTS "{_NAME}" WITH (FORCE)')

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from keel.db import migrations
+from keel.db import lifecycle
 from keel.postgresql.engines import open_database
 from keel.postgresql.settings import PostgresqlSettings
 from keel.testing.breakable import Breakable
@@ -78,7 +78,7 @@ async def breakable(directory: Path) -> AsyncGenerator[Breakable]:
     server = Server(directory)
     server.start()
     try:
-        await migrations.upgrade(open_database(PostgresqlSettings.model_validate({"url": server.url})))
+        await lifecycle.upgrade(open_database(PostgresqlSettings.model_validate({"url": server.url})))
         yield Breakable({"DATABASE_URL": server.url}, server.kill, server.start)
     finally:
         server.close()

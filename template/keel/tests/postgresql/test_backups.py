@@ -15,7 +15,7 @@ import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import URL, make_url
 
-from keel.db.migrations import ROOT
+from keel.about import ROOT
 from keel.testing.support import running
 from keel.tests.application import create_app
 from keel.tests.postgresql.fixtures import dsn

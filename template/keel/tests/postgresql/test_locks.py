@@ -17,8 +17,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
+from keel.about import ROOT
 from keel.db.database import Database
-from keel.db.migrations import ROOT
 from keel.postgresql.engines import open_database
 from keel.postgresql.settings import PostgresqlSettings
 

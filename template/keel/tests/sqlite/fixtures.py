@@ -8,7 +8,7 @@ import aiosqlite
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keel.db import migrations
+from keel.db import lifecycle
 from keel.sqlite.engines import open_database
 from keel.sqlite.settings import SqliteSettings
 from keel.testing.support import PATIENCE, Explain, RunScript
@@ -27,7 +27,7 @@ async def database_url(anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; the file is deleted afterwards."""
     with FOLDER:
         url = ENVIRONMENT["DATABASE_URL"]
-        await migrations.upgrade(open_database(SqliteSettings(url=url)))
+        await lifecycle.upgrade(open_database(SqliteSettings(url=url)))
         yield url
 
 

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient, Response
 
 from keel.application import new_app
 from keel.testing.support import running
-from keel.web.problems import MEDIA_TYPE
+from keel.web.openapi.problems import MEDIA_TYPE
 
 
 def assert_problem(answer: Response, status: int) -> dict[str, Any]:

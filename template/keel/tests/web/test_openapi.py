@@ -10,7 +10,7 @@ from keel.application import new_app
 from keel.features import FEATURES
 from keel.tests.application import create_app
 from keel.web.errors import Forbidden, NotFound, responses
-from keel.web.problems import MEDIA_TYPE
+from keel.web.openapi.problems import MEDIA_TYPE
 
 
 class Locked(Forbidden):

@@ -1,24 +1,24 @@
-"""What happens to ${r.words} when their owner's account is deleted, or when they get another owner."""
+"""What happens to ${r.plural.words} when their owner's account is deleted, or when they get another owner."""
 
 from sqlalchemy import delete, update
 
-from app.${r.plural}.models import ${r.model}
+from app.${r.plural}.models import ${r.singular.pascal}
 from keel.db.database import Session
 from keel.services import Services
 
 
-class ${r.model}AccountData:
-    """The ${r.words} of a subject."""
+class ${r.singular.pascal}AccountData:
+    """The ${r.plural.words} of a subject."""
 
     async def delete(self, session: Session, subject: str) -> None:
-        """Delete a subject's ${r.words}."""
-        await session.execute(delete(${r.model}).where(${r.model}.owner_id == subject))
+        """Delete a subject's ${r.plural.words}."""
+        await session.execute(delete(${r.singular.pascal}).where(${r.singular.pascal}.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's ${r.words} to another one."""
-        await session.execute(update(${r.model}).where(${r.model}.owner_id == old).values(owner_id=new))
+        """Give a subject's ${r.plural.words} to another one."""
+        await session.execute(update(${r.singular.pascal}).where(${r.singular.pascal}.owner_id == old).values(owner_id=new))
 
 
-def account_data(_: Services) -> ${r.model}AccountData:
+def account_data(_: Services) -> ${r.singular.pascal}AccountData:
     """Return what does so."""
-    return ${r.model}AccountData()
+    return ${r.singular.pascal}AccountData()

@@ -1,4 +1,4 @@
-"""The table of ${r.words}."""
+"""The table of ${r.plural.words}."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from keel.db.models import Base
 
 
 class ${field.python}(StrEnum):
-    """What the ${field.label} of ${r.one} can be."""
+    """What the ${field.label} of ${r.singular.one} can be."""
 
 % for name, value in field.members:
     ${name} = "${value}"
@@ -28,8 +28,8 @@ class ${field.python}(StrEnum):
 % endfor
 
 
-class ${r.model}(Base):
-    """${r.One}${" of one owner" if r.owned else f" of {r.parent.one}" if r.parent else ""}."""
+class ${r.singular.pascal}(Base):
+    """${r.singular.one.capitalize()}${" of one owner" if r.owned else f" of {r.parent.singular.one}" if r.parent else ""}."""
 
     __tablename__ = "${r.plural}"
 % if r.constraints:

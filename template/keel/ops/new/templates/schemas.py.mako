@@ -1,4 +1,7 @@
 """What callers send and get."""
+<%
+    finite = ", allow_inf_nan=False" if any(field.kind == "json" for field in r.fields) else ""
+%>\
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,16 +27,16 @@ ${field.alias} = ${field.body}
 % if not r.read_only:
 
 
-class ${r.model}Create(BaseModel, extra="forbid"${", allow_inf_nan=False" if r.has_json else ""}):
-    """A new ${r.word}."""
+class ${r.singular.pascal}Create(BaseModel, extra="forbid"${finite}):
+    """A new ${r.singular.words}."""
 
 % for field in r.fields:
     ${field.name}: ${field.sent}${" | None" if field.nullable else ""}${f" = {field.default}" if field.default else ""}
 % endfor
 
 
-class ${r.model}Update(BaseModel, extra="forbid"${", allow_inf_nan=False" if r.has_json else ""}):
-    """Changes to ${r.one}; what is left out stays as it is."""
+class ${r.singular.pascal}Update(BaseModel, extra="forbid"${finite}):
+    """Changes to ${r.singular.one}; what is left out stays as it is."""
 
 % for field in r.fields:
     ${field.name}: ${field.sent} | MISSING${" | None" if field.nullable else ""} = MISSING
@@ -41,8 +44,8 @@ class ${r.model}Update(BaseModel, extra="forbid"${", allow_inf_nan=False" if r.h
 % endif
 
 
-class ${r.model}(BaseModel, from_attributes=True):
-    """${r.One}."""
+class ${r.singular.pascal}(BaseModel, from_attributes=True):
+    """${r.singular.one.capitalize()}."""
 
     id: UUID
 % if r.parent:
@@ -53,8 +56,8 @@ class ${r.model}(BaseModel, from_attributes=True):
 % endfor
 
 
-class ${r.model}Query(PageQuery):
-    """Which ${r.words} a list holds, and in which order; a minus puts the highest first."""
+class ${r.singular.pascal}Query(PageQuery):
+    """Which ${r.plural.words} a list holds, and in which order; a minus puts the highest first."""
 
 % for field in r.filters:
     ${field.name}: ${field.sent} | None = None

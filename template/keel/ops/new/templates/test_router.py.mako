@@ -1,8 +1,15 @@
-"""${r.title} over HTTP."""
+"""${r.plural.words.capitalize()} over HTTP."""
 <%
-    given = ["client: AsyncClient", *(["database: Database"] if r.database else []), *(["url: str"] if r.parent else [])]
-    sent = ["client", *(["database"] if r.database and (r.made or r.read_only) else []), *(["url"] if r.parent else [])]
-    url = "url" if r.parent else r.CONSTANT
+    database = bool(r.made or r.parent or r.read_only)
+    optional = [field for field in r.fields if field.default]
+    narrowing = [field for field in r.filters if not field.target or field.target.module]
+    # A change of the first field that refers to nothing, and None where it may be.
+    plain = next((field for field in r.fields if not field.target), None)
+    changes = [f'"{plain.name}": {plain.sample(2)}'] if plain else []
+    changes += [f'"{field.name}": None' for field in r.fields if field.nullable and field is not plain]
+    given = ["client: AsyncClient", *(["database: Database"] if database else []), *(["url: str"] if r.parent else [])]
+    sent = ["client", *(["database"] if database and (r.made or r.read_only) else []), *(["url"] if r.parent else [])]
+    url = "url" if r.parent else r.plural.upper()
     signature, arguments = ", ".join(given), ", ".join(sent)
     used = lambda *names: ", ".join(text for text in given if text.split(":")[0] in {"client", *(["url"] if r.parent else []), *(["database"] if r.made or r.read_only else []), *names})
     body = (lambda number: f"await body(client, database, {number})") if r.made else (lambda number: f"body({number})")
@@ -18,7 +25,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.${r.plural} import models
-from app.${r.plural}.schemas import ${r.model}
+from app.${r.plural}.schemas import ${r.singular.pascal}
 % for line in r.imports:
 ${line}
 % endfor
@@ -31,20 +38,20 @@ from keel.testing.identity import sign_in
 % if r.parent:
 @pytest.fixture
 async def url(client: AsyncClient, database: Database) -> str:
-    """Return the address of the ${r.words} of ${r.parent.one}."""
+    """Return the address of the ${r.plural.words} of ${r.parent.singular.one}."""
 % if "owner_id" in r.inserted(r.parent):
     owner_id = await sign_in(client)
 % endif
     async with database.transaction() as session:
         id_ = ${r.inserted(r.parent)}
-    return f"/api/v1/${r.parent.slugs}/{id_}/${r.slugs}"
+    return f"/api/v1/${r.parent.table.slug}/{id_}/${r.plural.slug}"
 % else:
-${r.CONSTANT} = "/api/v1/${r.slugs}"
+${r.plural.upper()} = "/api/v1/${r.plural.slug}"
 % endif
 
 
 ${"async " if r.made else ""}def body(${"client: AsyncClient, database: Database, " if r.made else ""}number: int) -> dict[str, Any]:
-    """Return what makes ${r.one}; a higher number comes later in each order."""
+    """Return what makes ${r.singular.one}; a higher number comes later in each order."""
 % if r.made:
 % if any("owner_id" in r.inserted(field.target) for field in r.made):
     owner_id = await sign_in(client)
@@ -56,21 +63,21 @@ ${"async " if r.made else ""}def body(${"client: AsyncClient, database: Database
 % endif
     return {
 % for field in r.fields:
-        "${field.name}": ${f"str({field.name})" if field in r.made else sample(field)},
+        "${field.name}": ${f"str({field.name})" if field in r.made else field.sample()},
 % endfor
     }
 
 
 async def create(${used()}, number: int, **fields: Any) -> dict[str, Any]:
-    """${"Add" if r.read_only else "Create"} ${r.one}; return it as the API does."""
+    """${"Add" if r.read_only else "Create"} ${r.singular.one}; return it as the API does."""
 % if r.read_only:
 % if r.owned:
     owner_id = await sign_in(client)
 % endif
-    ${r.var} = ${r.model}.model_validate({**${body("number")}, **fields, "id": uuid4()${f', "{r.parent_id}": url.split("/")[-2]' if r.parent else ""}})
+    ${r.singular.variable} = ${r.singular.pascal}.model_validate({**${body("number")}, **fields, "id": uuid4()${f', "{r.parent_id}": url.split("/")[-2]' if r.parent else ""}})
     async with database.transaction() as session:
-        await insert_one(session, models.${r.model}, ${"owner_id=owner_id, " if r.owned else ""}**${r.var}.model_dump())
-    answer = await client.get(f"{${url}}/{${r.var}.id}")
+        await insert_one(session, models.${r.singular.pascal}, ${"owner_id=owner_id, " if r.owned else ""}**${r.singular.variable}.model_dump())
+    answer = await client.get(f"{${url}}/{${r.singular.variable}.id}")
     assert answer.status_code == 200, answer.text
 % else:
     answer = await client.post(${url}, json={**${body("number")}, **fields})
@@ -82,14 +89,14 @@ async def create(${used()}, number: int, **fields: Any) -> dict[str, Any]:
 
 async def test_read(${used()}) -> None:
     """A row is at its address, as it is in the list."""
-    ${r.var} = await create(${arguments}, 1)
+    ${r.singular.variable} = await create(${arguments}, 1)
 
-    assert (await client.get(${url})).json()["items"] == [${r.var}]
+    assert (await client.get(${url})).json()["items"] == [${r.singular.variable}]
 % else:
 
 
 async def test_create_and_read(${used()}) -> None:
-    """A new ${r.word} is at its address."""
+    """A new ${r.singular.words} is at its address."""
     sent = ${body(1)}
 
     answer = await client.post(${url}, json=sent)
@@ -97,12 +104,12 @@ async def test_create_and_read(${used()}) -> None:
     assert answer.status_code == 201
     assert answer.json() == {**sent, "id": answer.json()["id"]${f', "{r.parent_id}": answer.json()["{r.parent_id}"]' if r.parent else ""}}
     assert (await client.get(answer.headers["Location"])).json() == answer.json()
-% if r.optional:
+% if optional:
 
 
 async def test_what_may_be_left_out(${used()}) -> None:
     """What is not sent has its default."""
-    defaults = {${", ".join(f'"{field.name}": {default(field)}' for field in r.optional)}}
+    defaults = {${", ".join(f'"{field.name}": {field.absent}' for field in optional)}}
     sent = {name: value for name, value in ${f"({body(1)})" if r.made else body(1)}.items() if name not in defaults}
 
     answer = await client.post(${url}, json=sent)
@@ -112,17 +119,17 @@ async def test_what_may_be_left_out(${used()}) -> None:
 
 
 async def test_update_and_delete(${used()}) -> None:
-    """A change leaves the rest; a deleted ${r.word} is gone."""
-    ${r.var} = await create(${arguments}, 1)
-    address = f"{${url}}/{${r.var}['id']}"
-    changes = {${r.change}}
+    """A change leaves the rest; a deleted ${r.singular.words} is gone."""
+    ${r.singular.variable} = await create(${arguments}, 1)
+    address = f"{${url}}/{${r.singular.variable}['id']}"
+    changes = {${", ".join(changes)}}
 
     changed = await client.patch(address, json=changes)
 
-    assert changed.json() == {**${r.var}, **changes}
+    assert changed.json() == {**${r.singular.variable}, **changes}
     assert (await client.get(address)).json() == changed.json()
     assert (await client.delete(address)).status_code == 204
-    assert (await client.get(address)).json()["type"] == "urn:problem:${r.slug}-not-found"
+    assert (await client.get(address)).json()["type"] == "urn:problem:${r.singular.slug}-not-found"
 % endif
 
 
@@ -141,17 +148,17 @@ async def test_unknown_${r.singular}(client: AsyncClient${", url: str" if r.pare
 
 
 async def test_unknown_${r.parent.singular}(client: AsyncClient, url: str) -> None:
-    """Without its ${r.parent.word} there is no list."""
+    """Without its ${r.parent.singular.words} there is no list."""
     address = url.replace(url.split("/")[-2], str(uuid4()))
 
-    assert (await client.get(address)).json()["type"] == "urn:problem:${r.parent.word.replace(" ", "-")}-not-found"
+    assert (await client.get(address)).json()["type"] == "urn:problem:${r.parent.singular.slug}-not-found"
 % endif
 % if not r.read_only:
 % for field in r.unique:
 
 
 async def test_${field.name}_is_unique(${used()}) -> None:
-    """The second ${r.word} with the same ${field.label} is a conflict, by creation and by change."""
+    """The second ${r.singular.words} with the same ${field.label} is a conflict, by creation and by change."""
     first, second = await create(${arguments}, 1), await create(${arguments}, 2)
     same = {"${field.name}": first["${field.name}"]}
 
@@ -161,30 +168,30 @@ async def test_${field.name}_is_unique(${used()}) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [409, 409]
-    assert answers[0].json()["type"] == "urn:problem:${r.slug}-exists"
+    assert answers[0].json()["type"] == "urn:problem:${r.singular.slug}-exists"
 % endfor
 % for field in r.references:
 
 
 async def test_unknown_${field.short}(${used()}) -> None:
-    """What ${r.one} refers to must be there."""
+    """What ${r.singular.one} refers to must be there."""
     answer = await client.post(${url}, json={**${body(1)}, "${field.name}": str(uuid4())})
 
     assert answer.status_code == 404
-    assert answer.json()["type"] == "urn:problem:${field.label.replace(" ", "-")}-not-found"
+    assert answer.json()["type"] == "urn:problem:${field.short.slug}-not-found"
 % endfor
 
 
-@pytest.mark.parametrize("wrong", [${", ".join([*(f'{{"{field.name}": {wrong(field)}}}' for field in r.fields), '{"no_such_field": 1}'])}])
+@pytest.mark.parametrize("wrong", [${", ".join([*(f'{{"{field.name}": {field.wrong}}}' for field in r.fields), '{"no_such_field": 1}'])}])
 async def test_wrong_${r.singular}(${used()}, wrong: dict[str, Any]) -> None:
-    """What is no ${r.word} is refused."""
+    """What is no ${r.singular.words} is refused."""
     assert (await client.post(${url}, json={**${body(1)}, **wrong})).status_code == 422
 % endif
 
 
 @pytest.mark.parametrize("sort", [${", ".join(f'"{name}"' for name in r.sorts)}])
 async def test_pages(${used()}, sort: str) -> None:
-    """Following the links shows every ${r.word} once, in order and in reverse."""
+    """Following the links shows every ${r.singular.words} once, in order and in reverse."""
 % if r.sorts == ["id"]:
     ids = [(await create(${arguments}, number))["id"] for number in (1, 2, 3)]
 % else:
@@ -202,10 +209,10 @@ async def test_pages(${used()}, sort: str) -> None:
 
     assert await listed(sort) == ids
     assert await listed(f"-{sort}") == ids[::-1]
-% if r.narrowing:
+% if narrowing:
 
 
-@pytest.mark.parametrize("name", [${", ".join(f'"{field.name}"' for field in r.narrowing)}])
+@pytest.mark.parametrize("name", [${", ".join(f'"{field.name}"' for field in narrowing)}])
 async def test_filters(${used()}, name: str) -> None:
     """A filter leaves what has the value."""
     first, _ = await create(${arguments}, 1), await create(${arguments}, 2)

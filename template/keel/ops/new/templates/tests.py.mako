@@ -1,1 +1,1 @@
-"""Tests of ${r.words}."""
+"""Tests of ${r.plural.words}."""

@@ -138,5 +138,5 @@ def test_master_imports_no_application() -> None:
 
     modules = {"keel", "keel.ops", "keel.ops.gunicorn"}
     assert set(printed.split()) == modules | {
-        f"keel.ops.gunicorn.{name}" for name in ("defaults", "protocol", "server", "worker")
+        f"keel.ops.gunicorn.{name}" for name in ("defaults", "protocol", "worker")
     }

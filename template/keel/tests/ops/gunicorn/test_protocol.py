@@ -15,7 +15,7 @@ from uvicorn import Config
 
 from keel.ops.gunicorn import protocol
 from keel.ops.gunicorn.protocol import LimitedProtocol, Phase
-from keel.ops.gunicorn.server import GracefulServer
+from keel.ops.gunicorn.worker import GracefulServer
 from keel.testing.support import PATIENCE, eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from uvicorn import Config
 
-from keel.ops.gunicorn.server import GracefulServer
+from keel.ops.gunicorn.worker import GracefulServer
 from keel.testing.support import PATIENCE, eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -123,7 +123,7 @@ async def test_successors_that_never_start(
     serving: asyncio.Task[None], successors: Successors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are awaited for a limited time."""
-    monkeypatch.setattr("keel.ops.gunicorn.server.SUCCESSOR_SECONDS", 0.0)
+    monkeypatch.setattr("keel.ops.gunicorn.worker.SUCCESSOR_SECONDS", 0.0)
     successors.awaited = True
     signal.raise_signal(signal.SIGTERM)
 
@@ -140,8 +140,8 @@ async def test_connected_clients_are_answered(
     used: bool,
 ) -> None:
     """A request that arrives during the shutdown, on a kept or a new connection, is answered; then that closes."""
-    monkeypatch.setattr("keel.ops.gunicorn.server.DRAIN_SECONDS", PATIENCE if used else 0.0)
-    monkeypatch.setattr("keel.ops.gunicorn.server.FIRST_REQUEST_SECONDS", 0.0 if used else PATIENCE)
+    monkeypatch.setattr("keel.ops.gunicorn.worker.DRAIN_SECONDS", PATIENCE if used else 0.0)
+    monkeypatch.setattr("keel.ops.gunicorn.worker.FIRST_REQUEST_SECONDS", 0.0 if used else PATIENCE)
     connection = await connect(listener)
     if used:
         assert b"connection: close" not in (await ask(connection)).lower()
@@ -161,8 +161,8 @@ async def test_silent_clients_do_not_hold_the_server_up(
     server: GracefulServer, serving: asyncio.Task[None], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have a limited time to send a request."""
-    monkeypatch.setattr("keel.ops.gunicorn.server.DRAIN_SECONDS", 0.0)
-    monkeypatch.setattr("keel.ops.gunicorn.server.FIRST_REQUEST_SECONDS", 0.0)
+    monkeypatch.setattr("keel.ops.gunicorn.worker.DRAIN_SECONDS", 0.0)
+    monkeypatch.setattr("keel.ops.gunicorn.worker.FIRST_REQUEST_SECONDS", 0.0)
     reader, writer = await connect(listener)
     await eventually(lambda: bool(server.server_state.connections))
     signal.raise_signal(signal.SIGTERM)

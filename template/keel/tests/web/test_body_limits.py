@@ -11,8 +11,8 @@ from httpx2 import AsyncClient
 from keel.application import new_app
 from keel.testing.support import running
 from keel.tests.widgets.api import WIDGETS, create
+from keel.web.body_limits import MAX_DEPTH, fault_of
 from keel.web.errors import MAX_ERRORS
-from keel.web.json_limits import MAX_DEPTH, fault_of
 
 JSON = {"Content-Type": "application/json"}
 

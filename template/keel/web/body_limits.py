@@ -1,12 +1,13 @@
-"""How much structure a request may have: what is small in bytes may be large to parse, check and answer."""
+"""How large a request may be: in bytes, and in structure, since what is small in bytes may be large to parse and answer."""
 
 import re
 from collections.abc import Awaitable
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keel.web.errors import problem
+from keel.web.errors import problem, too_large
 from keel.web.paths import header
 
 MAX_DEPTH = 64
@@ -15,6 +16,7 @@ MAX_DEPTH = 64
 MAX_PARAMETERS = 1000
 """Parameters of a query; Starlette allows as many fields of a form."""
 
+_TOO_LARGE = 413
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
@@ -71,3 +73,37 @@ class StructureLimitMiddleware:
             return message
 
         return self.app(scope, checked_receive, send)
+
+
+class BodyLimitMiddleware:
+    """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
+
+    A path operation or a router may have a limit of its own, `max_body_size`. Starlette counts, and answers in plain text
+    where the body was not read.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = RequestBodyLimitMiddleware(app, max_body_size=limit)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle a request, counting the bytes of its body."""
+        if scope["type"] != "http":
+            return self.app(scope, receive, send)
+        refused = False
+
+        def send_problem(message: Message) -> Awaitable[None]:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == _TOO_LARGE and _is_text(message):
+                refused = True
+                return problem(_TOO_LARGE, detail=too_large(scope))(scope, receive, send)
+            return _send_nothing() if refused else send(message)
+
+        return self.app(scope, receive, send_problem)
+
+
+async def _send_nothing() -> None:
+    pass
+
+
+def _is_text(message: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/plain") for name, value in message["headers"])

@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from keel.web.errors import ProblemFormat, responses
+from keel.web.openapi.problems import add_problems, merged
 from keel.web.pagination import CURSOR, InvalidCursor
 from keel.web.paths import try_below_prefix
-from keel.web.problems import add_problems, merged
 
 (_INVALID_CURSOR,) = responses(InvalidCursor).values()
 
