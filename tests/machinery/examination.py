@@ -61,8 +61,6 @@ class Report:
     same_as: str = ""
     #: What each stage cost, in seconds of the processor.
     stages: dict[str, float] = field(default_factory=dict)
-    #: How many modules were imported alone here, and how many had been with the same files.
-    modules: dict[str, int] = field(default_factory=dict)
     #: How many test files there were, and how many were left to other combinations.
     files: dict[str, int] = field(default_factory=dict)
 
@@ -140,7 +138,6 @@ def _python(
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
-    report.modules |= found.modules
     report.files = found.files
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
 
@@ -157,9 +154,9 @@ def check_python(
     with stage("types"):
         report.note("types", type_errors(project, resources))
     with stage("modules alone"):
-        known = modules.memory(project.parent / "importable.jsonl") if resources.reuse else modules.Memory()
-        report.note("modules alone", modules.unimportable(project, warm, {}, known))
-        report.modules |= known.counts()
+        report.note("no circle of imports", modules.circles(project))
+        if not resources.reuse:
+            report.note("modules alone", modules.unimportable(project, warm))
     with stage("contracts"):
         report.note("import contracts", broken_contracts(project, warm))
     with stage("migrations"):
@@ -198,12 +195,16 @@ def run_suite(
 ) -> None:
     """The project's own tests; after a failure once more, with assertions explained, for the report."""
     environment = suite_environment(resources, database)
-    outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment)
+    # Then every module that no test has loaded.
+    last = [*modules.modules(project)]
+    outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment, modules=last)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
     if outcome.status < 0:
         report.suite = f"ended by signal {-outcome.status} after {outcome.wall:.0f} s:\n{outcome.tail()}"
     elif not report.passed:
-        again = warm.run("pytest", *EXPLAIN, *options, directory=project, environment=environment)
+        again = warm.run(
+            "pytest", *EXPLAIN, *options, directory=project, environment=environment, modules=last
+        )
         verdict = "and passed when repeated" if again.status == 0 else "the first failure"
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
 
