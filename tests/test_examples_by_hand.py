@@ -1,6 +1,7 @@
 """An example that was deleted or reshaped by hand, before a feature is switched on that adds to it.
 
-What the feature adds to the example is left out, the check of the settings says so, and all tests pass.
+What the feature adds to the example is left out, the check of the settings says so, and all tests pass. Those of the
+platform's rooms and of other features are run without the example in the combinations; here with `--no-reuse` only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.enabling import conflicts, hurry, update
+from tests.machinery.enabling import conflicts, hurry, tested_elsewhere, update
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
 from tests.machinery.update_cases import presets
@@ -84,7 +85,8 @@ def test_a_feature_is_switched_on_late(
 
         assert conflicts(project.path) == []
         hurry(project.isolated, commands)
-        project.isolated.must("run", "pytest")
+        left_out = tested_elsewhere(project.path, toggle, "examples") if sandbox.resources.reuse else ()
+        project.isolated.must("run", "pytest", *left_out)
         checked = project.isolated.run("run", "python", "-m", "app", "settings", "--check")
         told = checked.stdout + checked.stderr
         in_vain = [name for name in additions(toggle) if name.startswith(NOTES) and lacks(project.path, name)]

@@ -31,7 +31,7 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
 #: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole.
-_APART = (
+APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
     "keel/tests/celery/test_tls.py",
@@ -44,7 +44,7 @@ _APART = (
     "keel/tests/test_roadmap.py",
     "tests/examples/chat/test_delivery.py",
 )
-WITHOUT_APART = tuple(f"--ignore={path}" for path in _APART)
+WITHOUT_APART = tuple(f"--ignore={path}" for path in APART)
 #: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
 EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.combinations import extremes
+from tests.machinery.combinations import combine
 from tests.machinery.environment import shared_environment
 from tests.machinery.postgres import postgresql
-from tests.machinery.questions import Questions
+from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.redis import redis
 from tests.machinery.rendering import ROOT, snapshot
 from tests.machinery.resources import Resources
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from xdist.workermanage import WorkerController
+
+    from tests.machinery.combinations import Combination
 
 _HANDED = "resources"
 _MADE = pytest.StashKey[tuple[contextlib.ExitStack, Resources]]()
@@ -34,7 +36,13 @@ def prepared(
     python = shared_environment(questions, template, place / "declarations")
     with redis(python) as url:
         resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
-        yield learn_modules(resources, extremes(questions)[1::2])
+        yield learn_modules(resources, _largest(questions))
+
+
+def _largest(questions: Questions) -> list[Combination]:
+    """Everything, with each database."""
+    every = dict.fromkeys(questions.switchable, True)
+    return [combine(questions, {DATABASE: kind, **every}) for kind in questions.databases.values]
 
 
 def hand_over(node: WorkerController) -> None:
