@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.machinery.combinations import Combination, Group, default_set
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import ROOT
 from tests.machinery.shares import STRENGTH, Shares, is_absent, shared_files
 from tests.machinery.text_checks import absent_patterns
+from tests.test_selection import NAMES, nine
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.machinery.questions import Questions
 
 PROJECT = ROOT / "template"  # its tests lie where those of a project do
@@ -55,14 +60,14 @@ def test_any_three_answers_meet_in_each_file(questions: Questions) -> None:
 
 
 def test_suites_that_are_run_whole(questions: Questions) -> None:
-    """Nothing is left out where there is no feature, or everything; every other combination has a share."""
+    """Nothing is left out where there is no feature, or all, with the example; every other combination has a share."""
     shares = Shares(questions)
     for row in default_set(questions):
         most = len(on(questions, row)) == len(questions.toggles)
         parts = all(row.answers[part] for part in questions.parts)
         left = shares.left_out(row, PROJECT)
 
-        assert bool(left) == (bool(on(questions, row)) and not (most and parts)), row.id
+        assert bool(left) == (not parts or not (most or not on(questions, row))), row.id
 
 
 def test_a_feature_alone(questions: Questions) -> None:
@@ -78,6 +83,24 @@ def test_a_feature_alone(questions: Questions) -> None:
                 assert not [path for path in left if name in path.split("/")]
 
     assert seen == set(questions.toggles)
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 9])
+def test_toggles_add_few_runs(tmp_path: Path, count: int) -> None:
+    """A file of the platform is run in a quarter of the combinations, one of a feature in a sixth."""
+    questions = nine(NAMES[:count])
+    files = {"keel/tests/web/test_paths.py": 20, "keel/tests/auth/test_users.py": 12}
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    shares = Shares(questions)
+    run = Counter[str]()
+    for row in default_set(questions):
+        absent = absent_patterns(questions, row.answers)
+        there = {name for name in files if not is_absent(name, absent)}
+        run.update(there - set(shares.left_out(row, tmp_path)))
+
+    assert all(run[name] <= most for name, most in files.items()), run
 
 
 def test_the_same_for_results_that_share_their_python(questions: Questions) -> None:

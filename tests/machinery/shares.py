@@ -142,10 +142,12 @@ class Shares:
 
     @cached_property
     def _whole(self) -> set[Key]:
-        """Combinations whose suites are run whole: no feature, or all that there is."""
-        most = {**dict.fromkeys(self._questions.toggles, True), **dict.fromkeys(self._questions.parts, True)}
+        """Combinations whose suites are run whole: no feature, or all, each with the example."""
+        every = len(self._questions.toggles)
         return {
-            self._key(row) for row in self._rows if not self._on(row) or row.answers.items() >= most.items()
+            self._key(row)
+            for row in self._rows
+            if len(self._on(row)) in {0, every} and all(row.answers[part] for part in self._questions.parts)
         }
 
     @cached_property
