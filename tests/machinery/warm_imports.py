@@ -58,14 +58,14 @@ def _learn(
     with WarmProcess(resources.python, resources.warm_modules) as cold:
         environment = suite_environment(resources, str(answers[name][DATABASE]))
         options = {"directory": project, "environment": environment, "record": str(record)}
-        outcome = cold.run("pytest", *SUITE, *_first_tests(project), timeout=600, **options)
+        outcome = cold.run("pytest", *SUITE, *first_tests(project), timeout=600, **options)
     if outcome.status:
         return None
     return [str(module) for module in json.loads(record.read_text(encoding="utf-8"))]
 
 
-def _first_tests(project: Path) -> list[str]:
-    """One test of each file, by its id."""
+def first_tests(project: Path) -> list[str]:
+    """One test of each file, by its id, but of those that take long."""
     found: list[str] = []
     for path in sorted(project.rglob("test_*.py")):
         place = path.relative_to(project).as_posix()
