@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery import selection
-from tests.machinery.enabling import conflicts, hurry, tested_elsewhere, update
+from tests.machinery.enabling import conflicts, hurry, left_to_combinations, update
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
 from tests.machinery.update_cases import presets
@@ -31,6 +31,8 @@ _IMPORTED = re.compile(r"^from app\.examples\.notes\.(\w+)", re.MULTILINE)
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All features that add to an example, at once; with `--full`, each alone, too."""
+    if "toggles" not in metafunc.fixturenames:
+        return
     alone = [(toggle,) for toggle in TOGGLES] if selection.is_full(metafunc.config) else []
     chosen = [tuple(TOGGLES), *alone]
     metafunc.parametrize("toggles", chosen, ids=["+".join(toggles) for toggles in chosen])
@@ -92,7 +94,7 @@ def test_features_are_switched_on_late(
 
         assert conflicts(project.path) == []
         hurry(project.isolated, commands)
-        left_out = tested_elsewhere(project.path, *toggles, "examples") if sandbox.resources.reuse else ()
+        left_out = left_to_combinations(project.path, *toggles, "examples") if sandbox.resources.reuse else ()
         project.isolated.must("run", "pytest", *left_out)
         checked = project.isolated.run("run", "python", "-m", "app", "settings", "--check")
         told = checked.stdout + checked.stderr

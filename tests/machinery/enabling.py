@@ -97,7 +97,7 @@ def follow(
     return "\n".join(printed)
 
 
-def tested_elsewhere(project: Path, *but: str) -> list[str]:
+def left_to_combinations(project: Path, *but: str) -> list[str]:
     """Options of pytest that leave out the test files that are shared out among the combinations.
 
     Of a project that is file by file what a fresh copy with the same edits is. What looks at the owner's packages and
