@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ import pytest
 import yaml
 
 from tests.machinery.combinations import EXHAUSTIVE, combine, cover, default_set, exhaustive, full_set, parse
+from tests.machinery.environment import one_at_a_time
 from tests.machinery.questions import Axis, Questions
 from tests.machinery.rendering import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 NAMES = ("auth", "redis", "websockets", "celery", "otel", "llm", "analytics", "kafka", "grpc")
 
@@ -148,3 +151,24 @@ def test_few_toggles_are_all_combined(questions: Questions) -> None:
         rows = [combination.answers for combination in default_set(questions)]
         found = {tuple(row[name] for name in questions.toggles) for row in rows}
         assert found == set(product((False, True), repeat=len(questions.toggles)))
+
+
+def test_runs_in_one_checkout_make_what_they_share_one_after_another(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The second waits until the first is done, and says so."""
+    order: list[str] = []
+
+    def second() -> None:
+        with one_at_a_time(tmp_path):
+            order.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time(tmp_path):
+            waiting = pool.submit(second)
+            while "waiting for it" not in capfd.readouterr().err:
+                assert not waiting.done()
+            order.append("first")
+        waiting.result(60)
+
+    assert order == ["first", "second"]

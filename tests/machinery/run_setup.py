@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery.combinations import combine
-from tests.machinery.environment import shared_environment
+from tests.machinery.environment import one_at_a_time, shared_environment
 from tests.machinery.postgres import postgresql
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.redis import redis
@@ -33,10 +33,13 @@ def prepared(
     questions: Questions, template: Path, server: str, place: Path, *, reuse: bool = True
 ) -> Generator[Resources]:
     """A resources; what it needs besides the given server lasts as long as this context."""
-    python = shared_environment(questions, template, place / "declarations")
-    with redis(python) as url:
-        resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
-        yield learn_modules(resources, _largest(questions))
+    with contextlib.ExitStack() as stack:
+        with one_at_a_time():
+            python = shared_environment(questions, template, place / "declarations")
+            url = stack.enter_context(redis(python))
+            resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
+            learnt = learn_modules(resources, _largest(questions))
+        yield learnt
 
 
 def _largest(questions: Questions) -> list[Combination]:
