@@ -17,7 +17,7 @@ from tests.machinery.reuse import Reuse
 from tests.machinery.spending import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tests.machinery.combinations import Combination
@@ -129,9 +129,9 @@ def _python(
         share_bytecode(project, resources.scratch / "bytecode")
     found = Report(combination.id)
     try:
-        check_python(found, project, str(combination.answers[DATABASE]), resources, spending)
+        left = shares.left_out(combination, project) if shares else []
+        check_python(found, project, str(combination.answers[DATABASE]), resources, spending, left)
         with spending.stage("suites"):
-            left = shares.left_out(combination, project) if shares else []
             found.files = {"left": len(left), "all": sum(1 for _ in project.rglob("test_*.py"))}
             less = (*WITHOUT_APART, *(f"--ignore={path}" for path in left)) if left else ()
             run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
@@ -143,16 +143,24 @@ def _python(
 
 
 def check_python(
-    report: Report, project: Path, database: str, resources: Resources, spending: Spending
+    report: Report,
+    project: Path,
+    database: str,
+    resources: Resources,
+    spending: Spending,
+    left: Sequence[str] = (),
 ) -> None:
-    """Types, declared imports, layers, modules alone, migrations that match the models."""
+    """Types, declared imports, layers, modules alone, migrations that match the models.
+
+    The types of test files that are `left` to other combinations are left to these, too.
+    """
     warm, stage = spending.warm, spending.stage
     with stage("reachability"):
         report.note("everything is reached", reachability.unreached(project))
     with stage("imports"):
         report.note("declared imports", imports.undeclared(project, resources.python))
     with stage("types"):
-        report.note("types", type_errors(project, resources))
+        report.note("types", type_errors(project, resources, left))
     with stage("modules alone"):
         report.note("no circle of imports", modules.circles(project))
         if not resources.reuse:
@@ -164,9 +172,10 @@ def check_python(
         report.note("alembic upgrade head, check, downgrade base", found)
 
 
-def type_errors(project: Path, resources: Resources) -> list[str]:
-    """What the type checker says."""
-    return program(project, resources, "ty", "check", *TYPES, str(resources.python))
+def type_errors(project: Path, resources: Resources, left: Sequence[str] = ()) -> list[str]:
+    """What the type checker says, of all files but those that are `left`."""
+    less = [word for path in left for word in ("--exclude", path)]
+    return program(project, resources, "ty", "check", *TYPES, str(resources.python), *less)
 
 
 def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
