@@ -30,7 +30,8 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
-#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole.
+#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole, and a feature's
+#: own where nothing else is chosen.
 APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
@@ -133,7 +134,9 @@ def _python(
         check_python(found, project, str(combination.answers[DATABASE]), resources, spending, left)
         with spending.stage("suites"):
             found.files = {"left": len(left), "all": sum(1 for _ in project.rglob("test_*.py"))}
-            less = (*WITHOUT_APART, *(f"--ignore={path}" for path in left)) if left else ()
+            alone = shares.alone(combination) if shares else None
+            apart = [path for path in APART if left and alone not in path.split("/")]
+            less = tuple(f"--ignore={path}" for path in (*apart, *left))
             run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
     finally:
         reuse.publish(json.dumps(vars(found)))

@@ -75,6 +75,10 @@ class Shares:
             return []
         return [path for path in shared_files(project) if key not in self._home(path)]
 
+    def alone(self, combination: Combination) -> str | None:
+        """The one feature of a combination, if it has one."""
+        return self._alone.get(self._key(combination))
+
     def _home(self, path: str) -> set[Key]:
         """Where a file is run, besides the combinations that are run whole."""
         if path not in self._homes:
