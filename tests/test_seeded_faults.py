@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.machinery import seeded_faults
+from tests.machinery.bytecode import share_bytecode
 from tests.machinery.combinations import Combination, combine, default_set, extremes
 from tests.machinery.examination import SUITE, suite_environment
 from tests.machinery.questions import DATABASE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BEHAVIOUR = seeded_faults.load("behaviour")
 FORM = seeded_faults.load("form")
 TEMPLATE = seeded_faults.load("template")
+#: When each file was compiled last: a fault changes one.
+_COMPILED: dict[Path, int] = {}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,7 @@ def project(template: Path, largest: Combination, tmp_path_factory: pytest.TempP
 
 
 def _run(project: Path, resources: Resources, warm: WarmProcess, *tests: str) -> tuple[int, str]:
+    share_bytecode(project, resources.scratch / "bytecode", _COMPILED)
     outcome = warm.run(
         "pytest", *SUITE, "-x", *tests, directory=project, environment=suite_environment(resources, "sqlite")
     )
@@ -84,6 +88,7 @@ def test_a_fault_of_form_is_found(
     """Its check says something, which it does not without the fault: the combinations are checked, this one too."""
     check = seeded_faults.checks(project, questions, largest.answers, resources, warm)[fault.found_by]
     with fault.seeded(project):
+        share_bytecode(project, resources.scratch / "bytecode", _COMPILED)
         found = list(check())
 
     assert found

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tests.machinery import imports
+from tests.machinery.bytecode import share_bytecode
 from tests.machinery.examination import APART, SUITE, suite_environment
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import render
@@ -55,6 +56,7 @@ def _learn(
 ) -> list[str] | None:
     """The modules that a project's tests load; None if one of them fails."""
     record = resources.scratch / f"{name}.loaded.json"
+    share_bytecode(project, resources.scratch / "bytecode")
     with WarmProcess(resources.python, resources.warm_modules) as cold:
         environment = suite_environment(resources, str(answers[name][DATABASE]))
         options = {"directory": project, "environment": environment, "record": str(record)}
