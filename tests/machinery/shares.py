@@ -29,7 +29,6 @@ STRENGTH = 3
 _SHARED = ("keel/tests/**/test_*.py", "tests/examples/**/test_*.py")
 #: The platform's own resource and the examples, from a request to the database, and the settings.
 _EVERYWHERE = (
-    "keel/tests/test_isolation.py",
     "keel/tests/test_settings.py",
     "keel/tests/test_widgets.py",
     "tests/examples/*/test_isolation.py",
