@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import distribution, run_setup, selection
+from tests.machinery import distribution, run_setup, selection, spending
 from tests.machinery.beacon import add_beacon
 from tests.machinery.checkout import checkout, release
 from tests.machinery.copier_cache import memoise_copying
@@ -21,7 +21,7 @@ from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from xdist.remote import Producer
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.machinery.combinations import Combination
     from tests.machinery.examination import Report
     from tests.machinery.resources import Resources
+
+_SPENT = pytest.StashKey[float]()
 
 pytest_plugins = ("tests.machinery.flaky",)
 
@@ -45,6 +47,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         chosen = selection.combinations(config, Questions.load(ROOT / "copier.yml"))
         config.pluginmanager.register(Progress(config, len(chosen)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell what each phase of a test cost; the first one of a process has its imports, too."""
+    report = yield
+    before, after = item.config.stash.get(_SPENT, 0.0), spending.spent()
+    item.config.stash[_SPENT] = after
+    report.user_properties.append((spending.PROPERTY, after - before))
+    return report
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

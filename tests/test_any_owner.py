@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.machinery import selection
 from tests.machinery.any_owner import Owner, fresh, owners
+from tests.machinery.bytecode import share_bytecode
 from tests.machinery.checkout import begin
 from tests.machinery.enabling import conflicts
 from tests.machinery.questions import PRESET, Questions
@@ -23,6 +24,7 @@ from tests.machinery.rendering import ROOT, git, render
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.machinery.resources import Resources
     from tests.machinery.update_sandbox import UpdateSandbox
     from tests.machinery.warm import WarmProcess
 
@@ -41,6 +43,7 @@ def projects(sandbox: UpdateSandbox, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_any_owner(
     projects: dict[str, Path],
+    resources: Resources,
     warm: WarmProcess,
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -74,6 +77,7 @@ def test_any_owner(
         assert conflicts(project) == []
         assert {name: _content(project / name) for name in theirs} == theirs
         assert (project / "keel" / toggle).is_dir() is not on
+        share_bytecode(project, resources.scratch / "bytecode")
         outcome = warm.run("app", "packages", directory=project, environment={"ENV_FILE": ""})
         assert outcome.status == 0, outcome.tail()
         assert all(f"app.{name}" in outcome.output for name in owner.packages)

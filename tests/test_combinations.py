@@ -24,7 +24,6 @@ def command(report: Report, combination: Combination, record_property: Callable[
         "cpu": report.cpu,
         "same_as": report.same_as,
         "stages": report.stages,
-        "modules": report.modules,
         "files": report.files,
         "reproduce": command,
     }

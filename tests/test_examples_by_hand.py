@@ -1,6 +1,7 @@
 """An example that was deleted or reshaped by hand, before a feature is switched on that adds to it.
 
-What the feature adds to the example is left out, the check of the settings says so, and all tests pass.
+What the feature adds to the example is left out, the check of the settings says so, and all tests pass. Those of the
+platform's rooms and of other features are run without the example in the combinations; here with `--no-reuse` only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.enabling import conflicts, hurry, update
+from tests.machinery import selection
+from tests.machinery.enabling import conflicts, hurry, left_to_combinations, update
 from tests.machinery.questions import DATABASE, PRESET, Questions
 from tests.machinery.rendering import ROOT, git
 from tests.machinery.update_cases import presets
@@ -25,6 +27,15 @@ SMALLEST = next(iter(presets(QUESTIONS)))
 NOTES = "app/examples/notes"
 TESTS = "tests/examples/notes"
 _IMPORTED = re.compile(r"^from app\.examples\.notes\.(\w+)", re.MULTILINE)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All features that add to an example, at once; with `--full`, each alone, too."""
+    if "toggles" not in metafunc.fixturenames:
+        return
+    alone = [(toggle,) for toggle in TOGGLES] if selection.is_full(metafunc.config) else []
+    chosen = [tuple(TOGGLES), *alone]
+    metafunc.parametrize("toggles", chosen, ids=["+".join(toggles) for toggles in chosen])
 
 
 def additions(toggle: str) -> list[str]:
@@ -69,9 +80,8 @@ def lacks(project: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("change", [delete, reshape], ids=["deleted", "reshaped"])
-@pytest.mark.parametrize("toggle", TOGGLES)
-def test_a_feature_is_switched_on_late(
-    sandbox: UpdateSandbox, tmp_path: Path, toggle: str, change: object
+def test_features_are_switched_on_late(
+    sandbox: UpdateSandbox, tmp_path: Path, toggles: tuple[str, ...], change: object
 ) -> None:
     """No conflict; the project is migrated, all tests pass, and what was added in vain is named."""
     assert callable(change)
@@ -80,14 +90,16 @@ def test_a_feature_is_switched_on_late(
         change(project)
         project.commit("Our own notes")
 
-        commands = update(project.isolated, {toggle: True})
+        commands = update(project.isolated, dict.fromkeys(toggles, True))
 
         assert conflicts(project.path) == []
         hurry(project.isolated, commands)
-        project.isolated.must("run", "pytest")
+        left_out = left_to_combinations(project.path, "examples") if sandbox.resources.reuse else ()
+        project.isolated.must("run", "pytest", *left_out)
         checked = project.isolated.run("run", "python", "-m", "app", "settings", "--check")
         told = checked.stdout + checked.stderr
-        in_vain = [name for name in additions(toggle) if name.startswith(NOTES) and lacks(project.path, name)]
+        added = [name for toggle in toggles for name in additions(toggle)]
+        in_vain = [name for name in added if name.startswith(NOTES) and lacks(project.path, name)]
         for name in in_vain:
             module = name.removesuffix(".py").replace("/", ".")
             assert f"{module} is left out: the example has no {NOTES.replace('/', '.')}." in told

@@ -1,4 +1,8 @@
-"""Projects in environments of their own, made from their own pyproject.toml: nothing is missing, and they serve."""
+"""Projects in environments of their own, made from their own pyproject.toml: nothing is missing, and they serve.
+
+What is missing shows in the first test that needs it, so a test of each file will do where all files are run elsewhere;
+the project that is suggested runs all of its tests, as its owner does.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import ROOT, render
 from tests.machinery.serving import Isolated, request, sign_in
+from tests.machinery.warm_imports import first_tests
 from tests.test_questions import recorded
 
 if TYPE_CHECKING:
@@ -51,12 +56,13 @@ def isolated(resources: Resources, tmp_path: Path, answers: dict[str, Any]) -> I
         yield Isolated(project, variables)
 
 
-def test_a_project_stands_alone(isolated: Isolated) -> None:
+def test_a_project_stands_alone(isolated: Isolated, answers: dict[str, Any], resources: Resources) -> None:
     """Its own commands work in its own environment: tests, types, layers, a server that keeps a note."""
     isolated.must("sync", "--quiet")
     isolated.must("run", "ty", "check")
     isolated.must("run", "lint-imports", "--no-cache")
-    isolated.must("run", "pytest", "-q")
+    whole = not answers or not resources.reuse
+    isolated.must("run", "pytest", "-q", *(() if whole else first_tests(isolated.project)))
     isolated.must("run", "python", "-m", "app", "migrate")
     command = ("uvicorn", "app.main:app", "--host", "127.0.0.1", "--port", "{port}")
     with isolated.served(*command, ENVIRONMENT="local") as (address, server):

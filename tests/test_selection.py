@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.machinery.combinations import EXHAUSTIVE, combine, cover, default_set, exhaustive, full_set, parse
+from tests.machinery.environment import one_at_a_time
 from tests.machinery.questions import Axis, Questions
 from tests.machinery.rendering import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 NAMES = ("auth", "redis", "websockets", "celery", "otel", "llm", "analytics", "kafka", "grpc")
 
@@ -27,8 +33,8 @@ print(*(combination.id for combination in cover(Questions.load(ROOT / "copier.ym
 """
 
 
-def nine() -> Questions:
-    """A copier.yml with nine toggles, as the template will have one day."""
+def nine(names: Sequence[str] = NAMES) -> Questions:
+    """A copier.yml with nine toggles, as the template will have one day; or with these."""
     yes_or_no = {"type": "bool"}
     asked: dict[str, Any] = {
         "project_name": {"type": "str"},
@@ -38,12 +44,14 @@ def nine() -> Questions:
             "default": "minimal",
         },
         "database": {"type": "str", "choices": ["sqlite", "postgresql"], "default": "sqlite"},
-        **{name: yes_or_no | {"default": "{{ preset == 'everything' }}"} for name in NAMES},
-        "ci": {"type": "str", "choices": ["github", "none"], "default": "github"},
+        **{name: yes_or_no | {"default": "{{ preset == 'everything' }}"} for name in names},
+        "example": yes_or_no | {"default": True},
+        "ci": {"type": "str", "choices": ["github", "gitlab", "none"], "default": "github"},
         "kubernetes": yes_or_no | {"default": False},
         "_exclude": [
             "copier.yml",
             "{% if auth is defined and not auth %}\n/keel/auth\n/keel/tests/auth\n{% endif %}\n",
+            "{% if example is defined and not example %}\n/tests/examples\n{% endif %}\n",
         ],
     }
     return Questions(yaml.safe_load(yaml.safe_dump(asked, sort_keys=False)))
@@ -52,12 +60,13 @@ def nine() -> Questions:
 def test_toggles_are_found_by_their_default() -> None:
     """A toggle is a yes/no question whose default is derived from the preset, and nothing else is."""
     assert nine().toggles == NAMES
-    assert nine().extras == (Axis("ci", ("github", "none")), Axis("kubernetes", (False, True)))
+    further = (Axis("example", (True, False)), Axis("ci", ("github", "gitlab", "none")))
+    assert nine().extras == (*further, Axis("kubernetes", (False, True)))
 
 
 def test_the_manifest_of_a_feature_is_read() -> None:
     """A guarded block of `_exclude` names its question and its paths."""
-    (manifest,) = nine().manifests
+    manifest, _ = nine().manifests
     assert manifest.question == "auth"
     assert manifest.patterns == ("/keel/auth", "/keel/tests/auth")
 
@@ -78,6 +87,12 @@ def test_counts() -> None:
     everything = {combination.id for combination in full_set(nine())}
     assert default <= everything
     assert {combination.id for combination in exhaustive(nine(), NAMES)} <= everything
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 9])
+def test_toggles_add_no_combinations(count: int) -> None:
+    """What a toggle costs is that results become larger: the default run does not have more of them."""
+    assert len(default_set(nine(NAMES[:count]))) <= 72
 
 
 def test_every_triple_is_covered() -> None:
@@ -136,3 +151,24 @@ def test_few_toggles_are_all_combined(questions: Questions) -> None:
         rows = [combination.answers for combination in default_set(questions)]
         found = {tuple(row[name] for name in questions.toggles) for row in rows}
         assert found == set(product((False, True), repeat=len(questions.toggles)))
+
+
+def test_runs_in_one_checkout_make_what_they_share_one_after_another(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The second waits until the first is done, and says so."""
+    order: list[str] = []
+
+    def second() -> None:
+        with one_at_a_time(tmp_path):
+            order.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time(tmp_path):
+            waiting = pool.submit(second)
+            while "waiting for it" not in capfd.readouterr().err:
+                assert not waiting.done()
+            order.append("first")
+        waiting.result(60)
+
+    assert order == ["first", "second"]

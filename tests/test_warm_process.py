@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.machinery.modules import Memory, unimportable
+from tests.machinery import modules
 from tests.machinery.warm import WarmProcess
+from tests.machinery.warm_server import UNIMPORTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,98 +128,95 @@ def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
     write(project / "app", "__init__", "")
     write(project / "app", "first", "import app.second\n\nVALUE = 1\n")
     write(project / "app", "second", "from app.first import VALUE\n")
-    found = list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl")))
+    found = list(modules.unimportable(project, here))
     assert len(found) == 1
     assert "app.first cannot be imported alone" in found[0]
     write(project / "app", "second", "")
-    assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
+    assert list(modules.unimportable(project, here)) == []
 
 
-#: What a module does when it is imported, and what is changed then; whether that may change what the import does.
-REACHED = {
-    "loaded": ("import app.other", "app/other.py", True),
-    "not loaded": ("", "app/other.py", False),
-    "loaded in a function": ("def f(): import app.other", "app/other.py", False),
-    "read": ("open('app/other.py').read()", "app/other.py", True),
-    "data": ("from pathlib import Path\nPath('app/data.txt').read_text()", "app/data.txt", True),
-    "looked at": ("import os\nos.path.exists('app/data.txt')", "app/data.txt", True),
-    "listed": ("import os\nos.listdir('app')", "app/other.py", True),
-    "walked": ("import pkgutil\nlist(pkgutil.iter_modules(['app']))", "app/other.py", True),
-    "found by name": ("import importlib\nimportlib.import_module('app.other')", "app/other.py", True),
-    "asked for": ("from importlib.util import find_spec\nfind_spec('app.other')", "app/other.py", True),
-    "asked for in vain": (
-        "try:\n    import app.later\nexcept ImportError:\n    pass",
-        "app/other.py",
+def test_modules_that_are_imported_last(here: WarmProcess, project: Path) -> None:
+    """After a job has succeeded, all modules are imported; one that can't be is named, and the job has failed."""
+    write(project, "job", "print('done')\n")
+    write(project, "good", "print('loaded')\n")
+    write(project, "bad", "1 / 0\n")
+    outcome = here.run("job", directory=project, modules=["good", "bad"])
+    assert outcome.status == UNIMPORTABLE
+    assert "done\nloaded\nbad cannot be imported:\n" in outcome.output
+    assert "ZeroDivisionError" in outcome.output
+    assert here.run("job", directory=project, modules=["good"]).status == 0
+
+
+#: Modules of a package `app.inner`, and whether one that is being imported may be asked for what it does not have yet.
+CIRCLES: dict[str, tuple[dict[str, str], bool]] = {
+    "none": ({"__init__": "", "first": "import app.inner.second", "second": ""}, False),
+    "of two": (
+        {"__init__": "", "first": "import app.inner.second", "second": "import app.inner.first"},
         True,
     ),
-    "another process": (
-        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])",
-        "app/other.py",
+    "of three": (
+        {
+            "__init__": "",
+            "first": "from app.inner.second import A",
+            "second": "from app.inner.third import A",
+            "third": "from app.inner.first import A",
+        },
         True,
     ),
-    "settings": ("open('pyproject.toml').read()", "pyproject.toml", True),
+    "of relative imports": (
+        {"__init__": "", "first": "from .second import A", "second": "from . import first\nA = 1"},
+        True,
+    ),
+    "in a function": (
+        {"__init__": "", "first": "import app.inner.second", "second": "def f(): import app.inner.first"},
+        False,
+    ),
+    "for types": (
+        {
+            "__init__": "",
+            "first": "import app.inner.second",
+            "second": "if TYPE_CHECKING:\n    import app.inner.first",
+        },
+        False,
+    ),
+    "in a block": (
+        {
+            "__init__": "",
+            "first": "import app.inner.second",
+            "second": "try:\n    import app.inner.first\nfinally: pass",
+        },
+        True,
+    ),
+    "in a class": (
+        {
+            "__init__": "",
+            "first": "import app.inner.second",
+            "second": "class C:\n    import app.inner.first",
+        },
+        True,
+    ),
+    "a package and its module": ({"__init__": "from app.inner.first import A", "first": "A = 1"}, False),
+    "a module and a name of its package": (
+        {"__init__": "from app.inner.first import A\nB = 1", "first": "from app.inner import B"},
+        True,
+    ),
+    "a module of the package": (
+        {"__init__": "import app.inner.first", "first": "from app.inner import second", "second": ""},
+        False,
+    ),
 }
 
 
-@pytest.mark.parametrize(("code", "changed", "again"), REACHED.values(), ids=REACHED)
-def test_a_module_is_imported_again_if_what_it_reached_has_changed(
-    here: WarmProcess, project: Path, code: str, changed: str, *, again: bool
+@pytest.mark.parametrize(("files", "circle"), CIRCLES.values(), ids=CIRCLES)
+def test_circles_are_found_in_the_text(
+    here: WarmProcess, project: Path, files: dict[str, str], *, circle: bool
 ) -> None:
-    """One byte in a file that an import loaded, read or may have found: it is tried again; and only then."""
-    (project / "app").mkdir()
+    """Where none is found, each module can be imported alone."""
+    (project / "app" / "inner").mkdir(parents=True)
     write(project / "app", "__init__", "")
-    write(project / "app", "other", "VALUE = 1\n")
-    write(project / "app", "first", code + "\n")
-    (project / "app" / "data.txt").write_text("1")
-    (project / "pyproject.toml").write_text("[project]\ndescription = '1'\n")
-    store = project.parent / "importable.jsonl"
+    for name, text in files.items():
+        write(project / "app" / "inner", name, f"TYPE_CHECKING = False\n{text}\n")
 
-    def tried() -> int:
-        before = store.read_text().count('["app.first"') if store.exists() else 0
-        assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
-        return store.read_text().count('["app.first"') - before
-
-    assert (tried(), tried()) == (1, 0)
-    path = project / changed
-    path.write_text(path.read_text().replace("1", "2"))
-    assert tried() == again
-
-
-def test_what_is_installed_changes_no_import(here: WarmProcess, project: Path) -> None:
-    """Every project finds the same libraries here: what one declares is no reason to import its modules again."""
-    (project / "app").mkdir()
-    write(project / "app", "__init__", "open('pyproject.toml').read()\n")
-    store = project.parent / "importable.jsonl"
-    for dependency in ("one", "two"):
-        (project / "pyproject.toml").write_text(f"[project]\nname = 'x'\ndependencies = ['{dependency}']\n")
-        assert list(unimportable(project, here, {}, Memory(project.parent / "importable.jsonl"))) == []
-    assert len(store.read_text().splitlines()) == 1
-
-
-def test_what_others_could_import_is_known(tmp_path: Path) -> None:
-    """Processes learn from each other, and take no line that is only half there."""
-    store = tmp_path / "importable.jsonl"
-    mine, other = Memory(store), Memory(store)
-    mine.learn()
-    files = {"app/first.py": "1", "app/second.py": "2"}
-    other.add({"app.first": files})
-    with store.open("a") as file:
-        file.write('["app.second", {"app/sec')
-    assert not mine.holds("app.first", files)
-    mine.learn()
-    assert mine.holds("app.first", {**files, "app/third.py": "3"})
-    assert not mine.holds("app.first", {**files, "app/second.py": "other"})
-    assert not mine.holds("app.second", files)
-    with store.open("a") as file:
-        file.write('ond.py": "2"}]\n')
-    mine.learn()
-    assert mine.holds("app.second", files)
-
-
-def test_with_no_reuse_nothing_is_known() -> None:
-    """`--no-reuse`: what was found out about one result counts for no other."""
-    memory = Memory()
-    memory.add({"app.first": {"app/first.py": "1"}})
-    memory.learn()
-    assert not memory.holds("app.first", {"app/first.py": "1"})
-    assert memory.counts() == {"tried": 1, "known": 0}
+    assert bool(list(modules.circles(project))) is circle
+    if not circle:
+        assert list(modules.unimportable(project, here)) == []

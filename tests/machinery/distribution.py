@@ -32,9 +32,13 @@ _ALONE = ("test_isolated", "test_thorough")
 _LONG = (
     *_PROMISES,
     "test_upgrading",
-    "test_telemetry",
+    "test_seeded_faults",
     *_ALONE,
     "test_walkthroughs",
+    "test_examples_by_hand",
+    "test_telemetry",
+    "test_generator",
+    "test_any_owner",
     "test_messages",
     "test_clients",
 )

@@ -14,6 +14,7 @@ from copier import run_update
 from tests.machinery import owner_edits, sample_rows
 from tests.machinery.checkout import begin
 from tests.machinery.rendering import git, render
+from tests.machinery.shares import shared_files
 from tests.machinery.shell import lines, without_docker
 from tests.machinery.tools import tools
 
@@ -37,11 +38,11 @@ REVISIONS = (
     ("ruff", "check", "--no-cache"),
     ("ruff", "format", "--check", "--no-cache"),
 )
-PIPELINE = (
-    *REVISIONS,
-    ("ty", "check", "--no-progress", "--output-format", "concise"),
-    ("lint-imports", "--no-cache"),
-)
+_TYPES = ("ty", "check", "--no-progress", "--output-format", "concise")
+_CONTRACTS = ("lint-imports", "--no-cache")
+PIPELINE = (*REVISIONS, _TYPES, _CONTRACTS)
+#: The same, without the types of the platform: they are checked in the combinations.
+BRIEFER_PIPELINE = (*REVISIONS, (*_TYPES, "app", "migrations"), _CONTRACTS)
 #: The tests that look at the migrations.
 _TESTS_OF_REVISIONS = "keel/tests/db/test_migrations.py"
 
@@ -81,7 +82,7 @@ def follow(
     """Do literally what a message says comes next, then what the project's own pipeline runs; what was printed.
 
     Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these;
-    else all but what is `left_out`, as options of pytest.
+    else all but what is `left_out`, as options of pytest: because the combinations have run it.
     """
     printed = []
     for program, *arguments in commands:
@@ -91,17 +92,20 @@ def follow(
         else:
             assert program == "git", f"The message says to run {program}"
             git(isolated.project, "--no-pager", *arguments)
-    printed += [isolated.must("run", *command) for command in (REVISIONS if passed else PIPELINE)]
+    pipeline = REVISIONS if passed else BRIEFER_PIPELINE if left_out else PIPELINE
+    printed += [isolated.must("run", *command) for command in pipeline]
     return "\n".join(printed)
 
 
-def tested_elsewhere(project: Path) -> list[str]:
-    """Options of pytest that leave out the tests of Keel's features and rooms, the database's aside.
+def left_to_combinations(project: Path, *but: str) -> list[str]:
+    """Options of pytest that leave out the test files that are shared out among the combinations.
 
-    Of a project that is file by file what a fresh copy with the same edits is: they were run in the combinations.
+    Of a project that is file by file what a fresh copy with the same edits is. What looks at the owner's packages and
+    migrations is run, and what lies in a folder that is among `but`.
     """
-    folders = sorted(path.parent for path in project.glob("keel/tests/*/__init__.py"))
-    return [f"--ignore=keel/tests/{folder.name}" for folder in folders if folder.name != "db"]
+    kept = {"keel/tests/test_packages.py", _TESTS_OF_REVISIONS}
+    shared = [path for path in shared_files(project) if path not in kept and not {*but} & {*path.split("/")}]
+    return [f"--ignore={path}" for path in shared]
 
 
 def hurry(isolated: Isolated, commands: list[list[str]]) -> None:

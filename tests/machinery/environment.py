@@ -5,6 +5,8 @@ That each project declares what it needs is proven elsewhere: by a check on its 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +25,7 @@ from tests.machinery.combinations import combine, exhaustive, extremes
 from tests.machinery.rendering import ROOT, render
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from tests.machinery.questions import Questions
@@ -51,6 +54,19 @@ def declared(pyproject: Path, *groups: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
+@contextlib.contextmanager
+def one_at_a_time(cache: Path = CACHE) -> Generator[None]:
+    """Make what runs of this checkout share while no other run does; wait for it, and say so."""
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another run is making what is shared in {cache}: waiting for it", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def shared_environment(questions: Questions, template: Path, scratch: Path) -> Path:
     """The interpreter of the shared environment, built unless one for these declarations is there."""
     # Copier looks at each file of a template for each copy: it gets one that has no other.
@@ -64,7 +80,6 @@ def shared_environment(questions: Questions, template: Path, scratch: Path) -> P
     place = CACHE / f"shared-{key}"
     python = place / "bin" / "python"
     if not (place / "complete").exists():
-        CACHE.mkdir(exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(place))
         wanted = [item for path in projects for item in ("-r", str(path), "--group", f"{path}:dev")]

@@ -17,7 +17,7 @@ from tests.machinery.reuse import Reuse
 from tests.machinery.spending import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tests.machinery.combinations import Combination
@@ -30,8 +30,9 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
-#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole.
-_APART = (
+#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole, and a feature's
+#: own where nothing else is chosen.
+APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
     "keel/tests/celery/test_tls.py",
@@ -44,7 +45,7 @@ _APART = (
     "keel/tests/test_roadmap.py",
     "tests/examples/chat/test_delivery.py",
 )
-WITHOUT_APART = tuple(f"--ignore={path}" for path in _APART)
+WITHOUT_APART = tuple(f"--ignore={path}" for path in APART)
 #: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
 EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
@@ -61,8 +62,6 @@ class Report:
     same_as: str = ""
     #: What each stage cost, in seconds of the processor.
     stages: dict[str, float] = field(default_factory=dict)
-    #: How many modules were imported alone here, and how many had been with the same files.
-    modules: dict[str, int] = field(default_factory=dict)
     #: How many test files there were, and how many were left to other combinations.
     files: dict[str, int] = field(default_factory=dict)
 
@@ -132,35 +131,44 @@ def _python(
         share_bytecode(project, resources.scratch / "bytecode")
     found = Report(combination.id)
     try:
-        check_python(found, project, str(combination.answers[DATABASE]), resources, spending)
+        left = shares.left_out(combination, project) if shares else []
+        check_python(found, project, str(combination.answers[DATABASE]), resources, spending, left)
         with spending.stage("suites"):
-            left = shares.left_out(combination, project) if shares else []
             found.files = {"left": len(left), "all": sum(1 for _ in project.rglob("test_*.py"))}
-            less = (*WITHOUT_APART, *(f"--ignore={path}" for path in left)) if left else ()
+            alone = shares.alone(combination) if shares else None
+            apart = [path for path in APART if left and alone not in path.split("/")]
+            less = tuple(f"--ignore={path}" for path in (*apart, *left))
             run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
     finally:
         reuse.publish(json.dumps(vars(found)))
     report.problems |= found.problems
-    report.modules |= found.modules
     report.files = found.files
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
 
 
 def check_python(
-    report: Report, project: Path, database: str, resources: Resources, spending: Spending
+    report: Report,
+    project: Path,
+    database: str,
+    resources: Resources,
+    spending: Spending,
+    left: Sequence[str] = (),
 ) -> None:
-    """Types, declared imports, layers, modules alone, migrations that match the models."""
+    """Types, declared imports, layers, modules alone, migrations that match the models.
+
+    The types of test files that are `left` to other combinations are left to these, too.
+    """
     warm, stage = spending.warm, spending.stage
     with stage("reachability"):
         report.note("everything is reached", reachability.unreached(project))
     with stage("imports"):
         report.note("declared imports", imports.undeclared(project, resources.python))
     with stage("types"):
-        report.note("types", type_errors(project, resources))
+        report.note("types", type_errors(project, resources, left))
     with stage("modules alone"):
-        known = modules.memory(project.parent / "importable.jsonl") if resources.reuse else modules.Memory()
-        report.note("modules alone", modules.unimportable(project, warm, {}, known))
-        report.modules |= known.counts()
+        report.note("no circle of imports", modules.circles(project))
+        if not resources.reuse:
+            report.note("modules alone", modules.unimportable(project, warm))
     with stage("contracts"):
         report.note("import contracts", broken_contracts(project, warm))
     with stage("migrations"):
@@ -168,9 +176,10 @@ def check_python(
         report.note("alembic upgrade head, check, downgrade base", found)
 
 
-def type_errors(project: Path, resources: Resources) -> list[str]:
-    """What the type checker says."""
-    return program(project, resources, "ty", "check", *TYPES, str(resources.python))
+def type_errors(project: Path, resources: Resources, left: Sequence[str] = ()) -> list[str]:
+    """What the type checker says, of all files but those that are `left`."""
+    less = [word for path in left for word in ("--exclude", path)]
+    return program(project, resources, "ty", "check", *TYPES, str(resources.python), *less)
 
 
 def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
@@ -199,12 +208,16 @@ def run_suite(
 ) -> None:
     """The project's own tests; after a failure once more, with assertions explained, for the report."""
     environment = suite_environment(resources, database)
-    outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment)
+    # Then every module that no test has loaded.
+    last = [*modules.modules(project)]
+    outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment, modules=last)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
     if outcome.status < 0:
         report.suite = f"ended by signal {-outcome.status} after {outcome.wall:.0f} s:\n{outcome.tail()}"
     elif not report.passed:
-        again = warm.run("pytest", *EXPLAIN, *options, directory=project, environment=environment)
+        again = warm.run(
+            "pytest", *EXPLAIN, *options, directory=project, environment=environment, modules=last
+        )
         verdict = "and passed when repeated" if again.status == 0 else "the first failure"
         report.suite = f"status {outcome.status}, {verdict}:\n{(again if again.status else outcome).tail()}"
 

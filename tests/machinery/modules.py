@@ -1,21 +1,22 @@
-"""The check that every module of a project can be imported alone, first in its process.
+"""The check that every module of a project can be imported first in its process.
 
-A circle of imports shows only in the module that happens to be imported first. What a module's import does depends on
-the files that it loads and reads, where it looks at nothing else (`import_witness`); a module is tried again only where
-one of these differs from each time before, in whichever process of the run that was.
+A circle of imports shows only in the module that happens to be imported first. Where no module that is being imported
+can be asked for by another that its import leads to, the order makes no difference: then one process that imports all
+modules, one after another, says of each what a process of its own would. That there is no circle is read off the texts;
+the rest is done by the process of the project's own tests, which has most modules loaded. With `--no-reuse`, each
+module is imported in a process of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
+import ast
 import json
-import os
-import tomllib
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tests.machinery.warm import WarmProcess
@@ -23,101 +24,82 @@ if TYPE_CHECKING:
 PACKAGES = ("app", "keel")
 
 _TESTS = {"tests", "testing"}
-_PYPROJECT = "pyproject.toml"
+#: Blocks that run when a module is imported. What stands in a function runs later.
+_RUN_LATER = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-class Memory:
-    """Per module, the files (with digests) that were loaded when it could be imported; processes share a file of it."""
-
-    def __init__(self, store: Path | None = None) -> None:
-        """Take the file; it need not be there yet. Without one nothing is known."""
-        self._store = store
-        self._read = 0
-        self._known: dict[str, list[dict[str, str]]] = {}
-        self._asked: list[bool] = []
-
-    def learn(self) -> None:
-        """Read what other processes have added since the last time."""
-        if self._store is None or not self._store.exists():
-            return
-        with self._store.open("rb") as file:
-            file.seek(self._read)
-            added = file.read()
-        whole = added[: added.rfind(b"\n") + 1]  # the last line may be one that is being written
-        self._read += len(whole)
-        for line in whole.splitlines():
-            module, loaded = json.loads(line)
-            self._known.setdefault(module, []).append(loaded)
-
-    def add(self, found: Mapping[str, dict[str, str]]) -> None:
-        """Tell the others of modules that could be imported, and what each has loaded."""
-        if self._store is None:
-            return
-        text = "".join(f"{json.dumps(each)}\n" for each in found.items())
-        file = os.open(self._store, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            os.write(file, text.encode())  # in one piece, so that no other's comes between
-        finally:
-            os.close(file)
-
-    def holds(self, module: str, digests: dict[str, str]) -> bool:
-        """Whether the module could be imported among such files."""
-        held = any(known.items() <= digests.items() for known in self._known.get(module, ()))
-        self._asked.append(held)
-        return held
-
-    def counts(self) -> dict[str, int]:
-        """How many modules were tried, and how many were known, since this was asked last."""
-        asked, self._asked = self._asked, []
-        return {"tried": asked.count(False), "known": asked.count(True)}
+def modules(project: Path) -> dict[str, Path]:
+    """The modules of a project by their names, those of its tests aside."""
+    found = sorted(path for package in PACKAGES for path in (project / package).rglob("*.py"))
+    places = {path: path.relative_to(project) for path in found}
+    return {_name(place): path for path, place in places.items() if not _TESTS & set(place.parts)}
 
 
-@cache
-def memory(store: Path) -> Memory:
-    """What this process knows of a file."""
-    return Memory(store)
+def circles(project: Path) -> Iterator[str]:
+    """A circle of imports, if there is any."""
+    found = modules(project)
+    graph = {name: _needs(name, path, found) for name, path in found.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        yield f"A circle of imports: {' is imported by '.join(error.args[1])}"
 
 
-def unimportable(
-    project: Path, warm: WarmProcess, environment: Mapping[str, str], known: Memory
-) -> Iterator[str]:
-    """Modules that cannot be imported alone, of those of which it is not known that they can."""
-    known.learn()
-    found = sorted(path for package in PACKAGES for path in (project / package).rglob("*") if path.is_file())
-    paths = [path for path in found if path.suffix != ".pyc"]
-    contents = {path.relative_to(project).as_posix(): path.read_bytes() for path in paths}
-    if (project / _PYPROJECT).is_file():
-        contents[_PYPROJECT] = _what_is_read((project / _PYPROJECT).read_text(encoding="utf-8"))
-    digests = {name: hashlib.sha256(content).hexdigest()[:16] for name, content in contents.items()}
-    code = [name for name in contents if name.endswith(".py") and not _TESTS & set(name.split("/"))]
-    modules = [name for name in map(_module, code) if not known.holds(name, digests)]
-    if not modules:
-        return
+def unimportable(project: Path, warm: WarmProcess) -> Iterator[str]:
+    """Modules that cannot be imported alone: each is tried in a process of its own."""
     reports = project.parent / f"{project.name}.modules.json"
-    request = {"modules": modules, "packages": PACKAGES, "reports": str(reports)}
-    outcome = warm.run("alone", directory=project, environment=environment, alone=request)
+    request = {"modules": [*modules(project)], "reports": str(reports)}
+    outcome = warm.run("alone", directory=project, alone=request)
     if outcome.status != 0:
         yield outcome.tail()
         return
-    importable: dict[str, dict[str, str]] = {}
-    for name, report in json.loads(reports.read_text(encoding="utf-8")).items():
-        if "error" in report:
-            yield f"{name} cannot be imported alone:\n{report['error']}"
-            continue
-        known_files = not report["beyond"] and digests.keys() >= set(report["files"])
-        importable[name] = {file: digests[file] for file in report["files"]} if known_files else digests
-    known.add(importable)
+    for name, error in json.loads(reports.read_text(encoding="utf-8")).items():
+        if error:
+            yield f"{name} cannot be imported alone:\n{error}"
     reports.unlink()
 
 
-def _what_is_read(pyproject: str) -> bytes:
-    """What a project's code reads of it (`keel.about`): all but what is installed, which is the same for all here."""
-    data = tomllib.loads(pyproject)
-    data.pop("dependency-groups", None)
-    data.get("project", {}).pop("dependencies", None)
-    data.get("tool", {}).pop("importlinter", None)
-    return json.dumps(data, sort_keys=True, default=str).encode()
+def _needs(name: str, path: Path, known: Collection[str]) -> set[str]:
+    """The modules that are loaded, or asked for a name, while this one is imported.
+
+    The packages around a module are there before it is run, if only in part: to load one of their modules asks
+    nothing of them.
+    """
+    around = {name.rpartition(".")[0]}
+    while "" not in around:
+        around |= {each.rpartition(".")[0] for each in around}
+    needed: set[str] = set()
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for level, tail, names in _imported(path.read_bytes()):
+        module = ".".join(
+            [*package[: len(package) - level + 1], *tail.split(".")] if level else [tail]
+        ).rstrip(".")
+        parts = module.split(".")
+        way = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+        inside = {f"{module}.{each}" for each in names}
+        needed |= (way | inside) - around
+        if names and not inside <= set(known):
+            needed.add(module)  # a name of the module itself, which has to be there by then
+    return (needed & set(known)) - {name}
 
 
-def _module(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+@cache
+def _imported(source: bytes) -> list[tuple[int, str, tuple[str, ...]]]:
+    """What a file imports when it is run: the dots before a module, the module, and which names of it."""
+    found: list[tuple[int, str, tuple[str, ...]]] = []
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found += [(0, each.name, ()) for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.level, node.module or "", tuple(each.name for each in node.names)))
+        elif isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif not isinstance(node, _RUN_LATER) and not isinstance(node, ast.expr):
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _name(place: Path) -> str:
+    return place.as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")

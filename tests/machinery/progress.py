@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.machinery.rendering import NAMED, ROOT
+from tests.machinery.spending import ByFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,11 +27,13 @@ class Progress:
         self._config = config
         self._count = count
         self._found: dict[str, dict[str, Any]] = {}
+        self._spent = ByFile()
         self._failed: dict[str, str] = {}
         self._started = self._spoke = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Say at once what failed, remember what was found out, and say how far everything is."""
+        self._spent.add(report)
         if report.failed:
             self._say(f"FAILED {report.nodeid}\n{_tail(report.longreprtext)}")
         told = dict(report.user_properties).get(PROPERTY)
@@ -49,6 +52,7 @@ class Progress:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the combinations cost, and repeat how to reproduce the failed ones."""
+        terminalreporter.write_line(f"CPU by file, setting up shared things aside: {self._spent.told()}")
         own = [told for told in self._found.values() if not told["same_as"]]
         if not own:
             return
@@ -59,11 +63,7 @@ class Progress:
         )
         terminalreporter.write_line(f"dearest suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
         terminalreporter.write_line(f"CPU by stage: {_sums(self._found.values())}")
-        modules = [sum(told["modules"].get(key, 0) for told in own) for key in ("known", "tried")]
-        terminalreporter.write_line(
-            f"reused: {len(self._found) - len(own)} combinations the same in Python; {modules[0]} of "
-            f"{sum(modules)} modules imported alone before with the same files"
-        )
+        terminalreporter.write_line(f"reused: {len(self._found) - len(own)} combinations the same in Python")
         files = [sum(told["files"].get(key, 0) for told in own) for key in ("left", "all")]
         terminalreporter.write_line(
             f"shared out: {files[0]} of {files[1]} test files of these are run by other combinations"

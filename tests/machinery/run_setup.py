@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.combinations import extremes
-from tests.machinery.environment import shared_environment
+from tests.machinery.combinations import combine
+from tests.machinery.environment import one_at_a_time, shared_environment
 from tests.machinery.postgres import postgresql
-from tests.machinery.questions import Questions
+from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.redis import redis
 from tests.machinery.rendering import ROOT, snapshot
 from tests.machinery.resources import Resources
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from xdist.workermanage import WorkerController
 
+    from tests.machinery.combinations import Combination
+
 _HANDED = "resources"
 _MADE = pytest.StashKey[tuple[contextlib.ExitStack, Resources]]()
 
@@ -31,10 +33,19 @@ def prepared(
     questions: Questions, template: Path, server: str, place: Path, *, reuse: bool = True
 ) -> Generator[Resources]:
     """A resources; what it needs besides the given server lasts as long as this context."""
-    python = shared_environment(questions, template, place / "declarations")
-    with redis(python) as url:
-        resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
-        yield learn_modules(resources, extremes(questions)[1::2])
+    with contextlib.ExitStack() as stack:
+        with one_at_a_time():
+            python = shared_environment(questions, template, place / "declarations")
+            url = stack.enter_context(redis(python))
+            resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
+            learnt = learn_modules(resources, _largest(questions))
+        yield learnt
+
+
+def _largest(questions: Questions) -> list[Combination]:
+    """Everything, with each database."""
+    every = dict.fromkeys(questions.switchable, True)
+    return [combine(questions, {DATABASE: kind, **every}) for kind in questions.databases.values]
 
 
 def hand_over(node: WorkerController) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.machinery import examination, imports, reachability, text_checks
+from tests.machinery import examination, imports, modules, reachability, text_checks
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import ROOT
 
@@ -77,6 +77,7 @@ def checks(
         "everything is reached": lambda: reachability.unreached(project),
         "declared imports": lambda: imports.undeclared(project, resources.python),
         "types": lambda: examination.type_errors(project, resources),
+        "no circle of imports": lambda: modules.circles(project),
         "import contracts": lambda: examination.broken_contracts(project, warm),
         "migrations": lambda: examination.migration_faults(project, database, resources, warm),
     }

@@ -1,9 +1,8 @@
 """Which test files of the platform are run in which combinations of the default run.
 
-The tests of the platform as a whole are run in each, and those of the examples that go through all of a resource.
-The other files are each run where nothing, one feature or everything is chosen, and in so many more combinations
-that any three answers meet in that file. Which these are differs from file to file, so that each combination gets
-its share.
+A project's resource from one end to the other is tested in each combination. Every other file is run in so many that
+any three answers meet in that file, each feature's own where nothing else is chosen besides, and all of them where no
+feature is chosen and where all are. Which combinations these are differs from file to file: each gets its share.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tests.machinery.questions import DATABASE
 from tests.machinery.text_checks import absent_patterns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tests.machinery.combinations import Combination
@@ -27,8 +26,20 @@ if TYPE_CHECKING:
 
 STRENGTH = 3
 
-_SHARED = ("keel/tests/*/**/test_*.py", "tests/examples/**/test_*.py")
-_EVERYWHERE = {"test_router.py", "test_isolation.py", "test_rooms.py"}
+_SHARED = ("keel/tests/**/test_*.py", "tests/examples/**/test_*.py")
+#: The platform's own resource and the examples, from a request to the database, and the settings.
+_EVERYWHERE = (
+    "keel/tests/test_settings.py",
+    "keel/tests/test_widgets.py",
+    "tests/examples/*/test_isolation.py",
+    "tests/examples/*/test_rooms.py",
+    "tests/examples/*/test_router.py",
+)
+
+#: Every test goes through the application, which is larger with each feature.
+_COST_OF_A_FEATURE = 0.1
+#: So many covers are made by chance, and so many of them, the cheapest, are used, each by other files.
+_TRIALS, _KEPT = 12, 6
 
 #: The answers of a combination that make a difference to Python.
 Key = tuple[object, ...]
@@ -36,10 +47,8 @@ Key = tuple[object, ...]
 
 def shared_files(project: Path) -> list[str]:
     """The test files that are shared out."""
-    found = (path.relative_to(project) for pattern in _SHARED for path in project.glob(pattern))
-    return sorted(
-        path.as_posix() for path in found if path.parts[0] == "keel" or path.name not in _EVERYWHERE
-    )
+    found = {path.relative_to(project).as_posix() for pattern in _SHARED for path in project.glob(pattern)}
+    return sorted(path for path in found if not is_absent(path, _EVERYWHERE))
 
 
 def is_absent(path: str, patterns: Iterable[str]) -> bool:
@@ -55,6 +64,8 @@ class Shares:
         self._questions = questions
         self._names = (DATABASE, *questions.toggles, *questions.parts)
         self._homes: dict[str, set[Key]] = {}
+        self._found: dict[tuple[frozenset[Key], int], list[set[Key]]] = {}
+        self._numbers: dict[Group, int] = {}
 
     def left_out(self, combination: Combination, project: Path) -> list[str]:
         """The files of a project that other combinations run."""
@@ -63,32 +74,68 @@ class Shares:
             return []
         return [path for path in shared_files(project) if key not in self._home(path)]
 
+    def alone(self, combination: Combination) -> str | None:
+        """The one feature of a combination, if it has one."""
+        return self._alone.get(self._key(combination))
+
     def _home(self, path: str) -> set[Key]:
         """Where a file is run, besides the combinations that are run whole."""
         if path not in self._homes:
             possible = [key for key, absent in self._absent.items() if not is_absent(path, absent)]
-            random.Random(path).shuffle(possible)  # noqa: S311 - it must repeat itself
-            missing = 0
-            for key in possible:
-                missing |= self._groups[key]
-            for key in self._whole.intersection(possible):
-                missing &= ~self._groups[key]
-            home = self._homes[path] = set()
-            while missing:
-                best = max(possible, key=lambda key: (missing & self._groups[key]).bit_count())
-                home.add(best)
-                missing &= ~self._groups[best]
+            there = {key for key in possible if key in self._whole or self._alone.get(key) in path.split("/")}
+            wanted = self._wanted(possible)
+            for key in there:
+                wanted &= ~self._groups[key]
+            chance = random.Random(path)  # noqa: S311 - it must repeat itself
+            self._homes[path] = there | chance.choice(self._covers(frozenset(possible), wanted))
         return self._homes[path]
+
+    def _wanted(self, possible: Sequence[Key]) -> int:
+        """The groups that can meet in a file; where it hangs on answers, those that have one of these."""
+        met = 0
+        for key in possible:
+            met |= self._groups[key]
+        own = set.intersection(*(set(zip(self._names, key, strict=True)) for key in possible))
+        concerned = sum(1 << number for group, number in self._numbers.items() if group & own)
+        return met & concerned if own else met
+
+    def _covers(self, possible: frozenset[Key], wanted: int) -> list[set[Key]]:
+        """Several ways to have these groups meet, the cheapest of those that were tried."""
+        if (possible, wanted) not in self._found:
+            chance, order = random.Random(0), sorted(possible, key=repr)  # noqa: S311 - it must repeat itself
+            tried = [self._cover(order, wanted, chance) for _ in range(_TRIALS)]
+            self._found[possible, wanted] = sorted(tried, key=lambda keys: sum(map(self._cost, keys)))[:_KEPT]
+        return self._found[possible, wanted]
+
+    def _cover(self, possible: Sequence[Key], wanted: int, chance: random.Random) -> set[Key]:
+        """Few combinations in which these groups meet: greedy, and what turns out to be superfluous is left out."""
+        order, missing, chosen = chance.sample(possible, len(possible)), wanted, dict[Key, None]()
+        while missing:
+            best = max(order, key=lambda key: (missing & self._groups[key]).bit_count() / self._cost(key))
+            chosen[best] = None
+            missing &= ~self._groups[best]
+        for key in [*chosen]:
+            rest = 0
+            for other in chosen:
+                rest |= self._groups[other] if other != key else 0
+            if not wanted & ~rest:
+                del chosen[key]
+        return set(chosen)
+
+    def _cost(self, key: Key) -> float:
+        """What a test costs there, in relation to the smallest project."""
+        return 1 + _COST_OF_A_FEATURE * sum(value is True for value in key)
 
     @cached_property
     def _groups(self) -> dict[Key, int]:
         """The groups of answers that meet in each combination, a bit for each."""
-        numbers: dict[Group, int] = {}
         found = {}
         for row in self._rows:
             answers = [(name, row.answers[name]) for name in self._names]
             groups = [frozenset(group) for group in combinations(answers, STRENGTH)]
-            found[self._key(row)] = sum(1 << numbers.setdefault(group, len(numbers)) for group in groups)
+            found[self._key(row)] = sum(
+                1 << self._numbers.setdefault(group, len(self._numbers)) for group in groups
+            )
         return found
 
     @cached_property
@@ -98,16 +145,25 @@ class Shares:
 
     @cached_property
     def _whole(self) -> set[Key]:
-        """Combinations whose suites are run whole: at most one feature, or all."""
-        whole = {0, 1, len(self._questions.toggles)}
-        return {self._key(row) for row in self._rows if self._count(row) in whole}
+        """Combinations whose suites are run whole: no feature, or all, each with the example."""
+        every = len(self._questions.toggles)
+        return {
+            self._key(row)
+            for row in self._rows
+            if len(self._on(row)) in {0, every} and all(row.answers[part] for part in self._questions.parts)
+        }
+
+    @cached_property
+    def _alone(self) -> dict[Key, str]:
+        """Combinations that have one feature, and which."""
+        return {self._key(row): self._on(row)[0] for row in self._rows if len(self._on(row)) == 1}
 
     @cached_property
     def _rows(self) -> list[Combination]:
         return default_set(self._questions)
 
-    def _count(self, row: Combination) -> int:
-        return sum(row.answers[name] is True for name in self._questions.toggles)
+    def _on(self, row: Combination) -> list[str]:
+        return [name for name in self._questions.toggles if row.answers[name] is True]
 
     def _key(self, row: Combination) -> Key:
         return tuple(row.answers[name] for name in self._names)

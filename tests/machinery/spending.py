@@ -1,4 +1,4 @@
-"""What each stage of examining a combination costs: seconds of the processor, here and in what was started."""
+"""What tests and the stages of examining a combination cost: seconds of the processor, here and in what was started."""
 
 from __future__ import annotations
 
@@ -6,10 +6,25 @@ import contextlib
 import resource
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from tests.machinery.warm import WarmProcess
 
-    from tests.machinery.warm import WarmProcess
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    import pytest
+
+
+#: What each phase of a test cost, among the properties of its report.
+PROPERTY = "cpu"
+
+
+def spent() -> float:
+    """Seconds of the processor that this process has taken, and what it started and waited for."""
+    total = WarmProcess.spent
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        usage = resource.getrusage(who)
+        total += usage.ru_utime + usage.ru_stime
+    return total
 
 
 class Spending:
@@ -23,15 +38,28 @@ class Spending:
     @contextlib.contextmanager
     def stage(self, name: str) -> Generator[None]:
         """Count what this block spends."""
-        before = self._spent()
+        before = spent()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self._spent() - before
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent() - before
 
-    def _spent(self) -> float:
-        spent = self.warm.cpu
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-            usage = resource.getrusage(who)
-            spent += usage.ru_utime + usage.ru_stime
-        return spent
+
+class ByFile:
+    """Adds up what tests cost by their files: where a run takes long."""
+
+    def __init__(self) -> None:
+        """Nothing was spent yet."""
+        self._seconds: dict[str, float] = {}
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Count one phase of a test."""
+        file = report.nodeid.partition("::")[0].rpartition("/")[2]
+        seconds: Mapping[str, object] = dict(report.user_properties)
+        self._seconds[file] = self._seconds.get(file, 0.0) + float(str(seconds.get(PROPERTY, 0.0)))
+
+    def told(self, most: int = 20) -> str:
+        """The dearest files, and the sum of all."""
+        dearest = sorted(self._seconds, key=self._seconds.__getitem__, reverse=True)[:most]
+        listed = ", ".join(f"{name} {self._seconds[name]:.0f} s" for name in dearest)
+        return f"{sum(self._seconds.values()):.0f} s: {listed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment
@@ -10,6 +11,8 @@ from jinja2 import Environment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from jinja2.environment import TemplateExpression
 
     from tests.machinery.questions import Questions
 
@@ -102,12 +105,16 @@ def missing_pages(project: Path) -> Iterator[str]:
 
 def absent_patterns(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
     """The patterns of what these answers leave out, as copier.yml names them."""
-    environment = Environment(autoescape=True)
     absent: list[str] = []
     for manifest in questions.manifests:
-        if manifest.question and environment.compile_expression(manifest.condition)(**answers):
+        if manifest.question and _condition(manifest.condition)(**answers):
             absent += [pattern.strip("/") for pattern in manifest.patterns]
     return absent
+
+
+@cache
+def _condition(text: str) -> TemplateExpression:
+    return Environment(autoescape=True).compile_expression(text)
 
 
 def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:

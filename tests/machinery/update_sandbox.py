@@ -16,9 +16,9 @@ from tests.machinery.enabling import (
     differences,
     follow,
     hurry,
+    left_to_combinations,
     lived_in,
     rows,
-    tested_elsewhere,
     update,
 )
 from tests.machinery.questions import DATABASE, Questions
@@ -158,8 +158,9 @@ class Lived:
         """
         fresh = self.sandbox.copy(answers)
         assert differences(self.path, fresh.isolated.project) == []
-        left_out = tested_elsewhere(self.path) if self.sandbox.resources.reuse else ()
-        printed = follow(self.isolated, commands, passed=fresh.passed, left_out=left_out)
+        reuse = self.sandbox.resources.reuse
+        left_out = left_to_combinations(self.path) if reuse else ()
+        printed = follow(self.isolated, commands, passed=fresh.passed and reuse, left_out=left_out)
         fresh.passed = fresh.passed or any("pytest" in command for command in commands)
         kept = {table: count for table, count in self.rows.items() if table not in leftovers}
         assert rows(self.url).items() >= kept.items()

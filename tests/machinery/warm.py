@@ -7,7 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,9 @@ class Outcome:
 
 class WarmProcess:
     """One warm process; it serves one job at a time. A context manager."""
+
+    #: Seconds of the processor that the jobs of all warm processes of this one have taken.
+    spent: ClassVar[float] = 0.0
 
     def __init__(self, python: Path, modules: Path) -> None:
         """Take the interpreter of the shared environment and the list of modules to load."""
@@ -85,6 +88,7 @@ class WarmProcess:
         }
         answer = self._ask(job)
         self.cpu += float(answer["cpu"])
+        WarmProcess.spent += float(answer["cpu"])
         text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
         output.unlink(missing_ok=True)
         return Outcome(answer["status"], answer["cpu"], answer["wall"], text)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tests.machinery import imports
-from tests.machinery.examination import SUITE, WITHOUT_APART, suite_environment
+from tests.machinery.bytecode import share_bytecode
+from tests.machinery.examination import APART, SUITE, suite_environment
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import render
 from tests.machinery.warm import WarmProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from tests.machinery.combinations import Combination
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def learn_modules(resources: Resources, largest: Iterable[Combination]) -> Resources:
-    """Run the tests of these combinations in a process without anything loaded, and keep what they loaded.
+    """Run a test of each file of these combinations in a process without anything loaded; keep what they loaded.
 
-    What was learnt is kept with the environment, until a project imports something else.
+    What the others load besides costs each of them its import, and nothing else. What was learnt is kept with the
+    environment, until a project imports something else.
     """
     answers = {item.id: item.answers for item in largest}
     projects = {
@@ -52,10 +56,30 @@ def _learn(
 ) -> list[str] | None:
     """The modules that a project's tests load; None if one of them fails."""
     record = resources.scratch / f"{name}.loaded.json"
+    share_bytecode(project, resources.scratch / "bytecode")
     with WarmProcess(resources.python, resources.warm_modules) as cold:
         environment = suite_environment(resources, str(answers[name][DATABASE]))
         options = {"directory": project, "environment": environment, "record": str(record)}
-        outcome = cold.run("pytest", *SUITE, *WITHOUT_APART, timeout=600, **options)
+        outcome = cold.run("pytest", *SUITE, *first_tests(project), timeout=600, **options)
     if outcome.status:
         return None
     return [str(module) for module in json.loads(record.read_text(encoding="utf-8"))]
+
+
+def first_tests(project: Path) -> list[str]:
+    """One test of each file, by its id, but of those that take long."""
+    found: list[str] = []
+    for path in sorted(project.rglob("test_*.py")):
+        place = path.relative_to(project).as_posix()
+        if not place.startswith(APART):
+            found += islice(_tests(ast.parse(path.read_bytes()).body, place), 1)
+    return found
+
+
+def _tests(body: Iterable[ast.stmt], place: str) -> Iterator[str]:
+    """The ids of tests, in their order. Parameters are left to pytest."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            yield from _tests(node.body, f"{place}::{node.name}")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield f"{place}::{node.name}"

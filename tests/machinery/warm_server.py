@@ -11,7 +11,6 @@ import contextlib
 import faulthandler
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import runpy
@@ -26,6 +25,8 @@ from typing import Any, NoReturn
 
 #: Seconds that a job which takes too long gets to say where it is.
 GRACE = 30
+#: The status of a job after which a module could not be imported.
+UNIMPORTABLE = 71
 
 
 def main() -> None:
@@ -108,6 +109,7 @@ def _become(job: dict[str, Any]) -> NoReturn:
         status = _alone(job["alone"]) if "alone" in job else _call(job["module"], job["arguments"])
         for arguments in job.get("then", ()):
             status = status or _call(job["module"], arguments)
+        status = status or _all(job.get("modules", []))
         if "record" in job:
             Path(job["record"]).write_text(json.dumps(_third_party(job["directory"])))
     except BaseException:  # noqa: BLE001 - nothing of the child may run on in the parent's code
@@ -138,41 +140,38 @@ def _call(module: str, arguments: list[str]) -> int:
 
 
 def _alone(request: dict[str, Any]) -> int:
-    """Import each module in a child of its own; write what each one loaded of the project, or its error."""
-    reports = {}
+    """Import each module in a child of its own; write the error of each, or nothing."""
+    errors = {}
     for name in request["modules"]:
         receiver, sender = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(receiver)
-            report: dict[str, Any] = {}
-            try:
-                witness = _witness(request["packages"])
-                importlib.import_module(name)
-                report["files"], report["beyond"] = witness.loaded(), witness.beyond()
-            except BaseException:  # noqa: BLE001 - the report tells
-                report["error"] = traceback.format_exc(limit=-6)
             with os.fdopen(sender, "w") as pipe:
-                json.dump(report, pipe)
+                json.dump(_error_of_import(name), pipe)
             os._exit(0)
         os.close(sender)
         with os.fdopen(receiver) as pipe:
-            reports[name] = json.loads(pipe.read() or '{"error": "the process died"}')
+            errors[name] = json.loads(pipe.read() or '"the process died"')
         os.waitpid(child, 0)
-    Path(request["reports"]).write_text(json.dumps(reports))
+    Path(request["reports"]).write_text(json.dumps(errors))
     return 0
 
 
-def _witness(packages: list[str]) -> Any:  # noqa: ANN401 - this program is not in a package
-    """Watch what is imported; the module stands beside this program, which is not where modules are looked for."""
-    spec = importlib.util.spec_from_file_location(
-        "import_witness", Path(__file__).with_name("import_witness.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Witness(str(Path.cwd()), packages)
+def _all(names: list[str]) -> int:
+    """Import these modules, one after another, here; say which can't be."""
+    errors = {name: error for name in names if (error := _error_of_import(name))}
+    for name, error in errors.items():
+        print(f"{name} cannot be imported:\n{error}")
+    return UNIMPORTABLE if errors else 0
+
+
+def _error_of_import(name: str) -> str:
+    try:
+        importlib.import_module(name)
+    except BaseException:  # noqa: BLE001 - the report tells
+        return traceback.format_exc(limit=-6)
+    return ""
 
 
 def _third_party(directory: str) -> list[str]:
