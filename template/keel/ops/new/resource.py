@@ -222,12 +222,16 @@ class Resource:
                 yield f"Index(None, {_quoted([*scope, *columns])})"
 
     @property
-    def absent(self) -> Columns:
-        """The errors about what is referred to: classes and words."""
-        found = {self.parent.model: self.parent.word} if self.parent else {}
+    def absent(self) -> list[tuple[str, str, bool]]:
+        """The errors about what is referred to: classes, words, and whether that has owners."""
+        found = {self.parent.model: (self.parent.word, self.parent.owned)} if self.parent else {}
         if not self.read_only:
-            found |= {each.absent: each.label for each in self.references if each.absent != self.model}
-        return [*found.items()]
+            found |= {
+                each.absent: (each.label, bool(each.target and self.limits(each.target)))
+                for each in self.references
+                if each.absent != self.model
+            }
+        return [(name, *rest) for name, rest in found.items()]
 
     @property
     def refusals(self) -> list[str]:

@@ -16,11 +16,11 @@ class ${r.model}NotFound(NotFound):
     """There is no such ${r.word}${", or it belongs to another owner" if r.caller else ""}."""
 
     type = "urn:problem:${r.slug}-not-found"
-% for name, title in r.absent:
+% for name, title, owned in r.absent:
 
 
 class ${name}NotFound(NotFound):
-    """There is no such ${title}${", or it belongs to another owner" if r.caller else ""}."""
+    """There is no such ${title}${", or it belongs to another owner" if owned else ""}."""
 
     type = "urn:problem:${title.replace(" ", "-")}-not-found"
 % endfor
