@@ -43,9 +43,7 @@ async def list_tasks(
     status_code=status.HTTP_202_ACCEPTED,
     responses=errors.responses(UnknownExport, ExportNotAllowed, TooManyExports),
 )
-async def start_export(
-    data: ExportRequest, tasks: TasksDep, request: Request, response: Response
-) -> Task:
+async def start_export(data: ExportRequest, tasks: TasksDep, request: Request, response: Response) -> Task:
     """Export all your objects of one kind into a file. `Location` is the task."""
     task = await tasks.export(data)
     response.headers["Location"] = f"{request.url.path.removesuffix('/exports')}/{task.id}"

@@ -162,7 +162,7 @@ class ErrorMiddleware:
 
 
 class HostMiddleware:
-    """Refuses requests for unknown hosts, except probes, which use IP addresses."""
+    """Refuses requests for unknown hosts, except probes, which use IP addresses; and for two at once (RFC 9112, section 3.2)."""
 
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
         self.app = app
@@ -178,7 +178,10 @@ class HostMiddleware:
         return refusal(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        host = header(scope, b"host").decode("latin-1").lower()
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1:
+            return False
+        host = hosts[0].decode("latin-1").lower()
         name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))
 
