@@ -9,7 +9,7 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
 from keel.auth.accounts.administration import AdministrationService
-from keel.auth.accounts.repository import UserRepository
+from keel.auth.accounts.repository import UserRepository, standing_of
 from keel.auth.accounts.service import AccountService
 from keel.auth.callers import BearerToken, bearer_token
 from keel.auth.models import User
@@ -20,7 +20,7 @@ from keel.auth.sessions.service import ACCOUNT, ADMIN, LoginService
 from keel.auth.state import Auth
 from keel.caller import Caller
 from keel.db.database import Session
-from keel.dependencies import SessionDep
+from keel.dependencies import ReadSessionDep, SessionDep
 from keel.services import services_of
 from keel.web import errors
 from keel.web.rate_limit import client_address
@@ -95,14 +95,22 @@ AccountUser = Annotated[User, Security(current_user, scopes=[ACCOUNT])]
 """The caller's account, for what changes or shows the account itself: a login for one resource may not."""
 
 
-async def current_admin(user: Annotated[User, Security(current_user, scopes=[ADMIN])], claims: ClaimsDep) -> Caller:
+async def current_admin(
+    claims: Annotated[Claims, Security(current_claims, scopes=[ADMIN])], session: ReadSessionDep
+) -> Caller:
     """Return the caller if it is an administrator, by its token and by its account as it is now.
 
+    The account is read outside of the request's transaction: an operation that opens one of its own, as uploads do, must hold
+    no other.
+
     Raises:
-        NotSignedIn: there is no token, or it is not valid.
+        NotSignedIn: there is no token, or it is not valid, or the account was closed or deleted.
         MissingScope: the caller is no administrator, or not any more.
     """
-    if not user.is_admin:
+    account = await standing_of(session, claims.caller.subject)
+    if account is None or not account.is_active:
+        raise NotSignedIn("This account cannot be used.", 'Bearer error="invalid_token"')
+    if not account.is_admin:
         raise MissingScope(ADMIN)
     return claims.caller
 

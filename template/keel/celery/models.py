@@ -21,8 +21,6 @@ class Task(Base):
     name: Mapped[str] = mapped_column(String(100))
     owner_id: Mapped[str | None] = mapped_column(String(255))
     """The subject who started it; None for jobs of the application, which are deleted as they succeed."""
-    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """SHA-256 of the owner and their Idempotency-Key, in hexadecimal digits."""
     payload: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     """The context of the request that enqueued it; see `keel.background.jobs`."""

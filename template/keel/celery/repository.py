@@ -94,10 +94,6 @@ class TaskRepository:
         self._session.add(task)
         await self._session.flush()
 
-    async def get_by_key(self, key: str) -> Task | None:
-        """Return the task of an idempotency key."""
-        return (await self._session.scalars(select(Task).where(Task.idempotency_key == key))).one_or_none()
-
     async def get(self, owner: str, task_id: UUID) -> Task | None:
         """Return a task of an owner, locked until the transaction ends."""
         statement = select(Task).where(Task.id == task_id, Task.owner_id == owner).with_for_update()

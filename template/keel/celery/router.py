@@ -3,33 +3,26 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 
 from keel.celery.dependencies import TasksDep, TasksReadDep
 from keel.celery.export.formats import Format
 from keel.celery.schemas import ExportRequest, Task, TaskQuery
 from keel.celery.service import (
     ExportNotAllowed,
-    KeyReused,
     NoResult,
     TaskFinished,
     TaskNotFound,
     TooManyExports,
     UnknownExport,
 )
+from keel.idempotency.route import IdempotentRoute
 from keel.identity import RESPONSES
-from keel.text import SafeStr
 from keel.web import errors
 from keel.web.pagination import Page, link_header
 
-router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
-
-IdempotencyKey = Annotated[
-    Annotated[SafeStr, Field(min_length=1, max_length=255)] | None,
-    Header(description="Makes retries safe: a request with the same key starts nothing new"),
-]
+router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=IdempotentRoute, responses=RESPONSES)
 
 NOT_FOUND = errors.responses(TaskNotFound)
 
@@ -48,17 +41,11 @@ async def list_tasks(
 @router.post(
     "/exports",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=errors.responses(UnknownExport, ExportNotAllowed, KeyReused, TooManyExports),
+    responses=errors.responses(UnknownExport, ExportNotAllowed, TooManyExports),
 )
-async def start_export(
-    data: ExportRequest,
-    tasks: TasksDep,
-    request: Request,
-    response: Response,
-    idempotency_key: IdempotencyKey = None,
-) -> Task:
+async def start_export(data: ExportRequest, tasks: TasksDep, request: Request, response: Response) -> Task:
     """Export all your objects of one kind into a file. `Location` is the task."""
-    task = await tasks.export(data, key=idempotency_key)
+    task = await tasks.export(data)
     response.headers["Location"] = f"{request.url.path.removesuffix('/exports')}/{task.id}"
     return task
 

@@ -1,6 +1,5 @@
 """The rules of tasks: ownership, limits, cancellation."""
 
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from uuid import UUID
@@ -57,13 +56,6 @@ class ExportNotAllowed(Forbidden):
     """The caller lacks the scope to read this kind."""
 
     type = "urn:problem:missing-scope"
-
-
-class KeyReused(AppError):
-    """The idempotency key was used for a different request."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    type = "urn:problem:idempotency-key-reused"
 
 
 class TooManyExports(TooManyRequests):
@@ -143,13 +135,12 @@ class TaskService:
         self._exporters = exporters
         self._settings = settings
 
-    async def export(self, request: ExportRequest, *, key: str | None) -> Task:
-        """Start an export, or return the one that was started with the same key.
+    async def export(self, request: ExportRequest) -> Task:
+        """Start an export.
 
         Raises:
             UnknownExport: no exporter is registered for the kind.
             ExportNotAllowed: the caller lacks the scope to read it.
-            KeyReused: the key was used for a different request.
             TooManyExports: the caller has as many unfinished exports as allowed.
         """
         exporter = self._exporters.get(request.kind)
@@ -157,17 +148,12 @@ class TaskService:
             raise UnknownExport("This kind cannot be exported.")
         if not self._caller.may(exporter.scope):
             raise ExportNotAllowed(f"This needs the scope {exporter.scope}.")
-        digest = hashlib.sha256(f"{self._caller.subject}\n{key}".encode()).hexdigest() if key is not None else None
         payload = {"kind": request.kind, "format": request.format}
         # Concurrent requests of a caller would not see each other's tasks otherwise.
         await self._session.advisory_lock(f"{EXPORT}:{self._caller.subject}")
-        if digest is not None and (known := await self._tasks.get_by_key(digest)):
-            if known.payload != payload:
-                raise KeyReused("This Idempotency-Key was used for a different request.")
-            return Task.model_validate(known)
         if await self._tasks.count_unfinished(self._caller.subject, EXPORT) >= self._settings.max_concurrent_exports:
             raise TooManyExports("Wait until one of your exports has finished.", headers={"Retry-After": "10"})
-        task = new_task(EXPORT, payload, owner=self._caller.subject, key=digest)
+        task = new_task(EXPORT, payload, owner=self._caller.subject)
         await self._jobs.add(self._session, task)
         return Task.model_validate(task)
 

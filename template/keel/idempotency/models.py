@@ -21,6 +21,8 @@ class StoredAnswer(Base):
     """SHA-256 of method, path, query, content type and body."""
 
     status: Mapped[int]
-    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    headers: Mapped[list[tuple[str, str]]] = mapped_column(JSON)
+    """Names and values in their order; a name may occur twice, as `set-cookie` does."""
+
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(index=True)

@@ -100,7 +100,7 @@ class _Claim:
         limits = services_of(self._request.app).rate_limit
         await limits.spend(PER_CALLER, "idempotency", _digest(caller.subject, *whose))
         self._row = (StoredAnswer.subject == caller.subject, StoredAnswer.key_digest == digests["key_digest"])
-        empty = {"status": 0, "headers": {}, "body": b"", "created_at": clock.now()}
+        empty = {"status": 0, "headers": [], "body": b"", "created_at": clock.now()}
         try:
             async with session.begin_nested():
                 await session.execute(insert(StoredAnswer), {"subject": caller.subject, **digests, **empty})
@@ -108,8 +108,10 @@ class _Claim:
             stored = (await session.scalars(select(StoredAnswer).where(*self._row))).one()
             if stored.request_digest != digests["request_digest"]:
                 raise KeyReused("This key came with another request; send a new one.") from None
-            headers = {**stored.headers, REPLAYED: "true"}
-            raise _Replay(Response(stored.body, stored.status, headers)) from None
+            response = Response(stored.body, stored.status)
+            for name, value in (*stored.headers, (REPLAYED, "true")):
+                response.headers.append(name, value)
+            raise _Replay(response) from None
         self._session = session
 
     async def keep(self, response: Response) -> None:
@@ -124,7 +126,7 @@ class _Claim:
         body = getattr(response, "body", None)
         if not isinstance(body, bytes) or len(body) > MAX_BODY:
             raise RuntimeError(f"The answer can't be stored for its {KEY}: it is a stream, or over {MAX_BODY} bytes.")
-        headers = {name: value for name, value in response.headers.items() if name not in _NOT_KEPT}
+        headers = [[name, value] for name, value in response.headers.items() if name not in _NOT_KEPT]
         values = {"status": response.status_code, "headers": headers, "body": body}
         if self._session is not None:
             await self._session.execute(update(StoredAnswer).where(*self._row).values(values))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, NullPool, PoolResetState, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from keel.db.database import Database
+from keel.sqlite.database import OneWriter
 from keel.sqlite.settings import SqliteSettings
 
 
@@ -44,7 +45,7 @@ def open_database(settings: SqliteSettings) -> Database:
         _begin_immediately(engine)
         return engine
 
-    return Database(writer, reader, migrator, _advisory_lock)
+    return OneWriter(writer, reader, migrator, _advisory_lock)
 
 
 async def check_writing(database: Database) -> None:

@@ -13,7 +13,7 @@ from httpx2 import AsyncClient
 from app.main import create_app
 from keel.db.database import Database
 from keel.services import services_of
-from keel.testing.identity import sign_in
+from keel.testing.identity import add_account, sign_in
 from keel.testing.support import Outbox, Wipe, calling, connections_in_use
 
 
@@ -54,6 +54,14 @@ async def client(anonymous: AsyncClient) -> AsyncClient:
     """Return a client that is signed in, where there is signing in."""
     await sign_in(anonymous)
     return anonymous
+
+
+@pytest.fixture
+async def admin_client(app: FastAPI) -> AsyncClient:
+    """Return a client that is signed in as an administrator; the test is skipped where there is no signing in."""
+    client = calling(app)
+    await sign_in(client, await add_account(app, "root", is_admin=True), as_admin=True)
+    return client
 
 
 @pytest.fixture

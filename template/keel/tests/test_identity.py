@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import text
 
 from keel.caller import Caller
+from keel.dependencies import DatabaseDep
 from keel.identity import RESPONSES, CallerDep, CurrentAdmin, current_caller, email_of, seed_owner, verify_caller
 from keel.services import services_of
-from keel.testing.identity import sign_in
+from keel.testing.identity import add_account, sign_in
 
 router = APIRouter(responses=RESPONSES)
 
@@ -24,6 +26,13 @@ async def read_caller(caller: CallerDep) -> str:
 async def read_admin(admin: CurrentAdmin) -> str:
     """Return the administrator's subject."""
     return admin.subject
+
+
+@router.get("/probe/admin/writing")
+async def write_as_admin(_: CurrentAdmin, database: DatabaseDep) -> int:
+    """Use a transaction of its own, as uploads do."""
+    async with database.transaction() as session:
+        return await session.scalar(text("SELECT 1")) or 0
 
 
 @pytest.fixture
@@ -55,6 +64,25 @@ async def test_admin_is_refused_to_others(probe: FastAPI, client: AsyncClient) -
 
     assert answer.status_code == 403
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_admin_is_admitted(probe: FastAPI, admin_client: AsyncClient, client: AsyncClient) -> None:
+    """Tests of owners have a client for it, beside the one that is no administrator's."""
+    answers = [await each.get("/probe/admin") for each in (admin_client, client)]
+
+    assert [answer.status_code for answer in answers] == [200, 403]
+
+
+async def test_admin_may_open_a_transaction(probe: FastAPI, admin_client: AsyncClient) -> None:
+    """The dependency holds none: an operation that opens one of its own would wait for it."""
+    assert (await admin_client.get("/probe/admin/writing")).json() == 1
+
+
+async def test_account_of_a_test(app: FastAPI, anonymous: AsyncClient) -> None:
+    """It has an address, and its subject is what `sign_in` takes."""
+    subject = await sign_in(anonymous, await add_account(app, "grace"))
+
+    assert await email_of(services_of(app).database.read, subject) == "grace@example.com"
 
 
 async def test_subject_without_an_address(app: FastAPI) -> None:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from io import BytesIO
 from types import ModuleType
 from typing import Any, get_args
+from uuid import uuid4
 from zipfile import ZipFile
 
 import pytest
@@ -84,6 +85,19 @@ async def upload(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 415, 413]
     assert answers[0].json() == sha256(picture).hexdigest()
+
+
+async def image(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
+    """The last one is served, with its tag; another kind of file is refused, and where none is, there is none."""
+    address, png = f"/boats/{uuid4()}/photo", b"\x89PNG\r\n\x1a\n"
+    answers = [await client.put(address, content=each) for each in (png + b"first", png + b"last", b"<svg>")]
+    photo = await client.get(address)
+    again = await client.get(address, headers={"If-None-Match": photo.headers["ETag"]})
+
+    assert [answer.status_code for answer in answers] == [204, 204, 415]
+    assert (photo.content, photo.headers["Content-Type"]) == (png + b"last", "image/png")
+    assert again.status_code == 304
+    assert (await client.get(f"/boats/{uuid4()}/photo")).status_code == 404
 
 
 async def schedule(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
@@ -190,6 +204,7 @@ CHECKS: dict[str, Callable[[FastAPI, AsyncClient, Any], Awaitable[None]]] = {
     "An endpoint for administrators": administrators,
     "A public endpoint": public,
     "An upload": upload,
+    "An image, kept and served": image,
     "A schedule": schedule,
     "An e-mail": email,
     "A synchronous endpoint": synchronous,

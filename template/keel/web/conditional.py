@@ -1,5 +1,6 @@
-"""Conditional requests (RFC 9110, section 13): entity tags from version numbers, `If-Match` and `If-None-Match`."""
+"""Conditional requests (RFC 9110, section 13): entity tags from versions, `If-Match` and `If-None-Match`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
@@ -9,13 +10,16 @@ from fastapi import Depends, Header, Request, Response
 from keel.text import SafeStr
 from keel.web.errors import AppError
 
+Version = int | str
+"""A number, or a digest in hexadecimal or base64; not text of any kind, since a tag is delimited by quotation marks."""
 
-def etag(version: int) -> str:
+
+def etag(version: Version) -> str:
     """Return the strong entity tag of a version."""
     return f'"{version}"'
 
 
-def matches(header: str | None, version: int, *, weak: bool = False) -> bool:
+def matches(header: str | None, version: Version, *, weak: bool = False) -> bool:
     """Whether a conditional header names a version.
 
     Args:
@@ -43,7 +47,7 @@ class Precondition:
 
     if_match: str | None = None
 
-    def holds(self, version: int) -> bool:
+    def holds(self, version: Version) -> bool:
         """Whether the change may be made to what is stored as this version; if not, raise `PreconditionFailed`."""
         return self.if_match is None or matches(self.if_match, version)
 
@@ -56,8 +60,10 @@ class Conditional:
         self._if_none_match = if_none_match
         self._response = response
 
-    def tag(self, version: int) -> None:
-        """Set the `ETag` header of the response.
+    def tag(self, version: Version) -> Mapping[str, str]:
+        """Set the `ETag` header of the response; return the headers, for a `Response` that the path operation makes itself.
+
+        FastAPI sets them on no other than its own.
 
         Raises:
             NotModified: the caller reads a version that they have already.
@@ -66,6 +72,7 @@ class Conditional:
         if matches(self._if_none_match, version, weak=True):
             raise NotModified("You have this version already.", headers=headers)
         self._response.headers.update(headers)
+        return headers
 
 
 async def get_conditional(

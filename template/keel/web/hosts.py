@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keel.web.errors import problem
-from keel.web.paths import header, path_below
+from keel.web.paths import path_below
 
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
@@ -56,7 +56,7 @@ def _name_and_port(parts: SplitResult) -> tuple[str, int | None]:
 
 
 class HostMiddleware:
-    """Refuses requests for unknown hosts, except probes, which use IP addresses."""
+    """Refuses requests for unknown hosts, or for two (RFC 9112, section 3.2); not probes, which use IP addresses."""
 
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
         self.app = app
@@ -72,6 +72,9 @@ class HostMiddleware:
         return refusal(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        host = header(scope, b"host").decode("latin-1").lower()
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1:
+            return False
+        host = hosts[0].decode("latin-1").lower()
         name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         return name in self.names or (bool(self.suffixes) and name.endswith(self.suffixes))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import Row, bindparam, delete, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from keel.auth.models import DeletedAccount, MailedToken, User
@@ -15,6 +15,14 @@ from keel.db.database import ReadSession, Session
 async def email_of(session: Session | ReadSession, subject: str) -> str | None:
     """Return the e-mail address of a subject; None: it has no account."""
     return await session.scalar(select(User.email).where(User.subject == subject))
+
+
+async def standing_of(session: ReadSession, subject: str) -> Row[bool, bool] | None:
+    """Return `is_active` and `is_admin` of a subject's account, or None."""
+    return await session.first(_STANDING, {"subject": subject})
+
+
+_STANDING = select(User.is_active, User.is_admin).where(User.subject == bindparam("subject"))
 
 
 class UserRepository:

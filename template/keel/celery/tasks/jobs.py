@@ -19,7 +19,7 @@ RELAY_DELAY = timedelta(seconds=30)
 """After which the relay publishes a new task: its message follows the commit at once, unless the process dies between."""
 
 
-def new_task(name: str, payload: Mapping[str, Any], *, owner: str | None = None, key: str | None = None) -> Task:
+def new_task(name: str, payload: Mapping[str, Any], *, owner: str | None = None) -> Task:
     """Return a task that is not stored yet.
 
     Raises:
@@ -29,7 +29,6 @@ def new_task(name: str, payload: Mapping[str, Any], *, owner: str | None = None,
     return Task(
         name=name,
         owner_id=owner,
-        idempotency_key=key,
         payload=orjson.loads(orjson.dumps(payload)),
         headers={},
         state=TaskState.PENDING,

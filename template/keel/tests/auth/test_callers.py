@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, FastAPI, Security
 from httpx2 import AsyncClient
+from sqlalchemy import update
 
 from keel.auth.callers import verify_caller
 from keel.auth.dependencies import CurrentUser
+from keel.auth.models import User
 from keel.auth.personal_tokens.callers import PersonalTokenCallers
 from keel.auth.problems import MissingScope, NotSignedIn
 from keel.auth.sessions.access_tokens import AccessTokens
@@ -17,7 +19,7 @@ from keel.caller import Caller
 from keel.identity import CallerDep, CurrentAdmin, current_caller, email_of
 from keel.services import services_of
 from keel.testing.identity import sign_in
-from keel.tests.auth.fixtures import AUTH, NewToken, Person
+from keel.tests.auth.fixtures import AUTH, NewPerson, NewToken, Person
 
 router = APIRouter()
 
@@ -39,6 +41,12 @@ async def read_open() -> None:
 async def read_account(caller: CallerDep, user: CurrentUser, _: CurrentAdmin) -> list[str]:
     """Depend on the caller, the account and its rights."""
     return [caller.subject, user.subject]
+
+
+@router.get("/probe/admin")
+async def read_admin(admin: CurrentAdmin) -> str:
+    """Depend on an administrator alone."""
+    return admin.subject
 
 
 @pytest.fixture
@@ -186,3 +194,12 @@ async def test_administrators(probe: FastAPI, anonymous: AsyncClient, ada: Perso
     assert (await anonymous.get("/probe/account", headers=admin.headers)).status_code == 200
     assert (await anonymous.get("/probe/account", headers=ada.headers)).status_code == 403
     assert (await anonymous.get("/probe/account")).status_code == 401
+
+
+async def test_closed_administrator(probe: FastAPI, anonymous: AsyncClient, new_person: NewPerson) -> None:
+    """An account that is closed administers nothing, whatever its token says."""
+    person = await new_person("admin@example.com", is_admin=True)
+    async with services_of(probe).database.transaction() as session:
+        await session.execute(update(User).values(is_active=False))
+
+    assert (await anonymous.get("/probe/admin", headers=person.headers)).status_code == 401

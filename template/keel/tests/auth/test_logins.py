@@ -103,7 +103,7 @@ async def test_account_needs_a_scope_of_its_own(app: FastAPI, anonymous: AsyncCl
     types: dict[str, str] = {}
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():
-            if path.startswith(AUTH) and "security" in operation and path != f"{AUTH}/logout":
+            if path.startswith(f"{AUTH}/") and "security" in operation and path != f"{AUTH}/logout":
                 url = path.format_map(dict.fromkeys(("session_id", "token_id"), NO_SESSION))
                 answer = await anonymous.request(method, url, headers=headers, json={})
                 types[f"{method} {path.removeprefix(AUTH)}"] = answer.json()["type"]

@@ -285,7 +285,7 @@ async def test_accounts_need_a_login(app: FastAPI, anonymous: AsyncClient, admin
     answers: dict[str, Response] = {}
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():
-            if path.startswith(("/api/v1/auth", "/api/v1/users")) and "security" in operation:
+            if f"{path}/".startswith(("/api/v1/auth/", "/api/v1/users/")) and "security" in operation:
                 url = path.format_map({name: UUID(int=0) for name in ("user_id", "session_id", "token_id")})
                 answers[f"{method} {path}"] = await anonymous.request(method, url, headers=headers, json={})
 

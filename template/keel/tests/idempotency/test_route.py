@@ -42,6 +42,14 @@ async def answer(_: SessionDep) -> str:
     return "answered"
 
 
+@router.post("/cookies")
+async def answer_with_cookies(_: SessionDep, response: Response) -> str:
+    """Answer with a header that occurs twice."""
+    response.set_cookie("first", "1")
+    response.set_cookie("second", "2")
+    return "answered"
+
+
 @router.post("/stateless")
 async def answer_without_session() -> str:
     """Answer without a transaction."""
@@ -102,6 +110,16 @@ async def test_repetition(client: AsyncClient) -> None:
     for name in ("Content-Type", "Content-Length", "Location"):
         assert again.headers.get_list(name) == first.headers.get_list(name)
     assert await titles(client) == ["once"]
+
+
+@pytest.mark.usefixtures("probe")
+async def test_repeated_headers(client: AsyncClient) -> None:
+    """A header that occurs twice does so in the repetition."""
+    first, again = [await client.post("/probe/cookies", headers={"Idempotency-Key": "k"}) for _ in range(2)]
+
+    assert again.headers[REPLAYED] == "true"
+    assert len(again.headers.get_list("set-cookie")) == 2
+    assert again.headers.get_list("set-cookie") == first.headers.get_list("set-cookie")
 
 
 async def test_race(client: AsyncClient) -> None:

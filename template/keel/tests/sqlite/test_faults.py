@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
 
 from keel.about import ROOT
@@ -131,3 +131,20 @@ def test_relative_path_begins_at_the_project(tmp_path: Path, monkeypatch: pytest
 def test_driver_is_added() -> None:
     """A URL without a driver is accepted."""
     assert SqliteSettings(url="sqlite:////data/app.db").url == "sqlite+aiosqlite:////data/app.db"
+
+
+async def test_transaction_within_a_transaction(database: Database) -> None:
+    """It is refused at once, since it would wait for the first for ever; after the first, and beside it, there are others."""
+
+    async def write() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1"))
+
+    async with database.transaction() as session:
+        await write()  # the first has not begun
+        await session.execute(text("SELECT 1"))
+        with pytest.raises(RuntimeError, match="SQLite has one writer"):
+            await write()
+        other = asyncio.create_task(write())
+    await write()
+    await other

@@ -111,6 +111,15 @@ async def test_hosts_that_are_ours(deployed: FastAPI) -> None:
             assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404, host
 
 
+async def test_two_hosts(deployed: FastAPI) -> None:
+    """A proxy may have chosen by the other one, so both are refused (RFC 9112, section 3.2)."""
+    async with running(deployed) as client:
+        answer = await client.get("/nowhere", headers=[("Host", "test"), ("Host", "a.example.com")])
+
+    assert answer.request.headers.get_list("Host") == ["test", "a.example.com"]
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:unknown-host")
+
+
 async def test_hosts_that_are_not_ours(deployed: FastAPI) -> None:
     """Other names are refused with a problem."""
     async with running(deployed) as client:

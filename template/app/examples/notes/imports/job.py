@@ -25,8 +25,9 @@ class ImportJob:
     async def run(self, session: Session, payload: Mapping[str, Any]) -> None:
         """Import the next piece of a file."""
         imports = ImportRepository(session)
-        # Locked: another process that imports the same file waits, and then finds the next piece.
-        found = await imports.get_for_update(id=UUID(payload["id"]), state=ImportState.RUNNING)
+        # Each process that starts goes on with imports that run: of the jobs for one, those that come in between end here,
+        # so that they neither wait for each other nor become more and more.
+        found = await imports.claim(UUID(payload["id"]))
         if found is None:
             return
         piece = await imports.take_piece(found.id)

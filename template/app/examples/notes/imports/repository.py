@@ -25,6 +25,11 @@ class ImportRepository(Repository[NoteImport]):
             return False
         return True
 
+    async def claim(self, import_id: UUID) -> NoteImport | None:
+        """Return an import that runs, locked; None if another transaction has it."""
+        running = select(NoteImport).where(NoteImport.id == import_id, NoteImport.state == ImportState.RUNNING)
+        return (await self.writing.scalars(running.with_for_update(skip_locked=True))).one_or_none()
+
     async def take_piece(self, import_id: UUID) -> Sequence[Any]:
         """Delete the first rows that wait, and return them: none if none do."""
         of_import = ImportPiece.import_id == import_id

@@ -114,7 +114,7 @@ class ImportService:
             if isinstance(row, Fault):
                 upload.refuse(row)
                 continue
-            piece.append(row.model_dump())
+            piece.append(row.model_dump(mode="json"))
             characters += len(row.body)
             upload.rows += 1
             if len(piece) == PIECE_ROWS or characters >= PIECE_CHARACTERS:

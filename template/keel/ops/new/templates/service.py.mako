@@ -24,11 +24,11 @@ class ${r.singular.pascal}NotFound(NotFound):
     """There is no such ${r.singular.words}${", or it belongs to another owner" if r.caller else ""}."""
 
     type = "urn:problem:${r.singular.slug}-not-found"
-% for name, title in absent.items():
+% for name, (title, owned) in absent.items():
 
 
 class ${name}NotFound(NotFound):
-    """There is no such ${title}${", or it belongs to another owner" if r.caller else ""}."""
+    """There is no such ${title}${", or it belongs to another owner" if owned else ""}."""
 
     type = "urn:problem:${title.replace(" ", "-")}-not-found"
 % endfor

@@ -1,0 +1,1 @@
+"""Authors: their address begins as that of accounts does."""
