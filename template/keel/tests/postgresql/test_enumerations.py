@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Enum, Integer, Table
 
 from keel.db.database import Database
-from keel.db.lifecycle import ROOT
+from keel.about import ROOT
 from keel.db.models import Base
 
 
