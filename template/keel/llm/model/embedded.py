@@ -83,11 +83,11 @@ def _chunks(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) ->
 def _text(messages: Sequence[BaseMessage], asked: str) -> str:
     if isinstance(messages[-1], ToolMessage):
         return f"This is what I found:\n\n{messages[-1].content}"
-    if count := _COUNT.search(asked):
-        return " ".join(map(str, range(1, int(count[1]) + 1)))
     system = next((str(m.content) for m in messages if isinstance(m, SystemMessage)), "")
     if short := _SHORT.search(system):
         return " ".join(asked.split()[: int(short[1])])
+    if count := _COUNT.search(asked):
+        return " ".join(map(str, range(1, int(count[1]) + 1)))
     return f"You said: {asked}" if asked.strip() else "You said nothing."
 
 
