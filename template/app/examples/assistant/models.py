@@ -29,11 +29,10 @@ class Message(Base):
     """A question, or an answer to one. Ids grow with time, so they are the order."""
 
     __tablename__ = "assistant_messages"
+    __table_args__ = (Index(None, "conversation_id", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    conversation_id: Mapped[UUID] = mapped_column(
-        ForeignKey("assistant_conversations.id", ondelete="CASCADE"), index=True
-    )
+    conversation_id: Mapped[UUID] = mapped_column(ForeignKey("assistant_conversations.id", ondelete="CASCADE"))
     parent_id: Mapped[UUID | None]
     role: Mapped[str] = mapped_column(String(32))
     content: Mapped[str] = mapped_column(Text)
