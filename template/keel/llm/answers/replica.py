@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from sqlalchemy import select
@@ -32,11 +32,15 @@ async def replica(services: Services, answer_id: UUID) -> AsyncGenerator[AnswerL
         log.close()
         yield log
         return
-    tasks = [spawn(_listen(services, answer_id, log)), spawn(_poll(services, answer_id, log))]
+    left = asyncio.Event()
+    listening, polling = spawn(_listen(services, answer_id, log)), spawn(_poll(services, answer_id, log, left))
     try:
         yield log
     finally:
-        await stop(*tasks)
+        left.set()
+        await stop(listening)
+        # Not cancelled, however fast the client leaves: a read that is cancelled costs its connection.
+        await asyncio.shield(polling)
 
 
 async def _listen(services: Services, answer_id: UUID, log: AnswerLog) -> None:
@@ -54,9 +58,9 @@ async def _listen(services: Services, answer_id: UUID, log: AnswerLog) -> None:
             continue
 
 
-async def _poll(services: Services, answer_id: UUID, log: AnswerLog) -> None:
+async def _poll(services: Services, answer_id: UUID, log: AnswerLog, left: asyncio.Event) -> None:
     reads = 0
-    while not log.ended:
+    while not (log.ended or left.is_set()):
         try:
             row = await services.database.read.first(_ROW.where(LlmAnswer.id == answer_id))
         except Unavailable:
@@ -69,4 +73,6 @@ async def _poll(services: Services, answer_id: UUID, log: AnswerLog) -> None:
         reads += 1
         if reads % RENEW == 0:
             await control.tell(services.pubsub, control.FOLLOW, answer_id)
-        await asyncio.sleep(POLL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await left.wait()

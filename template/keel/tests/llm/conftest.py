@@ -83,14 +83,19 @@ class Llm:
         """Offer a tool."""
         self.tools.add("test", [tool])
 
-    async def events(self, answer_id: UUID, after: str | None = None) -> list[tuple[str, str]]:
-        """Return the events of an answer to its end: their names and data."""
+    async def events(
+        self, answer_id: UUID, after: str | None = None, into: list[tuple[str, str]] | None = None
+    ) -> list[tuple[str, str]]:
+        """Return the events of an answer to its end: their names and data. They are added to `into` as they come."""
+        found = [] if into is None else into
 
         async def never() -> None:
             await self.services.shutdown.wait()
 
         stream = follow(self.services, self.outcomes, answer_id, after, never)
-        return [(event.event or "", event.raw_data or "") async for event in stream]
+        async for event in stream:
+            found.append((event.event or "", event.raw_data or ""))
+        return found
 
     async def outcome(self, answer_id: UUID) -> Outcome:
         """Return how an answer ended, once it has."""
