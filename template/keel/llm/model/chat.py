@@ -24,7 +24,7 @@ MOST_BACKOFF = 8.0
 log = structlog.get_logger()
 
 
-def _load(settings: LlmSettings) -> "BaseChatModel":
+def _make(settings: LlmSettings) -> "BaseChatModel":
     from keel.llm.model.providers import make_model
 
     return make_model(settings)
@@ -37,11 +37,11 @@ class ReplyCut(Exception):
 class ChatModel:
     """The model of the settings."""
 
-    def __init__(self, settings: LlmSettings, load: "Callable[[LlmSettings], BaseChatModel]" = _load) -> None:
+    def __init__(self, settings: LlmSettings, make: "Callable[[LlmSettings], BaseChatModel]" = _make) -> None:
         """Take what makes the model; it is called in a thread, since LangChain takes seconds to import."""
         self.settings = settings
         self.breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
-        self._load = load
+        self._make = make
         self._model: BaseChatModel | None = None
         self._loading = asyncio.Lock()
 
@@ -103,7 +103,7 @@ class ChatModel:
     ) -> AsyncGenerator[str | Reply]:
         from keel.llm.model.langchain import to_reply
 
-        model = await self._loaded()
+        model = await self.load()
         provider, _, name = self.name.partition(":")
         observed = CallObservation(provider, name or provider)
         reply, failure = None, None
@@ -142,8 +142,9 @@ class ChatModel:
             async for chunk in chunks:
                 yield chunk
 
-    async def _loaded(self) -> "BaseChatModel":
+    async def load(self) -> "BaseChatModel":
+        """Return LangChain's model."""
         async with self._loading:
             if self._model is None:
-                self._model = await to_thread.run_sync(self._load, self.settings)
+                self._model = await to_thread.run_sync(self._make, self.settings)
             return self._model

@@ -22,7 +22,7 @@ from keel.llm.settings import LlmSettings
 from keel.llm.toolbox import Tool, Toolbox
 from keel.llm.usage import TokenBudget
 from keel.services import Services, services_of
-from keel.tests.llm.scripted import Item, ScriptedModel
+from keel.testing.scripted_model import Item, ScriptedModel
 
 KIND = "test"
 ADA = Caller("ada", frozenset({"widgets:read"}))

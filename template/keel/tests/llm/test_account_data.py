@@ -5,8 +5,8 @@ from keel.db.database import Database
 from keel.llm.account_data import LlmAccountData
 from keel.llm.model.turns import Usage
 from keel.llm.repository import AnswerRepository, UsageRepository
+from keel.testing.scripted_model import Pause
 from keel.tests.llm.conftest import ADA, Llm
-from keel.tests.llm.scripted import Pause
 
 
 async def test_transfer_of_ownership(llm: Llm, database: Database) -> None:

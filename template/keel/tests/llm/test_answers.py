@@ -12,8 +12,8 @@ from keel.llm.answers.answer import AnswerState
 from keel.llm.answers.keeper import Keeper
 from keel.llm.repository import AnswerRepository, UsageRepository
 from keel.llm.settings import LlmSettings
+from keel.testing.scripted_model import CUT, Pause
 from keel.tests.llm.conftest import ADA, Llm
-from keel.tests.llm.scripted import CUT, Pause
 
 
 async def used(database: Database) -> int:

@@ -10,9 +10,9 @@ from keel.llm.model.turns import Turn, Usage
 from keel.llm.repository import UsageRepository
 from keel.llm.settings import LlmSettings
 from keel.llm.usage import TokenBudget, TokensUsedUp
+from keel.testing.scripted_model import Pause
 from keel.testing.support import eventually
 from keel.tests.llm.conftest import ADA, Llm
-from keel.tests.llm.scripted import Pause
 from keel.web.errors import TooManyRequests, Unavailable
 
 

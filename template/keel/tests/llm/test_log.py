@@ -1,69 +1,71 @@
 """The log of an answer: any part of it, merged in any order, makes the same stream."""
 
+import itertools
 import json
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from keel.llm.answers.log import AnswerLog, Position
 
-ENTRIES = st.lists(st.one_of(st.sampled_from(["", "a", "be", "\U0001f6a2"]), st.just(None)), max_size=12)
+ENTRIES = ("ab", None, "", "c\U0001f6a2", None, None, "d")
+"""Texts and, where there is None, events of tools."""
+
+POSITIONS = [Position(*place) for place in itertools.product(range(7), range(5))]
 
 
-def written(entries: list[str | None]) -> AnswerLog:
-    """Return a log of texts and, where there is None, an event of a tool."""
-    log = AnswerLog()
-    for number, entry in enumerate(entries):
+@pytest.fixture
+def log() -> AnswerLog:
+    """Return a log of these."""
+    made = AnswerLog()
+    for number, entry in enumerate(ENTRIES):
         if entry is None:
-            log.add_tool({"id": str(number), "state": "done"})
+            made.add_tool({"id": str(number), "state": "done"})
         else:
-            log.add_text(entry)
-    return log
+            made.add_text(entry)
+    return made
 
 
-def told(log: AnswerLog, position: Position) -> list[str]:
-    """Return characters and events of tools after a position, one by one."""
+def told(log: AnswerLog, start: Position, end: Position | None = None) -> list[str]:
+    """Return characters and events of tools from a position to another, one by one."""
     found: list[str] = []
-    for event, _ in log.since(position):
+    for event, reached in log.since(start):
         data = json.loads(event.raw_data or "")
         found += list(data["text"]) if event.event == "token" else [f"tool {data['id']}"]
-    return found
-
-
-@given(ENTRIES, st.integers(0, 60), st.integers(0, 12))
-def test_what_was_told_and_what_follows_is_all(entries: list[str | None], characters: int, tools: int) -> None:
-    """Wherever a client was when it left, it gets the rest, and nothing twice."""
-    log = written(entries)
-    everything = told(log, Position())
-    for event, position in log.since(Position()):
-        assert event.id == str(position)
-        assert Position.parse(event.id) == position
-        before = told_until(log, position)
-        assert before + told(log, position) == everything
-    # A position that none of its events has is no error.
-    assert set(told(log, Position(characters, tools))) <= set(everything)
-
-
-def told_until(log: AnswerLog, position: Position) -> list[str]:
-    """Return what is told up to a position."""
-    found: list[str] = []
-    for event, reached in log.since(Position()):
-        data = json.loads(event.raw_data or "")
-        found += list(data["text"]) if event.event == "token" else [f"tool {data['id']}"]
-        if reached == position:
+        if reached == end:
             break
     return found
 
 
-@given(ENTRIES, st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), max_size=6))
-def test_parts_of_a_log_make_it(entries: list[str | None], starts: list[tuple[int, int]]) -> None:
-    """Parts may overlap, come twice or leave gaps: nothing is added twice or out of place, and the whole completes it."""
-    log, copy = written(entries), AnswerLog()
-    for characters, tools in starts:
-        copy.merge(Position(characters, tools), log.text[characters:], log.tools[tools:])
-        assert log.text.startswith(copy.text)
-        assert log.tools[: len(copy.tools)] == copy.tools
-        told(copy, Position())  # an event of a tool whose text is not there yet waits for it
-    copy.merge(Position(), log.text, log.tools)
+def test_a_stream_has_everything_in_order(log: AnswerLog) -> None:
+    """Text, and tools where they were called."""
+    assert told(log, Position()) == ["a", "b", "tool 1", "c", "\U0001f6a2", "tool 4", "tool 5", "d"]
 
-    assert told(copy, Position()) == told(log, Position())
+
+def test_what_was_told_and_what_follows_is_all(log: AnswerLog) -> None:
+    """Whatever the last event was that a client has seen, it gets the rest, and nothing twice."""
+    ids = [str(reached) for _, reached in log.since(Position())]
+    assert ids == [event.id for event, _ in log.since(Position())] == ["2-0", "2-1", "4-1", "4-2", "4-3", "5-3"]
+    for id_ in ids:
+        position = Position.parse(id_)
+        assert told(log, Position(), position) + told(log, position) == told(log, Position())
+
+
+def test_positions_that_no_event_has(log: AnswerLog) -> None:
+    """They are no error: the stream ends where the log does, with nothing in it that the log has not."""
+    everything = told(log, Position())
+    for position in POSITIONS:
+        assert not set(told(log, position)) - set(everything)
+
+
+def test_parts_of_a_log_make_it(log: AnswerLog) -> None:
+    """Parts may overlap, come twice or leave gaps: nothing is added twice or out of place, and the whole completes it."""
+    for starts in itertools.permutations(POSITIONS, 2):
+        copy = AnswerLog()
+        for start in starts:
+            copy.merge(start, log.text[start.characters :], log.tools[start.tools :])
+            assert log.text.startswith(copy.text)
+            assert log.tools[: len(copy.tools)] == copy.tools
+            # An event of a tool whose text is not there yet waits for it.
+            assert told(copy, Position()) == told(log, Position())[: len(told(copy, Position()))]
+        copy.merge(Position(), log.text, log.tools)
+        assert told(copy, Position()) == told(log, Position())

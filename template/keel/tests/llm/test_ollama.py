@@ -16,7 +16,7 @@ from keel.llm.model.chat import ChatModel
 from keel.llm.model.errors import ModelFailed, ModelUnavailable
 from keel.llm.model.turns import Reply, ToolCall, Turn, Usage
 from keel.llm.settings import LlmSettings
-from keel.tests.llm.scripted import Pause
+from keel.testing.scripted_model import Pause
 from keel.tests.llm.wire import Response, Wire, wire
 
 ASKED = [Turn("system", "Be brief."), Turn("user", "What?")]

@@ -10,9 +10,9 @@ from keel.db.database import Database
 from keel.llm.answers import keeper, replica
 from keel.llm.answers.answer import AnswerState
 from keel.messaging.pubsub import InProcessPubSub
+from keel.testing.scripted_model import Call, Pause
 from keel.testing.support import eventually
 from keel.tests.llm.conftest import Llm
-from keel.tests.llm.scripted import Call, Pause
 
 
 def other_process(llm: Llm, *, shared: bool) -> Llm:

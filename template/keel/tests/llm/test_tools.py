@@ -10,8 +10,8 @@ from keel.hooks import PackageError
 from keel.llm.answers.answer import AnswerState
 from keel.llm.settings import LlmSettings
 from keel.llm.toolbox import Tool, ToolContext
+from keel.testing.scripted_model import Call
 from keel.tests.llm.conftest import Llm
-from keel.tests.llm.scripted import Call
 from keel.web.errors import NotFound
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from keel.tests.llm.scripted import Pause
+from keel.testing.scripted_model import Pause
 
 
 @dataclass
