@@ -68,10 +68,10 @@ class AnswerLog:
     def merge(self, start: Position, text: str, tools: Sequence[dict[str, Any]]) -> None:
         """Add what is new of a part of the log that begins at a position; nothing if there is a gap before it."""
         known = self.end
-        if start.characters <= known.characters:
-            self.text += text[known.characters - start.characters :]
-        if start.tools <= known.tools:
-            self.tools += tools[known.tools - start.tools :]
+        if start.characters > known.characters or start.tools > known.tools:
+            return
+        self.text += text[known.characters - start.characters :]
+        self.tools += tools[known.tools - start.tools :]
         if self.end != known:
             self._wake()
 
