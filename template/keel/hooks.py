@@ -18,6 +18,7 @@ HOOKS = {
     "exports": "`exporters(services)`: name to exporter",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
+    "statistics": "`install(app)`, which adds routes that stand before those of `router`",
     "plugin": "`install(app)`, for what no other module does",
 }
 """The modules that are looked for, and what each holds."""
@@ -67,6 +68,7 @@ _ATTRIBUTES: dict[str, tuple[str, type]] = {
     "exports": ("exporters", OfServices),
     "gauges": ("read", OfServices),
     "grpc": ("add_services", AddServices),
+    "statistics": ("install", Install),
     "plugin": ("install", Install),
 }
 """The attribute that a module must have, and its class or the protocol that it must fulfil."""
