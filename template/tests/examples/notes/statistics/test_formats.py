@@ -61,7 +61,11 @@ async def test_a_dataset(app: FastAPI, client: AsyncClient, format_: Format, mon
 
     answer = await client.get(f"{STATISTICS}/dataset", headers={"Accept": format_})
 
-    rows = json.loads(answer.content) if format_ is Format.RECORDS else parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+    rows = (
+        json.loads(answer.content)
+        if format_ is Format.RECORDS
+        else parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+    )
     assert [DatasetRow.model_validate(row).id.hex for row in rows] == [note["id"].replace("-", "") for note in made]
     assert {(row["characters"], row["tags"]) for row in rows} == {(3, 2)}
     assert [*rows[0]] == [*DatasetRow.model_fields]

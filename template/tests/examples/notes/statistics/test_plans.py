@@ -1,12 +1,13 @@
 """Indexes serve every query, at a hundred thousand notes."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from uuid import UUID
 
 from httpx2 import AsyncClient
-from sqlalchemy import String, Uuid, cast, func, insert, literal, select, text
+from sqlalchemy import CTE, ColumnElement, String, Uuid, cast, insert, literal, select, text
 
-from app.examples.notes.models import Note
+from app.examples.notes.models import Note, Tag, note_tags
 from keel.db.database import Database
 from keel.testing.plans import WatchQueries
 from tests.examples.notes.api import create
@@ -21,20 +22,35 @@ WHOLE_TABLE = re.compile(r"(SCAN|Seq Scan on) (notes|note_tags|tags)\b")
 
 
 async def _fill(database: Database) -> None:
-    """Add notes of a thousand other owners, by one statement."""
-    numbers = select(literal(1).label("n")).cte("numbers", recursive=True)
-    numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < NOTES))
-    n = numbers.c.n
-    # Decimal digits are hexadecimal ones, too.
-    id_ = cast(literal("0" * 26, String) + cast(n + 100_000, String), Uuid)
-    moment = START + timedelta(days=1)
-    values = (id_, literal("owner-", String) + cast(n % OWNERS, String), *map(literal, ("Title", "Body", "body", 1)))
+    """Add notes of a thousand other owners, each with a tag, by three statements."""
+    owners, notes = _numbers(OWNERS, "owners"), _numbers(NOTES, "numbers")
+    owner = literal("owner-", String) + cast(notes.c.n % OWNERS, String)
+    times = [literal(START, Note.created_at.type)] * 2
+    texts = [*map(literal, ("Title", "Body", "body", 1))]
+    tags = select(_id("1", owners.c.n), literal("owner-", String) + cast(owners.c.n, String), literal("red"))
     columns = ("id", "owner_id", "title", "body", "search_text", "version", "created_at", "updated_at")
-    times = (literal(moment, Note.created_at.type), literal(moment, Note.updated_at.type))
+    tagged = select(_id("2", notes.c.n), _id("1", notes.c.n % OWNERS + 1))
     async with database.transaction() as session:
-        await session.execute(insert(Note).from_select(columns, select(*values, *times), include_defaults=False))
-        assert (await session.execute(select(func.count()).select_from(Note))).scalar_one() > NOTES
-        await session.execute(text("ANALYZE"))
+        for statement in (
+            insert(Tag).from_select(("id", "owner_id", "name"), tags, include_defaults=False),
+            insert(Note).from_select(
+                columns, select(_id("2", notes.c.n), owner, *texts, *times), include_defaults=False
+            ),
+            insert(note_tags).from_select(("note_id", "tag_id"), tagged),
+            text("ANALYZE"),
+        ):
+            await session.execute(statement)
+
+
+def _numbers(count: int, name: str) -> CTE:
+    """Return a table of the numbers from 1."""
+    numbers = select(literal(1).label("n")).cte(name, recursive=True)
+    return numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < count))
+
+
+def _id(kind: str, number: ColumnElement[int]) -> ColumnElement[UUID]:
+    """Return an id: decimal digits are hexadecimal ones, too."""
+    return cast(literal(kind + "0" * 25, String) + cast(number + 100_000, String), Uuid)
 
 
 async def test_statistics_have_indexes(client: AsyncClient, database: Database, watch_queries: WatchQueries) -> None:

@@ -4,16 +4,19 @@ import math
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.examples.notes.statistics.schemas import StatisticsQuery, TimelineQuery
+from app.examples.notes.statistics.service import StatisticsService
+from keel.caller import Caller
 from keel.db.database import Database
-from keel.testing.identity import sign_in
+from keel.services import services_of
 from tests.examples.notes.api import NOTES
 from tests.examples.notes.statistics.data import STATISTICS, Sample, add, read
 
@@ -84,7 +87,9 @@ async def test_a_timeline(client: AsyncClient, database: Database, zone: str, un
         rows = await read(client, "/timeline", tz=zone, unit=unit, window=3, **query)
 
         local = pd.to_datetime([note["created_at"] for note in notes]).tz_convert(zone).tz_localize(None)
-        counted = pd.Series(1, index=local).groupby(local.to_period({"day": "D", "week": "W", "month": "M"}[unit])).sum()
+        counted = (
+            pd.Series(1, index=local).groupby(local.to_period({"day": "D", "week": "W", "month": "M"}[unit])).sum()
+        )
         every = counted.reindex(pd.period_range(counted.index.min(), counted.index.max()), fill_value=0)
         assert [row["period"] for row in rows] == [str(period.start_time.date()) for period in every.index]
         assert [row["notes"] for row in rows] == every.tolist()
@@ -104,7 +109,9 @@ async def test_a_span_that_is_named(client: AsyncClient, database: Database) -> 
     span = {"created_from": "2026-05-01T00:00:00Z", "created_before": "2026-05-06T00:00:00Z"}
     rows = await read(client, "/timeline", **span)
 
-    assert [(row["period"], row["notes"]) for row in rows] == [(f"2026-05-0{day}", int(day == 3)) for day in range(1, 6)]
+    assert [(row["period"], row["notes"]) for row in rows] == [
+        (f"2026-05-0{day}", int(day == 3)) for day in range(1, 6)
+    ]
     assert [row["growth"] for row in rows] == [None, None, None, -1.0, None]
 
 
@@ -151,14 +158,16 @@ async def test_what_is_refused(client: AsyncClient, query: dict[str, Any]) -> No
     assert answer.status_code == 422, answer.text
 
 
-async def test_they_are_the_callers_own(app: object, client: AsyncClient, anonymous: AsyncClient, database: Database) -> None:
-    """Notes of others are not counted."""
+async def test_they_are_the_callers_own(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Notes of others are not counted, with no query."""
     await add(client, database, [Sample(datetime(2026, 5, 3, tzinfo=UTC), tags=["a"])])
-    mine = await read(client)
 
-    headers = dict(client.headers)
-    await sign_in(anonymous, "another")
-    theirs = await read(anonymous)
+    theirs = StatisticsService(Caller("another"), services_of(app))
 
-    assert mine["notes"] == 1
-    assert theirs["notes"] == (0 if dict(anonymous.headers) != headers else 1)
+    assert (await read(client))["notes"] == 1
+    found = await theirs.statistics(StatisticsQuery())
+    assert (found.notes, found.tags, found.lengths.maximum) == (0, [], None)
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    span = TimelineQuery(created_from=start, created_before=start + timedelta(days=4))
+    assert [row.notes for row in await theirs.timeline(span)] == [0, 0, 0, 0]
+    assert [rows async for rows in await theirs.dataset(StatisticsQuery())] == []
