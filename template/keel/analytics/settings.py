@@ -22,5 +22,5 @@ class AnalyticsSettings(Settings):
     threads: Annotated[int, Field(ge=1, le=64)] = 2
     """Threads of a process that build tables; more requests wait."""
 
-    cache_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    cache_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300.0
     """Seconds that computed statistics are kept, if nothing that they are made of changes before."""

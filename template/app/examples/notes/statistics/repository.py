@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, BigInteger, Double, and_, cast, func, select, tuple_
+from sqlalchemy import CTE, BigInteger, ColumnElement, Double, and_, cast, func, select, tuple_
 
 from app.examples.notes.models import Note, Tag, note_tags
 from app.examples.notes.repository import matching
@@ -31,19 +32,19 @@ class StatisticsRepository:
         owned = Note.owner_id == self._owner_id
         return await self._session.first(select(func.count(), func.max(Note.updated_at)).where(owned))
 
-    async def summary(self, filter_: NoteFilter) -> AnyRow:
-        """Return how many notes there are, how many of them have no tag, and when they were created."""
+    async def span(self, filter_: NoteFilter) -> AnyRow:
+        """Return how many notes there are, and when the first and the last one were created."""
+        notes = self._matching(filter_)
+        moment = notes.c.created_at
+        columns = (func.count().label("notes"), func.min(moment).label("first"), func.max(moment).label("last"))
+        (row,) = await self._session.all(select(*columns).select_from(notes))
+        return row
+
+    async def untagged(self, filter_: NoteFilter) -> int:
+        """Return how many notes have no tag."""
         notes = self._matching(filter_)
         tagged = select(note_tags.c.note_id).where(note_tags.c.note_id == notes.c.id).exists()
-        (row,) = await self._session.all(
-            select(
-                func.count().label("notes"),
-                func.count().filter(~tagged).label("untagged"),
-                func.min(notes.c.created_at).label("first"),
-                func.max(notes.c.created_at).label("last"),
-            ).select_from(notes)
-        )
-        return row
+        return await self._session.scalar(select(func.count()).select_from(notes).where(~tagged))
 
     async def tags(self, filter_: NoteFilter, notes: int, limit: int) -> Sequence[AnyRow]:
         """Return tags by how many of the notes have them: a join, an aggregate, and a window over the groups."""
@@ -97,14 +98,15 @@ class StatisticsRepository:
 
     async def weekdays(self, filter_: NoteFilter, days: Calendar) -> Sequence[AnyRow]:
         """Return how many notes were created on each day of the week, the most active first."""
-        daily = self._counted(filter_, days)
+        daily = self._counted(filter_, days, func.count(Note.id).label("notes"))
         weekday = ((daily.c.position + days.days[0].weekday()) % 7 + 1).label("weekday")
         notes = cast(func.sum(daily.c.notes), BigInteger).label("notes")
         return await self._session.all(select(weekday, notes).group_by(weekday).order_by(notes.desc(), weekday))
 
     async def timeline(self, filter_: NoteFilter, calendar: Calendar, window: int) -> Sequence[AnyRow]:
         """Return the numbers of each period, with those of the periods before it: windows over rows."""
-        counted = self._counted(filter_, calendar)
+        characters = cast(func.coalesce(func.sum(_length), 0), BigInteger).label("characters")
+        counted = self._counted(filter_, calendar, func.count(Note.id).label("notes"), characters)
         notes = cast(counted.c.notes, Double)
         before = func.lag(notes).over(order_by=counted.c.position)
         return await self._session.all(
@@ -114,10 +116,6 @@ class StatisticsRepository:
                 ((notes - before) / func.nullif(before, 0.0)).label("growth"),
             ).order_by(counted.c.position)
         )
-
-    async def count(self, filter_: NoteFilter) -> int:
-        """Return how many notes there are."""
-        return await self._session.scalar(select(func.count()).select_from(self._matching(filter_)))
 
     async def dataset(self, filter_: NoteFilter, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[AnyRow]:
         """Return notes in the order in which they were created, those after one of them."""
@@ -137,8 +135,8 @@ class StatisticsRepository:
         columns = (Note.id, Note.created_at, _length.label("length"))
         return select(*columns).where(Note.owner_id == self._owner_id, *matching(filter_)).cte("matching")
 
-    def _counted(self, filter_: NoteFilter, calendar: Calendar) -> CTE:
-        """Return the notes of each period. An outer join keeps the periods that have none."""
+    def _counted(self, filter_: NoteFilter, calendar: Calendar, *columns: ColumnElement[Any]) -> CTE:
+        """Return aggregates of the notes of each period. An outer join keeps the periods that have none."""
         each = periods(calendar.boundaries)
         within = and_(
             Note.owner_id == self._owner_id,
@@ -146,14 +144,5 @@ class StatisticsRepository:
             Note.created_at < each.c.ending,
             *matching(filter_),
         )
-        return (
-            select(
-                each.c.position,
-                each.c.beginning,
-                func.count(Note.id).label("notes"),
-                cast(func.coalesce(func.sum(_length), 0), BigInteger).label("characters"),
-            )
-            .outerjoin_from(each, Note, within)
-            .group_by(each.c.position, each.c.beginning)
-            .cte("counted")
-        )
+        place = (each.c.position, each.c.beginning)
+        return select(*place, *columns).outerjoin_from(each, Note, within).group_by(*place).cte("counted")

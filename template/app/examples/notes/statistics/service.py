@@ -67,7 +67,7 @@ class StatisticsService:
         Raises:
             TooManyRows: there are more than `ANALYTICS_MAX_ROWS`.
         """
-        count, limit = await self._notes.count(filter_), self._settings.max_rows
+        count, limit = (await self._notes.span(filter_)).notes, self._settings.max_rows
         if count > limit:
             raise TooManyRows(f"{count} notes are more than the {limit} of one answer: bound the time.")
         return self._chunks(filter_)
@@ -80,23 +80,23 @@ class StatisticsService:
             rows = await self._notes.dataset(filter_, after, self._settings.chunk_rows)
 
     async def _compute(self, query: StatisticsQuery) -> NoteStatistics:
-        summary = await self._notes.summary(query)
+        span = await self._notes.span(query)
         weekdays: Sequence[AnyRow] = ()
-        if summary.notes:
-            days = calendar(query.tz, Unit.DAY, summary.first, summary.last)
+        if span.notes:
+            days = calendar(query.tz, Unit.DAY, span.first, span.last)
             weekdays = await self._notes.weekdays(query, days)
         return NoteStatistics(
-            notes=summary.notes,
-            untagged=summary.untagged,
-            tags=[TagUse.model_validate(row) for row in await self._notes.tags(query, summary.notes, query.top)],
+            notes=span.notes,
+            untagged=await self._notes.untagged(query),
+            tags=[TagUse.model_validate(row) for row in await self._notes.tags(query, span.notes, query.top)],
             lengths=Lengths.model_validate(await self._notes.lengths(query)),
             weekdays=[*_all_seven(weekdays)],
         )
 
     async def _compute_timeline(self, query: TimelineQuery) -> list[TimelineRow]:
-        summary = await self._notes.summary(query)
-        first = query.created_from or summary.first
-        last = query.created_before - _INSTANT if query.created_before else summary.last
+        span = await self._notes.span(query)
+        first = query.created_from or span.first
+        last = query.created_before - _INSTANT if query.created_before else span.last
         if first is None or last is None or first > last:
             return []
         chosen = calendar(query.tz, query.unit, first, last)
