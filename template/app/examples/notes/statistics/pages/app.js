@@ -4,7 +4,7 @@ const api = new URL("../../api/v1/", location.href);
 const $ = (id) => document.getElementById(id);
 const tokens = { access: null, refresh: null };
 const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const QUANTILES = { minimum: "shortest", p25: "a quarter up to", median: "half up to", p75: "three quarters up to", p90: "90 % up to", p99: "99 % up to", maximum: "longest" };
+const QUANTILES = { minimum: "shortest", p25: "25 % up to", median: "half up to", p75: "75 % up to", p90: "90 % up to", p99: "99 % up to", maximum: "longest" };
 const shown = { plot: null, rows: [], zone: "UTC" };
 const number = new Intl.NumberFormat();
 const percent = new Intl.NumberFormat(undefined, { style: "percent", signDisplay: "exceptZero", maximumFractionDigits: 0 });
@@ -161,12 +161,14 @@ function draw() {
   const total = rows.reduce((sum, row) => sum + row.notes, 0);
   const span = rows.length ? `, from ${rows[0].period} to ${rows.at(-1).period}` : "";
   place.setAttribute("aria-label", `${total} notes in ${rows.length} periods${span}; the table below has the numbers`);
+  const half = (first, last) => (rows.length > 1 ? (last - first) / (rows.length - 1) : 86_400) / 2;
   const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
   const options = {
     width: place.clientWidth,
     height: Math.max(200, Math.min(320, innerHeight / 2)),
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
-    scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+    // Half a period at both ends, or the first and the last bar would be cut.
+    scales: { x: { range: (_, first, last) => [first - half(first, last), last + half(first, last)] }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
     axes: [axis, { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] }],
     series: [
       { label: "From", value: (_, seconds, __, index) => (index === null ? "–" : rows[index].period) },
