@@ -17,6 +17,7 @@ HOOKS = {
     "tools": "`tools(services)`: a sequence of `keel.llm.toolbox.Tool`, which language models may call",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
+    "statistics": "`install(app)`, which adds routes that stand before those of `router`",
     "plugin": "`install(app)`, for what no other module does",
 }
 """The modules that are looked for, and what each holds."""
@@ -33,6 +34,7 @@ _FUNCTIONS = {
     "tools": ("tools", ["services"]),
     "gauges": ("read", ["app"]),
     "grpc": ("add_services", ["app", "server"]),
+    "statistics": ("install", ["app"]),
     "plugin": ("install", ["app"]),
 }
 """The function that a module must have, and what it is called with."""
