@@ -17,6 +17,8 @@ HOOKS = {
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
+    "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events that it records",
+    "consumers": "`consumers(services)`: what the package does with events",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
     "plugin": "`install(app)`, for what no other module does",
 }
@@ -66,6 +68,8 @@ _ATTRIBUTES: dict[str, tuple[str, type]] = {
     "account_data": ("account_data", OfServices),
     "exports": ("exporters", OfServices),
     "gauges": ("read", OfServices),
+    "outbox": ("event_types", OfServices),
+    "consumers": ("consumers", OfServices),
     "grpc": ("add_services", AddServices),
     "plugin": ("install", Install),
 }
