@@ -49,6 +49,9 @@ class KafkaSettings(Settings):
     timeout: Annotated[float, Field(gt=0)] = 10.0
     """Seconds that a broker may take to answer a request."""
 
+    session_timeout: Annotated[float, Field(ge=1)] = 10.0
+    """Seconds without a heartbeat after which the group gives a consumer's partitions to another process."""
+
     max_event_size: Annotated[int, Field(ge=1, le=900_000)] = 65_536
     """Bytes of an event. Brokers take 1 MiB unless they are told otherwise."""
 

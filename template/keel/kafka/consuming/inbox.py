@@ -97,8 +97,9 @@ class Inbox:
         key = message.key.decode(errors="replace") if message.key is not None else None
         received = Received(envelope, message.topic, message.partition, message.offset, key, message.headers)
         with self._job_context.attempting(self._attempt(envelope, message, attempt)):
+            limit = asyncio.timeout(self._settings.handler_timeout)
             try:
-                async with asyncio.timeout(self._settings.handler_timeout) as limit:
+                async with limit:
                     await self.consumer.handle(session, received)
             except TimeoutError as error:
                 if not limit.expired():

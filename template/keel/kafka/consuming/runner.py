@@ -81,6 +81,8 @@ class Runner:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_poll_records=self._settings.consumer_batch,
+            session_timeout_ms=round(self._settings.session_timeout * 1000),
+            heartbeat_interval_ms=round(self._settings.session_timeout * 1000 / 3),
             max_poll_interval_ms=POLL_INTERVAL_SECONDS * 1000,
             # aiokafka (0.14) has no cooperative protocol (KIP-429), and its sticky assignor keeps its state in the class, so
             # that the consumers of one process would mix theirs.

@@ -33,5 +33,10 @@ def kafka_servers() -> Iterator[tuple[str, ...]]:
 def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSettings:
     """Return settings with topics of the test's own, and attempts that follow each other at once."""
     return KafkaSettings(
-        bootstrap_servers=kafka_servers, topic_prefix=f"test-{uuid4().hex}", retry_backoff=0.0, relay_poll=0.02
+        bootstrap_servers=kafka_servers,
+        topic_prefix=f"test-{uuid4().hex}",
+        retry_backoff=0.0,
+        relay_poll=0.02,
+        # The mock waits for about as long whenever a process joins a group.
+        session_timeout=2.0,
     )

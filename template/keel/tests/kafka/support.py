@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from fastapi import FastAPI
 from sqlalchemy import select
 
@@ -57,16 +58,16 @@ async def relay(database: Database, settings: KafkaSettings) -> AsyncGenerator[R
     await publisher.close()
 
 
-async def read_topic(settings: KafkaSettings, count: int) -> list[ConsumerRecord[bytes, bytes]]:
-    """Return the first messages of the topic of widgets, as a client without a group reads them."""
+async def read_topic(settings: KafkaSettings) -> list[ConsumerRecord[bytes, bytes]]:
+    """Return all messages of the topic of widgets, as a client without a group reads them."""
     found: list[ConsumerRecord[bytes, bytes]] = []
+    topic = settings.topic("widgets")
     async with (
-        AIOKafkaConsumer(
-            settings.topic("widgets"), **connection_options(settings), auto_offset_reset="earliest"
-        ) as client,
+        AIOKafkaConsumer(topic, **connection_options(settings), auto_offset_reset="earliest") as client,
         asyncio.timeout(PATIENCE),
     ):
-        while len(found) < count:
+        left = sum((await client.end_offsets(client.assignment())).values())
+        while len(found) < left:
             for records in (await client.getmany(timeout_ms=1000)).values():
                 found += records
     return found
@@ -107,10 +108,10 @@ class PatientAssignor(RoundRobinPartitionAssignor):
     """
 
     @classmethod
-    def assign(cls, *arguments: Any) -> Any:
+    def assign(cls, cluster: Any, members: Any) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Give out the partitions."""
         time.sleep(0.5)
-        return super().assign(*arguments)
+        return super().assign(cluster, members)
 
 
 def numbered(keys: Iterable[str], count: int) -> list[tuple[str, int]]:
