@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from keel import about
@@ -11,6 +11,9 @@ from keel.settings import CommaSeparated, DevDefault, Settings
 
 NAME = r"^[A-Za-z0-9._-]{1,100}$"
 """What topics and consumers may be called."""
+
+File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+"""A path; empty: none."""
 
 
 class KafkaSettings(Settings):
@@ -26,11 +29,11 @@ class KafkaSettings(Settings):
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
 
-    tls_ca: Path | None = None
+    tls_ca: File = None
     """Authorities of the brokers' certificates, a PEM file; None: those of the system."""
-    tls_certificate: Path | None = None
+    tls_certificate: File = None
     """Our certificate chain, a PEM file, for brokers that ask for one."""
-    tls_key: Path | None = None
+    tls_key: File = None
 
     topic_prefix: Annotated[str, Field(pattern=NAME)] = about.SLUG
     """Topics are called `<prefix>.<aggregate>`, groups of consumers `<prefix>.<consumer>`."""

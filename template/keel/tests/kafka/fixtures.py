@@ -37,6 +37,6 @@ def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSe
         topic_prefix=f"test-{uuid4().hex}",
         retry_backoff=0.0,
         relay_poll=0.02,
-        # The mock waits for about as long whenever a process joins a group.
-        session_timeout=2.0,
+        # The mock waits for about as long whenever a process joins a group, and for 3 s the first time, without heartbeats.
+        session_timeout=5.0,
     )

@@ -86,7 +86,7 @@ def environment_of_processes(kafka_settings: KafkaSettings, proxies: Proxies) ->
         "KAFKA_RELAY_LEASE": "3",
         "KAFKA_RELAY_BATCH": "40",
         "KAFKA_TIMEOUT": "5",
-        "KAFKA_SESSION_TIMEOUT": "3",
+        "KAFKA_SESSION_TIMEOUT": "5",
         PORTS: json.dumps(proxies.ports),
     }
 

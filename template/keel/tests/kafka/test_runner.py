@@ -120,12 +120,6 @@ async def test_rebuild(app: FastAPI, kafka_settings: KafkaSettings) -> None:
     assert await rebuild(services_of(app).database, kafka_settings, consumer, alone) == 24
     assert await handled(app) == {key: [0, 1, 2] for key in KEYS}
 
-    # A consumer that starts now goes on behind that.
-    await record(app, *((key, 3) for key in KEYS))
-    await publish(app, kafka_settings)
-    async with consuming(app, kafka_settings):
-        await until(app, lambda: {key: [0, 1, 2, 3] for key in KEYS})
-
 
 async def test_rebuild_refuses_while_the_consumer_runs(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
