@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from fastapi import FastAPI
-from sqlalchemy import delete
+from sqlalchemy import CursorResult, Delete, delete
 
 from keel import clock
+from keel.background.retention import Purge
 from keel.db.database import Session
 from keel.hooks import PackageError
 from keel.kafka import readiness, router
@@ -57,19 +58,23 @@ def _add_consumers(services: Services) -> None:
             known[found.name] = found
 
 
-def _purge_outbox(settings: KafkaSettings):
+def _purge_outbox(settings: KafkaSettings) -> Purge:
     async def purge(session: Session) -> int:
         old = clock.now() - timedelta(days=settings.retention_days)
-        return len(
-            await session.all(delete(OutboxEvent).where(OutboxEvent.sent_at < old).returning(OutboxEvent.position))
-        )
+        return await _delete(session, delete(OutboxEvent).where(OutboxEvent.sent_at < old))
 
     return purge
 
 
-def _purge_inbox(settings: KafkaSettings):
+def _purge_inbox(settings: KafkaSettings) -> Purge:
     async def purge(session: Session) -> int:
         old = clock.now() - timedelta(days=settings.inbox_retention_days)
-        return len(await session.all(delete(InboxEvent).where(InboxEvent.handled_at < old).returning(InboxEvent.event)))
+        return await _delete(session, delete(InboxEvent).where(InboxEvent.handled_at < old))
 
     return purge
+
+
+async def _delete(session: Session, statement: Delete) -> int:
+    """Delete rows, of which there may be millions; return how many."""
+    result = await session.execute(statement, execution_options={"synchronize_session": False})
+    return result.rowcount if isinstance(result, CursorResult) else 0
