@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -38,7 +39,7 @@ class Envelope(BaseModel):
     dataschema: str = ""
     data: Any = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what identifies the event, in hexadecimal digits."""
         return hashlib.sha256(orjson.dumps([self.source, self.id])).hexdigest()

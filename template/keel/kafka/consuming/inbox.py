@@ -57,9 +57,7 @@ class Inbox:
         """
         try:
             async with self._database.transaction() as session:
-                waiting = await self._waiting_keys(session, messages)
-                for message in messages:
-                    await self._handle_or_wait(session, message, waiting)
+                await self._handle_or_wait(session, messages)
         except Exception:  # noqa: BLE001 - which one it is, and whether it is the database, turns out below
             for message in messages:
                 await self._handle_one(message)
@@ -67,7 +65,7 @@ class Inbox:
     async def _handle_one(self, message: IncomingMessage) -> None:
         try:
             async with self._database.transaction() as session:
-                await self._handle_or_wait(session, message, await self._waiting_keys(session, [message]))
+                await self._handle_or_wait(session, [message])
         except Exception as error:  # noqa: BLE001 - whatever it is, events of other keys go on
             await log.awarning("event_failed", consumer=self.consumer.name, offset=message.offset, error=repr(error))
             # If it is the database that fails, this fails, too.
@@ -76,24 +74,31 @@ class Inbox:
                 due = None if final else clock.now() + timedelta(seconds=self.backoff(1))
                 await self._store(session, message, attempts=1, due_at=due, error=repr(error))
 
-    async def _handle_or_wait(self, session: Session, message: IncomingMessage, waiting: set[bytes]) -> None:
-        if message.key is not None and message.key in waiting:
-            await self._store(session, message, attempts=0, due_at=clock.now(), error="")
-        else:
-            await self.handle(session, message)
+    async def _handle_or_wait(self, session: Session, messages: Sequence[IncomingMessage]) -> None:
+        waiting, ready = await self._waiting_keys(session, messages), list[IncomingMessage]()
+        for message in messages:
+            if message.key in waiting:
+                await self._store(session, message, attempts=0, due_at=clock.now(), error="")
+            else:
+                ready.append(message)
+        await self.handle(session, ready)
 
-    async def handle(self, session: Session, message: IncomingMessage, attempt: int = 1) -> None:
-        """Handle a message in a transaction, unless the consumer has handled its event before.
+    async def handle(self, session: Session, messages: Sequence[IncomingMessage], attempt: int = 1) -> None:
+        """Handle messages in a transaction, but for those whose events the consumer has handled before.
 
         Raises:
-            InvalidEvent: it is no event, or not as the handler expects it.
+            InvalidEvent: one is no event, or not as the handler expects it.
             Exception: whatever the handler raises.
         """
-        if message.value is None:
-            return  # A tombstone: compaction deletes the key.
-        envelope = decode(message.value)
-        if not await self._is_new(session, envelope):
-            return
+        # Compaction writes messages without a value, which delete their key.
+        events = [(message, decode(message.value)) for message in messages if message.value is not None]
+        new = await self._new(session, [envelope.digest for _, envelope in events])
+        for message, envelope in events:
+            if envelope.digest in new:
+                new.remove(envelope.digest)
+                await self._handle_event(session, message, envelope, attempt)
+
+    async def _handle_event(self, session: Session, message: IncomingMessage, envelope: Envelope, attempt: int) -> None:
         key = message.key.decode(errors="replace") if message.key is not None else None
         received = Received(envelope, message.topic, message.partition, message.offset, key, message.headers)
         with self._job_context.attempting(self._attempt(envelope, message, attempt)):
@@ -120,12 +125,18 @@ class Inbox:
         await session.execute(delete(InboxEvent).where(InboxEvent.consumer == self.consumer.name))
         await session.execute(delete(Delivery).where(Delivery.consumer == self.consumer.name))
 
-    async def _is_new(self, session: Session, envelope: Envelope) -> bool:
-        """Store the id of an event; return whether it was not there. Another process that is at it is waited for."""
-        values = {"consumer": self.consumer.name, "event": envelope.digest, "handled_at": clock.now()}
+    async def _new(self, session: Session, digests: Sequence[str]) -> set[str]:
+        """Store the ids of events; return those that were not there. Another process that is at one is waited for."""
+        if not digests:
+            return set()
+        # In the order of the messages, each once: two processes that have the same ones wait for each other in turn.
+        rows = [
+            {"consumer": self.consumer.name, "event": digest, "handled_at": clock.now()}
+            for digest in dict.fromkeys(digests)
+        ]
         insert_ = _INSERTS[session.get_bind().dialect.name]
-        statement = insert_(InboxEvent).values(values).on_conflict_do_nothing().returning(InboxEvent.event)
-        return (await session.execute(statement)).first() is not None
+        statement = insert_(InboxEvent).values(rows).on_conflict_do_nothing().returning(InboxEvent.event)
+        return {row.event for row in await session.all(statement)}
 
     async def _waiting_keys(self, session: Session, messages: Sequence[IncomingMessage]) -> set[bytes]:
         keys = {message.key for message in messages if message.key is not None}

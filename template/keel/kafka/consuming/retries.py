@@ -46,7 +46,7 @@ class Retries:
                 row = await session.first(self._due().with_for_update(of=Delivery, skip_locked=True))
                 if row is None:
                     return False
-                await self._inbox.handle(session, _message(row), row.attempts + 1)
+                await self._inbox.handle(session, [_message(row)], row.attempts + 1)
                 await session.execute(delete(Delivery).where(Delivery.id == row.id))
         except Exception as error:
             if row is None:
