@@ -25,7 +25,7 @@ from keel.tests.kafka.test_relay import by_key
 pytestmark = pytest.mark.faults
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 120
+PATIENCE = 300
 KEYS = [f"key-{number}" for number in range(20)]
 
 
