@@ -12,9 +12,6 @@ import pytest
 
 from keel.kafka.settings import KafkaSettings
 
-UNGUESSABLE = r"/api/v1/events$"
-"""Cursors are made by the API alone; see `keel.testing.fuzzing`."""
-
 
 @pytest.fixture(scope="session")
 def kafka_servers() -> Iterator[tuple[str, ...]]:
