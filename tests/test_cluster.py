@@ -173,7 +173,7 @@ def test_workers_follow_the_queue(
     clusters: list[Path], resources: Resources, warm: WarmProcess, questions: Questions, tmp_path: Path
 ) -> None:
     """With the component, KEDA alone scales workers, by a question that the real schema answers."""
-    project = next(path for path in clusters if (path / "deploy/k8s/components").is_dir())
+    project = next(path for path in clusters if (path / "deploy/k8s/components/queue-depth").is_dir())
     copy = tmp_path / "k8s"
     shutil.copytree(project / "deploy/k8s", copy)
     kustomization = copy / "overlays/staging/kustomization.yaml"

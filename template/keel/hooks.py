@@ -16,6 +16,8 @@ HOOKS = {
     "exports": "`exporters(services)`: name to exporter",
     "tools": "`tools(services)`: a sequence of `keel.llm.toolbox.Tool`, which language models may call",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
+    "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events that it records",
+    "consumers": "`consumers(services)`: what the package does with events",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
     "statistics": "`install(app)`, which adds routes that stand before those of `router`",
     "plugin": "`install(app)`, for what no other module does",
@@ -34,6 +36,8 @@ _FUNCTIONS = {
     "tools": ("tools", ["services"]),
     "gauges": ("read", ["app"]),
     "grpc": ("add_services", ["app", "server"]),
+    "outbox": ("event_types", ["services"]),
+    "consumers": ("consumers", ["services"]),
     "statistics": ("install", ["app"]),
     "plugin": ("install", ["app"]),
 }
