@@ -1,10 +1,10 @@
 """What was counted of an account that is deleted, or whose data move to another."""
 
-from keel.services import Services
 from sqlalchemy import delete, select
 
 from app.examples.activity.models import Activity
 from keel.db.database import Session
+from keel.services import Services
 
 
 class ActivityAccountData:

@@ -6,13 +6,12 @@ It knows of notes what their events say, as a consumer in another system would: 
 from collections.abc import Sequence
 from datetime import datetime
 
-from keel.services import Services
-
 from app.examples.activity.repository import ActivityRepository
 from keel.db.database import Session
 from keel.kafka.cloudevents.envelope import Received
 from keel.kafka.cloudevents.event import Event
 from keel.kafka.consuming.consumers import Consumer
+from keel.services import Services
 
 COUNTED = {"notes.created": "created", "notes.updated": "updated", "notes.deleted": "deleted"}
 

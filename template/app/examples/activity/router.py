@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Security
-from keel.identity import RESPONSES, current_caller
 
 from app.examples.activity.repository import ActivityRepository
 from app.examples.activity.schemas import ActivityQuery, Day
 from keel.caller import Caller
 from keel.dependencies import ReadSessionDep
+from keel.identity import RESPONSES, current_caller
 
 router = APIRouter(prefix="/activity", tags=["activity"], responses=RESPONSES)
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from keel.services import Services
 from sqlalchemy import delete, select, update
 
 from app.examples.notes.imports.models import NoteImport
@@ -10,6 +9,7 @@ from app.examples.notes.models import Note, Tag, note_tags
 from app.examples.notes.service import owner_tag
 from keel.db.database import Session
 from keel.messaging.cache import Cache
+from keel.services import Services
 
 
 class NoteAccountData:

@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from keel.services import Services
-
 from app.examples.notes.repository import NoteRepository
 from app.examples.notes.schemas import Note, NoteOrder, NoteQuery
 from keel.celery.export.exporters import Exporter
 from keel.db.database import ReadSession
+from keel.services import Services
 
 PAGE = 100
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from keel.services import Services
-
 from app.examples.notes.schemas import Note
 from keel.db.database import Session
 from keel.kafka.cloudevents.event import Event
 from keel.kafka.publishing.outbox import Outbox
 from keel.messaging.changes import Change
+from keel.services import Services
 
 
 class NoteEvent(Event):

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from keel.services import services_of
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.examples.notes.imports.job import ImportJob
@@ -14,6 +13,7 @@ from app.examples.notes.imports.repository import ImportRepository
 from app.examples.notes.imports.service import JOB
 from keel.clock import now
 from keel.db.database import Session
+from keel.services import services_of
 from keel.web.errors import Unavailable
 
 RESUME = "notes.resume_imports"

@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response, Security, status
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from keel.identity import RESPONSES, current_caller
 
 from app.examples.notes.imports import router as imports
 from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
@@ -15,6 +14,7 @@ from app.examples.notes.service import NoteChanged, NoteNotFound, NoteService, t
 from keel.caller import Caller
 from keel.dependencies import ReadSessionDep, ServicesDep, SessionDep
 from keel.idempotency.route import IdempotentRoute
+from keel.identity import RESPONSES, current_caller
 from keel.web import errors
 from keel.web.conditional import ConditionalDep, NotModified
 from keel.web.event_stream import Events, event_stream

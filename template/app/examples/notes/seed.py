@@ -4,10 +4,10 @@ import random
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
-from keel.services import services_of
 
 from app.examples.notes.schemas import NoteCreate
 from app.examples.notes.service import NoteService
+from keel.services import services_of
 
 _TOPICS = ("harbour", "garden", "kitchen", "workshop", "library", "market", "station", "school")
 _TASKS = ("plan", "repair", "visit", "paint", "measure", "describe", "count", "tidy")

@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from keel.services import Services
-
 from app.examples.notes import models, rendering
 from app.examples.notes.repository import NoteRepository
 from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
@@ -14,6 +12,7 @@ from keel.caller import Caller
 from keel.clock import now
 from keel.db.database import ReadSession, Session
 from keel.messaging.changes import Change
+from keel.services import Services
 from keel.text import normalize_for_search
 from keel.web.conditional import Precondition
 from keel.web.errors import NotFound, PreconditionFailed

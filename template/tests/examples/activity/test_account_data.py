@@ -3,12 +3,12 @@
 from datetime import date
 
 from fastapi import FastAPI
-from keel.services import services_of
 
 from app.examples.activity.account_data import account_data
 from app.examples.activity.models import Activity
 from app.examples.activity.repository import ActivityRepository
 from app.examples.activity.schemas import Day
+from keel.services import services_of
 
 ONE, TWO = date(2026, 1, 1), date(2026, 1, 2)
 

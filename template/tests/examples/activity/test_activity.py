@@ -2,12 +2,12 @@
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
 from sqlalchemy import select
 
 from keel import clock
 from keel.kafka.consuming.inbox import Inbox, IncomingMessage
 from keel.kafka.models import OutboxEvent
+from keel.services import services_of
 
 NOTES, ACTIVITY = "/api/v1/notes", "/api/v1/activity"
 

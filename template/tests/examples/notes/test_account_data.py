@@ -3,8 +3,6 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
-from keel.testing.identity import sign_in
 from sqlalchemy import select
 
 from app.examples.notes.account_data import account_data
@@ -12,6 +10,8 @@ from app.examples.notes.imports.models import ImportPiece, ImportState, NoteImpo
 from app.examples.notes.imports.repository import ImportRepository
 from app.examples.notes.service import owner_tag
 from keel.db.database import Database
+from keel.services import services_of
+from keel.testing.identity import sign_in
 from tests.examples.notes.api import NOTES, create, titles
 
 

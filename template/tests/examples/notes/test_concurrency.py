@@ -4,10 +4,10 @@ import asyncio
 from uuid import UUID
 
 from httpx2 import AsyncClient
-from keel.testing.identity import sign_in
 
 from app.examples.notes.repository import NoteRepository
 from keel.db.database import Database
+from keel.testing.identity import sign_in
 from tests.examples.notes.api import NOTES, create
 
 CALLERS = 20

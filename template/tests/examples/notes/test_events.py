@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from keel.services import services_of
-from keel.testing.identity import sign_in
 
 from app.main import create_app
 from keel.dependencies import get_pubsub
 from keel.messaging.pubsub import Message, PubSub
+from keel.services import services_of
+from keel.testing.identity import sign_in
 from keel.testing.server import Server
 from keel.testing.support import connections_in_use, eventually
 from tests.examples.notes.api import NOTES, create

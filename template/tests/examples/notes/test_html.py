@@ -7,9 +7,9 @@ from time import process_time
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
 
 from app.examples.notes import rendering
+from keel.services import services_of
 from tests.examples.notes.api import NOTES, create
 
 LONG = "Some *words*. " * 200

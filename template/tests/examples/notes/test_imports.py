@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from keel.identity import current_caller
-from keel.services import services_of
-from keel.testing.identity import sign_in
 from sqlalchemy import func, select, update
 
 from app.examples.notes import plugin
@@ -22,6 +19,9 @@ from app.main import create_app
 from keel.caller import Caller
 from keel.clock import now
 from keel.db.database import Database, Session
+from keel.identity import current_caller
+from keel.services import services_of
+from keel.testing.identity import sign_in
 from keel.testing.support import PATIENCE, running
 from keel.web.rate_limit import InProcessStorage
 from tests.examples.notes.api import NOTES, titles

@@ -4,13 +4,13 @@ import json
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.identity import current_caller
-from keel.testing.identity import sign_in
 from sqlalchemy import select
 
 from app.examples.notes.models import Tag
 from keel.caller import Caller
 from keel.db.database import Database
+from keel.identity import current_caller
+from keel.testing.identity import sign_in
 from keel.testing.server import Server
 from tests.examples.notes.api import NOTES, create, titles
 from tests.examples.notes.test_events import EVENTS, events

@@ -5,11 +5,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
-from keel.testing.identity import sign_in
 from sqlalchemy import select
 
 from keel.kafka.models import OutboxEvent
+from keel.services import services_of
+from keel.testing.identity import sign_in
 
 NOTES = "/api/v1/notes"
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
 
+from keel.services import services_of
 from keel.testing.support import PATIENCE
 from tests.examples.notes.api import NOTES
 

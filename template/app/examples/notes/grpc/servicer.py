@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 
 from fastapi import FastAPI
-from keel.services import services_of
 
 from app.examples.notes.grpc import messages
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2, notes_pb2_grpc
@@ -13,6 +12,7 @@ from keel.caller import Caller
 from keel.grpc.asgi_scope import Context
 from keel.grpc.auth import Authentication, current_caller
 from keel.messaging.feed import Feed
+from keel.services import services_of
 from keel.web.errors import Unavailable
 
 READ, WRITE = "notes:read", "notes:write"

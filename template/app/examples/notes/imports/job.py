@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from keel.services import Services
-
 from app.examples.notes.imports.models import ImportState
 from app.examples.notes.imports.repository import ImportRepository
 from app.examples.notes.imports.service import JOB, STALLED
@@ -15,6 +13,7 @@ from app.examples.notes.service import NoteService
 from keel.caller import Caller
 from keel.clock import now
 from keel.db.database import Session
+from keel.services import Services
 
 
 class ImportJob:

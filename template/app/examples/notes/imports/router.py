@@ -5,12 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response, Security, status
-from keel.identity import current_caller
 
 from app.examples.notes.imports.schemas import NoteImport
 from app.examples.notes.imports.service import FileNotValid, ImportNotFound, ImportService
 from keel.caller import Caller
 from keel.dependencies import ServicesDep
+from keel.identity import current_caller
 from keel.web import errors
 from keel.web.rate_limit import limit
 

@@ -6,14 +6,13 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from keel.services import Services
-
 from app.examples.notes.imports.models import ImportState
 from app.examples.notes.imports.repository import ImportRepository
 from app.examples.notes.imports.rows import Fault, read_rows
 from app.examples.notes.imports.schemas import NoteImport
 from keel.caller import Caller
 from keel.clock import now
+from keel.services import Services
 from keel.web.errors import AppError, NotFound
 
 JOB = "notes.import"

@@ -9,12 +9,12 @@ import pytest
 from fastapi import FastAPI
 from google.protobuf.timestamp_pb2 import Timestamp
 from httpx2 import AsyncClient
-from keel.services import services_of
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from app.examples.notes.grpc import servicer
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
+from keel.services import services_of
 from keel.tests.grpc.support import no_listeners, refused
 from tests.examples.notes.api import NOTES, create
 from tests.examples.notes.grpc.support import Notes

@@ -8,11 +8,11 @@ import grpc
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from keel.services import services_of
 
 from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
 from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import auth
+from keel.services import services_of
 from keel.testing.support import connections_in_use
 from keel.tests.grpc.support import end_of, no_listeners
 from keel.web.errors import Forbidden
