@@ -1,14 +1,13 @@
 import datetime
-from collections.abc import Iterable as _Iterable
-from collections.abc import Mapping as _Mapping
-from typing import ClassVar as _ClassVar
 
-from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
-from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -29,7 +28,6 @@ class NoteEvent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOTE_EVENT_UPDATED: _ClassVar[NoteEvent]
     NOTE_EVENT_DELETED: _ClassVar[NoteEvent]
     NOTE_EVENT_RESET: _ClassVar[NoteEvent]
-
 NOTE_ORDER_UNSPECIFIED: NoteOrder
 NOTE_ORDER_CREATED_AT: NoteOrder
 NOTE_ORDER_CREATED_AT_DESC: NoteOrder
@@ -44,7 +42,7 @@ NOTE_EVENT_DELETED: NoteEvent
 NOTE_EVENT_RESET: NoteEvent
 
 class Note(_message.Message):
-    __slots__ = ("body", "created_at", "etag", "id", "tags", "title", "updated_at")
+    __slots__ = ("id", "title", "body", "tags", "etag", "created_at", "updated_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
@@ -59,43 +57,34 @@ class Note(_message.Message):
     etag: str
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(
-        self,
-        id: str | None = ...,
-        title: str | None = ...,
-        body: str | None = ...,
-        tags: _Iterable[str] | None = ...,
-        etag: str | None = ...,
-        created_at: datetime.datetime | _timestamp_pb2.Timestamp | _Mapping | None = ...,
-        updated_at: datetime.datetime | _timestamp_pb2.Timestamp | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., body: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., etag: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateNoteRequest(_message.Message):
     __slots__ = ("note",)
     NOTE_FIELD_NUMBER: _ClassVar[int]
     note: Note
-    def __init__(self, note: Note | _Mapping | None = ...) -> None: ...
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
 
 class CreateNoteResponse(_message.Message):
     __slots__ = ("note",)
     NOTE_FIELD_NUMBER: _ClassVar[int]
     note: Note
-    def __init__(self, note: Note | _Mapping | None = ...) -> None: ...
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
 
 class GetNoteRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
     id: str
-    def __init__(self, id: str | None = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class GetNoteResponse(_message.Message):
     __slots__ = ("note",)
     NOTE_FIELD_NUMBER: _ClassVar[int]
     note: Note
-    def __init__(self, note: Note | _Mapping | None = ...) -> None: ...
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
 
 class ListNotesRequest(_message.Message):
-    __slots__ = ("created_before", "created_from", "order", "page_size", "page_token", "query", "tags")
+    __slots__ = ("page_size", "page_token", "order", "query", "tags", "created_from", "created_before")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
@@ -110,26 +99,15 @@ class ListNotesRequest(_message.Message):
     tags: _containers.RepeatedScalarFieldContainer[str]
     created_from: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
-    def __init__(
-        self,
-        page_size: int | None = ...,
-        page_token: str | None = ...,
-        order: NoteOrder | str | None = ...,
-        query: str | None = ...,
-        tags: _Iterable[str] | None = ...,
-        created_from: datetime.datetime | _timestamp_pb2.Timestamp | _Mapping | None = ...,
-        created_before: datetime.datetime | _timestamp_pb2.Timestamp | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order: _Optional[_Union[NoteOrder, str]] = ..., query: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListNotesResponse(_message.Message):
-    __slots__ = ("next_page_token", "notes")
+    __slots__ = ("notes", "next_page_token")
     NOTES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     notes: _containers.RepeatedCompositeFieldContainer[Note]
     next_page_token: str
-    def __init__(
-        self, notes: _Iterable[Note | _Mapping] | None = ..., next_page_token: str | None = ...
-    ) -> None: ...
+    def __init__(self, notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateNoteRequest(_message.Message):
     __slots__ = ("note", "update_mask")
@@ -137,25 +115,21 @@ class UpdateNoteRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     note: Note
     update_mask: _field_mask_pb2.FieldMask
-    def __init__(
-        self,
-        note: Note | _Mapping | None = ...,
-        update_mask: _field_mask_pb2.FieldMask | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class UpdateNoteResponse(_message.Message):
     __slots__ = ("note",)
     NOTE_FIELD_NUMBER: _ClassVar[int]
     note: Note
-    def __init__(self, note: Note | _Mapping | None = ...) -> None: ...
+    def __init__(self, note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
 
 class DeleteNoteRequest(_message.Message):
-    __slots__ = ("etag", "id")
+    __slots__ = ("id", "etag")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     id: str
     etag: str
-    def __init__(self, id: str | None = ..., etag: str | None = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class DeleteNoteResponse(_message.Message):
     __slots__ = ()
@@ -165,7 +139,7 @@ class WatchNotesRequest(_message.Message):
     __slots__ = ("resume_token",)
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
     resume_token: str
-    def __init__(self, resume_token: str | None = ...) -> None: ...
+    def __init__(self, resume_token: _Optional[str] = ...) -> None: ...
 
 class WatchNotesResponse(_message.Message):
     __slots__ = ("event", "note", "resume_token")
@@ -175,9 +149,4 @@ class WatchNotesResponse(_message.Message):
     event: NoteEvent
     note: Note
     resume_token: str
-    def __init__(
-        self,
-        event: NoteEvent | str | None = ...,
-        note: Note | _Mapping | None = ...,
-        resume_token: str | None = ...,
-    ) -> None: ...
+    def __init__(self, event: _Optional[_Union[NoteEvent, str]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., resume_token: _Optional[str] = ...) -> None: ...
