@@ -44,14 +44,14 @@ class ScriptedModel(BaseChatModel):
     offered: list[Any]
 
     @property
-    def _llm_type(self) -> str:
+    def _llm_type(self) -> str:  # private: what LangChain documents that a model defines
         return "scripted"
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
         """Offer tools."""
         return self.bind(tools=tools, **kwargs)
 
-    def _generate(
+    def _generate(  # private: what LangChain documents that a model defines
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
@@ -60,7 +60,7 @@ class ScriptedModel(BaseChatModel):
     ) -> ChatResult:
         raise NotImplementedError
 
-    async def _astream(
+    async def _astream(  # private: what LangChain documents that a model defines
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,  # noqa: ARG002 - as LangChain calls it

@@ -34,14 +34,14 @@ class EmbeddedModel(BaseChatModel):
     """For each word."""
 
     @property
-    def _llm_type(self) -> str:
+    def _llm_type(self) -> str:  # private: what LangChain documents that a model defines
         return "embedded"
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
         """Offer tools, in OpenAI's form."""
         return self.bind(tools=tools, **kwargs)
 
-    def _generate(
+    def _generate(  # private: what LangChain documents that a model defines
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,  # noqa: ARG002 - as LangChain calls it
@@ -54,7 +54,7 @@ class EmbeddedModel(BaseChatModel):
         message = AIMessage(whole.content, tool_calls=whole.tool_calls, usage_metadata=whole.usage_metadata)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    async def _astream(
+    async def _astream(  # private: what LangChain documents that a model defines
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,  # noqa: ARG002 - as LangChain calls it
