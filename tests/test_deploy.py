@@ -98,6 +98,10 @@ def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "project", {"preset": "everything", "database": "postgresql"})
     files = [project / name for name in ("Dockerfile", "compose.yaml", "compose.dev.yaml")]
     before = {path: path.read_text(encoding="utf-8") for path in files}
+    # The image's own bases are pinned from the start.
+    sources = re.findall(r"^(?:FROM |COPY --from=)(\S+:\S+)", before[files[0]], re.MULTILINE)
+    assert len(sources) == 3
+    assert all(re.search(r":[^@]+@sha256:[0-9a-f]{64}$", source) for source in sources), sources
     unpinned = {path: re.sub("@sha256:[0-9a-f]{64}", "", text) for path, text in before.items()}
     stand_in = tmp_path / "bin" / "docker"
     stand_in.parent.mkdir()

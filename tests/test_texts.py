@@ -76,6 +76,31 @@ def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".github/workflows/update.yml", "# See docs/updating.md."),
+        ("keel/docs/features/notes.md", "[signing in](auth.md)"),
+        ("README.md", "`keel/docs/features/redis.md`"),
+    ],
+)
+def test_missing_pages_are_found(tmp_path: Path, name: str, text: str) -> None:
+    """Pages that only the template has, or that were not chosen."""
+    plant(tmp_path, name, text)
+    assert len(list(text_checks.missing_pages(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[](deploying.md)", "../README.md", "keel/docs/deploying.md", "https://a.example/x.md", "docs/*.md"],
+)
+def test_other_pages_are_not(tmp_path: Path, text: str) -> None:
+    """Pages that are there, seen from here or from the project; those of others."""
+    plant(tmp_path, "keel/docs/deploying.md", text)
+    plant(tmp_path, "keel/README.md", "")
+    assert list(text_checks.missing_pages(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "from keel.auth import x",

@@ -94,6 +94,7 @@ def examine(
         report.note("no Jinja is left", text_checks.leftovers(project))
         report.note("tidy texts", text_checks.untidy(project))
         report.note("portable paths", text_checks.unportable(project))
+        report.note("pages that are there", text_checks.missing_pages(project))
         report.note(
             "no trace of what was not chosen", text_checks.traces(project, questions, combination.answers)
         )

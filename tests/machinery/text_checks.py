@@ -22,6 +22,9 @@ _FENCED = re.compile(r"^( *)```\w.*?^\1```$", re.MULTILINE | re.DOTALL)
 #: Grafana writes the name of a label in double braces.
 _BRACES = ("deploy/grafana/",)
 
+#: A page by its path, relative to something; not one at a URL or of a pattern.
+_PAGE = re.compile(r"(?<![\w:/.{}*-])((?:\.\./)*\w[\w./-]*\.md)\b")
+
 _RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -82,6 +85,19 @@ def unportable(project: Path) -> Iterator[str]:
         other = seen.setdefault(name.lower(), name)
         if other != name:
             yield f"{name} and {other}: differ in case only"
+
+
+def missing_pages(project: Path) -> Iterator[str]:
+    """Pages that a text names, as seen from its folder, the one above or the project, and that are not there."""
+    for name, text in files(project).items():
+        if name.endswith(".py") or ".md" not in (text or ""):
+            continue
+        folder = (project / name).parent
+        places = (folder, folder.parent, project)
+        for number, line in _lines(text, _PAGE):
+            for page in _PAGE.findall(line):
+                if not any((place / page).is_file() for place in places):
+                    yield f"{name}:{number}: there is no page {page}"
 
 
 def absent_patterns(questions: Questions, answers: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """How much is under way at once: each caller has a share, and each process a limit."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -50,6 +50,22 @@ class ConcurrencyLimit:
                 counter[key] -= 1
                 if not counter[key]:
                     del counter[key]
+
+
+def limit_concurrency(what: str, *, per_caller: int, total: int) -> Callable[[HTTPConnection], AsyncGenerator[None]]:
+    """Return a dependency that limits how many calls of a path operation a process answers at once.
+
+    Use it as `dependencies=[Depends(limit_concurrency("pages", per_caller=8, total=64), scope="function")]` where a call
+    waits for others of its kind: then no caller waits for more than `total` of them, nor for more than `per_caller` of one
+    caller, gone or not. More are refused as `ConcurrencyLimit.counted` says.
+    """
+    under_way = ConcurrencyLimit(what, per_caller, total)
+
+    async def dependency(connection: HTTPConnection) -> AsyncGenerator[None]:
+        with under_way.counted(connection.app.state.services.rate_limit.key(connection.scope)):
+            yield
+
+    return dependency
 
 
 async def count_stream(connection: HTTPConnection) -> AsyncGenerator[None]:

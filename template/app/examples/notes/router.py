@@ -16,6 +16,7 @@ from keel.dependencies import ReadSessionDep, ServicesDep, SessionDep
 from keel.idempotency.route import IdempotentRoute
 from keel.identity import RESPONSES, current_caller
 from keel.web import errors
+from keel.web.concurrency import limit_concurrency
 from keel.web.conditional import ConditionalDep, NotModified
 from keel.web.event_stream import Events, event_stream
 from keel.web.pagination import LinksDep, Page
@@ -101,7 +102,13 @@ async def delete_note(note_id: UUID, notes: NotesDep, conditional: ConditionalDe
     await notes.delete(note_id, conditional.precondition)
 
 
-@router.get("/{note_id}/html", response_class=HTMLResponse, responses=NOT_FOUND)
+@router.get(
+    "/{note_id}/html",
+    response_class=HTMLResponse,
+    responses=NOT_FOUND,
+    # Few threads render, so all pages wait in one queue. No caller may fill it; a client that has gone leaves little.
+    dependencies=[Depends(limit_concurrency("pages", per_caller=8, total=64), scope="function")],
+)
 async def render_note(note_id: UUID, notes: NotesReadDep) -> HTMLResponse:
     """Read a note as a page, with its body's Markdown rendered."""
     return HTMLResponse(await notes.html(note_id), headers={"Cache-Control": "private, no-cache"})

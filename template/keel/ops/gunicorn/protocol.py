@@ -99,9 +99,13 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         parsed = self._parsed
         super().data_received(data)
-        if self.phase is Phase.HEAD and parsed == self._parsed:
+        if self.phase is Phase.HEAD:
             # A part of one header: the parser keeps it, and tells only of the whole.
-            self._silent += len(data)
+            if parsed == self._parsed:
+                self._silent += len(data)
+            else:
+                # What follows the last whole line. It may be a part of the first line, which has been counted.
+                self._silent = max(0, len(data) - data.rfind(b"\n") - 1 - self._parsed)
             if self._parsed + self._silent > MAX_HEAD:
                 self.refuse(431)
 

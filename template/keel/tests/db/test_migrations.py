@@ -4,6 +4,7 @@ import re
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import redirect_stdout
+from enum import StrEnum
 from functools import partial
 from io import StringIO
 from itertools import pairwise
@@ -15,7 +16,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Column, Integer, Table, inspect
+from sqlalchemy import Column, Integer, MetaData, Table, inspect
+from sqlalchemy.orm import Mapped, mapped_column
 
 from keel.db.database import Database
 from keel.db.migrations import ROOT
@@ -163,3 +165,41 @@ async def test_only_leftovers_can_be_dropped(alembic: Config, name: str, why: st
 
     with pytest.raises(CommandError, match=why):
         await in_thread(command.check, alembic)
+
+
+class Colour(StrEnum):
+    """Text."""
+
+    RED = "red"
+
+
+class Painted(TestBase):
+    """A table whose model has learned a colour."""
+
+    __tablename__ = "painted"
+    metadata = MetaData()
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    colour: Mapped[Colour | None]
+
+
+async def test_an_enumeration_for_a_table_that_exists(alembic: Config, database: Database, tmp_path: Path) -> None:
+    """The migration that autogenerate writes adds the column, takes it back, and adds it again, without a type to make."""
+    alembic.cmd_opts = Namespace(autogenerate=True, x=None)
+    alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{tmp_path}")
+    alembic.set_main_option("path_separator", ";")
+    async with database.writer.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE painted (id INTEGER NOT NULL PRIMARY KEY)")
+    table = Painted.metadata.tables["painted"].to_metadata(Base.metadata)
+    try:
+        await in_thread(partial(command.revision, alembic, autogenerate=True, version_path=str(tmp_path)))
+        for target in ("head", "-1", "head"):
+            await in_thread(command.downgrade if target == "-1" else command.upgrade, alembic, target)
+        async with database.writer.begin() as connection:
+            await connection.exec_driver_sql("INSERT INTO painted (id, colour) VALUES (1, 'red')")
+            assert (await connection.execute(Painted.__table__.select())).all() == [(1, Colour.RED)]
+        await in_thread(command.downgrade, alembic, "-1")
+    finally:
+        Base.metadata.remove(table)
+        async with database.writer.begin() as connection:
+            await connection.exec_driver_sql("DROP TABLE painted")

@@ -1,17 +1,21 @@
 """Open streams are bounded, for each caller and for the process, and so is what waits for their readers."""
 
+import asyncio
 from contextlib import AsyncExitStack, ExitStack
 
 import pytest
+from fastapi import Depends
+from httpx2 import ASGITransport, AsyncClient
 
+from keel.application import new_app
 from keel.messaging import pubsub
 from keel.messaging.pubsub import HistoryLost, InProcessPubSub, SubscriberTooSlow
 from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
-from keel.testing.support import eventually
+from keel.testing.support import eventually, running
 from keel.tests.widgets.api import EVENTS
-from keel.web.concurrency import ConcurrencyLimit
+from keel.web.concurrency import ConcurrencyLimit, limit_concurrency
 from keel.web.errors import TooManyRequests, Unavailable
 
 
@@ -49,6 +53,30 @@ def test_networks_of_one_site() -> None:
             pass
     with streams.counted(networks[4]):
         pass
+
+
+async def test_calls_of_one_operation(environment: None) -> None:
+    """One caller has a share of what is answered at once; other callers still have theirs, and what has ended makes room."""
+    app, may_end, begun = new_app(), asyncio.Event(), list[str]()
+
+    @app.get("/slow", dependencies=[Depends(limit_concurrency("calls", per_caller=2, total=3), scope="function")])
+    async def slow() -> None:
+        begun.append("slow")
+        await may_end.wait()
+
+    async with running(app) as client:
+        others = [
+            AsyncClient(transport=ASGITransport(app, client=(f"192.0.2.{number}", 1)), base_url="http://test")
+            for number in (2, 3)
+        ]
+        calls = [asyncio.create_task(caller.get("/slow")) for caller in (client, client, others[0])]
+        await eventually(lambda: len(begun) == 3)
+        refused = [await caller.get("/slow") for caller in (client, others[1])]
+        may_end.set()
+
+        assert [(answer.status_code, answer.headers["Retry-After"]) for answer in refused] == [(429, "2"), (503, "2")]
+        assert [(await call).status_code for call in calls] == [200] * 3
+        assert (await client.get("/slow")).status_code == 200
 
 
 async def test_one_stream_too_many(server: Server) -> None:

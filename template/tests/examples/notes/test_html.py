@@ -1,5 +1,6 @@
 """Cached pages: never stale, and none of a deleted note."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from time import process_time
@@ -10,6 +11,7 @@ from httpx2 import AsyncClient
 
 from app.examples.notes import rendering
 from keel.services import services_of
+from keel.testing.support import eventually
 from tests.examples.notes.api import NOTES, create
 
 LONG = "Some *words*. " * 200
@@ -76,6 +78,28 @@ async def test_nothing_is_left_of_what_is_gone(
     await client.patch(f"{NOTES}/{note['id']}", json={"title": "t"})
     await client.delete(f"{NOTES}/{note['id']}")
     assert forgotten == [f"note:{note['id']}"] * 2
+
+
+async def test_a_caller_fills_no_queue(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few pages of one caller are rendered or wait at once; more are refused, and one that is done makes room."""
+    waiting, may_go_on = list[str](), asyncio.Event()
+
+    async def wait(title: str, _: str) -> str:
+        waiting.append(title)
+        await may_go_on.wait()
+        return title
+
+    monkeypatch.setattr(rendering, "page", wait)
+    note = await create(client, body="short")
+    url = f"{NOTES}/{note['id']}/html"
+    pages = [asyncio.create_task(client.get(url)) for _ in range(8)]
+    await eventually(lambda: len(waiting) == 8)
+    refused = await client.get(url)
+    may_go_on.set()
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+    assert [(await page).status_code for page in pages] == [200] * 8
+    assert (await client.get(url)).status_code == 200
 
 
 def test_rendering_takes_time_in_proportion() -> None:

@@ -105,11 +105,12 @@ async def closed(client: Client) -> bool:
     "head",
     [
         b"GET / HTTP/1.1\r\nX-A: " + b"a" * 200_000,
+        b"GET / HTTP/1.1\r\nX-A: " + b"a" * 66_000,
         b"GET / HTTP/1.1\r\n" + b"X-A: a\r\n" * 20_000,
         b"GET /" + b"a" * 200_000,
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: " + b"a" * 70_000 + b"\r\n\r\n",
     ],
-    ids=["one header without end", "many headers", "a long path", "a whole head"],
+    ids=["one header without end", "a part of a header", "many headers", "a long path", "a whole head"],
 )
 async def test_large_head(server: GracefulServer, head: bytes) -> None:
     """It is answered with 431 as soon as it exceeds the limit, and the connection is closed."""
