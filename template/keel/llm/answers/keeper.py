@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Keeper:
-    """Runs while this process produces answers."""
+    """Runs while this process produces answers: one that has none sends no heartbeats and listens to nobody."""
 
     def __init__(self, services: Services, running: Mapping[UUID, RunningAnswer]) -> None:
         self._services = services
@@ -37,12 +38,18 @@ class Keeper:
         self._followed: dict[UUID, tuple[float, Position]] = {}
         """By answer: until when, by the loop's clock, and how much was published."""
         self._news = asyncio.Event()
+        self._over = asyncio.Event()
+        self._task = spawn(self._run())
 
-    async def run(self) -> None:
-        """Keep them until this is cancelled."""
-        tasks = [spawn(self._beat()), spawn(self._listen()), spawn(self._publish())]
+    async def close(self) -> None:
+        """Return once a heartbeat that is under way has ended: one that is cancelled would cost its connection."""
+        self._over.set()
+        await self._task
+
+    async def _run(self) -> None:
+        tasks = [spawn(self._listen()), spawn(self._publish())]
         try:
-            await asyncio.gather(*tasks)
+            await self._beat()
         finally:
             await stop(*tasks)
 
@@ -70,12 +77,15 @@ class Keeper:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT)
-            if self._running:
-                try:
-                    await self.beat()
-                except Exception as error:  # noqa: BLE001 - whatever it is, the next heartbeat may succeed
-                    await log.awarning("answers_heartbeat_failed", error=repr(error)[:500])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._over.wait()
+            if self._over.is_set():
+                return
+            try:
+                await self.beat()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next heartbeat may succeed
+                await log.awarning("answers_heartbeat_failed", error=repr(error)[:500])
 
     async def _listen(self) -> None:
         while True:

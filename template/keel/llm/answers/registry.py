@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 
 from keel import clock
-from keel.background.asyncio_tasks import spawn, stop
 from keel.db.database import Session
 from keel.llm.answers import control
 from keel.llm.answers.answer import AnswerState, Assignment, Outcome, last_of_each
@@ -75,7 +74,7 @@ class Answers:
         self._places = ConcurrencyLimit("answers", settings.answers_per_caller, total)
         self._turns = asyncio.Semaphore(settings.concurrent_answers)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper: Keeper | None = None
 
     def register(self, kind: str, handler: AnswerHandler) -> None:
         """Register who stores the answers of a kind."""
@@ -175,14 +174,11 @@ class Answers:
         for answer in list(self.running.values()):
             answer.stop(AnswerState.INTERRUPTED)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._keeper:
-            await stop(self._keeper)
-            self._keeper = None
 
     def _start(self, assignment: Assignment, give_back: Callable[[], None]) -> None:
         answer = self.running[assignment.id] = RunningAnswer(assignment, self._model, self._tools, self._turns)
-        if self._keeper is None or self._keeper.done():
-            self._keeper = spawn(Keeper(self._services, self.running).run())
+        if self._keeper is None:
+            self._keeper = Keeper(self._services, self.running)
         # Not `spawn`: its log lines and spans belong to the request that asked.
         task = asyncio.create_task(self._run(answer, give_back))
         self._tasks.add(task)
@@ -198,6 +194,9 @@ class Answers:
             del self.running[answer.assignment.id]
             give_back()
             answer.log.close()
+            if not self.running and self._keeper:
+                keeper, self._keeper = self._keeper, None
+                await keeper.close()
         await control.publish_end(self._services.pubsub, answer.assignment.id)
 
     async def _finish(self, kind: str, outcome: Outcome) -> None:

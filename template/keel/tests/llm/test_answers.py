@@ -195,7 +195,9 @@ class TestAModelThatDoesNotBegin:
 
 async def heartbeat(llm: Llm) -> None:
     """Do what the process does every two seconds."""
-    await Keeper(llm.services, llm.answers.running).beat()
+    keeper = Keeper(llm.services, llm.answers.running)
+    await keeper.beat()
+    await keeper.close()
 
 
 async def fall_silent(database: Database, answer_id: UUID) -> None:
