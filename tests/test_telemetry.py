@@ -132,6 +132,19 @@ def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
     assert len(observed.processes("called")) > 1
 
 
+def test_an_answer_is_one_trace(observed: Observed) -> None:
+    """From the question to the calls of the model, with tokens, and of the tool; no span has what was asked or answered."""
+    spans = observed.spans("asked")
+    names = [span.name for span in spans]
+    assert names.count("chat embedded") == 2, "the call of the tool, and what was made of its result"
+    assert names.count("execute_tool search_notes") == 1
+    chat = next(span for span in spans if span.name == "chat embedded")
+    attributes = {attribute.key: attribute.value for attribute in chat.attributes}
+    assert attributes["gen_ai.operation.name"].string_value == "chat"
+    assert attributes["gen_ai.usage.input_tokens"].int_value > 0
+    assert "Ahoy" not in str(spans)
+
+
 def test_lines_have_their_trace(observed: Observed) -> None:
     """What a worker says of a task is found by the trace of the request that asked for it."""
     lines = {

@@ -24,8 +24,8 @@ _TOOLS = tracing.meter.create_histogram(
 )
 
 
-def answer_ended(state: str) -> None:
-    """The outcome of an answer is stored."""
+async def answer_ended(state: str) -> None:
+    """Count an outcome, once it is stored."""
     _ENDED.add(1, {"app.llm.answer.state": state})
 
 
