@@ -187,7 +187,8 @@ def names(browser: Browser) -> None:
     """A conversation is renamed and deleted in a dialog; another one begins beside it."""
     press(browser, "Rename")
     browser.until(lambda: browser.focused() == "dialog-input")
-    browser.press(Keys.CONTROL, "a", Keys.NULL, "Cranes & ships", Keys.ENTER)
+    browser.driver.find_element(By.ID, "dialog-input").clear()
+    browser.write("#dialog-input", "Cranes & ships")
     browser.sees("#title", "Cranes & ships")
     browser.sees("#list", "Cranes & ships")
     press(browser, "New conversation")
@@ -213,20 +214,21 @@ def phone(browser: Browser) -> None:
         assert browser.fits(selector), selector
     heights = "return [...document.querySelectorAll('button')].map(b => b.offsetHeight).filter(h => h)"
     assert min(browser.script(heights)) >= 44, "a finger needs more"
-    assert not browser.fits("#list")
+    shown = "return document.querySelector('nav').offsetHeight"
+    assert not browser.script(shown)
     press(browser, "Conversations")
     browser.until(lambda: browser.fits("#new"))
     press(browser, "Cranes & ships")
-    browser.until(lambda: browser.script("return !document.querySelector('nav').offsetHeight"))
+    browser.until(lambda: not browser.script(shown))
     browser.script("document.activeElement.blur(); document.body.focus()")
     browser.driver.refresh()
     browser.sees("#title", "Cranes & ships")
     browser.script("document.activeElement.blur()")
     browser.press(Keys.TAB)
-    assert browser.focused() == "Skip to the question field"
+    assert browser.focused() == "skip"
     browser.press(Keys.ENTER)
     browser.until(lambda: browser.focused() == "question")
-    browser.press("By", Keys.SHIFT, Keys.ENTER, Keys.NULL, "keyboard", Keys.ENTER)
+    browser.write("#question", "By", Keys.SHIFT, Keys.ENTER, Keys.NULL, "keyboard")
     browser.until(lambda: "You said: By\nkeyboard" in last(browser))
 
 

@@ -422,6 +422,10 @@ $("suggestions").append(
 );
 
 addEventListener("hashchange", guarded(() => open(location.hash.slice(1))));
+$("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the conversation
+  $("question").focus();
+});
 
 // --- Start ----------------------------------------------------------------------------------------------------
 
