@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SECRET = re.compile(r"--from-literal=([A-Z_]+)=")
 #: What Gunicorn and the image read themselves.
 GUNICORN = {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY"}
+#: What the client of Ollama reads itself.
+OLLAMA = {"OLLAMA_HOST"}
 #: Kinds that only a cluster with KEDA knows.
 KEDA = {"ScaledObject", "TriggerAuthentication"}
 #: What checkov would rather have otherwise, and why it is so.
@@ -204,7 +206,7 @@ def test_workers_follow_the_queue(
 def test_variables_are_known(deployed: list[Path]) -> None:
     """What Compose and the cluster set, something reads; what Compose sets, the cluster sets or asks for too."""
     for project in deployed:
-        known = settings(project) | GUNICORN
+        known = settings(project) | GUNICORN | OLLAMA
         compose = load(project / "compose.yaml")
         application = compose["x-app"]["build"]
         for name, service in compose["services"].items():

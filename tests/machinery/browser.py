@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 #: Long enough for a busy machine: it is waited for only where something fails.
@@ -102,7 +102,7 @@ class Browser:
 
 
 @contextmanager
-def browsing(place: Path) -> Iterator[Browser]:
+def browsing(place: Path) -> Generator[Browser]:
     """Start a headless Chromium; without one, or its driver, the test is skipped."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     steering = shutil.which("chromedriver")

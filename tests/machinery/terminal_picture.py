@@ -13,7 +13,10 @@ _WIDTH, _LINE, _TOP, _LEFT = 880, 20, 62, 24
 _CHARACTERS = 100
 #: What differs from run to run, and what stands in its place.
 _CHANGING = (
-    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "01993c1e-7d3a-7c52-9f10-6b1f4c0a8e21"),
+    (
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+        "01993c1e-7d3a-7c52-9f10-6b1f4c0a8e21",
+    ),
     (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-11-30T09:41:07Z"),
     (r"\b\d+\.\d\ds\b", "1.24s"),
     (r"\b\d{4}_[0-9a-f]{12}\b|\b[0-9a-f]{12}(?=_)", "6f1b2c9d4e5a"),
@@ -53,5 +56,7 @@ def draw(title: str, session: Sequence[tuple[str, str]]) -> str:
         "<style>text { font: 13.5px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; "
         "fill: #c9d1d9 } .command { fill: #7ee787; font-weight: 600 } .title { fill: #8b949e; text-anchor: middle }</style>\n"
         f'<rect width="{_WIDTH}" height="{height}" rx="10" fill="#0d1117"/>\n{dots}\n'
-        f'<text x="{_WIDTH // 2}" y="27" class="title">{escape(title)}</text>\n' + "\n".join(rows) + "\n</svg>\n"
+        f'<text x="{_WIDTH // 2}" y="27" class="title">{escape(title)}</text>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
     )

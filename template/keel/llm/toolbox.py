@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from keel.caller import Caller
 from keel.hooks import PackageError
+from keel.llm.telemetry import tool_call
 from keel.services import Services
 from keel.web.errors import AppError
 
@@ -99,8 +100,9 @@ class Toolbox:
             said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])
             return ToolResult(f"The arguments are not valid: {said}", failed=True)
         try:
-            async with asyncio.timeout(TIMEOUT):
-                return ToolResult(await tool.run(given, ToolContext(caller, self._services)))
+            with tool_call(name):
+                async with asyncio.timeout(TIMEOUT):
+                    return ToolResult(await tool.run(given, ToolContext(caller, self._services)))
         except AppError as error:
             return ToolResult(error.detail, failed=True)
         except Exception:  # noqa: BLE001 - the model is told that there was an error, and nothing more

@@ -9,7 +9,7 @@ from keel.settings import Settings
 
 
 class AssistantSettings(Settings):
-    """How the assistant answers."""
+    """How the assistant answers; the demonstration page."""
 
     model_config = SettingsConfigDict(env_prefix="ASSISTANT_")
 
@@ -21,3 +21,6 @@ class AssistantSettings(Settings):
 
     max_messages: Annotated[int, Field(ge=2)] = 1000
     """Messages of one conversation, all branches together."""
+
+    demo: bool = True
+    """Whether the demonstration page is served under `/demo/assistant`."""

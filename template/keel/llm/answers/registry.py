@@ -14,6 +14,7 @@ import structlog
 
 from keel import clock
 from keel.db.database import Session
+from keel.llm import telemetry
 from keel.llm.answers import control
 from keel.llm.answers.answer import AnswerState, Assignment, Outcome, last_of_each
 from keel.llm.answers.handlers import AnswerHandler
@@ -96,6 +97,7 @@ class Answers:
         self._model.breaker.check()
         with ExitStack() as place:
             place.enter_context(self._places.counted(key))
+            place.enter_context(telemetry.active_answer())
             await self._model.load()
             return Admission(place.pop_all())
 
@@ -217,3 +219,4 @@ class Answers:
     async def _store(self, session: Session, kind: str, outcome: Outcome) -> None:
         await self.handlers[kind].finish(session, outcome)
         await self._budget.spend(session, outcome.owner_id, outcome.usage)
+        session.after_commit(partial(telemetry.answer_ended, outcome.state))

@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from keel.background.asyncio_tasks import stop
+from keel.llm import telemetry
 from keel.llm.answers.answer import AnswerState, Assignment, Outcome, last_of_each
 from keel.llm.answers.log import AnswerLog
 from keel.llm.model.chat import ChatModel
@@ -99,7 +100,7 @@ class RunningAnswer:
         readable = self._settings.input_tokens
         free = int(readable * RESULTS) if tools else 0
         turns = list(self.assignment.turns)
-        async with self._turn:
+        async with telemetry.turn(self._turn):
             reply = await self._reply(turns, tools, readable - free)
             for rest in range(self._settings.tool_rounds - 1, -1, -1):
                 calls = reply.tool_calls[:CALLS]

@@ -112,8 +112,7 @@ class ChatModel:
             came: list[AIMessageChunk] = []
             async with aclosing(self._chunks(model, turns, tools, max_tokens)) as chunks:
                 async for chunk in chunks:
-                    if not came:
-                        observed.first_token()
+                    observed.chunk()
                     came.append(chunk)
                     if text := str(chunk.text):
                         yield text

@@ -22,6 +22,12 @@ _FIRST = tracing.meter.create_histogram(
     description="Time until the model begins to answer",
     explicit_bucket_boundaries_advisory=_SECONDS,
 )
+_NEXT = tracing.meter.create_histogram(
+    "gen_ai.client.operation.time_per_output_chunk",
+    unit="s",
+    description="Time between two chunks of an answer; most models send a token in each",
+    explicit_bucket_boundaries_advisory=_SECONDS,
+)
 _TOKENS = tracing.meter.create_histogram(
     "gen_ai.client.token.usage",
     unit="{token}",
@@ -31,7 +37,7 @@ _TOKENS = tracing.meter.create_histogram(
 
 
 class CallObservation:
-    """One attempt to call a model: begun when this is made, then `first_token`, then `end`, whatever happens."""
+    """One attempt to call a model: begun when this is made, then `chunk` for each, then `end`, whatever happens."""
 
     def __init__(self, provider: str, model: str) -> None:
         self._attributes = {
@@ -42,11 +48,20 @@ class CallObservation:
         self._span: Span | None = None
         if trace.get_current_span().is_recording():
             self._span = tracing.tracer.start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=self._attributes)
+            self._span.set_attribute("gen_ai.request.stream", True)
         self._started = time.perf_counter()
+        self._last: float | None = None
 
-    def first_token(self) -> None:
-        """The model has begun to answer."""
-        _FIRST.record(time.perf_counter() - self._started, self._attributes)
+    def chunk(self) -> None:
+        """A chunk of the answer has come."""
+        now = time.perf_counter()
+        if self._last is None:
+            _FIRST.record(now - self._started, self._attributes)
+            if self._span is not None:
+                self._span.set_attribute("gen_ai.response.time_to_first_chunk", now - self._started)
+        else:
+            _NEXT.record(now - self._last, self._attributes)
+        self._last = now
 
     def end(self, reply: Reply | None, error: BaseException | None) -> None:
         """The call is over: with a reply, an error, or neither if it was cancelled."""
