@@ -54,7 +54,8 @@ def draw(title: str, session: Sequence[tuple[str, str]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img" aria-label="{escape(title)}">\n'
         "<style>text { font: 13.5px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; "
-        "fill: #c9d1d9 } .command { fill: #7ee787; font-weight: 600 } .title { fill: #8b949e; text-anchor: middle }</style>\n"
+        "fill: #c9d1d9 } .command { fill: #7ee787; font-weight: 600 } "
+        ".title { fill: #8b949e; text-anchor: middle }</style>\n"
         f'<rect width="{_WIDTH}" height="{height}" rx="10" fill="#0d1117"/>\n{dots}\n'
         f'<text x="{_WIDTH // 2}" y="27" class="title">{escape(title)}</text>\n'
         + "\n".join(rows)
