@@ -10,7 +10,7 @@ from keel.services import services_of
 
 
 def install(app: FastAPI) -> None:
-    """Read the settings, and install the statistics of packages: before their routers, whose `/{id}` would match first.
+    """Read the settings.
 
     Raises:
         SettingsError: a setting is not usable.
@@ -18,7 +18,10 @@ def install(app: FastAPI) -> None:
     from keel.analytics.settings import AnalyticsSettings
     from keel.analytics.workers import Workers
 
-    services = services_of(app)
-    services.analytics = Workers(AnalyticsSettings.load())
-    for _, module in load_each(services.packages, "statistics"):
+    services_of(app).analytics = Workers(AnalyticsSettings.load())
+
+
+def add_routes(app: FastAPI) -> None:
+    """Install the statistics of packages: before their routers, whose `/{id}` would match first."""
+    for _, module in load_each(services_of(app).packages, "statistics"):
         module.install(app)

@@ -84,7 +84,12 @@ class HeadMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         with anyio.CancelScope() as answering:
 
+            ended = False
+
             async def send_head(message: Message) -> None:
+                nonlocal ended
+                if ended:  # a stream may go on until it next waits
+                    return
                 if message["type"] == "http.response.start":
                     await send(message)
                     length = any(name == b"content-length" for name, _ in message["headers"])
@@ -93,6 +98,7 @@ class HeadMiddleware:
                     answering.cancel()  # a stream might never end
                 elif message.get("more_body", False):
                     return
+                ended = True
                 await send({"type": "http.response.body"})
 
             await self.app({**scope, "method": "GET"}, receive, send_head)
