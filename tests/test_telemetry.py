@@ -133,7 +133,7 @@ def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
 
 
 def test_an_answer_is_one_trace(observed: Observed) -> None:
-    """From the question to the calls of the model, with tokens, and of the tool; no span has what was asked or answered."""
+    """From the question to the calls of the model, with tokens, and of the tool; no span has any text."""
     spans = observed.spans("asked")
     (tool,) = [span for span in spans if span.name == "execute_tool search_notes"]
     # The title is found in the same trace, in the background.
