@@ -62,7 +62,7 @@ class AnswerStream:
     async def begin(self, caller: Caller, conversation_id: UUID, ask: Ask) -> Started:
         """Begin an answer in a transaction of its own, which ends before the stream begins."""
         key = self._services.rate_limit.key(self._request.scope)
-        with self._services.llm.answers.admit(key) as admission:
+        with await self._services.llm.answers.admit(key) as admission:
             async with self._services.database.transaction() as session:
                 questions = QuestionService(session, caller, self._services)
                 allowance = await questions.allowance()

@@ -81,24 +81,25 @@ class Answers:
         """Register who stores the answers of a kind."""
         self.handlers[kind] = handler
 
-    def admit(self, key: str) -> Admission:
-        """Take a place for an answer.
+    async def admit(self, key: str) -> Admission:
+        """Take a place for an answer, and see that the model is loaded before anyone waits for heartbeats.
 
         Args:
             key: who is counted, such as `services.rate_limit.key(request.scope)`.
 
         Raises:
-            ModelUnavailable: the model is known to be down.
+            ModelUnavailable: the model is known to be down, or can't be loaded.
             TooManyRequests: the caller has as many answers under way as it may.
             Unavailable: so has the process, or it is about to stop.
         """
         if self._services.shutdown.begun:
             raise Unavailable("This process is about to stop.")
         self._model.breaker.check()
-        place = ExitStack()
-        place.enter_context(self._places.counted(key))
-        place.enter_context(telemetry.active_answer())
-        return Admission(place)
+        with ExitStack() as place:
+            place.enter_context(self._places.counted(key))
+            await self._model.load()
+            place.enter_context(telemetry.active_answer())
+            return Admission(place.pop_all())
 
     async def assign(self, session: Session, assignment: Assignment, admission: Admission) -> None:
         """Begin an answer with the commit of a transaction.

@@ -15,11 +15,6 @@ class CircuitBreaker:
         self._failures = 0
         self._open_until: float | None = None
 
-    @property
-    def open(self) -> bool:
-        """Whether calls are refused."""
-        return self._open_until is not None
-
     def check(self) -> None:
         """Return if a call may be tried.
 

@@ -14,6 +14,7 @@ from keel.llm.model.errors import ModelFailed, ModelUnavailable, is_transient
 from keel.llm.model.telemetry import CallObservation
 from keel.llm.model.turns import Reply, Turn
 from keel.llm.settings import LlmSettings
+from keel.settings import SettingsError
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -142,8 +143,16 @@ class ChatModel:
                 yield chunk
 
     async def load(self) -> "BaseChatModel":
-        """Return LangChain's model."""
+        """Return LangChain's model.
+
+        Raises:
+            ModelUnavailable: it can't be made of the settings; the log says why.
+        """
         async with self._loading:
             if self._model is None:
-                self._model = await to_thread.run_sync(self._make, self.settings)
+                try:
+                    self._model = await to_thread.run_sync(self._make, self.settings)
+                except (SettingsError, ValueError) as error:
+                    await log.aerror("model_not_loaded", model=self.name, error=str(error)[:500])
+                    raise ModelUnavailable("The model is not available.", retry_after=60) from error
             return self._model

@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from keel.settings import SettingsError
 from keel.web.errors import AppError, Unavailable
 
 
@@ -35,4 +34,4 @@ def is_transient(error: BaseException) -> bool:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return status in TRANSIENT
-    return not isinstance(error, SettingsError | TypeError | LookupError | ImportError | AttributeError)
+    return not isinstance(error, AppError | TypeError | LookupError | ImportError | AttributeError)

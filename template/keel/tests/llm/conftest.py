@@ -70,7 +70,7 @@ class Llm:
         """Begin an answer whose first reply is a script."""
         self.model.scripts.append([*script])
         assignment = Assignment(uuid7(), KIND, caller, [Turn("system", "Be brief."), Turn("user", question)])
-        with self.answers.admit(caller.subject) as admission:
+        with await self.answers.admit(caller.subject) as admission:
             async with self.services.database.transaction() as session:
                 await self.answers.assign(session, assignment, admission)
         return assignment.id

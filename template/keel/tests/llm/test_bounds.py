@@ -4,7 +4,9 @@ import pytest
 
 from keel import clock
 from keel.db.database import Database
+from keel.llm.answers.registry import Answers
 from keel.llm.model.breaker import CircuitBreaker
+from keel.llm.model.chat import ChatModel
 from keel.llm.model.errors import ModelUnavailable
 from keel.llm.model.turns import Turn, Usage
 from keel.llm.repository import UsageRepository
@@ -30,20 +32,20 @@ class TestPlaces:
         first = await llm.ask(pause)
         await llm.ask("Two")
         with pytest.raises(TooManyRequests) as refused:
-            llm.answers.admit(ADA.subject)
+            await llm.answers.admit(ADA.subject)
         assert refused.value.headers["Retry-After"] == "2"
         pause.over.set()
         await llm.outcome(first)
         await eventually(lambda: len(llm.answers.running) == 0)
-        with llm.answers.admit(ADA.subject), llm.answers.admit(ADA.subject):
+        with await llm.answers.admit(ADA.subject), await llm.answers.admit(ADA.subject):
             pass
 
     async def test_a_process_has_a_limit(self, llm: Llm) -> None:
         """Answers wait for their turn, and beyond that they are refused."""
         pause = Pause()
         first = await llm.ask(pause)
-        with llm.answers.admit("eve"), llm.answers.admit("bob"), pytest.raises(Unavailable):
-            llm.answers.admit("joe")
+        with await llm.answers.admit("eve"), await llm.answers.admit("bob"), pytest.raises(Unavailable):
+            await llm.answers.admit("joe")
         pause.over.set()
         await llm.outcome(first)
 
@@ -60,7 +62,7 @@ class TestPlaces:
     async def test_a_place_is_given_back(self, llm: Llm) -> None:
         """A request that fails before its answer begins keeps no place."""
         for _ in range(5):
-            with pytest.raises(KeyError), llm.answers.admit(ADA.subject):
+            with pytest.raises(KeyError), await llm.answers.admit(ADA.subject):
                 raise KeyError
 
 
@@ -111,7 +113,7 @@ class TestBreaker:
         for _ in range(2):
             await llm.outcome(await llm.ask(ConnectionRefusedError()))
         with pytest.raises(ModelUnavailable) as refused:
-            llm.answers.admit(ADA.subject)
+            await llm.answers.admit(ADA.subject)
 
         assert 990 < int(refused.value.headers["Retry-After"]) <= 1000
 
@@ -120,14 +122,24 @@ def test_one_call_tries_whether_the_model_is_back() -> None:
     """Others wait for its outcome."""
     breaker = CircuitBreaker(1, 1000)
     breaker.failed()
+    with pytest.raises(ModelUnavailable):
+        breaker.enter()
     breaker._open_until = 0.0
     breaker.enter()
     with pytest.raises(ModelUnavailable):
         breaker.enter()
-    assert breaker.open
     breaker.succeeded()
     breaker.enter()
-    assert not breaker.open
+    breaker.enter()
+
+
+async def test_a_model_that_cannot_be_loaded(llm: Llm) -> None:
+    """The caller is told before anything is stored, and keeps no place; the log says what to add."""
+    chat = ChatModel(LlmSettings(model="nobody:model"))
+    answers = Answers(llm.services, chat, llm.tools, llm.all.budget)
+    for _ in range(llm.all.settings.answers_per_caller + 1):
+        with pytest.raises(ModelUnavailable):
+            await answers.admit(ADA.subject)
 
 
 async def test_the_model_is_sent_what_it_can_read(llm: Llm) -> None:

@@ -50,14 +50,18 @@ async def test_a_client_that_leaves_loses_nothing(server: Server, scripted: Scri
         await begin(client, conversation, pause)
         message = (await read(client, conversation))["messages"][1]
         assert message["state"] == "streaming"
-        path = f"{conversation}/messages/current"
-        following = asyncio.create_task(stream(client, "GET", path, headers={"Last-Event-ID": "6-0"}))
-        await go_on(server, pause)
-        found = await following
+        async with client.stream(
+            "GET", f"{CONVERSATIONS}/{conversation}/messages/current", headers={"Last-Event-ID": "5-0"}
+        ) as answer:
+            following = events(answer)
+            first = await anext(following)
+            await go_on(server, pause)
+            rest = [event async for event in following]
 
-    assert [(name, id_) for name, id_, _ in found] == [("token", "11-0"), ("message", None)]
-    assert found[0][2] == {"text": "sail.", "offset": 6}
-    assert found[1][2]["content"] == "Ships sail."
+    assert first == ("token", "6-0", {"text": " ", "offset": 5})
+    assert [(name, id_) for name, id_, _ in rest] == [("token", "11-0"), ("message", None)]
+    assert rest[0][2] == {"text": "sail.", "offset": 6}
+    assert rest[1][2]["content"] == "Ships sail."
 
 
 async def test_an_answer_is_stopped(server: Server, client: AsyncClient, scripted: ScriptedModel) -> None:
@@ -88,8 +92,8 @@ async def test_an_answer_is_followed_in_another_process(
         await sign_in(other)
         conversation = await open_conversation(other, title="Harbour")
         await begin(other, conversation, pause)
-        following = asyncio.create_task(stream(client, "GET", f"{conversation}/messages/current"))
-        await asyncio.sleep(0)
+        answer_id = (await read(other, conversation))["current_id"]
+        following = asyncio.create_task(stream(client, "GET", f"{conversation}/messages/{answer_id}/events"))
         await go_on(server, pause)
         found = await following
 
@@ -111,7 +115,6 @@ async def test_one_answer_at_a_time(server: Server, scripted: ScriptedModel) -> 
             await client.post(f"{path}/{question}/regenerate"),
         ]
         await go_on(server, pause)
-        await stream(client, "GET", f"{conversation}/messages/current")
 
     assert [(each.status_code, each.json()["type"]) for each in refused] == [(409, "urn:problem:answer-under-way")] * 2
 
