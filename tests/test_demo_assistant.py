@@ -228,7 +228,8 @@ def phone(browser: Browser) -> None:
     browser.press(Keys.ENTER)
     browser.until(lambda: browser.focused() == "question")
     browser.write("#question", "By", Keys.SHIFT, Keys.ENTER, Keys.NULL, "keyboard")
-    browser.until(lambda: "You said: By\nkeyboard" in last(browser))
+    browser.until(lambda: "You said: By keyboard" in last(browser))
+    assert browser.text("#messages > li:nth-last-child(2) .plain") == "By\nkeyboard"
 
 
 def test_answer_outlives_page_and_server(resources: Resources, browser: Browser, tmp_path: Path) -> None:

@@ -82,9 +82,8 @@ class HeadMiddleware:
         return self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
         with anyio.CancelScope() as answering:
-
-            ended = False
 
             async def send_head(message: Message) -> None:
                 nonlocal ended

@@ -99,6 +99,7 @@ class Answers:
             place.enter_context(self._places.counted(key))
             place.enter_context(telemetry.active_answer())
             await self._model.load()
+            place.enter_context(telemetry.active_answer())
             return Admission(place.pop_all())
 
     async def assign(self, session: Session, assignment: Assignment, admission: Admission) -> None:

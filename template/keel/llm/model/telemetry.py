@@ -47,8 +47,8 @@ class CallObservation:
         }
         self._span: Span | None = None
         if trace.get_current_span().is_recording():
-            self._span = tracing.tracer.start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=self._attributes)
-            self._span.set_attributes({"gen_ai.request.stream": True})
+            attributes = {**self._attributes, "gen_ai.request.stream": True}
+            self._span = tracing.tracer.start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=attributes)
         self._started = time.perf_counter()
         self._last: float | None = None
 
