@@ -54,6 +54,11 @@ async def follow(
         if stored is None:
             yield RESTART
             return
+        # The last words of an answer that ended elsewhere, before this process heard of them.
+        rest = AnswerLog()
+        rest.add_text(stored.text)
+        for event, _ in rest.since(position):
+            yield event
         if stored.error:
             yield ServerSentEvent(event="error", raw_data=stored.error)
         yield ServerSentEvent(event="message", raw_data=stored.message)

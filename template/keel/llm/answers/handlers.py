@@ -14,6 +14,7 @@ class StoredAnswer:
 
     message: str
     """JSON."""
+    text: str
     error: str | None = None
     """A problem document, as JSON."""
 

@@ -49,7 +49,8 @@ class Outcomes:
         if outcome is None:
             return None
         document = {"state": outcome.state, "text": outcome.text, "tools": outcome.tools}
-        return StoredAnswer(to_json(document).decode(), to_json(outcome.error).decode() if outcome.error else None)
+        error = to_json(outcome.error).decode() if outcome.error else None
+        return StoredAnswer(to_json(document).decode(), outcome.text, error)
 
 
 class Llm:

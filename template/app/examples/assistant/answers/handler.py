@@ -67,7 +67,7 @@ class MessageHandler:
             return None
         tree = Tree(await messages.tree(row.conversation_id))
         message = to_message(row, tree.siblings(answer_id)).model_dump_json()
-        return StoredAnswer(message, to_json(row.error).decode() if row.error else None)
+        return StoredAnswer(message, row.content, to_json(row.error).decode() if row.error else None)
 
     async def _is_long(self, session: Session, conversation_id: UUID, message_id: UUID) -> bool:
         messages = MessageRepository(session)
