@@ -28,7 +28,7 @@ class Assignment:
     """What is asked of a model."""
 
     id: UUID
-    """Chosen by whoever asks, such as the id of the message that the answer will be."""
+    """Chosen by the caller of this, such as the id of the message that the answer will be."""
     kind: str
     """The name under which an `AnswerHandler` is registered."""
     caller: Caller

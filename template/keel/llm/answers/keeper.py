@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Keeper:
-    """Runs while this process produces answers: one that has none sends no heartbeats and listens to nobody."""
+    """Runs while this process produces answers: one that has none sends no heartbeats and does not listen."""
 
     def __init__(self, services: Services, running: Mapping[UUID, RunningAnswer]) -> None:
         self._services = services

@@ -1,4 +1,4 @@
-"""Answers: produced whoever listens, stopped, failed, and never more than they are."""
+"""Answers: produced without a listener, too, stopped, failed, and never more than they are."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def test_an_answer_is_whole(llm: Llm, database: Database) -> None:
 
 
 async def test_a_stream_has_all_text_and_then_the_answer(llm: Llm) -> None:
-    """Whoever follows from the beginning gets the text in order, and at last the whole."""
+    """A client that follows from the beginning gets the text in order, and at last the whole."""
     events = await llm.events(await llm.ask("Ships ", "sail."))
 
     tokens = [json.loads(data) for name, data in events if name == "token"]
@@ -82,7 +82,7 @@ async def test_a_stopped_answer_has_what_there_is(llm: Llm, database: Database) 
 
 
 async def test_an_answer_that_has_ended_is_not_stopped(llm: Llm, database: Database) -> None:
-    """Whoever comes too late is told."""
+    """A client that comes too late is told."""
     answer_id = await llm.ask("Ships")
     await llm.outcome(answer_id)
     async with database.transaction() as session:
@@ -133,7 +133,7 @@ async def test_a_silent_process_is_interrupted(llm: Llm, database: Database) -> 
 
 
 async def test_a_heartbeat_ends_an_answer_whose_row_is_gone(llm: Llm, database: Database) -> None:
-    """It was deleted with its account, or given up: nobody would store it."""
+    """It was deleted with its account, or given up: there is no one to store it."""
     pause = Pause()
     answer_id = await llm.ask(pause)
     await pause.reached.wait()

@@ -135,7 +135,7 @@ def test_one_call_tries_whether_the_model_is_back() -> None:
 
 async def test_a_model_that_cannot_be_loaded(llm: Llm) -> None:
     """The caller is told before anything is stored, and keeps no place; the log says what to add."""
-    chat = ChatModel(LlmSettings(model="nobody:model"))
+    chat = ChatModel(LlmSettings(model="unknown:model"))
     answers = Answers(llm.services, chat, llm.tools, llm.all.budget)
     for _ in range(llm.all.settings.answers_per_caller + 1):
         with pytest.raises(ModelUnavailable):

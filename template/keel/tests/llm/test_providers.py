@@ -31,8 +31,8 @@ def test_models_by_name(name: str, kind: type[BaseChatModel]) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("nobody:model", "langchain-nobody is not installed. Add it with: uv add langchain-nobody"),
-        ("langchain_nobody.Chat:model", "langchain-nobody is not installed. Add it with: uv add langchain-nobody"),
+        ("unknown:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
+        ("langchain_unknown.Chat:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
         ("langchain_ollama.OllamaLLM:model", "langchain_ollama.OllamaLLM is not a chat model"),
         ("core:model", "has several chat models"),
     ],

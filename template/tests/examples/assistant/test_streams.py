@@ -41,7 +41,7 @@ async def go_on(server: Server, pause: Pause) -> None:
 
 
 async def test_a_client_that_leaves_loses_nothing(server: Server, scripted: ScriptedModel) -> None:
-    """The answer goes on; whoever comes back gets what follows, and the whole."""
+    """The answer goes on; a client that comes back gets what follows, and the whole."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause, "sail."])
     async with server.client() as client:
