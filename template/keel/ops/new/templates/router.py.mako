@@ -1,6 +1,6 @@
 """HTTP for ${r.plural.words}."""
 <%
-    above = f"/{r.parent.table.slug}/{chr(123)}{r.parent_id}{chr(125)}" if r.parent else ""
+    above = "/" + r.parent.table.slug + "/{" + r.parent_id + "}" if r.parent else ""
     path = f"{above}/{r.plural.slug}"
     missing = f"{r.singular.pascal}NotFound"
     refusals = [f"{field.short.pascal}NotFound" for field in r.references] + [f"{r.singular.pascal}Exists"] * bool(r.unique)
