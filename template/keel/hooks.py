@@ -14,7 +14,7 @@ HOOKS = {
     "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows of `services.seed_owner` one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
-    "tools": "`tools(services)`: a sequence of `keel.llm.toolbox.Tool`, which language models may call",
+    "tools": "`tools(services)`: a sequence of tools, which are called with the rights of the caller",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
     "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events that it records",
     "consumers": "`consumers(services)`: what the package does with events",
