@@ -1,5 +1,6 @@
 """What is installed: the model, tools of packages, the answers of this process, and retention of usage."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -7,7 +8,7 @@ from datetime import timedelta
 from fastapi import APIRouter, FastAPI
 
 from keel import clock
-from keel.background.asyncio_tasks import spawn, stop
+from keel.background.asyncio_tasks import spawn
 from keel.db.database import Session
 from keel.llm.answers.registry import Answers
 from keel.llm.model.chat import ChatModel
@@ -39,11 +40,13 @@ def install(app: FastAPI) -> None:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        sweeping = spawn(answers.sweeping())
+        over = asyncio.Event()
+        sweeping = spawn(answers.sweeping(over))
         try:
             yield
         finally:
-            await stop(sweeping)
+            over.set()
+            await sweeping
             await answers.drain(settings.shutdown_seconds)
 
     services.retention.register("tokens of callers", purge)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -162,14 +162,16 @@ class Answers:
             await control.publish_end(self._services.pubsub, answer_id)
         return len(found)
 
-    async def sweeping(self) -> None:
-        """Sweep from time to time, until this is cancelled."""
-        while True:
+    async def sweeping(self, over: asyncio.Event) -> None:
+        """Sweep from time to time until it is over; a sweep that was cancelled would cost its connection."""
+        while not over.is_set():
             try:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep may succeed
                 await log.awarning("answers_sweep_failed", error=repr(error)[:500])
-            await asyncio.sleep(self._lease.total_seconds() * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lease.total_seconds() * random.uniform(0.5, 1)):  # noqa: S311 - jitter
+                    await over.wait()
 
     async def drain(self, seconds: float) -> None:
         """Wait for the answers of this process; those that are not whole in time are interrupted, with what there is."""
