@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "docs" / "configurator" / "data.json"
 QUESTIONS = ROOT / "docs" / "questions.md"
 NAMED = {"project_name": "Harbour Log", "project_slug": "harbour-log", "description": "A FastAPI service."}
-DEEPEST, CHECKED = 5, 64
+DEEPEST, CHECKED = 12, 64
 
 Answers = Mapping[str, Any]
 Sum = dict[str, int]
