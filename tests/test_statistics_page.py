@@ -73,7 +73,7 @@ def serving(resources: Resources, place: Path, **answers: bool) -> Isolated:
 
 
 def picture(browser: Browser, place: Path, name: str) -> None:
-    """Keep a picture of the whole page, for whoever looks."""
+    """Keep a picture of the whole page, for a look at it."""
     metrics = browser.script("return [innerWidth, document.documentElement.scrollHeight]")
     browser.size(*metrics)
     browser.driver.save_screenshot(str(place / f"statistics-{name}.png"))

@@ -33,7 +33,8 @@ async def follow(
     position = Position.parse(last_event_id)
     over = asyncio.ensure_future(ending())
     try:
-        async with services.llm.answers.log(answer_id) as log:
+        async with services.llm.answers.log(answer_id) as opened:
+            log: AnswerLog = opened
             while True:
                 last = log.ended
                 sent = position
