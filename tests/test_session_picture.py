@@ -23,6 +23,7 @@ TITLE = "From nothing to an API of your own"
 COPY = 'uvx copier copy --quiet --defaults --data preset=minimal --data project_name="Harbour Log" keel harbour-log'
 NEW = 'uv run python -m app new book title:str "price:decimal?" published:date --migrate'
 TEST = "uv run pytest --quiet tests/books"
+ALEMBIC = ("  Generating", "  done", "Generating", "Running post write hook")
 SERVE = "uv run fastapi run --port $PORT"
 POST = """curl -s http://127.0.0.1:$PORT/api/v1/books -H 'Content-Type: application/json' \\
   -d '{"title": "Moby-Dick", "published": "1851-10-18"}'"""
@@ -31,15 +32,17 @@ POST = """curl -s http://127.0.0.1:$PORT/api/v1/books -H 'Content-Type: applicat
 def test_session(resources: Resources, tmp_path: Path) -> None:
     """Copied, a resource written and migrated, its tests passed, served and called: as the picture shows."""
     checkout(resources.template, tmp_path / "keel")
-    shell = Shell(tmp_path, tmp_path / "tools", resources.one_environment)
+    # Without what Alembic logs on the way.
+    shell = Shell(tmp_path, tmp_path / "tools", {**resources.one_environment, "LOG_LEVEL": "WARNING"})
     session = []
 
     def typed(command: str, shown: str = "", last: int = 99) -> None:
-        output = settled(shell.must(command)).splitlines()
-        kept = [line for line in output if line.strip() and not line.startswith("warning:")][-last:]
+        # What uv tells on the way goes to standard error.
+        output = settled(shell.must(f"{command} 2>/dev/null")).splitlines()
+        kept = [line for line in output if line.strip() and not line.startswith(ALEMBIC)][-last:]
         session.append((f"$ {shown or command}", "\n".join(kept)))
 
-    typed(COPY)
+    typed(COPY, COPY.replace(" --data project", " \\\n    --data project"))
     typed("cd harbour-log")
     typed(NEW)
     typed(TEST, last=1)

@@ -52,6 +52,10 @@ def _fill_sqlite(file: str, names: Collection[str]) -> None:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         for name in names:
             columns = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
+            # An only key that is an integer is numbered by the database, which may have rows already.
+            keys = [column for column in columns if column[5]]
+            if len(keys) == 1 and keys[0][2] == "INTEGER":
+                columns.remove(keys[0])
             listed = ", ".join(f'"{column[1]}"' for column in columns)
             values = ", ".join("'1'" for _ in columns)
             connection.execute(f'INSERT INTO "{name}" ({listed}) VALUES ({values})')  # noqa: S608 - our names
@@ -64,7 +68,9 @@ async def _fill_postgresql(url: str, names: Collection[str]) -> None:
         for name in names:
             columns = await connection.fetch(
                 "SELECT column_name, data_type FROM information_schema.columns"
-                " WHERE table_schema = 'public' AND table_name = $1 AND is_nullable = 'NO'",
+                " WHERE table_schema = 'public' AND table_name = $1 AND is_nullable = 'NO'"
+                # What the database numbers may have rows already.
+                " AND coalesce(column_default, '') NOT LIKE 'nextval(%'",
                 name,
             )
             listed = ", ".join(f'"{column[0]}"' for column in columns)

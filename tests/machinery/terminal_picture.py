@@ -13,10 +13,13 @@ _WIDTH, _LINE, _TOP, _LEFT = 880, 20, 62, 24
 _CHARACTERS = 100
 #: What differs from run to run, and what stands in its place.
 _CHANGING = (
-    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "01993c1e-7d3a-7c52-9f10-6b1f4c0a8e21"),
+    (
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+        "01993c1e-7d3a-7c52-9f10-6b1f4c0a8e21",
+    ),
     (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-11-30T09:41:07Z"),
     (r"\b\d+\.\d\ds\b", "1.24s"),
-    (r"\b\d{4}_[0-9a-f]{12}\b|\b[0-9a-f]{12}(?=_)", "6f1b2c9d4e5a"),
+    (r"\b20\d\d_\d\d_\d\d_[0-9a-f]{12}(?=_)", "2026_11_30_6f1b2c9d4e5a"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:8000"),
 )
 
@@ -51,7 +54,10 @@ def draw(title: str, session: Sequence[tuple[str, str]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img" aria-label="{escape(title)}">\n'
         "<style>text { font: 13.5px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; "
-        "fill: #c9d1d9 } .command { fill: #7ee787; font-weight: 600 } .title { fill: #8b949e; text-anchor: middle }</style>\n"
+        "fill: #c9d1d9 } .command { fill: #7ee787; font-weight: 600 } "
+        ".title { fill: #8b949e; text-anchor: middle }</style>\n"
         f'<rect width="{_WIDTH}" height="{height}" rx="10" fill="#0d1117"/>\n{dots}\n'
-        f'<text x="{_WIDTH // 2}" y="27" class="title">{escape(title)}</text>\n' + "\n".join(rows) + "\n</svg>\n"
+        f'<text x="{_WIDTH // 2}" y="27" class="title">{escape(title)}</text>\n'
+        + "\n".join(rows)
+        + "\n</svg>\n"
     )

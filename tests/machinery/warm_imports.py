@@ -69,7 +69,9 @@ def _learn(
 def first_tests(project: Path) -> list[str]:
     """One test of each file, by its id, but of those that take long."""
     found: list[str] = []
-    for path in sorted(project.rglob("test_*.py")):
+    for path in sorted(
+        path for suite in ("keel/tests", "tests") for path in (project / suite).rglob("test_*.py")
+    ):
         place = path.relative_to(project).as_posix()
         if not place.startswith(APART):
             found += islice(_tests(ast.parse(path.read_bytes()).body, place), 1)

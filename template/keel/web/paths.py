@@ -82,9 +82,13 @@ class HeadMiddleware:
         return self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
         with anyio.CancelScope() as answering:
 
             async def send_head(message: Message) -> None:
+                nonlocal ended
+                if ended:  # a stream may go on until it next waits
+                    return
                 if message["type"] == "http.response.start":
                     await send(message)
                     length = any(name == b"content-length" for name, _ in message["headers"])
@@ -93,6 +97,7 @@ class HeadMiddleware:
                     answering.cancel()  # a stream might never end
                 elif message.get("more_body", False):
                     return
+                ended = True
                 await send({"type": "http.response.body"})
 
             await self.app({**scope, "method": "GET"}, receive, send_head)

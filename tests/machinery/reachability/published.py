@@ -53,7 +53,7 @@ def _listed(text: str) -> Iterator[str]:
 
 
 def _in_templates(project: Path) -> Iterator[str]:
-    """Methods of a package's classes that its templates for code name."""
+    """Methods and fields of a package's classes that its templates for code name."""
     for folder in (project / "keel").rglob("templates"):
         text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.mako")))
         words = set(re.findall(r"\w+", text))
@@ -65,5 +65,14 @@ def _in_templates(project: Path) -> Iterator[str]:
                 if isinstance(node, ast.ClassDef)
             ]
             for node in classes:
-                methods = (item.name for item in node.body if isinstance(item, ast.FunctionDef))
-                yield from (f"{module}.{node.name}.{name}" for name in methods if name in words)
+                named = (name for item in node.body if (name := _name(item)) in words)
+                yield from (f"{module}.{node.name}.{name}" for name in named)
+
+
+def _name(member: ast.stmt) -> str:
+    """The name of a method or of a field with a type, else nothing."""
+    if isinstance(member, ast.FunctionDef):
+        return member.name
+    if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
+        return member.target.id
+    return ""

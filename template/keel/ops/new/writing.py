@@ -131,13 +131,13 @@ def prepare_migration(database: Database) -> Config:
 
 
 def migrate(config: Config, message: str, undo: ExitStack) -> Path:
-    """Write a migration and apply it; return where it is."""
+    """Write a migration and apply it; return where it is in the project."""
     revision = command.revision(config, message, autogenerate=True)
     if not isinstance(revision, Script):
         raise NewError("Alembic found nothing to migrate.")
     undo.callback(Path(revision.path).unlink)
     command.upgrade(config, "head")
-    return Path(revision.path)
+    return Path(revision.path).relative_to(ROOT)
 
 
 def _fill(name: str, resource: Resource) -> str:

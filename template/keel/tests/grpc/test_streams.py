@@ -12,7 +12,7 @@ from keel.caller import GUEST, Caller, VerifiedCaller
 from keel.grpc import auth
 from keel.messaging.pubsub import Backlog, SubscriberTooSlow
 from keel.services import services_of
-from keel.testing.support import connections_in_use
+from keel.testing.support import connections_in_use, eventually
 from keel.tests.grpc.support import Widgets, end_of, no_listeners
 from keel.web.errors import Forbidden
 
@@ -28,7 +28,7 @@ async def watching(app: FastAPI, widgets: Widgets) -> AsyncIterator[Any]:
 
 async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
     """It uses no database connection, and its subscription ends with it."""
-    assert connections_in_use(services_of(app).database) == 0
+    await eventually(lambda: connections_in_use(services_of(app).database) == 0)
     assert services_of(app).pubsub.listeners == 1
     watching.cancel()
     await no_listeners(app)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse
 from httpx2 import AsyncClient
+from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -47,6 +48,11 @@ def app_with_routes(environment: None) -> FastAPI:
             yield {"still": "here"}
             await asyncio.sleep(0)
 
+    @router.get("/all/rows")
+    async def rows() -> StreamingResponse:
+        """End at once, without waiting in between."""
+        return StreamingResponse(iter((b"a", b"b")), media_type="text/csv")
+
     @router.post("/only/post")
     async def post() -> None:
         """Answer POST alone."""
@@ -70,13 +76,14 @@ async def test_head(app_with_routes: FastAPI, path: str, encoding: str) -> None:
     }
 
 
-async def test_head_of_a_stream_ends(app_with_routes: FastAPI) -> None:
-    """The headers are all there is to say: nothing goes on behind them."""
+@pytest.mark.parametrize(("path", "kind"), [("all/events", "text/event-stream"), ("all/rows", "text/csv")])
+async def test_head_of_a_stream_ends(app_with_routes: FastAPI, path: str, kind: str) -> None:
+    """The headers are all there is to say: nothing goes on behind them, also where the stream ends at once."""
     async with running(app_with_routes) as client:
-        head = await client.head("/things/all/events")
+        head = await client.head(f"/things/{path}")
 
     assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["Content-Type"].startswith("text/event-stream")
+    assert head.headers["Content-Type"].startswith(kind)
 
 
 async def test_head_of_a_route_that_answers_it(app_with_routes: FastAPI) -> None:

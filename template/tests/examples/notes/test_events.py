@@ -133,7 +133,7 @@ async def test_listening_uses_no_database_connection(server: Server) -> None:
     async with calling(server) as client, client.stream("GET", EVENTS):
         await wait_for_listeners(server, 1)
 
-        assert connections_in_use(services_of(server.app).database) == 0
+        await eventually(lambda: connections_in_use(services_of(server.app).database) == 0)
 
 
 async def test_disconnected_listener_is_forgotten(server: Server) -> None:

@@ -1,6 +1,7 @@
 """HTTP for ${r.plural.words}."""
 <%
-    path = f"/{r.parent.table.slug}/{{{r.parent_id}}}/{r.plural.slug}" if r.parent else f"/{r.plural.slug}"
+    above = "/" + r.parent.table.slug + "/{" + r.parent_id + "}" if r.parent else ""
+    path = f"{above}/{r.plural.slug}"
     missing = f"{r.singular.pascal}NotFound"
     refusals = [f"{field.short.pascal}NotFound" for field in r.references] + [f"{r.singular.pascal}Exists"] * bool(r.unique)
     errors = [missing, *([f"{r.parent.model}NotFound"] if r.parent else []), *([] if r.read_only else refusals)]

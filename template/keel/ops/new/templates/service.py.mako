@@ -1,9 +1,10 @@
 """The rules of ${r.plural.words}: ${"who owns them, and what is refused" if r.caller else "what is refused"}."""
 <%
-    # The errors about what is referred to: classes and words.
-    absent = {r.parent.model: r.parent.singular.words} if r.parent else {}
+    # The errors about what is referred to: classes, words, and whether that has owners.
+    absent = {r.parent.model: (r.parent.singular.words, r.parent.owned)} if r.parent else {}
     if not r.read_only:
-        absent |= {field.short.pascal: field.label for field in r.references if field.short.pascal != r.singular.pascal}
+        others = [field for field in r.references if field.short.pascal != r.singular.pascal]
+        absent |= {field.short.pascal: (field.label, bool(r.limits(field.target))) for field in others}
     same = " or ".join(field.label for field in r.unique)
     taken = f"{'You have' if r.owned and not r.parent else 'There is'} {r.singular.one} with this {same} already."
 %>\

@@ -13,7 +13,7 @@ from app.examples.notes.grpc.stubs.keel.notes.v1 import notes_pb2
 from keel.caller import GUEST, VerifiedCaller
 from keel.grpc import auth
 from keel.services import services_of
-from keel.testing.support import connections_in_use
+from keel.testing.support import connections_in_use, eventually
 from keel.tests.grpc.support import end_of, no_listeners
 from keel.web.errors import Forbidden
 from tests.examples.notes.api import NOTES, create
@@ -71,7 +71,7 @@ async def test_unknown_resume_token_resets(app: FastAPI, notes: Notes) -> None:
 
 async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
     """It uses no database connection, and its subscription ends with it."""
-    assert connections_in_use(services_of(app).database) == 0
+    await eventually(lambda: connections_in_use(services_of(app).database) == 0)
     assert services_of(app).pubsub.listeners == 1
     watching.cancel()
     await no_listeners(app)
