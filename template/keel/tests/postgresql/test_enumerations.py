@@ -13,8 +13,8 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Column, Enum, Integer, Table
 
-from keel.db.database import Database
 from keel.about import ROOT
+from keel.db.database import Database
 from keel.db.models import Base
 
 
