@@ -1,1 +1,0 @@
-"""Assistant: a chatbot with conversations, branches and tools."""

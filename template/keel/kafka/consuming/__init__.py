@@ -1,1 +1,0 @@
-"""From a topic to a transaction: consumers, their inbox, retries and dead letters."""

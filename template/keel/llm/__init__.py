@@ -1,1 +1,0 @@
-"""Answers of language models: streamed, resumed, stopped, bounded and counted."""

@@ -1,1 +1,0 @@
-"""The model: which one, and one call of it."""
