@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.machinery.browser import chromium
 from tests.machinery.rendering import render
 from tests.machinery.serving import Isolated, free_port
 
@@ -125,27 +125,8 @@ class Browser:
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
     """A headless Chromium; without one, or its driver, these tests are skipped."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    steering = shutil.which("chromedriver")
-    if not (program and steering):
-        pytest.skip("Chromium and chromedriver are not installed (apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    quiet = ("disable-background-networking", "disable-component-update", "disable-sync", "no-first-run")
-    for word in (
-        "headless=new",
-        "no-sandbox",
-        "disable-dev-shm-usage",
-        f"user-data-dir={tmp_path}/profile",
-        *quiet,
-    ):
-        options.add_argument(f"--{word}")
-    driver = webdriver.Chrome(options, webdriver.ChromeService(steering))
-    try:
+    with chromium(tmp_path / "profile") as driver:
         yield Browser(driver)
-    finally:
-        driver.quit()
 
 
 def serving(resources: Resources, place: Path, **answers: bool) -> Isolated:
