@@ -90,5 +90,8 @@ def clean_environment() -> dict[str, str]:
         "OTEL_",
         "GRPC_",
         "CELERY_",
+        "LLM_",
+        "OLLAMA_",
+        "ASSISTANT_",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

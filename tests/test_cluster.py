@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SECRET = re.compile(r"--from-literal=([A-Z_]+)=")
 #: What Gunicorn and the image read themselves.
 GUNICORN = {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY"}
+#: What the client of Ollama reads itself.
+OLLAMA = {"OLLAMA_HOST"}
 #: Kinds that only a cluster with KEDA knows.
 KEDA = {"ScaledObject", "TriggerAuthentication"}
 #: What checkov would rather have otherwise, and why it is so.
@@ -173,7 +175,7 @@ def test_workers_follow_the_queue(
     clusters: list[Path], resources: Resources, warm: WarmProcess, questions: Questions, tmp_path: Path
 ) -> None:
     """With the component, KEDA alone scales workers, by a question that the real schema answers."""
-    project = next(path for path in clusters if (path / "deploy/k8s/components").is_dir())
+    project = next(path for path in clusters if (path / "deploy/k8s/components/queue-depth").is_dir())
     copy = tmp_path / "k8s"
     shutil.copytree(project / "deploy/k8s", copy)
     kustomization = copy / "overlays/staging/kustomization.yaml"
@@ -204,7 +206,7 @@ def test_workers_follow_the_queue(
 def test_variables_are_known(deployed: list[Path]) -> None:
     """What Compose and the cluster set, something reads; what Compose sets, the cluster sets or asks for too."""
     for project in deployed:
-        known = settings(project) | GUNICORN
+        known = settings(project) | GUNICORN | OLLAMA
         compose = load(project / "compose.yaml")
         application = compose["x-app"]["build"]
         for name, service in compose["services"].items():

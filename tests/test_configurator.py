@@ -18,7 +18,7 @@ import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.machinery import configurator
-from tests.machinery.browser import chromium
+from tests.machinery.browser import browsing
 from tests.machinery.combinations import cover, extremes
 from tests.machinery.rendering import ROOT, render
 
@@ -108,8 +108,8 @@ def page(data: dict[str, Any], tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """A headless Chromium; without one, or its driver, the test is skipped."""
-    with chromium(tmp_path / "profile") as driver:
-        yield driver
+    with browsing(tmp_path) as browser:
+        yield browser.driver
 
 
 def test_page(

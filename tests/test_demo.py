@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.machinery.browser import chromium
+from tests.machinery.browser import PHONE, Browser, browsing
 from tests.machinery.rendering import render
 from tests.machinery.serving import Isolated, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.machinery.resources import Resources
 
-#: Long enough for a busy machine: it is waited for only where something fails.
-SECONDS = 60
-#: What the browser says of a server that stops, depending on the moment; and of one that has no icon.
-EXPECTED_ERRORS = (
-    "ERR_CONNECTION_",
-    "ERR_EMPTY_RESPONSE",
-    "ERR_INCOMPLETE_CHUNKED_ENCODING",
-    " 503",
-    "favicon",
-)
-PHONE = (390, 780)
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 
 #: Run in the project while no server runs: what clients missed meanwhile comes to them in one frame.
@@ -52,81 +39,11 @@ asyncio.run(main())
 """
 
 
-class Browser:
-    """A browser with two tabs on one page; `tab` says which of them is used."""
-
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        """Take a browser that has just been started."""
-        self.driver = driver
-
-    def open(self, address: str) -> None:
-        """Open the page in two tabs."""
-        self.driver.get(address)
-        self.driver.switch_to.new_window("tab")
-        self.driver.get(address)
-
-    def tab(self, number: int) -> None:
-        """Go on in one of the tabs."""
-        self.driver.switch_to.window(self.driver.window_handles[number])
-
-    def size(self, width: int, height: int) -> None:
-        """Show the page on a screen of this size; a window would not become as small as a phone."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-    def text(self, selector: str) -> str:
-        """What stands in an element; nothing if it is not there."""
-        return str(self.script("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
-
-    def script(self, code: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the script returns
-        """What a script returns in the page."""
-        return self.driver.execute_script(code, *arguments)
-
-    def write(self, selector: str, *words: str) -> None:
-        """Type into a field, and press Enter."""
-        field = self.driver.find_element(By.CSS_SELECTOR, selector)
-        field.send_keys(*words, Keys.ENTER)
-
-    def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-
-    def focused(self) -> str:
-        """The id or the text of what has the focus."""
-        return str(self.script("return document.activeElement.id || document.activeElement.innerText"))
-
-    def sees(self, selector: str, text: str) -> None:
-        """Wait until an element says something."""
-        self.until(lambda: text in self.text(selector), f"{selector} never said {text!r}")
-
-    def until(self, holds: Callable[[], object], otherwise: str = "") -> None:
-        """Wait until something holds."""
-        WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: holds(), otherwise)
-
-    def complaints(self) -> list[str]:
-        """What the browser logged, such as violations of the page's policy, but for a server that stopped."""
-        found = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [text for text in found if not any(word in text for word in EXPECTED_ERRORS)]
-
-    def fits(self, selector: str) -> bool:
-        """Whether an element can be seen whole, and nothing is wider than the screen."""
-        return bool(
-            self.script(
-                """
-                const { left, right, top, bottom } = document.querySelector(arguments[0]).getBoundingClientRect();
-                return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight
-                    && document.documentElement.scrollWidth <= innerWidth;
-                """,
-                selector,
-            )
-        )
-
-
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    """A headless Chromium; without one, or its driver, these tests are skipped."""
-    with chromium(tmp_path / "profile") as driver:
-        yield Browser(driver)
+    """A headless Chromium."""
+    with browsing(tmp_path) as started:
+        yield started
 
 
 def serving(resources: Resources, place: Path, **answers: bool) -> Isolated:

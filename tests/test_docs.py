@@ -117,16 +117,6 @@ def test_questions_have_a_section_each() -> None:
     assert found == list(QUESTIONS.asked), "docs/questions.md: a section `### name` for each, in this order"
 
 
-def test_toggles_are_not_called_coming() -> None:
-    """What is there is no longer announced."""
-    for page in ("README.md", "docs/roadmap.md"):
-        # In the README the questions are a table of the same form.
-        text = (ROOT / page).read_text(encoding="utf-8").rpartition("### Coming\n")[2]
-        coming = re.findall(r"^\| `(\w+)` \||\| `(\w+)`[^|]* \|$", text, re.MULTILINE)
-        announced = {name for row in coming for name in row} & set(QUESTIONS.toggles)
-        assert announced == set(), page
-
-
 def test_settings_are_documented(results: dict[str, Path]) -> None:
     """The page on settings names every variable, and no other."""
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

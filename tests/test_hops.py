@@ -47,7 +47,7 @@ print(*sorted(found), sep="\\n")
 """
 
 
-@pytest.mark.parametrize(("preset", "limit"), [("minimal", 17), ("api", 19)])
+@pytest.mark.parametrize(("preset", "limit"), [("minimal", 18), ("api", 20)])
 def test_one_post_runs_through_few_files(
     resources: Resources, template: Path, tmp_path: Path, preset: str, limit: int
 ) -> None:

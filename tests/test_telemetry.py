@@ -132,6 +132,20 @@ def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
     assert len(observed.processes("called")) > 1
 
 
+def test_an_answer_is_one_trace(observed: Observed) -> None:
+    """From the question to the calls of the model, with tokens, and of the tool; no span has question or answer."""
+    spans = observed.spans("asked")
+    (tool,) = [span for span in spans if span.name == "execute_tool search_notes"]
+    # The title is found in the same trace, in the background.
+    beside = [span for span in spans if span.parent_span_id == tool.parent_span_id]
+    chat, after = [span for span in beside if span.name == "chat embedded"]
+    assert chat.end_time_unix_nano <= tool.start_time_unix_nano < after.start_time_unix_nano
+    attributes = {attribute.key: attribute.value for attribute in chat.attributes}
+    assert attributes["gen_ai.operation.name"].string_value == "chat"
+    assert attributes["gen_ai.usage.input_tokens"].int_value > 0
+    assert "Ahoy" not in str(spans)
+
+
 def test_lines_have_their_trace(observed: Observed) -> None:
     """What a worker says of a task is found by the trace of the request that asked for it."""
     lines = {

@@ -144,6 +144,8 @@ def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
     services = services_of(app)
     for _, module in load_each(packages, "plugin"):
         module.install(app)
+    for add_routes in filter(None, (getattr(feature, "add_routes", None) for feature in FEATURES)):
+        add_routes(app)
     for _, module in load_each(packages, "events"):
         app.include_router(module.router, prefix=API)
     for _, module in load_each(packages, "router"):

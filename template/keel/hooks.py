@@ -14,8 +14,12 @@ HOOKS = {
     "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows of `services.seed_owner` one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
+    "tools": "`tools(services)`: a sequence of tools, which are called with the rights of the caller",
     "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
+    "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events that it records",
+    "consumers": "`consumers(services)`: what the package does with events",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
+    "statistics": "`install(app)`, which adds routes that stand before those of `router`",
     "plugin": "`install(app)`, for what no other module does",
 }
 """The modules that are looked for, and what each holds."""
@@ -29,8 +33,12 @@ _FUNCTIONS = {
     "seed": ("seed", ["app", "count"]),
     "account_data": ("account_data", ["services"]),
     "exports": ("exporters", ["services"]),
+    "tools": ("tools", ["services"]),
     "gauges": ("read", ["app"]),
     "grpc": ("add_services", ["app", "server"]),
+    "outbox": ("event_types", ["services"]),
+    "consumers": ("consumers", ["services"]),
+    "statistics": ("install", ["app"]),
     "plugin": ("install", ["app"]),
 }
 """The function that a module must have, and what it is called with."""

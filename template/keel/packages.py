@@ -24,7 +24,7 @@ WINGS = ("keel", "app")
 EXAMPLES = "examples"
 """The folder of a root package that is Keel's: its packages may be deleted or reshaped by hand."""
 
-ADDED = ("account_data", "exports", "grpc")
+ADDED = ("account_data", "exports", "grpc", "outbox", "statistics", "tools")
 """What features add to an example, whenever they are switched on."""
 
 COMMANDS = (

@@ -109,7 +109,7 @@ def _places(template: Path, name: str) -> list[tuple[Path, str, str]]:
     (first,) = (template / "migrations" / "versions").glob("0001_*")
     revision = first if first.suffix == ".jinja" else first.rename(f"{first}.jinja")
     places = [
-        (template / "keel" / "features.py.jinja", '"websockets" if websockets,\n]', '"beacon" if beacon, '),
+        (template / "keel" / "features.py.jinja", "\n] | select | list %}\n", ' "beacon" if beacon,'),
         (template / "pyproject.toml.jinja", "    # Yours: `uv add` puts", _DEPENDENCY),
         (template / "compose.yaml.jinja", "  # Your own volumes go below this line.", _VOLUME),
         (template / "compose.yaml.jinja", "\n  # Your own services go below this line.", _SERVICE),

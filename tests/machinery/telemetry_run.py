@@ -72,6 +72,9 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
             "CELERY_MAX_CONCURRENT_EXPORTS": "1000",
             "GRPC_PORT": str(free_port()),
             "RATE_LIMIT": "300/minute; 100000/hour",
+            "LLM_EMBEDDED_SECONDS": "0.001",
+            "LLM_ATTEMPTS": "1",
+            "LLM_BREAKER_FAILURES": "100000",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             # Longer than the run: what arrives was sent when the process ended.
@@ -128,6 +131,8 @@ def _processes(project: Path, python: Path, environment: dict[str, str], place: 
     server = [str(python), "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port"]
     worker = [str(python), "-m", "app", "celery"]
     commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"], [*worker[:-1], "grpc"]]
+    # The second server's model can't be reached.
+    lost = {"LLM_MODEL": "ollama:llama3.2", "LLM_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     running: list[subprocess.Popen[bytes]] = []
     log = place / "log"
     try:
@@ -136,7 +141,7 @@ def _processes(project: Path, python: Path, environment: dict[str, str], place: 
                 subprocess.Popen(
                     command,
                     cwd=project,
-                    env=environment,
+                    env=environment | (lost if command[-1] == str(ports[1]) else {}),
                     stdout=output,
                     stderr=output,
                     start_new_session=True,

@@ -123,4 +123,5 @@ def base_environment(python: Path) -> dict[str, str]:
         # A library that computes on several threads starts them when it is imported.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }

@@ -34,7 +34,7 @@ async def main(first: str, second: str, rpc: str, password: str, seconds: float)
         begun = asyncio.Event()
         listening = asyncio.create_task(listen(two, begun))
         await begun.wait()
-        note, export, said, called = Trace(), Trace(), Trace(), Trace()
+        note, export, said, called, asked = Trace(), Trace(), Trace(), Trace(), Trace()
         answer = await one.post(NOTES, json={"title": "Ahoy"}, headers=note.headers)
         assert answer.status_code == 201, answer.text
         answer = await one.post("/api/v1/tasks/exports", json={"kind": "notes", "format": "csv"}, headers=export.headers)
@@ -43,11 +43,14 @@ async def main(first: str, second: str, rpc: str, password: str, seconds: float)
         room = (await one.post("/api/v1/chat/rooms", json={"name": "Pier"})).json()["id"]
         await chat(first, second, room, token, said)
         await call(rpc, token, called)
+        await ask(one, asked, "complete")
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             await calls(one, two)
             await chat(second, first, room, token, Trace())
             await call(rpc, token, Trace())
+            await ask(one, Trace(), "complete")
+            await ask(two, Trace(), "failed")
             await one.post("/api/v1/tasks/exports", json={"kind": "notes", "format": "jsonl"})
             await asyncio.sleep(0.5)
         async with AsyncClient(base_url=first, timeout=60) as stranger:
@@ -58,7 +61,7 @@ async def main(first: str, second: str, rpc: str, password: str, seconds: float)
         while (await one.get(task)).json()["state"] != "succeeded":
             await asyncio.sleep(0.5)
         listening.cancel()
-        ids = {"note": note.id, "export": export.id, "said": said.id, "called": called.id}
+        ids = {"note": note.id, "export": export.id, "said": said.id, "called": called.id, "asked": asked.id}
         print(json.dumps({**ids, "statuses": sorted(statuses)}))
 
 
@@ -103,6 +106,17 @@ async def call(address: str, token: str, trace: Trace) -> None:
             await notes.GetNote(notes_pb2.GetNoteRequest(id="none"), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def ask(client: AsyncClient, trace: Trace, state: str) -> None:
+    """Ask for something for which a tool is called, and read the answer to its end."""
+    conversation = (await client.post("/api/v1/assistant/conversations", json={})).headers["Location"]
+    question = {"content": "Search my notes for Ahoy"}
+    async with client.stream("POST", f"{conversation}/messages", json=question, headers=trace.headers) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        lines = [line async for line in answer.aiter_lines()]
+    message = json.loads(lines[lines.index("event: message") + 1].removeprefix("data: "))
+    assert message["state"] == state, message
 
 
 async def listen(client: AsyncClient, begun: asyncio.Event) -> None:

@@ -106,6 +106,7 @@ class Project:
         features = self._modules.get("keel.features")
         for target in features.imports.values() if features else ():
             self._reach(f"{target}.install")
+            self._reach(f"{target}.add_routes")
         for name in self.published:
             self._publish(name)
         before = -1

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from app.examples.notes import schemas
@@ -26,6 +26,18 @@ _tags = (
 )
 
 
+def matching(filter_: schemas.NoteFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that notes fulfil which a filter means."""
+    words = normalize_for_search(filter_.q or "").split()[:MAX_WORDS]
+    conditions = [Note.search_text.contains(word, autoescape=True) for word in words]
+    conditions += [Note.tags.any(Tag.name == tag) for tag in filter_.tag]
+    if filter_.created_from:
+        conditions.append(Note.created_at >= filter_.created_from)
+    if filter_.created_before:
+        conditions.append(Note.created_at < filter_.created_before)
+    return conditions
+
+
 class NoteRepository(Repository[Note]):
     """Notes, with the names of their tags."""
 
@@ -42,14 +54,7 @@ class NoteRepository(Repository[Note]):
 
     async def search(self, owner_id: str, query: schemas.NoteQuery) -> Page[schemas.Note]:
         """Return a page of an owner's notes."""
-        words = normalize_for_search(query.q or "").split()[:MAX_WORDS]
-        conditions = [Note.search_text.contains(word, autoescape=True) for word in words]
-        conditions += [Note.tags.any(Tag.name == tag) for tag in query.tag]
-        if query.created_from:
-            conditions.append(Note.created_at >= query.created_from)
-        if query.created_before:
-            conditions.append(Note.created_at < query.created_before)
-        return await self.page(schemas.Note, query, *conditions, owner_id=owner_id)
+        return await self.page(schemas.Note, query, *matching(query), owner_id=owner_id)
 
     async def add_all(self, notes: Sequence[Mapping[str, Any]]) -> Sequence[AnyRow]:
         """Insert notes, given the values of each; return them in their order, with their defaults."""

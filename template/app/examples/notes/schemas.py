@@ -62,8 +62,8 @@ class NoteOrder(StrEnum):
     TITLE_LAST = "-title"
 
 
-class NoteQuery(PageQuery):
-    """Which notes a list holds, and in which order."""
+class NoteFilter(BaseModel, frozen=True, extra="forbid"):
+    """Which notes are meant."""
 
     q: Annotated[SafeStr, Field(max_length=200)] | None = Field(
         default=None, description="Words that title or body contain, in any case and with or without accents"
@@ -71,4 +71,9 @@ class NoteQuery(PageQuery):
     tag: Annotated[list[Tag], Field(max_length=5)] = Field(default=[], description="Tags that a note has, all of them")
     created_from: UtcDatetime | None = Field(default=None, description="Created at this moment or later")
     created_before: UtcDatetime | None = Field(default=None, description="Created before this moment")
+
+
+class NoteQuery(NoteFilter, PageQuery):
+    """Which notes a list holds, and in which order."""
+
     sort: NoteOrder = NoteOrder.CREATED_LAST

@@ -11,6 +11,7 @@ from app.examples.notes.schemas import Note, NoteCreate, NoteQuery, NoteUpdate
 from keel.caller import Caller
 from keel.clock import now
 from keel.db.database import ReadSession, Session
+from keel.messaging.changes import Change
 from keel.services import Services
 from keel.text import normalize_for_search
 from keel.web.conditional import Precondition
@@ -54,8 +55,7 @@ class NoteService:
     def __init__(self, session: Session | ReadSession, caller: Caller, services: Services) -> None:
         self._notes = NoteRepository(session)
         self._owner_id = caller.subject
-        self._topic = topic(caller)
-        self._pubsub = services.pubsub
+        self._changes = services.changes
         self._cache = services.cache
 
     async def list(self, query: NoteQuery) -> Page[Note]:
@@ -102,7 +102,7 @@ class NoteService:
         if tags:
             await self._notes.add_tags(self._owner_id, {row.id: tags})
         note = Note(**row._asdict(), tags=tags)
-        self._publish("created", note)
+        await self._publish("created", note)
         return note
 
     async def create_all(self, notes: Sequence[NoteCreate]) -> None:
@@ -110,8 +110,7 @@ class NoteService:
         rows = await self._notes.add_all([self._values(data) for data in notes])
         tags = {row.id: sorted(set(data.tags)) for row, data in zip(rows, notes, strict=True)}
         await self._notes.add_tags(self._owner_id, tags)
-        for row in rows:
-            self._publish("created", Note(**row._asdict(), tags=tags[row.id]))
+        await self._publish("created", *(Note(**row._asdict(), tags=tags[row.id]) for row in rows))
 
     async def update(self, note_id: UUID, data: NoteUpdate, precondition: Precondition) -> Note:
         """Change a note.
@@ -131,7 +130,7 @@ class NoteService:
             # Tags are rows of their own: without `updated_at`, a change of nothing else would make no new version.
             await self._notes.update(note, **changes, search_text=normalize_for_search(text), updated_at=now())
         updated = await self.get(note_id)
-        self._publish("updated", updated)
+        await self._publish("updated", updated)
         return updated
 
     async def delete(self, note_id: UUID, precondition: Precondition) -> None:
@@ -144,7 +143,7 @@ class NoteService:
         note = await self._get_for_update(note_id, precondition)
         deleted = await self.get(note_id)
         await self._notes.delete(note)
-        self._publish("deleted", deleted)
+        await self._publish("deleted", deleted)
 
     async def _get_for_update(self, note_id: UUID, precondition: Precondition) -> models.Note:
         note = await self._notes.get_for_update(id=note_id, owner_id=self._owner_id)
@@ -158,9 +157,9 @@ class NoteService:
         text = normalize_for_search(f"{data.title}\n{data.body}")
         return {"owner_id": self._owner_id, "title": data.title, "body": data.body, "search_text": text}
 
-    def _publish(self, event: str, note: Note) -> None:
-        """Publish a change and drop what was cached of the note, once the change is committed."""
+    async def _publish(self, event: str, *notes: Note) -> None:
+        """Tell of a change, and drop what was cached of the notes once it is committed."""
         session = self._notes.writing
         if event != "created":
-            session.after_commit(partial(self._cache.invalidate, f"note:{note.id}"))
-        session.after_commit(partial(self._pubsub.publish, self._topic, event, note.model_dump_json()))
+            session.after_commit(partial(self._cache.invalidate, *(f"note:{note.id}" for note in notes)))
+        await self._changes.publish(session, Change("notes", self._owner_id, event, notes))

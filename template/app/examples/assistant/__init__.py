@@ -1,0 +1,1 @@
+"""Assistant: a chatbot with conversations, branches and tools."""

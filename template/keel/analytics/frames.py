@@ -1,0 +1,63 @@
+"""Rows as DataFrames and Arrow tables, with the types of their model, and back.
+
+Call these in `Workers.run`: they import pandas and pyarrow, and take time in proportion to the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from keel.analytics.columns import schema_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pydantic import BaseModel
+
+
+def to_frame(rows: Sequence[Any], row: type[BaseModel]) -> pd.DataFrame:
+    """Return a DataFrame of rows of a database, mappings or models, whose columns are the model's fields.
+
+    Columns have Arrow's types: integers stay integers beside missing values, decimals and moments stay exact.
+
+    Raises:
+        pyarrow.ArrowInvalid, OverflowError: a value does not fit its column.
+    """
+    import pandas as pd
+
+    return to_arrow(rows, row).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def to_arrow(rows: Sequence[Any] | pd.DataFrame, row: type[BaseModel]) -> pa.Table:
+    """Return rows, or a DataFrame with columns of the model's names, as an Arrow table of the model's types.
+
+    In a DataFrame, NaN, NaT and NA are missing values, as pandas has it; in rows, NaN is a number.
+
+    Raises:
+        pyarrow.ArrowInvalid, OverflowError: a value does not fit its column.
+        KeyError: the DataFrame lacks a column.
+    """
+    import pyarrow as pa
+
+    schema = schema_of(row)
+    if not isinstance(rows, Sequence):
+        return pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    columns = {name: [_plain(value) for value in column(rows, name)] for name in schema.names}
+    return pa.Table.from_pydict(columns, schema=schema)
+
+
+def column(rows: Sequence[Any], name: str) -> Sequence[Any]:
+    """Return the values of a column."""
+    return [row[name] if isinstance(row, Mapping) else getattr(row, name) for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return str(value) if isinstance(value, UUID) else value

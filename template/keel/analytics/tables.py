@@ -1,0 +1,101 @@
+"""Answers that are tables: the format that the caller accepts, at once or in chunks."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from keel.analytics.formats import Format, content
+from keel.analytics.negotiation import NotAcceptable, choose
+from keel.analytics.workers import Workers
+from keel.analytics.writers import Rows, writer
+from keel.dependencies import ServicesDep
+from keel.text import SafeStr
+from keel.web.errors import AppError, responses
+
+
+class TooManyRows(AppError):
+    """The table has more rows than one answer may have."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    type = "urn:problem:too-many-rows"
+
+
+class Tables:
+    """Answers one request, in the format that its caller accepts."""
+
+    def __init__(self, format_: Format, workers: Workers) -> None:
+        self.format = format_
+        self._workers = workers
+
+    async def respond(self, row: type[BaseModel], rows: Rows, name: str) -> Response:
+        """Return a table that is in memory.
+
+        Args:
+            row: the model of its rows.
+            rows: of a database, mappings or models with the model's fields; or a DataFrame.
+            name: of the file, without an extension.
+        """
+
+        def encode() -> bytes:
+            file = writer(self.format, row)
+            return file.write(rows) + file.close()
+
+        data = await self._workers.encode(self.format, encode)
+        return Response(data, media_type=self.format.content_type, headers=self.headers(name))
+
+    async def stream(self, row: type[BaseModel], chunks: AsyncGenerator[Rows], name: str) -> Response:
+        """Return a table chunk by chunk, each read when the one before is sent: what is in memory does not grow.
+
+        The first chunk is read before the answer begins, so its errors are problem documents. Later ones end the
+        connection: every format has an end, so a client notices.
+        """
+        parts = self._parts(row, chunks)
+        first = await anext(parts)
+
+        async def body() -> AsyncGenerator[bytes]:
+            async with aclosing(parts):
+                yield first
+                async for part in parts:
+                    yield part
+
+        return StreamingResponse(body(), media_type=self.format.content_type, headers=self.headers(name))
+
+    async def _parts(self, row: type[BaseModel], chunks: AsyncGenerator[Rows]) -> AsyncGenerator[bytes]:
+        file = await self._workers.run(lambda: writer(self.format, row))
+        async with aclosing(chunks):
+            async for rows in chunks:
+                if part := await self._workers.encode(self.format, lambda rows=rows: file.write(rows)):
+                    yield part
+        yield await self._workers.encode(self.format, file.close)
+
+    def headers(self, name: str) -> dict[str, str]:
+        """Return the headers of an answer, which is a file of that name where browsers do not show it."""
+        headers = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
+        if self.format.extension:
+            headers["Content-Disposition"] = f'attachment; filename="{name}{self.format.extension}"'
+        return headers
+
+
+def table_responses(row: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return what `responses=` of a path operation says of a table: its formats, and 406."""
+    return {200: {"content": content(row)}, **responses(NotAcceptable)}
+
+
+async def get_tables(
+    services: ServicesDep,
+    accept: Annotated[SafeStr | None, Header(description="A media type of a table; `*/*` is JSON")] = None,
+) -> Tables:
+    """Return what answers a request, before anything is computed.
+
+    Raises:
+        NotAcceptable: the caller accepts no format of tables.
+    """
+    return Tables(Format(choose(accept, [*Format])), services.analytics)
+
+
+TablesDep = Annotated[Tables, Depends(get_tables)]

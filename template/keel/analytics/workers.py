@@ -1,0 +1,41 @@
+"""Where tables are built: in a few threads beside the event loop, measured."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from keel.analytics.settings import AnalyticsSettings
+from keel.observability.tracing import meter, step
+
+T = TypeVar("T")
+
+_seconds = meter.create_histogram("analytics.chunk.duration", "s", "Seconds to build and encode a chunk of a table")
+_bytes = meter.create_histogram("analytics.chunk.size", "By", "Bytes of an encoded chunk of a table")
+
+
+class Workers:
+    """`services.analytics`: the settings, and threads for work with tables.
+
+    pyarrow is imported by the first table that is not JSON (70 MB, half a second), pandas by the first DataFrame (45 MB, two
+    seconds); neither at start.
+    """
+
+    def __init__(self, settings: AnalyticsSettings) -> None:
+        self.settings = settings
+        self._limiter = CapacityLimiter(settings.threads)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return the result of a function that is called in a thread; it waits while all are busy."""
+        return await to_thread.run_sync(function, limiter=self._limiter)
+
+    async def encode(self, media_type: str, function: Callable[[], bytes]) -> bytes:
+        """Return an encoded chunk; tell how long it took and how large it is."""
+        started = time.perf_counter()
+        with step("encode table", attributes={"analytics.media_type": media_type}):
+            data = await self.run(function)
+        attributes = {"analytics.media_type": media_type}
+        _seconds.record(time.perf_counter() - started, attributes)
+        _bytes.record(len(data), attributes)
+        return data

@@ -1,0 +1,162 @@
+"""Writers: encode a table chunk by chunk. The parts together are one document, and none needs those before it.
+
+Call them in `Workers.run`: only JSON does without pyarrow.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from pydantic import BaseModel, TypeAdapter
+
+from keel.analytics.columns import schema_of
+from keel.analytics.csv_cells import guarded
+from keel.analytics.formats import Format
+from keel.analytics.frames import column, to_arrow
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Rows: TypeAlias = "Sequence[Any] | DataFrame"
+"""Rows of a database, mappings or models; or a DataFrame with columns of the model's names."""
+
+
+class Writer(Protocol):
+    """Writes one table."""
+
+    def write(self, rows: Any) -> bytes:
+        """Return the next part of the document, with some rows; the first has what comes before all rows."""
+        ...
+
+    def close(self) -> bytes:
+        """Return what comes after all rows, some of which were written, if only none."""
+        ...
+
+
+def writer(format_: Format, row: type[BaseModel]) -> Writer:
+    """Return a writer of rows as a model describes them."""
+    if format_ is Format.RECORDS:
+        return JsonWriter(row, split=False)
+    if format_ is Format.SPLIT:
+        return JsonWriter(row, split=True)
+    return {Format.CSV: CsvWriter, Format.PARQUET: ParquetWriter, Format.ARROW: ArrowWriter}[format_](row)
+
+
+class JsonWriter:
+    """Objects, or arrays of values below the names of their columns.
+
+    Moments are RFC 3339, decimals strings, integers of any size digits; NaN and infinities, for which JSON has no form
+    (RFC 8259, 6), are null.
+    """
+
+    def __init__(self, row: type[BaseModel], *, split: bool) -> None:
+        self._row = row
+        self._names = [*row.model_fields]
+        self._split = split
+        fields = row.model_fields.values()
+        kind: Any = tuple[tuple(f.rebuild_annotation() for f in fields)] if split else row  # ty: ignore[invalid-type-form]
+        self._adapter: TypeAdapter[Any] = TypeAdapter(Sequence[kind])
+        self._before = b'{"columns":%s,"data":[' % TypeAdapter(list[str]).dump_json(self._names) if split else b"["
+
+    def write(self, rows: Any) -> bytes:
+        """Return some rows; all parts together are one array."""
+        rows = rows if isinstance(rows, Sequence) else to_arrow(rows, self._row).to_pylist()
+        if self._split:
+            rows = [*zip(*(column(rows, name) for name in self._names), strict=True)]
+        data = self._adapter.dump_json(self._adapter.validate_python(rows, from_attributes=True))[1:-1]
+        if not data:
+            return b""
+        before, self._before = self._before, b","
+        return before + data
+
+    def close(self) -> bytes:
+        """Return the end of the array."""
+        before = b"" if self._before == b"," else self._before
+        return before + (b"]}" if self._split else b"]")
+
+
+class CsvWriter:
+    """RFC 4180, in UTF-8 with a header. Missing values are empty; text that a spreadsheet would run gets an apostrophe."""
+
+    def __init__(self, row: type[BaseModel]) -> None:
+        from pyarrow.csv import CSVWriter, WriteOptions
+
+        self._row = row
+        self._sink = Sink()
+        options = WriteOptions(eol="\r\n", quoting_header="needed")
+        self._csv = CSVWriter(self._sink, schema_of(row), write_options=options)
+
+    def write(self, rows: Any) -> bytes:
+        """Return some rows."""
+        self._csv.write_table(guarded(to_arrow(rows, self._row)))
+        return self._sink.drain()
+
+    def close(self) -> bytes:
+        """Return what is left."""
+        self._csv.close()
+        return self._sink.drain()
+
+
+class ParquetWriter:
+    """Apache Parquet, one row group for each part; a reader finds the schema at the end."""
+
+    def __init__(self, row: type[BaseModel]) -> None:
+        from pyarrow.parquet import ParquetWriter as File
+
+        self._row = row
+        self._sink = Sink()
+        self._file = File(self._sink, schema_of(row), compression="zstd")
+
+    def write(self, rows: Any) -> bytes:
+        """Return some rows."""
+        self._file.write_table(to_arrow(rows, self._row))
+        return self._sink.drain()
+
+    def close(self) -> bytes:
+        """Return the end of the file."""
+        self._file.close()
+        return self._sink.drain()
+
+
+class ArrowWriter:
+    """Arrow's IPC streaming format: a reader has each part as it comes."""
+
+    def __init__(self, row: type[BaseModel]) -> None:
+        from pyarrow import ipc
+
+        self._row = row
+        self._sink = Sink()
+        self._stream = ipc.new_stream(self._sink, schema_of(row))
+
+    def write(self, rows: Any) -> bytes:
+        """Return some rows."""
+        self._stream.write_table(to_arrow(rows, self._row))
+        return self._sink.drain()
+
+    def close(self) -> bytes:
+        """Return the end of the stream."""
+        self._stream.close()
+        return self._sink.drain()
+
+
+class Sink(io.RawIOBase):
+    """A file that is emptied after each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        """Return true."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Keep some bytes; a copy, for the writer uses its memory again."""
+        self._parts.append(bytes(data))
+        return len(self._parts[-1])
+
+    def drain(self) -> bytes:
+        """Return what was written since the last time."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data

@@ -1,0 +1,1 @@
+"""From a topic to a transaction: consumers, their inbox, retries and dead letters."""

@@ -1,0 +1,74 @@
+"""Making what a consumer has stored anew from the topics."""
+
+import time
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from keel.db.database import Database
+from keel.kafka.consuming.consumers import Consumer
+from keel.kafka.consuming.runner import Runner
+from keel.kafka.settings import KafkaSettings
+
+
+class CannotRebuild(Exception):
+    """The consumer has no `reset`, its topics are missing, or processes of it run."""
+
+
+async def rebuild(database: Database, settings: KafkaSettings, consumer: Consumer, runner: Runner) -> int:
+    """Delete what a consumer has stored, then handle its topics from the beginning to their present end.
+
+    It joins the consumer's group, so that no other process handles events meanwhile. If it is interrupted, the consumer's
+    processes go on where it was. Returns the number of messages.
+
+    Raises:
+        CannotRebuild: the message says why.
+        KafkaError: the brokers do not answer.
+    """
+    if consumer.reset is None:
+        raise CannotRebuild(f"{consumer.name} has no `reset`")
+    connection = runner.connection()
+    connection.subscribe([settings.topic(aggregate) for aggregate in consumer.aggregates])
+    await connection.start()
+    try:
+        partitions = await _all_partitions(connection, settings.timeout)
+        ends = await connection.end_offsets(partitions)
+        begins = await connection.beginning_offsets(partitions)
+        # First, so that nothing is lost if this is interrupted: what was handled already would be read again, and skipped.
+        await connection.commit(begins)
+        async with database.transaction() as session:
+            await consumer.reset(session)
+            await runner.inbox.forget(session)
+        await connection.seek_to_beginning(*partitions)
+        left = {tp for tp in partitions if begins[tp] < ends[tp]}
+        count = 0
+        while left:
+            records = await connection.getmany(timeout_ms=500, max_records=settings.consumer_batch)
+            if records:
+                await runner.handle(connection, records)
+                count += sum(map(len, records.values()))
+            left = {tp for tp in left if await connection.position(tp) < ends[tp]}
+    finally:
+        await connection.stop()
+    return count
+
+
+async def _all_partitions(connection: AIOKafkaConsumer, seconds: float) -> list[TopicPartition]:
+    """Return the partitions, all of which this process has.
+
+    Raises:
+        CannotRebuild: others have some, or there are none.
+    """
+    topics = sorted(connection.subscription())
+    found = [
+        TopicPartition(topic, number) for topic in topics for number in connection.partitions_for_topic(topic) or ()
+    ]
+    for topic in topics:
+        if not any(tp.topic == topic for tp in found):
+            raise CannotRebuild(f"there is no topic {topic}")
+    # The group gives out partitions while this waits for messages; those that come are read again from the beginning.
+    end = time.monotonic() + seconds
+    while not connection.assignment() and time.monotonic() < end:
+        await connection.getmany(timeout_ms=100)
+    if connection.assignment() != set(found):
+        raise CannotRebuild("other processes of the consumer run; stop them first")
+    return found

@@ -1,0 +1,178 @@
+"""A consumer's process: reads its partitions, handles the messages, commits the offsets."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from keel.background.asyncio_tasks import stop
+from keel.background.jobs import JobContext
+from keel.background.shutdown import Shutdown
+from keel.db.database import Database
+from keel.kafka import heartbeat
+from keel.kafka.client import connection_options
+from keel.kafka.consuming import lags
+from keel.kafka.consuming.consumers import Consumer
+from keel.kafka.consuming.inbox import Inbox, IncomingMessage
+from keel.kafka.consuming.retries import Retries
+from keel.kafka.settings import KafkaSettings
+from keel.web.errors import Unavailable
+
+POLL_SECONDS = 0.5
+"""For which a read waits for messages, and between two looks for attempts that are due."""
+
+MAX_PAUSE = 5.0
+"""Seconds between two attempts while brokers or database do not answer."""
+
+POLL_INTERVAL_SECONDS = 600
+"""For which a batch may be handled before the group gives the partitions to another process."""
+
+log = structlog.get_logger()
+
+
+class Runner:
+    """Runs one consumer in this process, until it is told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: KafkaSettings,
+        job_context: JobContext,
+        consumer: Consumer,
+        shutdown: Shutdown,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._shutdown = shutdown
+        self._consumer = consumer
+        self.inbox = Inbox(database, settings, job_context, consumer)
+        self._retries = Retries(database, settings, self.inbox)
+        self._handling = asyncio.Lock()
+        self._reported = 0.0
+
+    async def run(self) -> None:
+        """Handle messages until shutdown; what was begun is finished and committed."""
+        retrying = asyncio.create_task(self._retry())
+        try:
+            while not self._shutdown.begun:
+                try:
+                    await self._consume()
+                except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+                    await log.awarning("consumer_waits", consumer=self._consumer.name, error=repr(error))
+                    heartbeat.touch()
+                    await self._pause(MAX_PAUSE)
+        finally:
+            # It ends by itself at shutdown, after the attempt that it is at.
+            if not self._shutdown.begun:
+                await stop(retrying)
+            await retrying
+
+    def connection(self) -> AIOKafkaConsumer:
+        """Return a consumer of the group, which is not started."""
+        return AIOKafkaConsumer(
+            **connection_options(self._settings),
+            group_id=self._settings.group(self._consumer.name),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=self._settings.consumer_batch,
+            session_timeout_ms=round(self._settings.session_timeout * 1000),
+            heartbeat_interval_ms=round(self._settings.session_timeout * 1000 / 3),
+            max_poll_interval_ms=POLL_INTERVAL_SECONDS * 1000,
+            # aiokafka (0.14) has no cooperative protocol (KIP-429), and its sticky assignor keeps its state in the class, so
+            # that the consumers of one process would mix theirs.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        )
+
+    async def _consume(self) -> None:
+        connection = self.connection()
+        try:
+            topics = [self._settings.topic(aggregate) for aggregate in self._consumer.aggregates]
+            connection.subscribe(topics, listener=_Drain(self._handling))
+            await connection.start()
+            while not self._shutdown.begun:
+                heartbeat.touch()
+                await self._step(connection)
+        finally:
+            await connection.stop()
+
+    async def _step(self, connection: AIOKafkaConsumer) -> None:
+        """Read once, handle what came, commit."""
+        if await self.inbox.count_waiting() >= self._settings.max_waiting:
+            # The rest is safe in the topic. Reading goes on as soon as attempts have made room.
+            await self._pause(POLL_SECONDS)
+            return
+        records = await connection.getmany(
+            timeout_ms=round(POLL_SECONDS * 1000), max_records=self._settings.consumer_batch
+        )
+        async with self._handling:
+            if assigned := {tp: found for tp, found in records.items() if tp in connection.assignment()}:
+                await self.handle(connection, assigned)
+        await self._report(connection)
+
+    async def handle(
+        self, connection: AIOKafkaConsumer, records: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]
+    ) -> None:
+        """Handle messages, those of each partition in order, and commit their offsets.
+
+        Raises:
+            Unavailable: the database does not answer; nothing is committed.
+        """
+        await asyncio.gather(
+            *(self.inbox.handle_all([_incoming(each) for each in found]) for found in records.values())
+        )
+        try:
+            await connection.commit({tp: found[-1].offset + 1 for tp, found in records.items()})
+        except (CommitFailedError, IllegalStateError) as error:
+            # Another process has the partitions by now. It gets the messages again, and the inbox knows them.
+            await log.awarning("offsets_not_committed", consumer=self._consumer.name, error=repr(error))
+
+    async def _retry(self) -> None:
+        while not self._shutdown.begun:
+            try:
+                found = await self._retries.run_once()
+            except Unavailable:
+                found = False
+            if not found:
+                await self._pause(POLL_SECONDS)
+
+    async def _report(self, connection: AIOKafkaConsumer) -> None:
+        if time.monotonic() - self._reported < lags.REPORT_SECONDS:
+            return
+        self._reported = time.monotonic()
+        found = {}
+        for tp in connection.assignment():
+            if (end := connection.highwater(tp)) is not None:
+                found[tp.topic, tp.partition] = max(0, end - await connection.position(tp))
+        if found:
+            await lags.report(self._database, self._consumer.name, found)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._shutdown.wait()
+
+
+class _Drain(ConsumerRebalanceListener):
+    """Lets a batch be finished and committed before its partitions go to another process."""
+
+    def __init__(self, handling: asyncio.Lock) -> None:
+        self._handling = handling
+
+    async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - as aiokafka calls it
+        """Wait for the batch."""
+        async with self._handling:
+            pass
+
+    async def on_partitions_assigned(self, assigned: object) -> None:  # as aiokafka calls it
+        """Begin at the offsets that were committed, as aiokafka does."""
+
+
+def _incoming(record: ConsumerRecord[bytes, bytes]) -> IncomingMessage:
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    return IncomingMessage(record.topic, record.partition, record.offset, record.key, record.value, headers)

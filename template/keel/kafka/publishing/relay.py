@@ -1,0 +1,114 @@
+"""The relay: publishes the outbox, at least once and in order per key."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import bindparam, select, update
+
+from keel import clock
+from keel.background.shutdown import Shutdown
+from keel.db.database import AnyRow, Database
+from keel.kafka import heartbeat
+from keel.kafka.cloudevents.envelope import CONTENT_TYPE
+from keel.kafka.models import OutboxEvent
+from keel.kafka.publishing import shards
+from keel.kafka.publishing.publisher import OutgoingMessage, Publisher
+from keel.kafka.settings import KafkaSettings
+from keel.observability.tracing import meter
+from keel.web.errors import Unavailable
+
+MAX_PAUSE = 5.0
+"""Seconds between two attempts while brokers or database do not answer."""
+
+_UNSENT = (
+    select(
+        OutboxEvent.position,
+        OutboxEvent.aggregatetype,
+        OutboxEvent.key,
+        OutboxEvent.payload,
+        OutboxEvent.headers,
+        OutboxEvent.created_at,
+    )
+    .where(OutboxEvent.shard.in_(bindparam("shards", expanding=True)), OutboxEvent.sent_at.is_(None))
+    .order_by(OutboxEvent.position)
+)
+_SENT = meter.create_counter(
+    "messaging.client.sent.messages", unit="{message}", description="Events that the brokers have confirmed"
+)
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Publishes what is committed, and marks what the brokers have confirmed. Several may run."""
+
+    def __init__(self, database: Database, settings: KafkaSettings, publisher: Publisher) -> None:
+        self._database = database
+        self._settings = settings
+        self._publisher = publisher
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def run(self, shutdown: Shutdown) -> None:
+        """Publish until shutdown; a batch that was begun is finished."""
+        failures = 0
+        while not shutdown.begun:
+            heartbeat.touch()
+            try:
+                claimed, sent = await self.run_once()
+            except Unavailable as error:
+                await log.awarning("relay_waits", error=repr(error))
+                claimed, sent = 1, 0
+            failures = failures + 1 if sent < claimed else 0
+            if failures or not claimed:
+                pause = min(self._settings.relay_poll * 2 ** min(failures, 10), MAX_PAUSE)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await shutdown.wait()
+        await self._publisher.close()
+
+    async def run_once(self) -> tuple[int, int]:
+        """Publish a batch; return how many events it had, and how many of them the brokers have confirmed.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        await shards.create(self._database)
+        claimed = await shards.claim(self._database, self._holder, self._settings.relay_lease)
+        if not claimed:
+            return 0, 0
+        sent: Sequence[int] = []
+        try:
+            statement = _UNSENT.limit(self._settings.relay_batch)
+            rows = await self._database.read.all(statement, {"shards": list(claimed)})
+            # Less than the lease: what comes later may be repeated by another relay.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.relay_lease * 0.8):
+                    sent = await self._publisher.publish([self._message(row) for row in rows])
+        finally:
+            await self._finish(claimed, sent)
+        return len(rows), len(sent)
+
+    async def _finish(self, claimed: Sequence[int], sent: Sequence[int]) -> None:
+        """Mark what is sent, and give up the shards."""
+        async with self._database.transaction() as session:
+            if sent:
+                statement = update(OutboxEvent).where(OutboxEvent.position.in_(sent))
+                await session.execute(statement.values(sent_at=clock.now()))
+            await shards.release(session, self._holder, claimed)
+        _SENT.add(len(sent), {"messaging.system": "kafka", "messaging.operation.name": "send"})
+
+    def _message(self, row: AnyRow) -> OutgoingMessage:
+        headers = [(name, value.encode()) for name, value in row.headers.items()]
+        return OutgoingMessage(
+            row.position,
+            self._settings.topic(row.aggregatetype),
+            row.key.encode(),
+            row.payload.encode(),
+            [("content-type", CONTENT_TYPE.encode()), *headers],
+            int(row.created_at.timestamp() * 1000),
+        )

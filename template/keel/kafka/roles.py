@@ -1,0 +1,99 @@
+"""What the processes of this package do, within the application's lifespan. aiokafka is imported by these alone."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+
+from keel.kafka.consuming.consumers import Consumer
+from keel.kafka.services import KafkaServices
+from keel.services import Services, services_of
+
+
+class RoleError(Exception):
+    """The process cannot do what it is asked for; the message says why."""
+
+
+def prepare() -> None:
+    """Leave signals to the application's lifespan, for which the roles wait, and migrations to the server."""
+    # Several processes start at once.
+    os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+
+
+async def relay(app: FastAPI) -> None:
+    """Publish the outbox until shutdown."""
+    from keel.kafka.publishing.publisher import Publisher
+    from keel.kafka.publishing.relay import Relay
+
+    services, kafka = _parts(app)
+    await Relay(services.database, kafka.settings, Publisher(kafka.settings)).run(services.shutdown)
+
+
+async def consume(app: FastAPI, names: Sequence[str]) -> None:
+    """Run consumers until shutdown; all, if none is named.
+
+    Raises:
+        RoleError: there is none, or none of a name.
+    """
+    from keel.kafka.consuming.runner import Runner
+
+    services, kafka = _parts(app)
+    consumers = [_consumer(kafka, name) for name in names] or list(kafka.consumers.values())
+    if not consumers:
+        raise RoleError("There are no consumers: no package has a module `consumers`.")
+    async with asyncio.TaskGroup() as group:
+        for consumer in consumers:
+            runner = Runner(services.database, kafka.settings, services.job_context, consumer, services.shutdown)
+            group.create_task(runner.run())
+
+
+async def rebuild(app: FastAPI, name: str) -> int:
+    """Rebuild a consumer; return the number of messages.
+
+    Raises:
+        RoleError: there is no such consumer, it cannot be rebuilt, or brokers do not answer.
+    """
+    from aiokafka.errors import KafkaError
+
+    from keel.kafka.consuming import rebuilding
+    from keel.kafka.consuming.runner import Runner
+
+    services, kafka = _parts(app)
+    consumer = _consumer(kafka, name)
+    runner = Runner(services.database, kafka.settings, services.job_context, consumer, services.shutdown)
+    try:
+        return await rebuilding.rebuild(services.database, kafka.settings, consumer, runner)
+    except (rebuilding.CannotRebuild, KafkaError) as error:
+        raise RoleError(f"Cannot rebuild: {error}") from error
+
+
+async def create_topics(app: FastAPI) -> list[str]:
+    """Create the topics that are missing; return their names.
+
+    Raises:
+        RoleError: the brokers do not answer, or refuse.
+    """
+    from aiokafka.errors import KafkaError
+
+    from keel.kafka import topics
+
+    _, kafka = _parts(app)
+    try:
+        return await topics.create(kafka.settings, [kafka.settings.topic(each) for each in kafka.aggregates])
+    except KafkaError as error:
+        raise RoleError(f"Cannot create topics: {error!r}") from error
+
+
+def _parts(app: FastAPI) -> tuple[Services, KafkaServices]:
+    services = services_of(app)
+    return services, services.kafka
+
+
+def _consumer(kafka: KafkaServices, name: str) -> Consumer:
+    if name not in kafka.consumers:
+        raise RoleError(f"There is no consumer {name!r}; there are: {', '.join(kafka.consumers) or 'none'}.")
+    return kafka.consumers[name]

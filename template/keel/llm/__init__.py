@@ -1,0 +1,1 @@
+"""Answers of language models: streamed, resumed, stopped, bounded and counted."""

@@ -1,0 +1,1 @@
+"""Answers: the tasks that produce them, and the streams that follow these, in any process."""

@@ -1,0 +1,80 @@
+"""The stream of an answer, for any number of clients, in any process, from any position."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from fastapi.sse import ServerSentEvent
+
+from keel.llm.answers.handlers import AnswerHandler
+from keel.llm.answers.log import AnswerLog, Position
+from keel.services import Services
+from keel.web.errors import AppError, Unavailable
+from keel.web.event_stream import Ending, closed
+
+PACE = 0.04
+"""Seconds between two events with text. Models are faster than eyes: what comes meanwhile is one event."""
+
+RESTART = ServerSentEvent(event="restart", data={})
+
+
+async def follow(
+    services: Services, handler: AnswerHandler, answer_id: UUID, last_event_id: str | None, ending: Ending
+) -> AsyncGenerator[ServerSentEvent]:
+    """Yield the events of an answer after one that the client has, and at last the answer as it was stored.
+
+    Args:
+        services: of the application.
+        handler: who stores it.
+        answer_id: which answer; it may have ended.
+        last_event_id: the id of the last event that the client has seen; None: from the beginning.
+        ending: waits for the end of the stream; see `keel.web.event_stream`.
+    """
+    position = Position.parse(last_event_id)
+    over = asyncio.ensure_future(ending())
+    try:
+        async with services.llm.answers.log(answer_id) as opened:
+            log: AnswerLog = opened
+            while True:
+                last = log.ended
+                sent = position
+                for event, reached in log.since(position):
+                    yield event
+                    position = reached
+                if last:
+                    break
+                if position != sent:
+                    await asyncio.wait([over], timeout=PACE)
+                elif not over.done():
+                    await _change(log, over)
+                if over.done():
+                    over.result()
+                    yield RESTART
+                    return
+        stored = await handler.read(services.database.read, answer_id)
+        if stored is None:
+            yield RESTART
+            return
+        # The last words of an answer that ended elsewhere, before this process heard of them.
+        rest = AnswerLog()
+        rest.add_text(stored.text)
+        for event, _ in rest.since(position):
+            yield event
+        if stored.error:
+            yield ServerSentEvent(event="error", raw_data=stored.error)
+        yield ServerSentEvent(event="message", raw_data=stored.message)
+    except Unavailable:
+        yield RESTART
+    except AppError as error:
+        yield closed(error)
+    finally:
+        over.cancel()
+
+
+async def _change(log: AnswerLog, over: "asyncio.Future[None]") -> None:
+    """Return with the next change of a log, or once the stream is to end."""
+    changed = log.changed()
+    try:
+        await asyncio.wait([changed, over], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        changed.cancel()

@@ -1,0 +1,1 @@
+"""The model: which one, and one call of it."""

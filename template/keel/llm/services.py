@@ -1,0 +1,20 @@
+"""What answers of language models work with."""
+
+from dataclasses import dataclass
+
+from keel.llm.answers.registry import Answers
+from keel.llm.model.chat import ChatModel
+from keel.llm.settings import LlmSettings
+from keel.llm.toolbox import Toolbox
+from keel.llm.usage import TokenBudget
+
+
+@dataclass(frozen=True, slots=True)
+class LlmServices:
+    """What answers of language models work with."""
+
+    settings: LlmSettings
+    model: ChatModel
+    tools: Toolbox
+    budget: TokenBudget
+    answers: Answers

@@ -1,0 +1,89 @@
+"""Settings of language models."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from keel.settings import Settings
+
+EMBEDDED = "embedded"
+"""The model that needs nothing: deterministic, for development and tests."""
+
+
+class LlmSettings(Settings):
+    """Which model answers, and within which bounds."""
+
+    model_config = SettingsConfigDict(env_prefix="LLM_")
+
+    model: Annotated[str, Field(pattern=r"^(embedded|[A-Za-z_][\w.]*:\S+)$")] = EMBEDDED
+    """`embedded`, or provider and name: `ollama:llama3.2`; `openai:...` needs `uv add langchain-openai`, and so on. Where a
+    package has several classes, name one in place of the provider: `langchain_aws.ChatBedrockConverse:...`."""
+
+    base_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """Where the model is served; empty: where the provider's package looks for it."""
+
+    api_key: SecretStr = SecretStr("")
+    """The provider's key; empty: what its package reads from the environment."""
+
+    embedded_seconds: Annotated[float, Field(ge=0)] = 0.02
+    """Seconds that the embedded model takes for a word."""
+
+    context_tokens: Annotated[int, Field(ge=512)] = 4096
+    """Tokens that the model reads and writes for an answer; older messages are left out."""
+
+    max_output_tokens: Annotated[int, Field(ge=16)] = 1024
+    """Tokens that the model may write in one call."""
+
+    tool_rounds: Annotated[int, Field(ge=0)] = 4
+    """Times that the model may call tools in one answer."""
+
+    first_token_timeout: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds until the first token of a call; Ollama may have to load the model first."""
+
+    answer_timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds that an answer may take, tools and retries included."""
+
+    attempts: Annotated[int, Field(ge=1)] = 3
+    """Times that a call is tried. It is not repeated once it has begun to answer."""
+
+    retry_backoff: Annotated[float, Field(ge=0)] = 0.5
+    """Seconds before the second attempt; they double with each, and are randomised."""
+
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    """Failures in a row after which callers are refused at once."""
+
+    breaker_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds for which they are; then one call tries whether the model is back."""
+
+    answers_per_caller: Annotated[int, Field(ge=1)] = 2
+    """Answers that one caller may have under way in one process."""
+
+    concurrent_answers: Annotated[int, Field(ge=1)] = 64
+    """Answers that one process produces at a time."""
+
+    queue_size: Annotated[int, Field(ge=0)] = 256
+    """Answers that wait for their turn; more are refused."""
+
+    tokens_per_day: Annotated[int, Field(ge=0)] = 200_000
+    """Tokens, read and written, that a caller may use in a day (UTC); 0: no limit."""
+
+    lease: Annotated[float, Field(ge=1)] = 15.0
+    """Seconds without a heartbeat after which an answer counts as interrupted: its process was lost."""
+
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds that answers have to end when the process stops."""
+
+    usage_days: Annotated[int, Field(ge=1)] = 400
+    """Days that the tokens of callers are kept."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens that the model may read."""
+        return self.context_tokens - self.max_output_tokens
+
+    @model_validator(mode="after")
+    def _check_tokens(self) -> Self:
+        if self.max_output_tokens * 2 > self.context_tokens:
+            raise ValueError("LLM_MAX_OUTPUT_TOKENS: at most half of LLM_CONTEXT_TOKENS")
+        return self

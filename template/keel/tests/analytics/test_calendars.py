@@ -1,0 +1,97 @@
+"""Days of 23 and 25 hours, days that there were not, and spans that are too long."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from keel.analytics.calendars import MAX_PERIODS, TimeZone, TooManyPeriods, Unit, calendar
+
+
+def hours(zone: str, first: date, last: date) -> Sequence[float]:
+    """Return the lengths of days in hours."""
+    noon = [datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)) for day in (first, last)]
+    return [
+        (end - start) / timedelta(hours=1)
+        for start, end in pairwise(calendar(ZoneInfo(zone), Unit.DAY, *noon).boundaries)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "expected"),
+    [
+        ("UTC", date(2026, 3, 28), date(2026, 3, 30), [24, 24, 24]),
+        ("Europe/Berlin", date(2026, 3, 28), date(2026, 3, 30), [24, 23, 24]),
+        ("Europe/Berlin", date(2026, 10, 24), date(2026, 10, 26), [24, 25, 24]),
+        ("Australia/Lord_Howe", date(2026, 4, 4), date(2026, 4, 6), [24, 24.5, 24]),
+        # There is no midnight, and there are two.
+        ("America/Sao_Paulo", date(2018, 11, 3), date(2018, 11, 5), [24, 23, 24]),
+        ("America/Havana", date(2026, 10, 31), date(2026, 11, 2), [24, 25, 24]),
+    ],
+)
+def test_days(zone: str, first: date, last: date, expected: Sequence[float]) -> None:
+    """A day lasts from its first midnight to the next day's."""
+    assert hours(zone, first, last) == expected
+
+
+def test_a_day_that_was_left_out() -> None:
+    """Samoa went from the 29th of December 2011 to the 31st."""
+    found = calendar(
+        ZoneInfo("Pacific/Apia"),
+        Unit.DAY,
+        datetime(2011, 12, 29, 12, tzinfo=UTC),
+        datetime(2011, 12, 31, 12, tzinfo=UTC),
+    )
+
+    assert [*found.days] == [date(2011, 12, 29), date(2011, 12, 31), date(2012, 1, 1)]
+    assert all(end - start == timedelta(days=1) for start, end in pairwise(found.boundaries))
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        (Unit.WEEK, [date(2025, 12, 29), date(2026, 1, 5), date(2026, 1, 12)]),
+        (Unit.MONTH, [date(2025, 12, 1), date(2026, 1, 1)]),
+    ],
+)
+def test_weeks_and_months(unit: Unit, expected: Sequence[date]) -> None:
+    """They begin on Monday and on the first, and the first one is that of the first moment, where the caller is."""
+    start, end = datetime(2025, 12, 31, 23, tzinfo=UTC), datetime(2026, 1, 18, 11, tzinfo=UTC)
+
+    assert [*calendar(ZoneInfo("America/New_York"), unit, start, end).days] == expected
+
+
+def test_the_longest_span() -> None:
+    """One more day is refused, before any is made."""
+    zone, start = ZoneInfo("UTC"), datetime(2000, 1, 1, tzinfo=UTC)
+
+    assert len(calendar(zone, Unit.DAY, start, start + timedelta(days=MAX_PERIODS - 1)).days) == MAX_PERIODS
+    with pytest.raises(TooManyPeriods, match="bound the time"):
+        calendar(zone, Unit.DAY, start, start + timedelta(days=MAX_PERIODS))
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment"),
+    [
+        ("America/New_York", datetime.min.replace(tzinfo=UTC)),
+        ("Asia/Tokyo", datetime.max.replace(tzinfo=UTC)),
+        ("UTC", datetime.max.replace(tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize("unit", Unit)
+def test_the_ends_of_time(zone: str, moment: datetime, unit: Unit) -> None:
+    """What can't be shown is refused rather than an error of the server."""
+    with pytest.raises(TooManyPeriods):
+        calendar(ZoneInfo(zone), unit, moment, moment)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Europe", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "a\x00b", "A" * 5000]
+)
+def test_unknown_zones(name: str) -> None:
+    """Only a name of the database is one."""
+    with pytest.raises(ValidationError, match="name a time zone"):
+        TypeAdapter(TimeZone).validate_python(name)

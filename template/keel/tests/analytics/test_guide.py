@@ -1,0 +1,98 @@
+"""The guide "your own statistics": both modules do what the page says, as they stand there."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData, inspect
+
+from app.main import create_app
+from keel.about import ROOT
+from keel.db.models import Base
+from keel.hooks import checked
+from keel.services import services_of
+from keel.testing.support import running
+
+PAGE = (ROOT / "keel" / "docs" / "features" / "analytics.md").read_text(encoding="utf-8")
+MODELS, STATISTICS = re.findall(
+    r"^```python\n(.+?)^```$", PAGE.partition("### Your own statistics")[2], re.MULTILINE | re.DOTALL
+)
+SPAN = {"tz": "Europe/Berlin", "first": "2026-01-15T00:00:00Z", "last": "2026-03-15T00:00:00Z"}
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """Return the modules of the page; their tables are no part of the project's."""
+
+    class GuideBase(Base):
+        __abstract__ = True
+        metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+
+    monkeypatch.setattr("keel.db.models.Base", GuideBase)
+    made = []
+    for name, code in (("app.loans", ""), ("app.loans.models", MODELS), ("app.loans.statistics", STATISTICS)):
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(code, name, "exec"), vars(module))  # noqa: S102 - the project's own page
+        made.append(module)
+    return made[1], checked("statistics", made[2])
+
+
+@pytest.fixture
+async def served(modules: tuple[Any, Any], app: FastAPI, environment: None) -> AsyncIterator[AsyncClient]:
+    """Return a client of an application with them, and with loans of two books."""
+    models, statistics = modules
+    other = create_app()
+    statistics.install(other)
+    metadata = models.Loan.metadata
+    async with running(other) as client:
+        database = services_of(other).database
+        async with database.writer.begin() as connection:
+            if await connection.run_sync(lambda there: inspect(there).has_table("loans")):
+                pytest.skip("this project has a table of this name")
+            await connection.run_sync(metadata.create_all)
+        subject = await _subject(client, other)
+        start = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
+        async with database.transaction() as session:
+            for number, days in enumerate((3, 5, 10)):
+                moment = start + timedelta(hours=number)  # the second and third are in February, in Berlin
+                book = "Emma" if number < 2 else "Sanditon"
+                session.add(models.Loan(owner_id=subject, book=book, lent_at=moment, days=days))
+        yield client
+        async with database.writer.begin() as connection:
+            await connection.run_sync(metadata.drop_all)
+
+
+async def _subject(client: AsyncClient, app: FastAPI) -> str:
+    """Return the subject of the client's caller."""
+    from keel.identity import CallerDep
+
+    @app.get("/subject")
+    async def subject(caller: CallerDep) -> str:
+        return caller.subject
+
+    return (await client.get("/subject")).json()
+
+
+async def test_both_answers(served: AsyncClient) -> None:
+    """Months are those of the time zone, and an empty one is there; a DataFrame is an answer, with null for no number."""
+    answer = await served.get("/api/v1/loans/statistics", params=SPAN)
+    as_csv = await served.get("/api/v1/loans/statistics", params=SPAN, headers={"Accept": "text/csv"})
+    books = await served.get("/api/v1/loans/statistics/books")
+
+    assert answer.json() == [
+        {"month": "2026-01-01", "loans": 1, "mean_days": 3.0},
+        {"month": "2026-02-01", "loans": 2, "mean_days": 7.5},
+        {"month": "2026-03-01", "loans": 0, "mean_days": None},
+    ]
+    assert as_csv.text.splitlines()[1:] == ["2026-01-01,1,3", "2026-02-01,2,7.5", "2026-03-01,0,"]
+    assert books.json() == [
+        {"book": "Emma", "loans": 2, "std": pytest.approx(2**0.5)},
+        {"book": "Sanditon", "loans": 1, "std": None},
+    ]

@@ -1,0 +1,57 @@
+"""Which media type a caller gets (RFC 9110, 12.5.1)."""
+
+import pytest
+
+from keel.analytics.formats import Format
+from keel.analytics.negotiation import MAX_RANGES, NotAcceptable, choose
+
+OFFERED = [*Format]
+
+ACCEPTED = [
+    (None, Format.RECORDS),
+    ("", Format.RECORDS),
+    ("*/*", Format.RECORDS),
+    ("application/*", Format.RECORDS),
+    ("text/*", Format.CSV),
+    ("TEXT/CSV", Format.CSV),
+    ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", Format.RECORDS),
+    ("text/csv;q=0.5, application/vnd.apache.parquet", Format.PARQUET),
+    ("text/csv; q=0.9 , application/json; q=0.8", Format.CSV),
+    # The most specific range says how much a type is wanted, whatever stands before it.
+    ("*/*;q=0.9, application/json;q=0.1", Format.CSV),
+    ("application/*, application/json;q=0", Format.PARQUET),
+    ("application/json; orient=split", Format.SPLIT),
+    ('application/json;orient="split"', Format.SPLIT),
+    ("application/json, application/json;orient=split;q=0.5", Format.RECORDS),
+    ("application/json;q=0.2, application/json;orient=split;q=0.5", Format.SPLIT),
+    # Of two that are wanted as much, the server's first.
+    ("application/vnd.apache.arrow.stream, text/csv", Format.CSV),
+    # What is malformed is as if it were not there.
+    (";;, text/csv;q=high", Format.CSV),
+    ("text/csv;q=7", Format.CSV),
+    ("text/csv;q=nan", Format.CSV),
+]
+
+
+@pytest.mark.parametrize(("accept", "expected"), ACCEPTED)
+def test_the_preferred_one(accept: str | None, expected: Format) -> None:
+    """Weights, the most specific range, parameters, and then the order of the server decide."""
+    assert choose(accept, OFFERED) == expected
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/html", "image/*", "text/csv;q=0", "*/*;q=0", "application/json;orient=index", "csv", ","]
+)
+def test_none_is_acceptable(accept: str) -> None:
+    """What is excluded, or not offered, is refused; the error names what there is."""
+    with pytest.raises(NotAcceptable) as refused:
+        choose(accept, OFFERED)
+
+    assert refused.value.members == {"offered": OFFERED}
+
+
+def test_long_headers_are_cut() -> None:
+    """Ranges beyond the limit are not looked at: a header of a megabyte costs no more."""
+    assert choose(",".join(["text/html"] * (MAX_RANGES - 1) + ["text/csv"]), OFFERED) == Format.CSV
+    with pytest.raises(NotAcceptable):
+        choose(",".join(["text/html"] * MAX_RANGES + ["text/csv"]), OFFERED)

@@ -1,0 +1,39 @@
+"""A Kafka cluster for the tests.
+
+It is the one at `TEST_KAFKA_BOOTSTRAP_SERVERS`, which has to create topics by itself, or librdkafka's mock of three brokers,
+which speaks the protocol on loopback for as long as the tests run. Each test has topics and groups of its own.
+"""
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from keel.kafka.settings import KafkaSettings
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[tuple[str, ...]]:
+    """Return the addresses of the brokers."""
+    if servers := os.environ.get("TEST_KAFKA_BOOTSTRAP_SERVERS"):
+        yield tuple(servers.split(","))
+        return
+    from confluent_kafka.admin import AdminClient
+
+    mock = AdminClient({"test.mock.num.brokers": 3, "bootstrap.servers": "", "log_level": 0})
+    yield tuple(f"{broker.host}:{broker.port}" for broker in mock.list_topics(timeout=30).brokers.values())
+    del mock
+
+
+@pytest.fixture
+def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSettings:
+    """Return settings with topics of the test's own, and attempts that follow each other at once."""
+    return KafkaSettings(
+        bootstrap_servers=kafka_servers,
+        topic_prefix=f"test-{uuid4().hex}",
+        retry_backoff=0.0,
+        relay_poll=0.02,
+        # The mock waits for about as long whenever a process joins a group, and for 3 s the first time, without heartbeats.
+        session_timeout=5.0,
+    )

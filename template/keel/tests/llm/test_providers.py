@@ -1,0 +1,78 @@
+"""Which model: by provider and name, or a sentence that says what to do."""
+
+import pytest
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_ollama import ChatOllama
+
+from keel.llm.model.embedded import EmbeddedModel
+from keel.llm.model.providers import make_model
+from keel.llm.settings import LlmSettings
+from keel.settings import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("embedded", EmbeddedModel),
+        ("ollama:llama3.2", ChatOllama),
+        ("ollama:library/llama3.2:1b", ChatOllama),
+        ("langchain_ollama.ChatOllama:llama3.2", ChatOllama),
+    ],
+)
+def test_models_by_name(name: str, kind: type[BaseChatModel]) -> None:
+    """A provider, or a class, and the name of a model, which may have colons."""
+    made = make_model(LlmSettings(model=name))
+
+    assert type(made) is kind
+    assert getattr(made, "model", "") == name.partition(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unknown:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
+        ("langchain_unknown.Chat:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
+        ("langchain_ollama.OllamaLLM:model", "langchain_ollama.OllamaLLM is not a chat model"),
+        ("core:model", "has several chat models"),
+    ],
+)
+def test_a_model_that_is_not_there(name: str, said: str) -> None:
+    """The message says what to add or to write."""
+    with pytest.raises(SettingsError, match=said):
+        make_model(LlmSettings(model=name))
+
+
+@pytest.mark.parametrize("name", ["", "llama3.2", "ollama:", ":llama", "ollama: llama"])
+def test_names_that_are_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stop the start."""
+    monkeypatch.setenv("LLM_MODEL", name)
+    with pytest.raises(SettingsError, match="LLM_MODEL"):
+        LlmSettings.load()
+
+
+def test_the_answer_leaves_room_for_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the model writes is no more than half of what it holds."""
+    monkeypatch.setenv("LLM_MAX_OUTPUT_TOKENS", "3000")
+    with pytest.raises(SettingsError, match="LLM_MAX_OUTPUT_TOKENS"):
+        LlmSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("system", "question", "text"),
+    [
+        ("Be brief.", "Ahoy there", "You said: Ahoy there"),
+        ("Be brief.", "Count to 4, please", "1 2 3 4"),
+        ("Give it a title in at most 3 words.", "One two three four", "One two three"),
+    ],
+)
+async def test_the_embedded_model(system: str, question: str, text: str) -> None:
+    """It says the same every time, in words, with tokens; a call at once says what a stream does."""
+    messages = [SystemMessage(system), HumanMessage(question)]
+    chunks = [chunk async for chunk in EmbeddedModel().astream(messages)]
+    whole = chunks[0] + chunks[1:]
+    at_once = await EmbeddedModel().ainvoke(messages)
+
+    assert whole.text == at_once.text == text
+    assert len(chunks) > len(text.split())
+    assert whole.usage_metadata == at_once.usage_metadata

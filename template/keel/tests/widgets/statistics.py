@@ -1,0 +1,88 @@
+"""Widgets as tables: the days on which they were created, and all of them in chunks."""
+
+from collections.abc import AsyncGenerator, Sequence
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Query, Response
+from pydantic import BaseModel
+from sqlalchemy import and_, func, select
+
+from keel.analytics.calendars import TimeZone, Unit, calendar
+from keel.analytics.functions import periods
+from keel.analytics.tables import TablesDep, table_responses
+from keel.clock import UtcDatetime
+from keel.db.database import AnyRow, ReadSession
+from keel.dependencies import ReadSessionDep
+from keel.tests.widgets.dependencies import ReaderDep
+from keel.tests.widgets.models import Widget
+
+CHUNK = 2
+
+router = APIRouter(prefix="/widgets/statistics", tags=["widgets"])
+
+
+class Day(BaseModel):
+    """A period, and how many widgets were created in it."""
+
+    period: date
+    widgets: int
+
+
+class WidgetRow(BaseModel):
+    """A widget."""
+
+    id: UUID
+    title: str
+
+
+class Span(BaseModel, extra="forbid"):
+    """The periods that are asked for."""
+
+    tz: TimeZone
+    unit: Unit = Unit.DAY
+    first: UtcDatetime
+    last: UtcDatetime
+
+
+@router.get("", response_model=list[Day], responses=table_responses(Day))
+async def widget_days(
+    span: Annotated[Span, Query()], session: ReadSessionDep, caller: ReaderDep, tables: TablesDep
+) -> Response:
+    """Count widgets by periods."""
+    days = calendar(span.tz, span.unit, span.first, span.last)
+    each = periods(days.boundaries)
+    within = and_(
+        Widget.owner_id == caller.subject,
+        Widget.created_at >= each.c.beginning,
+        Widget.created_at < each.c.ending,
+    )
+    rows = await session.all(
+        select(each.c.position, each.c.beginning, func.count(Widget.id).label("widgets"))
+        .outerjoin_from(each, Widget, within)
+        .group_by(each.c.position, each.c.beginning)
+        .order_by(each.c.position)
+    )
+    assert [row.beginning for row in rows] == days.boundaries[:-1]
+    found = [Day(period=day, widgets=row.widgets) for day, row in zip(days.days, rows, strict=True)]
+    return await tables.respond(Day, found, "days")
+
+
+@router.get("/rows", response_model=list[WidgetRow], responses=table_responses(WidgetRow))
+async def widget_rows(session: ReadSessionDep, caller: ReaderDep, tables: TablesDep) -> Response:
+    """Stream all widgets."""
+    return await tables.stream(WidgetRow, _chunks(session, caller.subject), "widgets")
+
+
+async def _chunks(session: ReadSession, owner: str) -> AsyncGenerator[Sequence[AnyRow]]:
+    owned = select(Widget.__table__).where(Widget.owner_id == owner).order_by(Widget.id).limit(CHUNK)
+    after = UUID(int=0)
+    while rows := await session.all(owned.where(Widget.id > after)):
+        yield rows
+        after = rows[-1].id
+
+
+def install(app: FastAPI) -> None:
+    """Add the endpoints."""
+    app.include_router(router, prefix="/api/v1")

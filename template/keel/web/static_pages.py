@@ -1,0 +1,40 @@
+"""Pages of the project's own: static files that may do nothing but call this server."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+"""What a page may do: run its own script and style, and call this server."""
+
+
+class _Pages(StaticFiles):
+    """Files with a content security policy."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        """Return a file that browsers revalidate each time: it changes with the server."""
+        response = super().file_response(*arguments, **named)
+        response.headers["Content-Security-Policy"] = CSP
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def mount_pages(app: FastAPI, path: str, folder: Path) -> None:
+    """Serve `index.html` of a folder, and the files beside it, below a path such as `/demo`.
+
+    Of two paths of which one is below the other, mount the longer one first.
+    """
+
+    async def open_page(request: Request) -> Response:
+        # With the slash, so that the page finds its own files beside it.
+        return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{path}/")
+
+    app.add_route(path, open_page, include_in_schema=False)
+    app.mount(path, _Pages(directory=folder, html=True), name=path.strip("/").replace("/", "-"))

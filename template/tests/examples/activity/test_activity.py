@@ -1,0 +1,56 @@
+"""Changes to notes are counted from their events, by day; rebuilding counts the same again."""
+
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import select
+
+from keel import clock
+from keel.kafka.consuming.inbox import Inbox, IncomingMessage
+from keel.kafka.models import OutboxEvent
+from keel.services import services_of
+
+NOTES, ACTIVITY = "/api/v1/notes", "/api/v1/activity"
+
+
+async def change_notes(client: AsyncClient) -> None:
+    """Create two notes, change one, delete the other."""
+    one, other = [(await client.post(NOTES, json={"title": title})).json()["id"] for title in ("one", "other")]
+    assert (await client.patch(f"{NOTES}/{one}", json={"title": "new"})).status_code == 200
+    assert (await client.delete(f"{NOTES}/{other}")).status_code == 204
+
+
+async def consume(app: FastAPI) -> Inbox:
+    """Handle all events of the outbox, as the process of the consumer does once the relay has published them."""
+    services = services_of(app)
+    kafka = services.kafka
+    inbox = Inbox(services.database, kafka.settings, services.job_context, kafka.consumers["activity"])
+    rows = await services.database.read.all(select(OutboxEvent.__table__).order_by(OutboxEvent.position))
+    await inbox.handle_all(
+        [IncomingMessage("notes", 0, row.position, row.key.encode(), row.payload.encode(), row.headers) for row in rows]
+    )
+    return inbox
+
+
+async def test_counts_changes(app: FastAPI, client: AsyncClient) -> None:
+    """Each once, however often its event comes."""
+    assert (await client.get(ACTIVITY)).json() == []
+    await change_notes(client)
+    await consume(app)
+    await consume(app)
+    (day,) = (await client.get(ACTIVITY)).json()
+    assert day == {"day": clock.now().date().isoformat(), "created": 2, "updated": 1, "deleted": 1}
+
+
+async def test_rebuilding_counts_the_same(app: FastAPI, client: AsyncClient) -> None:
+    """What `python -m app kafka rebuild activity` does to the tables."""
+    await change_notes(client)
+    inbox = await consume(app)
+    before = (await client.get(ACTIVITY)).json()
+    reset = inbox.consumer.reset
+    assert reset is not None
+    async with services_of(app).database.transaction() as session:
+        await reset(session)
+        await inbox.forget(session)
+    assert (await client.get(ACTIVITY)).json() == []
+    await consume(app)
+    assert (await client.get(ACTIVITY)).json() == before

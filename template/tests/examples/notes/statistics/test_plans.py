@@ -1,0 +1,68 @@
+"""Indexes serve every query, at a hundred thousand notes."""
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+from httpx2 import AsyncClient
+from sqlalchemy import CTE, ColumnElement, String, Uuid, cast, insert, literal, select, text
+
+from app.examples.notes.models import Note, Tag, note_tags
+from keel.db.database import Database
+from keel.testing.plans import WatchQueries
+from tests.examples.notes.api import create
+from tests.examples.notes.statistics.data import read
+
+NOTES = 100_000
+OWNERS = 1000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+WHOLE_TABLE = re.compile(r"(SCAN|Seq Scan on) (notes|note_tags|tags)\b")
+"""A step that reads a whole table. What it has found by indexes, an aggregate may sort."""
+
+
+async def _fill(database: Database) -> None:
+    """Add notes of a thousand other owners, each with a tag, by three statements."""
+    owners, notes = _numbers(OWNERS, "owners"), _numbers(NOTES, "numbers")
+    owner = literal("owner-", String) + cast(notes.c.n % OWNERS, String)
+    times = [literal(START, Note.created_at.type)] * 2
+    texts = [*map(literal, ("Title", "Body", "body", 1))]
+    tags = select(_id("1", owners.c.n), literal("owner-", String) + cast(owners.c.n, String), literal("red"))
+    columns = ("id", "owner_id", "title", "body", "search_text", "version", "created_at", "updated_at")
+    tagged = select(_id("2", notes.c.n), _id("1", notes.c.n % OWNERS + 1))
+    async with database.transaction() as session:
+        for statement in (
+            insert(Tag).from_select(("id", "owner_id", "name"), tags, include_defaults=False),
+            insert(Note).from_select(
+                columns, select(_id("2", notes.c.n), owner, *texts, *times), include_defaults=False
+            ),
+            insert(note_tags).from_select(("note_id", "tag_id"), tagged),
+            text("ANALYZE"),
+        ):
+            await session.execute(statement)
+
+
+def _numbers(count: int, name: str) -> CTE:
+    """Return a table of the numbers from 1."""
+    numbers = select(literal(1).label("n")).cte(name, recursive=True)
+    return numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < count))
+
+
+def _id(kind: str, number: ColumnElement[int]) -> ColumnElement[UUID]:
+    """Return an id: decimal digits are hexadecimal ones, too."""
+    return cast(literal(kind + "0" * 25, String) + cast(number + 100_000, String), Uuid)
+
+
+async def test_statistics_have_indexes(client: AsyncClient, database: Database, watch_queries: WatchQueries) -> None:
+    """No question of a caller goes through the notes of all callers."""
+    for title in ("crane", "shed"):
+        await create(client, title=title, tags=["red", "blue"])
+    await _fill(database)
+
+    async with watch_queries() as steps:
+        for query in ({}, {"tag": "red"}, {"q": "crane"}, {"created_from": "2026-02-01T00:00:00Z"}):
+            assert (await read(client, **query))["notes"] > 0
+            assert await read(client, "/timeline", unit="week", **query)
+            assert await read(client, "/dataset", **query)
+
+    assert [step for step in steps if WHOLE_TABLE.search(step)] == []
