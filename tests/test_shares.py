@@ -70,17 +70,18 @@ def test_suites_that_are_run_whole(questions: Questions) -> None:
         assert bool(left) == (not parts or not (most or not on(questions, row))), row.id
 
 
-def test_a_feature_alone(questions: Questions) -> None:
-    """Where there is one feature, all tests of its own are run."""
-    shares = Shares(questions)
+def test_where_least_is_besides_a_feature(questions: Questions) -> None:
+    """All tests of its own are run, in a combination that has the example and no fewer features than another."""
+    shares, rows = Shares(questions), default_set(questions)
     seen = set()
-    for row in default_set(questions):
-        match on(questions, row):
-            case [name]:
-                seen.add(name)
-                absent = absent_patterns(questions, row.answers)
-                left = [path for path in shares.left_out(row, PROJECT) if not is_absent(path, absent)]
-                assert not [path for path in left if name in path.split("/")]
+    for row in rows:
+        absent = absent_patterns(questions, row.answers)
+        left = [path for path in shares.left_out(row, PROJECT) if not is_absent(path, absent)]
+        for name in shares.own(row):
+            others = [other for other in rows if other.answers[name] and other.answers["example"]]
+            assert len(on(questions, row)) == min(len(on(questions, other)) for other in others)
+            assert not [path for path in left if name in path.split("/")]
+            seen.add(name)
 
     assert seen == set(questions.toggles)
 

@@ -31,7 +31,7 @@ _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
 #: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
 #: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole, and a feature's
-#: own where nothing else is chosen.
+#: own where least is chosen besides.
 APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
@@ -136,8 +136,8 @@ def _python(
         check_python(found, project, str(combination.answers[DATABASE]), resources, spending, left)
         with spending.stage("suites"):
             found.files = {"left": len(left), "all": sum(1 for _ in project.rglob("test_*.py"))}
-            alone = shares.alone(combination) if shares else None
-            apart = [path for path in APART if left and alone not in path.split("/")]
+            own = shares.own(combination) if shares else frozenset()
+            apart = [path for path in APART if left and not own & {*path.split("/")}]
             less = tuple(f"--ignore={path}" for path in (*apart, *left))
             run_suite(found, project, resources, spending.warm, str(combination.answers[DATABASE]), less)
     finally:

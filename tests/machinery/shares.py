@@ -1,7 +1,7 @@
 """Which test files of the platform are run in which combinations of the default run.
 
 A project's resource from one end to the other is tested in each combination. Every other file is run in so many that
-any three answers meet in that file, each feature's own where nothing else is chosen besides, and all of them where no
+any three answers meet in that file, each feature's own where least is chosen besides, and all of them where no
 feature is chosen and where all are. Which combinations these are differs from file to file: each gets its share.
 """
 
@@ -74,15 +74,16 @@ class Shares:
             return []
         return [path for path in shared_files(project) if key not in self._home(path)]
 
-    def alone(self, combination: Combination) -> str | None:
-        """The one feature of a combination, if it has one."""
-        return self._alone.get(self._key(combination))
+    def own(self, combination: Combination) -> frozenset[str]:
+        """The features all of whose tests are run here: no combination that has them has less besides."""
+        return self._own.get(self._key(combination), frozenset())
 
     def _home(self, path: str) -> set[Key]:
         """Where a file is run, besides the combinations that are run whole."""
         if path not in self._homes:
             possible = [key for key, absent in self._absent.items() if not is_absent(path, absent)]
-            there = {key for key in possible if key in self._whole or self._alone.get(key) in path.split("/")}
+            own = {key for key, names in self._own.items() if names & {*path.split("/")}}
+            there = {key for key in possible if key in self._whole or key in own}
             wanted = self._wanted(possible)
             for key in there:
                 wanted &= ~self._groups[key]
@@ -154,9 +155,16 @@ class Shares:
         }
 
     @cached_property
-    def _alone(self) -> dict[Key, str]:
-        """Combinations that have one feature, and which."""
-        return {self._key(row): self._on(row)[0] for row in self._rows if len(self._on(row)) == 1}
+    def _own(self) -> dict[Key, frozenset[str]]:
+        """Where each feature has least besides; a combination with the example comes before one without."""
+        found: dict[Key, frozenset[str]] = {}
+        for name in self._questions.toggles:
+            row = min((row for row in self._rows if name in self._on(row)), key=self._besides)
+            found[self._key(row)] = found.get(self._key(row), frozenset()) | {name}
+        return found
+
+    def _besides(self, row: Combination) -> tuple[bool, int]:
+        return not all(row.answers[part] for part in self._questions.parts), len(self._on(row))
 
     @cached_property
     def _rows(self) -> list[Combination]:
