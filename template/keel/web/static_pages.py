@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 CSP = (
@@ -29,12 +30,18 @@ class _Pages(StaticFiles):
 def mount_pages(app: FastAPI, path: str, folder: Path) -> None:
     """Serve `index.html` of a folder, and the files beside it, below a path such as `/demo`.
 
-    Of two paths of which one is below the other, mount the longer one first.
+    Pages below the path of others, such as `/demo/statistics`, are found whichever come first.
     """
 
     async def open_page(request: Request) -> Response:
         # With the slash, so that the page finds its own files beside it.
         return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{path}/")
 
-    app.add_route(path, open_page, include_in_schema=False)
-    app.mount(path, _Pages(directory=folder, html=True), name=path.strip("/").replace("/", "-"))
+    pages = _Pages(directory=folder, html=True)
+    routes = app.router.routes
+    above = (isinstance(route, Mount) and path.startswith(f"{route.path}/") for route in routes)
+    place = next((place for place, found in enumerate(above) if found), len(routes))
+    routes[place:place] = [
+        Route(path, open_page, include_in_schema=False),
+        Mount(path, pages, name=path.strip("/").replace("/", "-")),
+    ]
