@@ -26,10 +26,12 @@ CHAIN = 4
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A sample of the cases; with `--full`, all."""
+    """Each toggle alone, and two at a time with everything else; with `--full`, all cases."""
     full = selection.is_full(metafunc.config)
     if "case" in metafunc.fixturenames:
-        chosen = update_cases.cases(QUESTIONS) if full else update_cases.sample(QUESTIONS)
+        few = [*update_cases.alone(QUESTIONS), *update_cases.pairs(QUESTIONS)]
+        chosen = [*few, *update_cases.cases(QUESTIONS)] if full else few
+        chosen = list({case.id: case for case in chosen}.values())
         metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
     if "chain" in metafunc.fixturenames:
         chains = [QUESTIONS.toggles[:CHAIN], *([QUESTIONS.toggles[::-1]] if full else [])]
@@ -43,8 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_a_feature_is_switched_on_late(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
     """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
     with sandbox.project(tmp_path, case.answers(on=False)) as project:
-        commands = project.update({case.toggle: True})
-        if case.toggle in QUESTIONS.parts:
+        commands = project.update(case.change(on=True))
+        if {*case.toggles} & {*QUESTIONS.parts}:
             owner_edits.edit_example(
                 project.path
             )  # as the owner of the copy that it is compared with has done

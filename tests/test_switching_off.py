@@ -34,9 +34,8 @@ LOOKOUT = '"""The owner\'s code relies on a feature."""\n\nimport {module}\n\nUS
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each toggle alone, on one of the databases; with `--full`, on both, and among all others, too."""
     if "case" in metafunc.fixturenames:
-        full = selection.is_full(metafunc.config)
-        found = update_cases.cases(QUESTIONS) if full else update_cases.sample(QUESTIONS)
-        chosen = [case for case in found if case.preset in ({SMALLEST, LARGEST} if full else {SMALLEST})]
+        full = [case for case in update_cases.cases(QUESTIONS) if case.preset in {SMALLEST, LARGEST}]
+        chosen = full if selection.is_full(metafunc.config) else update_cases.alone(QUESTIONS)
         metafunc.parametrize("case", chosen, ids=[case.id for case in chosen])
 
 
@@ -53,19 +52,19 @@ def package_of(toggle: str) -> str:
 
 def test_a_feature_is_switched_off(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
     """The owner is told; then no conflict, edits and rows stay, all tests pass, and no table is dropped."""
-    without = case.answers(on=False)
+    without, (toggle,) = case.answers(on=False), case.toggles
     with sandbox.project(tmp_path, case.answers(on=True)) as project:
         leftovers = project.leftovers(without)
         held = sample_rows.fill(project.url, leftovers)
-        changed, own, lookout = use(project, package_of(case.toggle))
+        changed, own, lookout = use(project, package_of(toggle))
 
-        status, told = removal(project.isolated, case.toggle)
+        status, told = removal(project.isolated, toggle)
 
         assert status == 1
         said = {line.strip() for line in told.splitlines()}
-        assert said >= {changed, own, f"{lookout}:3: {module_of(package_of(case.toggle))}", *leftovers}
+        assert said >= {changed, own, f"{lookout}:3: {module_of(package_of(toggle))}", *leftovers}
 
-        commands = project.update({case.toggle: False})
+        commands = project.update({toggle: False})
 
         assert not (project.path / changed).exists()
         assert "Mind the rocks" in git(project.path, "show", f"HEAD:{changed}")

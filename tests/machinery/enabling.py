@@ -43,6 +43,8 @@ _CONTRACTS = ("lint-imports", "--no-cache")
 PIPELINE = (*REVISIONS, _TYPES, _CONTRACTS)
 #: The same, without the types of the platform: they are checked in the combinations.
 BRIEFER_PIPELINE = (*REVISIONS, (*_TYPES, "app", "migrations"), _CONTRACTS)
+#: Commands of a project that only tell something.
+_TELLING = {"upgrades", "settings"}
 #: The tests that look at the migrations.
 _TESTS_OF_REVISIONS = "keel/tests/db/test_migrations.py"
 
@@ -81,11 +83,14 @@ def follow(
 ) -> str:
     """Do literally what a message says comes next, then what the project's own pipeline runs; what was printed.
 
-    Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these;
-    else all but what is `left_out`, as options of pytest: because the combinations have run it.
+    Where a project that is the same but for its migrations has `passed` all tests, those are run that look at these,
+    and what only tells is left out; else all but what is `left_out`, as options of pytest: because the combinations
+    have run it.
     """
     printed = []
     for program, *arguments in commands:
+        if passed and _TELLING & {*arguments}:
+            continue
         if program == "uv":
             less = (_TESTS_OF_REVISIONS,) if passed else left_out
             printed.append(isolated.must(*arguments, *(less if arguments == ["run", "pytest"] else ())))

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """A toggle, what the project has before it is switched on, and where its rows are."""
+    """Toggles, what the project has before they are switched on, and where its rows are."""
 
-    toggle: str
+    toggles: tuple[str, ...]
     base: str
     database: str
     preset: str
@@ -29,12 +29,16 @@ class Case:
     @property
     def id(self) -> str:
         """How the case is called."""
-        return f"{self.toggle} on {self.base} with {self.database}"
+        return f"{' and '.join(self.toggles)} on {self.base} with {self.database}"
 
     def answers(self, *, on: bool) -> dict[str, Any]:
         """The answers of the project; what is left is answered by the preset."""
         extras = dict.fromkeys(self.extras, True)
-        return {PRESET: self.preset, DATABASE: self.database, **extras, self.toggle: on}
+        return {PRESET: self.preset, DATABASE: self.database, **extras, **self.change(on=on)}
+
+    def change(self, *, on: bool) -> dict[str, bool]:
+        """The answers that an update changes."""
+        return dict.fromkeys(self.toggles, on)
 
 
 def presets(questions: Questions) -> dict[str, frozenset[str]]:
@@ -70,28 +74,43 @@ def bases(questions: Questions, toggle: str) -> dict[str, str]:
 def cases(questions: Questions) -> list[Case]:
     """Every toggle on every base with every database."""
     return [
-        _case(questions, toggle, base, database, preset)
+        _case(questions, (toggle,), base, database, preset)
         for toggle in questions.switchable
         for base, preset in bases(questions, toggle).items()
         for database in sorted(questions.databases.values)
     ]
 
 
-def sample(questions: Questions) -> list[Case]:
-    """Two for each toggle: with nothing besides it and with everything else, on one database each, in turn."""
-    databases = sorted(questions.databases.values)
+def alone(questions: Questions) -> list[Case]:
+    """Each toggle with nothing besides it, on one of the databases, in turn."""
+    databases, smallest = sorted(questions.databases.values), next(iter(presets(questions)))
     return [
-        _case(questions, toggle, base, databases[(number + turn) % len(databases)], preset)
+        _case(questions, (toggle,), "minimal", databases[number % len(databases)], smallest)
         for number, toggle in enumerate(questions.switchable)
-        for turn, (base, preset) in enumerate(list(bases(questions, toggle).items())[:2])
     ]
 
 
-def _case(questions: Questions, toggle: str, base: str, database: str, preset: str) -> Case:
+def pairs(questions: Questions) -> list[Case]:
+    """Two toggles at a time with everything else, on one of the databases, in turn."""
+    databases, largest = sorted(questions.databases.values), [*presets(questions)][-1]
+    every = questions.switchable
+    return [
+        _case(
+            questions,
+            every[first : first + 2],
+            "everything else",
+            databases[number % len(databases)],
+            largest,
+        )
+        for number, first in enumerate(range(0, len(every), 2))
+    ]
+
+
+def _case(questions: Questions, toggles: tuple[str, ...], base: str, database: str, preset: str) -> Case:
     """The largest project has everything that can be had besides, too."""
     largest = list(presets(questions))[-1]
     extras = [axis.name for axis in questions.extras if True in axis.values and preset == largest]
-    return Case(toggle, base, database, preset, tuple(extras))
+    return Case(toggles, base, database, preset, tuple(extras))
 
 
 def deviating(questions: Questions, answers: Mapping[str, Any]) -> dict[str, Any]:
