@@ -25,7 +25,8 @@ class Proxies:
         """Seconds that each piece of data takes, in each direction."""
         self.accepted = 0
         """How many connections there were."""
-        self.ports: dict[int, int] = {int(server.rpartition(":")[2]): 0 for server in servers}
+        self._hosts = {int(port): host for host, _, port in (server.rpartition(":") for server in servers)}
+        self.ports: dict[int, int] = dict.fromkeys(self._hosts, 0)
         """The port of the proxy by that of the broker."""
 
     async def open(self) -> None:
@@ -64,7 +65,7 @@ class Proxies:
         self._half_open = (False, False)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", target)
+        upstream_reader, upstream_writer = await asyncio.open_connection(self._hosts[target], target)
         self.accepted += 1
         self._to_clients.add(writer)
         self._to_brokers.add(upstream_writer)
@@ -91,7 +92,9 @@ def rerouted(ports: Mapping[int, int]) -> Generator[None]:
     """Have aiokafka connect to other ports than the brokers name."""
 
     async def create_conn(host: str, port: int, **options: Any) -> conn.AIOKafkaConnection:
-        return await conn.create_conn(host, ports.get(port, port), **options)
+        if port in ports:
+            host, port = "127.0.0.1", ports[port]
+        return await conn.create_conn(host, port, **options)
 
     with mock.patch.object(client, "create_conn", create_conn):
         yield
