@@ -96,7 +96,7 @@ def _lines(path: Path) -> int:
 
 
 def _published() -> Iterator[str]:
-    """The names in the tables `| Import | What it is |`: of keel/README.md, and of the features' pages, whatever is chosen.
+    """The names in the tables `| Import | What it is |` of keel/README.md and the features' pages, whatever is chosen.
 
     They stand in the first column; a dot in front stands for the module before.
     """
