@@ -93,5 +93,7 @@ def clean_environment() -> dict[str, str]:
         "LLM_",
         "OLLAMA_",
         "ASSISTANT_",
+        "ANALYTICS_",
+        "KAFKA_",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

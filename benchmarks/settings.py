@@ -48,6 +48,7 @@ def every_feature(name: str) -> dict[str, str]:
         "REDIS_PREFIX": f"{run}:",
         "CELERY_BROKER_URL": _redis(),
         "CELERY_QUEUE": run,
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",  # required; no relay runs
     }
 
 

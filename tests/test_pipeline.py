@@ -42,6 +42,7 @@ DEAR = ("test", "fuzz", "faults")
 ELSEWHERE = {
     "docker compose *": "needs a container engine; the images workflow of this repository runs it",
     "sudo apt-get *": "installs a system package",
+    'uv run pytest -m "not fuzz" keel/tests/kafka': "needs Apache Kafka; the same tests run on a mock",
     "uv audit": "asks a database on the internet",
     "uv run --only-group security kingfisher *": "test_secrets_are_found runs it",
     "uvx --from * copier update *": "test_walkthroughs updates projects",

@@ -26,6 +26,8 @@ _DATA = ROOT / "tests" / "data"
 _BOOK, _LENDING = _DATA / "book", _DATA / "lending"
 _DATABASES = Questions.load(ROOT / "copier.yml").databases.values
 _LISTING = re.compile(r"^`((?:app|tests)/[\w/.]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^\| Import \|.*\n\|[-|]+\n((?:\|.*\n)+)", re.MULTILINE)
+_CELL = re.compile(r"^\| (`keel.*?) \|", re.MULTILINE)
 _NAME = re.compile(r"`((?:keel)?\.[\w.]+\*?)")
 
 
@@ -77,19 +79,15 @@ def test_owners_packages_work(
 
 
 def test_owners_import_the_published_surface() -> None:
-    """The example, the book and the packages of owners import nothing of keel that keel/README.md does not list.
-
-    What a chosen feature adds to an example uses that feature, too.
-    """
+    """The examples, the book and the packages of owners import nothing of keel that is not published."""
     folders = [
-        ROOT / "template/app/examples/notes",
+        ROOT / "template/app/examples",
         *(_DATA / name / "app" for name in ("book", "lending", "owner")),
     ]
-    additions = {"grpc", "exports.py", "account_data.py"}
-    files = [path for folder in folders for path in folder.rglob("*.py") if not additions & set(path.parts)]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
     used = {(path.relative_to(ROOT).as_posix(), name) for path in files for name in _imported(path)}
     published = set(_published())
-    assert len(published) > 30
+    assert len(published) > 150
     assert sorted((path, name) for path, name in used if name not in published) == []
 
 
@@ -98,15 +96,18 @@ def _lines(path: Path) -> int:
 
 
 def _published() -> Iterator[str]:
-    """The names in the first column of the table: a dot in front stands for the module before."""
-    text = (ROOT / "template/keel/README.md").read_text(encoding="utf-8")
-    section = text.partition("## The published surface")[2].partition("\n## ")[0]
-    module = ""
-    for row in re.findall(r"^\| (`keel.*?) \|", section, re.MULTILINE):
-        for name in map(str, _NAME.findall(row)):
-            if not name.startswith("."):
-                module = name.rpartition(".")[0]
-            yield name if not name.startswith(".") else f"{module}{name}"
+    """The names in the tables `| Import | What it is |` of keel/README.md and the features' pages, whatever is chosen.
+
+    They stand in the first column; a dot in front stands for the module before.
+    """
+    pages = [ROOT / "template/keel/README.md", *(ROOT / "template/keel/docs/features").glob("*.md*")]
+    for page in pages:
+        for table in _TABLE.findall(page.read_text(encoding="utf-8")):
+            module = ""
+            for name in map(str, _NAME.findall("\n".join(_CELL.findall(table)))):
+                if not name.startswith("."):
+                    module = name.rpartition(".")[0]
+                yield name if not name.startswith(".") else f"{module}{name}"
 
 
 def _imported(path: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ import asyncpg
 from tests.machinery.environment import shared_environment
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, render, snapshot
-from tests.proof import assistant, chat, faults, grpc_client, notes, report, verdict
+from tests.proof import assistant, chat, events, faults, grpc_client, notes, report, verdict
 from tests.proof.front import Front
 from tests.proof.notes import Account
 from tests.proof.report import say
@@ -64,7 +64,7 @@ async def watch(system: System, found: verdict.Memory) -> None:
 async def wait_until_settled(
     chat_clients: list[chat.ChatClient], accounts: list[Account], database: asyncpg.Connection
 ) -> None:
-    """Wait until every message is delivered, every task and every answer finished, within a limit."""
+    """Wait until every message is delivered, every task, answer and event finished, within a limit."""
     end = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < end:
         newest = {
@@ -75,7 +75,7 @@ async def wait_until_settled(
             "SELECT count(*) FROM celery_tasks WHERE state IN ('pending', 'running')"
         )
         delivered = all(not one.unsent and one.ids[-1:] == [newest[one.room]] for one in chat_clients)
-        answered = not await assistant.unfinished(database)
+        answered = not await assistant.unfinished(database) and not await events.unfinished(database)
         if not waiting and delivered and answered and not verdict.events(accounts):
             return
         await asyncio.sleep(0.2)
@@ -149,6 +149,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     wrong += await verdict.notes(database, accounts) + verdict.events(accounts)
     wrong += await verdict.chat(database, chat_clients) + await verdict.tasks(database, front, accounts)
     wrong += await assistant.reckon(database, askers)
+    wrong += await events.reckon(database, system)
     await database.close()
     await servers.channel.close()
     for task in re.findall(r"task ([0-9a-f-]{36})", " ".join(wrong))[:5]:

@@ -110,6 +110,25 @@ async def kill_the_broker(system: System) -> None:
     await system.broker.start()
 
 
+async def kill_a_relay(system: System) -> None:
+    """SIGKILL to a relay of events: the other takes over what it had claimed."""
+    await system.relays[0].crash()
+
+
+async def kill_a_consumer(system: System) -> None:
+    """SIGKILL to a consumer of events: the other gets its partitions."""
+    await system.consumers[0].crash()
+
+
+async def restart_relays_and_consumers(system: System) -> None:
+    """SIGTERM to each relay and consumer of events, as an update does."""
+    for role in (*system.relays, *system.consumers):
+        status = await role.end()
+        if status != 0:
+            raise RuntimeError(f"{role.name} ended with status {status}")
+        await role.start()
+
+
 async def restart_postgresql(system: System) -> None:
     """PostgreSQL's fast shutdown, which breaks off what runs, and a start."""
     await system.postgresql.end()
@@ -132,21 +151,26 @@ FAULTS = (
     Fault("worker of Gunicorn killed", kill_a_worker, frozenset({"broken"})),
     Fault("worker of tasks killed", kill_the_worker),
     Fault("gRPC server killed", kill_a_grpc_server, frozenset({grpc_client.BROKEN})),
+    Fault("relay of events killed", kill_a_relay),
     Fault("Redis killed", kill_redis),
     Fault("rolling restart of both Gunicorns", rolling_restart),
     Fault("PostgreSQL restarted", restart_postgresql, DATABASE_UNAVAILABLE),
     Fault(
         "rolling restart of both gRPC servers", restart_grpc_servers, frozenset({grpc_client.STREAM_ENDED})
     ),
+    Fault("consumer of events killed", kill_a_consumer),
     Fault("beat killed", kill_beat),
     Fault("Gunicorn killed with its workers", kill_an_api, frozenset({"broken"})),
     Fault("broker killed", kill_the_broker),
     Fault("PostgreSQL crashed", kill_postgresql, DATABASE_UNAVAILABLE),
     Fault("worker of tasks restarted", restart_the_worker),
+    Fault("relays and consumers of events restarted", restart_relays_and_consumers),
 )
 SHORT = (
     "Gunicorn reloaded (SIGHUP)",
     "worker of tasks killed",
+    "relay of events killed",
+    "consumer of events killed",
     "rolling restart of both gRPC servers",
     "PostgreSQL crashed",
     "Redis killed",

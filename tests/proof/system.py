@@ -1,4 +1,4 @@
-"""The rendered project as in production: two Gunicorns and two gRPC servers, a worker, beat, and their servers."""
+"""The rendered project as in production: two Gunicorns and gRPC servers, what works behind them, and their servers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.proof import events
 from tests.proof.servers import Group, PostgreSQL, RabbitMQ, Running, Valkey, free_port
 
 if TYPE_CHECKING:
@@ -119,6 +120,17 @@ class GrpcServer(Role):
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+class EventRole(Role):
+    """A relay or a consumer of events."""
+
+    async def is_ready(self) -> bool:
+        """Whether it has shown a sign of life since it was started."""
+        heartbeat = self.folder / f"tmp-{self.name}" / "kafka-heartbeat"
+        return (
+            heartbeat.exists() and heartbeat.stat().st_mtime > psutil.Process(self.process.pid).create_time()
+        )
+
+
 @dataclass
 class System:
     """Everything that runs."""
@@ -142,7 +154,8 @@ class System:
         self.broker: RabbitMQ | Valkey = (
             RabbitMQ(place) if self.broker_name == "rabbitmq" else Valkey("broker", place, program)
         )
-        for server in (self.postgresql, self.redis, self.broker):
+        self.cluster = events.Cluster(self.python, place)
+        for server in (self.postgresql, self.redis, self.broker, self.cluster):
             self.group.append(server)
             await server.start()
         self.settings = {
@@ -161,6 +174,8 @@ class System:
             "WEBSOCKETS_MESSAGE_RATE": "",
             "MAIL_URL": "smtp://127.0.0.1:9",
             "MAIL_SENDER": "proof@example.com",
+            "KAFKA_BOOTSTRAP_SERVERS": self.cluster.servers,
+            **events.SETTINGS,
         }
         self.run("migrate")
         for account in ACCOUNTS:
@@ -172,6 +187,14 @@ class System:
         module = (str(self.python), "-m", "app", "celery")
         self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
+        relay = (str(self.python), "-m", "app", "kafka", "relay")
+        consumer = (str(self.python), str(events.PROGRAM), "consume")
+        found = {"PYTHONPATH": str(self.project)}
+        self.relays = [EventRole(f"relay-{number}", self.project, self.settings, *relay) for number in (1, 2)]
+        self.consumers = [
+            EventRole(f"consumer-{number}", self.project, {**self.settings, **found}, *consumer)
+            for number in (1, 2)
+        ]
         for role in self.roles:
             self.group.append(role)
             await role.start()
@@ -179,7 +202,7 @@ class System:
     @property
     def roles(self) -> list[Role]:
         """The project's own processes."""
-        return [*self.apis, *self.grpc_servers, self.worker, self.beat]
+        return [*self.apis, *self.grpc_servers, self.worker, self.beat, *self.relays, *self.consumers]
 
     def run(self, *arguments: str) -> str:
         """Run a command of the operator's."""

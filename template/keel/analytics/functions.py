@@ -51,8 +51,9 @@ def _on_postgresql(element: _unnest, compiler: SQLCompiler, **options: Any) -> s
 def periods(boundaries: Sequence[datetime]) -> CTE:
     """Return a table of periods with the columns `position` (from 0), `beginning` and `ending`, which it does not include.
 
-    Join a table by `column >= beginning` and `column < ending`: an index on the column finds the rows of each period. The
-    statement is the same however many there are.
+    Compute what you want of each by a scalar subquery on `column >= beginning` and `column < ending`: an index on the column
+    finds its rows. The statement is the same however many periods there are, and PostgreSQL soon plans it for any number, of
+    which it guesses ten: if rows were joined, it would compare each row with each period.
 
     Args:
         boundaries: where each period begins and the one before ends, in order; the last one only ends.

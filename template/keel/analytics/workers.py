@@ -11,8 +11,18 @@ from keel.observability.tracing import meter, step
 
 T = TypeVar("T")
 
-_seconds = meter.create_histogram("analytics.chunk.duration", "s", "Seconds to build and encode a chunk of a table")
-_bytes = meter.create_histogram("analytics.chunk.size", "By", "Bytes of an encoded chunk of a table")
+_seconds = meter.create_histogram(
+    "analytics.chunk.duration",
+    unit="s",
+    description="Seconds to build and encode a chunk of a table",
+    explicit_bucket_boundaries_advisory=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+)
+_bytes = meter.create_histogram(
+    "analytics.chunk.size",
+    unit="By",
+    description="Bytes of an encoded chunk of a table",
+    explicit_bucket_boundaries_advisory=[100, 1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 1e8],
+)
 
 
 class Workers:

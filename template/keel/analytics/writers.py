@@ -5,6 +5,7 @@ Call them in `Workers.run`: only JSON does without pyarrow.
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic import BaseModel, TypeAdapter
@@ -53,9 +54,7 @@ class JsonWriter:
         self._row = row
         self._names = [*row.model_fields]
         self._split = split
-        fields = row.model_fields.values()
-        kind: Any = tuple[tuple(f.rebuild_annotation() for f in fields)] if split else row  # ty: ignore[invalid-type-form]
-        self._adapter: TypeAdapter[Any] = TypeAdapter(Sequence[kind])
+        self._adapter = _adapter(row, split=split)
         self._before = b'{"columns":%s,"data":[' % TypeAdapter(list[str]).dump_json(self._names) if split else b"["
 
     def write(self, rows: Any) -> bytes:
@@ -73,6 +72,14 @@ class JsonWriter:
         """Return the end of the array."""
         before = b"" if self._before == b"," else self._before
         return before + (b"]}" if self._split else b"]")
+
+
+@cache
+def _adapter(row: type[BaseModel], *, split: bool) -> TypeAdapter[Any]:
+    """Return what validates and encodes the rows of a model. Making one takes longer than a small table does."""
+    fields = row.model_fields.values()
+    kind: Any = tuple[tuple(f.rebuild_annotation() for f in fields)] if split else row  # ty: ignore[invalid-type-form]
+    return TypeAdapter(Sequence[kind])
 
 
 class CsvWriter:

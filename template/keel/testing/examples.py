@@ -17,13 +17,12 @@ left_out: list[str] = []
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave a test module of an example out if it imports a module of the example that is not there."""
+    """Leave a test module of an example out if it needs a module of an example that is not there."""
     if collection_path.suffix != ".py" or not collection_path.is_relative_to(ROOT / "tests" / EXAMPLES):
         return None
-    for name in imported(collection_path.read_text(encoding="utf-8")):
-        if name.startswith(PREFIXES) and not exists(name):
-            left_out.append(f"{collection_path.relative_to(ROOT)} is left out: there is no {name}.")
-            return True
+    if name := lacking(collection_path.read_text(encoding="utf-8")):
+        left_out.append(f"{collection_path.relative_to(ROOT)} is left out: there is no {name}.")
+        return True
     return None
 
 
@@ -31,6 +30,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what was left out; a warning would be an error here."""
     for line in left_out:
         terminalreporter.write_line(line)
+
+
+def lacking(code: str, prefixes: tuple[str, ...] = PREFIXES) -> str | None:
+    """Return a module that some code imports, itself or by what it imports, and that is not there; None if none is.
+
+    So a test that calls another example's API says that it needs it: it imports something of that example or of its tests.
+    """
+    waiting, seen = [code], set[str]()
+    while waiting:
+        for name in sorted(imported(waiting.pop()) - seen):
+            seen.add(name)
+            if name.startswith(prefixes):
+                if not exists(name):
+                    return name
+                waiting += source(name)
+    return None
 
 
 def imported(code: str) -> set[str]:
@@ -50,3 +65,11 @@ def exists(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def source(module: str) -> list[str]:
+    """Return the code of a module that exists; of a folder there is none."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None or not spec.has_location:
+        return []
+    return [Path(spec.origin).read_text(encoding="utf-8")]

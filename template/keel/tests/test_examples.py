@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from keel import packages
 from keel.packages import find_packages, incomplete_examples, load_each
-from keel.testing.examples import exists, imported
+from keel.testing.examples import exists, imported, lacking
 
 ADDITION = "from yard.examples.notes.service import Notes\n\n\ndef exporters(_):\n    return {'notes': Notes}\n"
 
@@ -99,3 +100,12 @@ def test_imports_are_found(write: Write) -> None:
     assert exists("yard.examples.notes.exports")
     assert not exists("yard.examples.notes.service")
     assert not exists("yard.nowhere.service")
+
+
+def test_what_a_test_needs_is_found_through_what_it_imports(write: Write) -> None:
+    """The addition is there, and lacks a module of the example: so does whatever imports it. Other code is no matter."""
+    test, prefixes = "import no_such_library\nfrom yard.examples.notes.exports import exporters\n", ("yard.examples.",)
+    assert lacking(test, prefixes) == "yard.examples.notes.service"
+    write("examples/notes/service.py", "from yard.examples.notes.exports import exporters\n")
+    invalidate_caches()
+    assert lacking(test, prefixes) is None

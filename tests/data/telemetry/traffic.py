@@ -71,6 +71,9 @@ async def calls(one: AsyncClient, two: AsyncClient) -> None:
     for client in (one, two):
         for path in (f"{NOTES}/{note}", f"{NOTES}?search=wind", f"{NOTES}/{note}/page", f"{NOTES}/none"):
             await client.get(path)
+        for format_ in ("application/json", "text/csv"):
+            answer = await client.get(f"{NOTES}/statistics/dataset", headers={"Accept": format_})
+            assert answer.status_code == 200, answer.text
         await client.get("/harbour/cached")
         assert (await client.get("/harbour/broken/1")).status_code >= 500
     await one.get("/harbour/overrun")

@@ -28,8 +28,8 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
         raise CannotRebuild(f"{consumer.name} has no `reset`")
     connection = runner.connection()
     connection.subscribe([settings.topic(aggregate) for aggregate in consumer.aggregates])
-    await connection.start()
     try:
+        await connection.start()
         partitions = await _all_partitions(connection, settings.timeout)
         ends = await connection.end_offsets(partitions)
         begins = await connection.beginning_offsets(partitions)

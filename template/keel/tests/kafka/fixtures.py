@@ -5,12 +5,13 @@ which speaks the protocol on loopback for as long as the tests run. Each test ha
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
 
 from keel.kafka.settings import KafkaSettings
+from keel.tests.kafka.proxies import Proxies
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,12 @@ def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSe
         # The mock waits for about as long whenever a process joins a group, and for 3 s the first time, without heartbeats.
         session_timeout=5.0,
     )
+
+
+@pytest.fixture
+async def proxies(kafka_servers: tuple[str, ...]) -> AsyncIterator[Proxies]:
+    """Return proxies in front of the brokers."""
+    proxies = Proxies(kafka_servers)
+    await proxies.open()
+    yield proxies
+    await proxies.cut()

@@ -1,4 +1,4 @@
-"""Proxies between clients and brokers, which can cut every connection.
+"""Proxies between clients and brokers, which can cut every connection, slow it down, or leave it half-open.
 
 Brokers tell clients where to connect, so a client has to be told to go by the proxies: `rerouted`.
 """
@@ -17,8 +17,16 @@ class Proxies:
 
     def __init__(self, servers: Sequence[str]) -> None:
         self._servers: dict[int, asyncio.Server] = {}
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.ports: dict[int, int] = {int(server.rpartition(":")[2]): 0 for server in servers}
+        self._to_clients: set[asyncio.StreamWriter] = set()
+        self._to_brokers: set[asyncio.StreamWriter] = set()
+        self._deaf: set[asyncio.StreamWriter] = set()
+        self._half_open: tuple[bool, bool] = (False, False)
+        self.delay = 0.0
+        """Seconds that each piece of data takes, in each direction."""
+        self.accepted = 0
+        """How many connections there were."""
+        self._hosts = {int(port): host for host, _, port in (server.rpartition(":") for server in servers)}
+        self.ports: dict[int, int] = dict.fromkeys(self._hosts, 0)
         """The port of the proxy by that of the broker."""
 
     async def open(self) -> None:
@@ -35,25 +43,48 @@ class Proxies:
         """Break every connection and accept no new ones."""
         for server in self._servers.values():
             server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
+        for writers in (self._to_clients, self._to_brokers):
+            for writer in writers:
+                writer.transport.abort()
+            writers.clear()
         await asyncio.sleep(0)
 
+    def half_open(self, *, requests_arrive: bool) -> None:
+        """Leave connections open, and have no answer arrive; of requests none either, or all.
+
+        Connections that are made until `heal` are like that, too. None of them ever recovers, nor does a broker see that a
+        client has given one up: so it is where a machine vanishes, or a firewall forgets.
+        """
+        self._half_open = (True, not requests_arrive)
+        self._deaf |= self._to_clients
+        if not requests_arrive:
+            self._deaf |= self._to_brokers
+
+    def heal(self) -> None:
+        """Let new connections work."""
+        self._half_open = (False, False)
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", target)
-        self._writers |= {writer, upstream_writer}
+        upstream_reader, upstream_writer = await asyncio.open_connection(self._hosts[target], target)
+        self.accepted += 1
+        self._to_clients.add(writer)
+        self._to_brokers.add(upstream_writer)
+        self._deaf |= {side for side, deaf in zip((writer, upstream_writer), self._half_open, strict=True) if deaf}
         await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                if writer not in self._deaf:
+                    writer.write(data)
+                    await writer.drain()
         except OSError:
             pass
         finally:
-            writer.close()
+            if writer not in self._deaf:
+                writer.close()
 
 
 @contextmanager
@@ -61,7 +92,9 @@ def rerouted(ports: Mapping[int, int]) -> Generator[None]:
     """Have aiokafka connect to other ports than the brokers name."""
 
     async def create_conn(host: str, port: int, **options: Any) -> conn.AIOKafkaConnection:
-        return await conn.create_conn(host, ports.get(port, port), **options)
+        if port in ports:
+            host, port = "127.0.0.1", ports[port]
+        return await conn.create_conn(host, port, **options)
 
     with mock.patch.object(client, "create_conn", create_conn):
         yield

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -66,15 +66,6 @@ class Process:
     def output(self) -> str:
         """What it has logged."""
         return self._log.read_text(encoding="utf-8", errors="replace")
-
-
-@pytest.fixture
-async def proxies(kafka_servers: tuple[str, ...]) -> AsyncIterator[Proxies]:
-    """Return proxies in front of the brokers."""
-    proxies = Proxies(kafka_servers)
-    await proxies.open()
-    yield proxies
-    await proxies.cut()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Query, Response
 from pydantic import BaseModel
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from keel.analytics.calendars import TimeZone, Unit, calendar
 from keel.analytics.functions import periods
@@ -53,17 +53,13 @@ async def widget_days(
     """Count widgets by periods."""
     days = calendar(span.tz, span.unit, span.first, span.last)
     each = periods(days.boundaries)
-    within = and_(
+    widgets = select(func.count(Widget.id)).where(
         Widget.owner_id == caller.subject,
         Widget.created_at >= each.c.beginning,
         Widget.created_at < each.c.ending,
     )
-    rows = await session.all(
-        select(each.c.position, each.c.beginning, func.count(Widget.id).label("widgets"))
-        .outerjoin_from(each, Widget, within)
-        .group_by(each.c.position, each.c.beginning)
-        .order_by(each.c.position)
-    )
+    columns = (each.c.position, each.c.beginning, widgets.scalar_subquery().label("widgets"))
+    rows = await session.all(select(*columns).order_by(each.c.position))
     assert [row.beginning for row in rows] == days.boundaries[:-1]
     found = [Day(period=day, widgets=row.widgets) for day, row in zip(days.days, rows, strict=True)]
     return await tables.respond(Day, found, "days")

@@ -4,17 +4,25 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
+from app.examples.activity.consumers import COUNTED
+from app.examples.notes.outbox import EVENTS
 from keel import clock
 from keel.kafka.consuming.inbox import Inbox, IncomingMessage
 from keel.kafka.models import OutboxEvent
 from keel.services import services_of
+from tests.examples.notes.api import NOTES, create
 
-NOTES, ACTIVITY = "/api/v1/notes", "/api/v1/activity"
+ACTIVITY = "/api/v1/activity"
+
+
+def test_every_event_of_notes_is_counted() -> None:
+    """The consumer knows their types by name, as one in another system would."""
+    assert COUNTED.keys() == {kind.event_type for kind in EVENTS.values()}
 
 
 async def change_notes(client: AsyncClient) -> None:
     """Create two notes, change one, delete the other."""
-    one, other = [(await client.post(NOTES, json={"title": title})).json()["id"] for title in ("one", "other")]
+    one, other = [(await create(client, title=title))["id"] for title in ("one", "other")]
     assert (await client.patch(f"{NOTES}/{one}", json={"title": "new"})).status_code == 200
     assert (await client.delete(f"{NOTES}/{other}")).status_code == 204
 

@@ -7,11 +7,13 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
+from app.examples.notes.outbox import NoteCreated, NoteDeleted, NoteUpdated
 from keel.kafka.models import OutboxEvent
 from keel.services import services_of
 from keel.testing.identity import sign_in
+from tests.examples.notes.api import NOTES, create
 
-NOTES = "/api/v1/notes"
+CHANGES = [NoteCreated.event_type, NoteUpdated.event_type, NoteDeleted.event_type]
 
 
 async def events(app: FastAPI) -> list[dict[str, Any]]:
@@ -23,12 +25,12 @@ async def events(app: FastAPI) -> list[dict[str, Any]]:
 async def test_changes_are_recorded(app: FastAPI, client: AsyncClient) -> None:
     """Created, updated and deleted, each with the note as it is then."""
     owner = await sign_in(client)
-    note = (await client.post(NOTES, json={"title": "one", "body": "secret", "tags": ["x"]})).json()
+    note = await create(client, title="one", body="secret", tags=["x"])
     await client.patch(f"{NOTES}/{note['id']}", json={"title": "two"})
     await client.delete(f"{NOTES}/{note['id']}")
 
     found = await events(app)
-    assert [event["type"] for event in found] == ["notes.created", "notes.updated", "notes.deleted"]
+    assert [event["type"] for event in found] == CHANGES
     assert [event["data"]["title"] for event in found] == ["one", "two", "two"]
     assert [event["data"]["version"] for event in found] == [1, 2, 2]
     assert {event["subject"] for event in found} == {note["id"]}
@@ -39,7 +41,7 @@ async def test_changes_are_recorded(app: FastAPI, client: AsyncClient) -> None:
 
 async def test_refused_change_is_no_event(app: FastAPI, client: AsyncClient) -> None:
     """Such as one of a note that has changed meanwhile."""
-    note = (await client.post(NOTES, json={"title": "one"})).json()
+    note = await create(client, title="one")
     refused = await client.patch(f"{NOTES}/{note['id']}", json={"title": "two"}, headers={"If-Match": '"9"'})
     assert refused.status_code == 412
-    assert [event["type"] for event in await events(app)] == ["notes.created"]
+    assert [event["type"] for event in await events(app)] == CHANGES[:1]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Double, and_, cast, func, select, tuple_
+from sqlalchemy import CTE, BigInteger, Double, Label, cast, func, select, tuple_
 
 from app.examples.notes.models import Note, Tag, note_tags
 from app.examples.notes.repository import matching
@@ -44,7 +44,8 @@ class StatisticsRepository:
         """Return how many notes have no tag."""
         notes = self._matching(filter_)
         tagged = select(note_tags.c.note_id).where(note_tags.c.note_id == notes.c.id).exists()
-        return await self._session.scalar(select(func.count()).select_from(notes).where(~tagged))
+        # As a condition on rows, PostgreSQL would join the tags of all callers.
+        return await self._session.scalar(select(func.count().filter(~tagged)).select_from(notes))
 
     async def tags(self, filter_: NoteFilter, notes: int, limit: int) -> Sequence[AnyRow]:
         """Return tags by how many of the notes have them: a join, an aggregate, and a window over the groups."""
@@ -135,14 +136,15 @@ class StatisticsRepository:
         columns = (Note.id, Note.created_at, _length.label("length"))
         return select(*columns).where(Note.owner_id == self._owner_id, *matching(filter_)).cte("matching")
 
-    def _counted(self, filter_: NoteFilter, calendar: Calendar, *columns: ColumnElement[Any]) -> CTE:
-        """Return aggregates of the notes of each period. An outer join keeps the periods that have none."""
+    def _counted(self, filter_: NoteFilter, calendar: Calendar, *columns: Label[Any]) -> CTE:
+        """Return aggregates of the notes of each period, those that have none, too."""
         each = periods(calendar.boundaries)
-        within = and_(
+        within = (
             Note.owner_id == self._owner_id,
             Note.created_at >= each.c.beginning,
             Note.created_at < each.c.ending,
             *matching(filter_),
         )
-        place = (each.c.position, each.c.beginning)
-        return select(*place, *columns).outerjoin_from(each, Note, within).group_by(*place).cte("counted")
+        found = [select(column).where(*within).scalar_subquery().label(column.name) for column in columns]
+        # Materialised, or each mention of a column would count again.
+        return select(each.c.position, each.c.beginning, *found).cte("counted").prefix_with("MATERIALIZED")
