@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI
+from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
 from keel.application import new_app
@@ -146,6 +147,67 @@ def test_order(environment: None) -> None:
     assert {*paths[-len(platform.openapi()["paths"]) :]} == platform.openapi()["paths"].keys()
     assert {"/later", "/api/v1/widgets"} <= {*paths}
     assert (tags[-1], {"later", "widgets"} <= {*tags}) == ("health", True)
+    # Examples are there to be copied; what was made of them comes first.
+    first_example = min(map(tags.index, _example_tags(app)), default=len(tags))
+    assert max(tags.index("later"), tags.index("widgets")) < first_example
+    assert [*dict.fromkeys(tags)] == tags
+    assert paths.index("/api/v1/widgets") < paths.index("/api/v1/widgets/{widget_id}")
+
+
+def _example_tags(app: FastAPI) -> set[str]:
+    """Return the tags of the examples that this project has."""
+    return {
+        tag
+        for context in iter_route_contexts(app.routes)
+        if getattr(context.endpoint, "__module__", "").startswith("app.examples.")
+        for tag in getattr(context, "tags", ())
+    }
+
+
+def test_operations_have_summaries(document: dict[str, Any]) -> None:
+    """A summary says in plain words what an operation does; it is more than the name of the function."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            summary, name = operation["summary"], operation["operationId"].rpartition("-")[2]
+            where = f"{method.upper()} {path}: {summary}"
+            assert summary.lower().replace(" ", "_") != name, where
+            assert len(summary.split()) > 1, where
+            assert len(summary) <= 90, where
+            assert summary == summary.strip(" .:;`"), where
+
+
+def test_summaries_of_an_owner(environment: None) -> None:
+    """A docstring's first clause is the summary, and its description if it says more; what an owner wrote is kept."""
+    app = new_app()
+
+    @app.get("/plain")
+    async def plain() -> None:
+        """List what is `there`."""
+
+    @app.get("/long", tags=["long"])
+    async def long() -> None:
+        """Read a ship: its name and its flag."""
+
+    @app.get("/given", tags=["given"], summary="Given by hand")
+    async def given() -> None:
+        """Do nothing."""
+
+    @app.get("/no_words")
+    async def no_words() -> None:
+        pass
+
+    paths = app.openapi()["paths"]
+    found = [
+        (paths[path]["get"]["summary"], paths[path]["get"].get("description"))
+        for path in ("/plain", "/long", "/given", "/no_words")
+    ]
+
+    assert found == [
+        ("List what is there", None),
+        ("Read a ship", "Read a ship: its name and its flag."),
+        ("Given by hand", "Do nothing."),
+        ("No words", None),
+    ]
 
 
 def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
