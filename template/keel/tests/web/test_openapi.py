@@ -177,7 +177,7 @@ def test_operations_have_summaries(document: dict[str, Any]) -> None:
 
 
 def test_summaries_of_an_owner(environment: None) -> None:
-    """A docstring's first clause is the summary, and its description if it says more; what an owner wrote is kept."""
+    """A docstring's first clause is the summary; as a description it stays if it says more. What was given is kept."""
     app = new_app()
 
     @app.get("/plain")

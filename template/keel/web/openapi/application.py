@@ -189,7 +189,7 @@ def _summarize(operation: dict[str, Any]) -> None:
     description = " ".join(operation.get("description", "").split())
     clause = _END.split(description, maxsplit=1)[0].replace("`", "")
     operation["summary"] = shorten(clause, 100, placeholder="…") or summary.capitalize()
-    if description == f"{clause}.":
+    if description.replace("`", "") == f"{clause}.":
         del operation["description"]  # nothing but the same again
 
 
