@@ -125,7 +125,8 @@ def plan(root: Path, version: Version | None, date: str, check: Sequence[str] = 
 
 def faults(release: Release) -> list[str]:
     """What stands in the way of a release, a sentence each."""
-    root, found = release.root, []
+    root = release.root
+    found: list[str] = []
     if git(root, "status", "--porcelain").strip():
         found.append("The working tree has changes: commit or stash them.")
     if (branch := git(root, "branch", "--show-current").strip()) != "main":
