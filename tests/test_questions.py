@@ -49,7 +49,7 @@ def test_each_question_has_help(questions: Questions) -> None:
 def test_prompts_fit_a_terminal(questions: Questions) -> None:
     """A terminal of 80 columns cuts the rest: of a question, and of what is wrong with an answer."""
     for name, question in questions.asked.items():
-        shown = f"🎤 {question['help']}{' (y/N)' if question['type'] == 'bool' else ''}"
+        shown = f"🎤 {question['help']}"
         assert len(shown) + 1 <= 80, shown  # the microphone is two columns wide
         for line in question.get("validator", "").splitlines():
             said = re.sub(r"\{\{.*?\}\}", "999", line.strip())
