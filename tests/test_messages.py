@@ -99,7 +99,7 @@ def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: 
 
 def test_messages_fit_a_screen(repository: Path, shell: Shell) -> None:
     """A terminal of 80 by 24 shows even the longest whole, below the command that was typed."""
-    answers = {DATABASE: "postgresql", "preset": "everything"}
+    answers: dict[str, object] = {DATABASE: "postgresql", "preset": "everything"}
     said = [_copy(repository, shell, answers, "harbour-log").partition("Harbour Log is ready")]
     shell.must(f"cd harbour-log\n{START}")
     text = shell.must("copier update --defaults --vcs-ref=:current:")
