@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
 from httpx2 import AsyncClient
 
 from keel.application import new_app
@@ -156,24 +156,27 @@ def test_order(environment: None) -> None:
 
 def _example_tags(app: FastAPI) -> set[str]:
     """Return the tags of the examples that this project has."""
-    return {
-        tag
-        for context in iter_route_contexts(app.routes)
-        if getattr(context.endpoint, "__module__", "").startswith("app.examples.")
-        for tag in getattr(context, "tags", ())
-    }
+    return {tag for context in _routes_of(app, "app.examples.") for tag in getattr(context, "tags", ())}
 
 
-def test_operations_have_summaries(document: dict[str, Any]) -> None:
-    """A summary says in plain words what an operation does; it is more than the name of the function."""
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
+def _routes_of(app: FastAPI, *modules: str) -> list[RouteContext]:
+    """Return the routes whose functions are in modules that begin so."""
+    contexts = iter_route_contexts(app.routes)
+    return [context for context in contexts if getattr(context.endpoint, "__module__", "").startswith(modules)]
+
+
+def test_operations_have_summaries(app: FastAPI, document: dict[str, Any]) -> None:
+    """A summary of Keel's says in plain words what an operation does; it is more than the name of the function."""
+    paths = {context.path_format for context in _routes_of(app, "keel.", "app.examples.")} & document["paths"].keys()
+
+    assert {"/healthz", "/api/v1/widgets"} <= paths
+    for path in paths:
+        for operation in document["paths"][path].values():
             summary, name = operation["summary"], operation["operationId"].rpartition("-")[2]
-            where = f"{method.upper()} {path}: {summary}"
-            assert summary.lower().replace(" ", "_") != name, where
-            assert len(summary.split()) > 1, where
-            assert len(summary) <= 90, where
-            assert summary == summary.strip(" .:;`"), where
+            assert summary.lower().replace(" ", "_") != name
+            assert len(summary.split()) > 1, name
+            assert len(summary) <= 90, name
+            assert summary == summary.strip(" .:;`"), name
 
 
 def test_summaries_of_an_owner(environment: None) -> None:
@@ -210,11 +213,8 @@ def test_summaries_of_an_owner(environment: None) -> None:
     ]
 
 
-def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
-    """The documentation has a sentence for each operation and each model."""
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            assert operation.get("description"), (method, path)
+def test_every_model_has_a_title(document: dict[str, Any]) -> None:
+    """None is an error of FastAPI's own, which is never sent."""
     for name, schema in document["components"]["schemas"].items():
         assert "HTTPValidationError" not in name
         assert schema["title"]
