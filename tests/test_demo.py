@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.machinery.resources import Resources
 
+#: What a mail leads to, as it stands in the log.
+LINK = re.compile(r"http://\S+#token=\S+")
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery staple"
 
 #: Run in the project while no server runs: what clients missed meanwhile comes to them in one frame.
@@ -147,3 +150,28 @@ def test_signing_in(resources: Resources, browser: Browser, tmp_path: Path) -> N
         assert not [url for url in asked if "token=" in url]
         browser.driver.find_element(By.ID, "sign-out").click()
         browser.sees("#status", "Sign in to talk")
+
+
+def test_registering(resources: Resources, browser: Browser, tmp_path: Path) -> None:
+    """Without an account the page makes one: the link is in the server's log, and a weak password is told."""
+    isolated = serving(resources, tmp_path / "project", auth=True)
+    with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, server):
+        browser.driver.get(f"{address}/demo")
+        browser.sees("#sign-in-form", "auth create-admin")
+        browser.driver.find_element(By.ID, "register").click()
+        browser.until(lambda: browser.script("return document.activeElement.name") == "email")
+        browser.press(EMAIL, Keys.ENTER)
+        browser.sees("#confirm-form", EMAIL)
+        browser.until(lambda: LINK.search(server.log), "no link in the log")
+        (link,) = LINK.findall(server.log)
+        browser.press(link, Keys.TAB, "short", Keys.ENTER)
+        browser.until(lambda: browser.text("#confirm-form .error"))
+        browser.driver.find_element(By.CSS_SELECTOR, "#confirm-form [name=password]").clear()
+        browser.size(*PHONE)
+        assert browser.fits("#confirm-form")
+        browser.write("#confirm-form [name=password]", PASSWORD)
+        browser.until(lambda: browser.focused() == "room-name")
+        browser.driver.find_element(By.ID, "sign-out").click()
+        browser.sees("#status", "Sign in to talk")
+        browser.write("[name=username]", EMAIL, Keys.TAB, PASSWORD)
+        browser.until(lambda: browser.focused() == "room-name")

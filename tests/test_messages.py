@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ QUESTIONS = Questions.load(ROOT / "copier.yml")
 #: They differ in what a message says. That larger projects can be used as well is shown elsewhere.
 PROJECTS = [combine(QUESTIONS, {DATABASE: database}) for database in QUESTIONS.databases.values]
 #: That all of them pass is shown elsewhere, for more combinations.
+START = 'git init --quiet && git add --all && git commit --quiet --message "Start from Keel"'
 ONE_TEST = {"PYTEST_ADDOPTS": "keel/tests/test_settings.py"}
 
 
@@ -88,9 +90,27 @@ def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: 
     docker = [command for command in lines(message) if command.startswith("docker ")]
     services = yaml.safe_load((tmp_path / "project" / "compose.yaml").read_text(encoding="utf-8"))["services"]
     assert [command.split()[-1] for command in docker] == [name for name in services if name == database]
-    said = message.partition("is ready. Next:")[2].strip("\n").splitlines()
-    assert [line for line in said if line and not line.startswith("    ")] == []
-    assert len(lines(message)) == len(said)
+    commands, _, reading = message.partition("is ready. Next:")[2].strip("\n").partition("\n\n")
+    assert len(lines(message)) == len(commands.splitlines())
+    named = re.findall(r"[\w./-]+(?:\.md|/)(?=[\s,.])", reading)
+    assert named
+    assert [name for name in named if not (tmp_path / "project" / name).exists()] == []
+
+
+def test_messages_fit_a_screen(repository: Path, shell: Shell) -> None:
+    """A terminal of 80 by 24 shows even the longest whole, below the command that was typed."""
+    answers: dict[str, object] = {DATABASE: "postgresql", "preset": "everything"}
+    said = [_copy(repository, shell, answers, "harbour-log").partition("Harbour Log is ready")]
+    shell.must(f"cd harbour-log\n{START}")
+    text = shell.must("copier update --defaults --vcs-ref=:current:")
+    said.append(text.partition("Harbour Log has been updated"))
+    before = text.partition("Switching a feature off")[2].partition("\n\n")[0]
+    for _, beginning, rest in said:
+        shown = (beginning + rest).strip().splitlines()
+        assert len(shown) + 2 <= 24
+        assert [line for line in shown if len(line) > 80] == []
+    assert before
+    assert [line for line in before.splitlines() if len(line) > 80] == []
 
 
 def test_a_copy_into_the_current_folder_needs_no_cd(repository: Path, shell: Shell) -> None:

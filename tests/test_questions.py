@@ -46,6 +46,19 @@ def test_each_question_has_help(questions: Questions) -> None:
     assert without_default == list(NAMED)
 
 
+def test_prompts_fit_a_terminal(questions: Questions) -> None:
+    """A terminal of 80 columns cuts the rest: of a question, and of what is wrong with an answer."""
+    for name, question in questions.asked.items():
+        shown = f"🎤 {question['help']}"
+        assert len(shown) + 1 <= 80, shown  # the microphone is two columns wide
+        for line in question.get("validator", "").splitlines():
+            said = re.sub(r"\{\{.*?\}\}", "999", line.strip())
+            if said and not said.startswith("{%"):
+                assert len(f"Validation error for question '{name}': {said}") <= 80, said
+        for choice in question.get("choices", ()):
+            assert len(f"   {choice}") <= 80, choice
+
+
 def test_presets_only_set_defaults(questions: Questions, template: Path, tmp_path: Path) -> None:
     """A preset suggests; an answer wins over it, and the same answers make the same project."""
     toggles = dict.fromkeys(questions.toggles, False)

@@ -91,6 +91,24 @@ def test_no_lock_file_is_committed() -> None:
     assert git(ROOT, "ls-files", "*uv.lock") == ""
 
 
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("github-issue-forms", "ISSUE_TEMPLATE/[!c]*.yml"),
+        ("github-issue-config", "ISSUE_TEMPLATE/config.yml"),
+        ("github-discussion", "DISCUSSION_TEMPLATE/*.yml"),
+        ("github-workflows", "workflows/*.yml"),
+    ],
+)
+def test_forms_are_valid(schema: str, pattern: str) -> None:
+    """GitHub ignores a form that it can't read; the schemas come with the tool."""
+    files = sorted((ROOT / ".github").glob(pattern))
+    assert files
+    command = [_BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{result.stdout}{result.stderr}"
+
+
 def test_prose_names_who_is_meant() -> None:
     """Pages, comments and docstrings say the caller, another user, no client: never whom the reader has to guess."""
     found = []

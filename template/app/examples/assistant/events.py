@@ -165,7 +165,7 @@ async def regenerate_answer(events: Annotated[Events, Depends(regenerated)]) -> 
     responses=errors.responses(ConversationNotFound, NoAnswerUnderWay),
 )
 async def follow_current_answer(events: Annotated[Events, Depends(followed_current)]) -> AsyncIterable[ServerSentEvent]:
-    """Follow the answer that is under way, from its beginning or after `Last-Event-ID`, on any process."""
+    """Follow the answer that is under way: from its beginning or after `Last-Event-ID`, on any process."""
     async for event in events:
         yield event
 
@@ -176,7 +176,7 @@ async def follow_current_answer(events: Annotated[Events, Depends(followed_curre
     responses=errors.responses(ConversationNotFound, MessageNotFound),
 )
 async def follow_answer(events: Annotated[Events, Depends(followed)]) -> AsyncIterable[ServerSentEvent]:
-    """Follow an answer from its beginning, or after `Last-Event-ID`, on any process; it may have ended.
+    """Follow an answer: from its beginning, or after `Last-Event-ID`, on any process; it may have ended.
 
     The last event is `message`; `closed`, once your token is not valid any more; or `restart`: reconnect, since this process
     is about to stop.

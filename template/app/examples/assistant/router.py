@@ -53,7 +53,7 @@ async def read_conversation(
     conversations: ConversationsReadDep,
     before: Annotated[UUID | None, Query(description="`earlier` of the answer before")] = None,
 ) -> ConversationDetail:
-    """Read a conversation with the last messages of the branch that is shown, or those before one."""
+    """Read a conversation: it has the last messages of the branch that is shown, or those before one."""
     return await conversations.detail(conversation_id, before)
 
 

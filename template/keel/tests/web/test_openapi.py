@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
 from httpx2 import AsyncClient
 
 from keel.application import new_app
@@ -146,13 +147,74 @@ def test_order(environment: None) -> None:
     assert {*paths[-len(platform.openapi()["paths"]) :]} == platform.openapi()["paths"].keys()
     assert {"/later", "/api/v1/widgets"} <= {*paths}
     assert (tags[-1], {"later", "widgets"} <= {*tags}) == ("health", True)
+    # Examples are there to be copied; what was made of them comes first.
+    first_example = min(map(tags.index, _example_tags(app)), default=len(tags))
+    assert max(tags.index("later"), tags.index("widgets")) < first_example
+    assert [*dict.fromkeys(tags)] == tags
+    assert paths.index("/api/v1/widgets") < paths.index("/api/v1/widgets/{widget_id}")
 
 
-def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
-    """The documentation has a sentence for each operation and each model."""
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            assert operation.get("description"), (method, path)
+def _example_tags(app: FastAPI) -> set[str]:
+    """Return the tags of the examples that this project has."""
+    return {tag for context in _routes_of(app, "app.examples.") for tag in getattr(context, "tags", ())}
+
+
+def _routes_of(app: FastAPI, *modules: str) -> list[RouteContext]:
+    """Return the routes whose functions are in modules that begin so."""
+    contexts = iter_route_contexts(app.routes)
+    return [context for context in contexts if getattr(context.endpoint, "__module__", "").startswith(modules)]
+
+
+def test_operations_have_summaries(app: FastAPI, document: dict[str, Any]) -> None:
+    """A summary of Keel's says in plain words what an operation does; it is more than the name of the function."""
+    paths = {context.path_format for context in _routes_of(app, "keel.", "app.examples.")} & document["paths"].keys()
+
+    assert {"/healthz", "/api/v1/widgets"} <= paths
+    for path in paths:
+        for operation in document["paths"][path].values():
+            summary, name = operation["summary"], operation["operationId"].rpartition("-")[2]
+            assert summary.lower().replace(" ", "_") != name
+            assert len(summary.split()) > 1, name
+            assert len(summary) <= 90, name
+            assert summary == summary.strip(" .:;`"), name
+
+
+def test_summaries_of_an_owner(environment: None) -> None:
+    """A docstring's first clause is the summary; as a description it stays if it says more. What was given is kept."""
+    app = new_app()
+
+    @app.get("/plain")
+    async def plain() -> None:
+        """List what is `there`."""
+
+    @app.get("/long", tags=["long"])
+    async def long() -> None:
+        """Read a ship: its name and its flag."""
+
+    @app.get("/given", tags=["given"], summary="Given by hand")
+    async def given() -> None:
+        """Do nothing."""
+
+    @app.get("/no_words")
+    async def no_words() -> None:
+        pass
+
+    paths = app.openapi()["paths"]
+    found = [
+        (paths[path]["get"]["summary"], paths[path]["get"].get("description"))
+        for path in ("/plain", "/long", "/given", "/no_words")
+    ]
+
+    assert found == [
+        ("List what is there", None),
+        ("Read a ship", "Read a ship: its name and its flag."),
+        ("Given by hand", "Do nothing."),
+        ("No words", None),
+    ]
+
+
+def test_every_model_has_a_title(document: dict[str, Any]) -> None:
+    """None is an error of FastAPI's own, which is never sent."""
     for name, schema in document["components"]["schemas"].items():
         assert "HTTPValidationError" not in name
         assert schema["title"]

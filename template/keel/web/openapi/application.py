@@ -1,7 +1,9 @@
 """The OpenAPI document: every operation may answer with a problem, in the media type that is really sent."""
 
+import re
 from collections.abc import Sequence
 from copy import deepcopy
+from textwrap import shorten
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -13,10 +15,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from keel.packages import EXAMPLES
 from keel.web.errors import ProblemFormat, responses
 from keel.web.openapi.problems import add_problems, merged
 from keel.web.pagination import CURSOR, InvalidCursor
 from keel.web.paths import try_below_prefix
+
+_END = re.compile(r"[.:;](?:\s|$)")
+"""Where the first clause of a docstring ends."""
 
 (_INVALID_CURSOR,) = responses(InvalidCursor).values()
 
@@ -93,18 +99,24 @@ class Application(FastAPI):
         self._groups.append([*self.routes])
 
     def _order(self, document: dict[str, Any]) -> None:
-        """Put the paths and tags of the latest group first."""
+        """Put the latest group first; in it examples last, the operations of a tag together, and short paths first."""
         age = {id(route): age for age, group in enumerate(reversed(self._groups), 1) for route in group}
-        ages: dict[str | None, int] = {}
+        ranks: dict[str | None, tuple[int, bool]] = {}
         for route in self.routes:
             for context in iter_route_contexts([route]):
-                own = age.get(id(route), 0)
-                ages[context.path_format] = min(own, ages.get(context.path_format, own))
-        document["paths"] = dict(sorted(document["paths"].items(), key=lambda item: ages.get(item[0], 0)))
-        operations = [operation for path in document["paths"].values() for operation in path.values()]
-        tags = dict.fromkeys(tag for operation in operations for tag in operation.get("tags", ()))
+                rank = age.get(id(route), 0), EXAMPLES in getattr(context.endpoint, "__module__", "").split(".")
+                ranks[context.path_format] = min(rank, ranks.get(context.path_format, rank))
+        paths = sorted(document["paths"].items(), key=lambda item: ranks.get(item[0], (0, False)))
+        tags = [*dict.fromkeys(_tag(path) for _, path in paths)]
+
+        def place(item: tuple[str, dict[str, Any]]) -> tuple[tuple[int, bool], int, bool, int]:
+            path, operations = item
+            # What is well known to machines is for no reader.
+            return ranks.get(path, (0, False)), tags.index(_tag(operations)), path.startswith("/."), path.count("/")
+
+        document["paths"] = dict(sorted(paths, key=place))
         described = {tag["name"]: tag for tag in document.get("tags", ())}
-        document["tags"] = [*described.values(), *({"name": tag} for tag in tags if tag not in described)]
+        document["tags"] = [*described.values(), *({"name": tag} for tag in tags if tag and tag not in described)]
 
     def _body_sizes(self) -> dict[tuple[str, str], int | None]:
         """Return how long the bodies of path operations may be, where they have limits of their own."""
@@ -113,6 +125,11 @@ class Application(FastAPI):
             for route in iter_route_contexts(self.routes)
             for method in route.methods or ()
         }
+
+
+def _tag(path: dict[str, Any]) -> str | None:
+    """Return the tag under which the first operation of a path stands."""
+    return next((tag for operation in path.values() for tag in operation.get("tags", ())), None)
 
 
 def _below(root: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -150,9 +167,7 @@ def _refer(node: Any, old: str, new: str) -> None:
 def _simplify(document: dict[str, Any]) -> None:
     """Say in plain words what operations do, and leave out what generators stumble over or make noise of."""
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
-        name = operation["operationId"].rpartition("-")[2].replace("_", " ")
-        if operation.get("summary") == name.title():
-            operation["summary"] = name.capitalize()
+        _summarize(operation)
         for parameter in operation.get("parameters", ()):
             _simplify_parameter(parameter)
             if (parameter["in"], parameter["name"]) == ("query", CURSOR):
@@ -164,6 +179,18 @@ def _simplify(document: dict[str, Any]) -> None:
     for schema in document.get("components", {}).get("schemas", {}).values():
         for name, field in schema.get("properties", {}).items():
             _drop_title(name, field)
+
+
+def _summarize(operation: dict[str, Any]) -> None:
+    """Let the first clause of the docstring be the summary, in place of the function's name, unless one was given."""
+    name, summary = operation["operationId"].rpartition("-")[2], operation.get("summary", "")
+    if summary != summary.title() or not name.lower().startswith(summary.lower().replace(" ", "_")):
+        return
+    description = " ".join(operation.get("description", "").split())
+    clause = _END.split(description, maxsplit=1)[0].replace("`", "")
+    operation["summary"] = shorten(clause, 100, placeholder="…") or summary.capitalize()
+    if description.replace("`", "") == f"{clause}.":
+        del operation["description"]  # nothing but the same again
 
 
 def _simplify_parameter(parameter: dict[str, Any]) -> None:

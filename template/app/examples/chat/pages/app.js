@@ -1,5 +1,7 @@
 // Chat and live notes in a page: no library, no build step. It finds out by itself whether callers sign in here.
 
+import { offerRegistration } from "./register.js";
+
 const api = new URL("../api/v1/", location.href);
 const $ = (id) => document.getElementById(id);
 const tokens = { access: null, refresh: null, timer: null };
@@ -76,17 +78,23 @@ function askWho() {
   $("sign-out").hidden = true;
   $("sign-in").hidden = false;
   say("Sign in to talk");
-  $("sign-in-form").elements.username.focus();
+  if (!$("sign-in-form").hidden) $("sign-in-form").elements.username.focus();
 }
+
+async function signIn(credentials) {
+  keep(await (await call("auth/token", { method: "POST", body: new URLSearchParams(credentials) })).json());
+  await start();
+}
+
+offerRegistration(post, signIn);
 
 $("sign-in-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   $("sign-in-error").textContent = "";
   try {
-    keep(await (await call("auth/token", { method: "POST", body: new URLSearchParams(new FormData(form)) })).json());
+    await signIn(new FormData(form));
     form.reset();
-    await start();
   } catch (error) {
     $("sign-in-error").textContent = error.message;
     form.elements.password.select();

@@ -42,7 +42,7 @@ StatisticsDep = Annotated[StatisticsService, Depends(get_statistics)]
 async def read_statistics(
     query: Annotated[StatisticsQuery, Query()], statistics: StatisticsDep, tables: TablesDep, response: Response
 ) -> NoteStatistics | Response:
-    """Read how many notes you have, which tags they have, how long they are, and on which days you write most.
+    """Read statistics of your notes: how many, which tags, how long, and on which days you write most.
 
     It takes the filters of the list. As JSON it is one object; in other formats, a table with a row for each number.
     """
@@ -57,7 +57,7 @@ async def read_statistics(
 async def read_timeline(
     query: Annotated[TimelineQuery, Query()], statistics: StatisticsDep, tables: TablesDep
 ) -> Response:
-    """Read how many notes you created in each day, week or month, with a moving average and the growth.
+    """Read a timeline: how many notes you created in each day, week or month, with a moving average and the growth.
 
     Periods without notes are there, too. It takes the filters of the list.
     """
