@@ -9,10 +9,10 @@ from langchain_core.messages.utils import count_tokens_approximately
 
 from keel.llm.model.turns import Reply, ToolCall, Turn, Usage, estimate_tokens
 
-FINISHED = ("finish_reason", "done_reason", "stop_reason", "stopReason")
-"""Where providers say why a reply has ended. One that ends without a reason was cut."""
+FINISHED = ("finish_reason", "done_reason", "stop_reason", "stopReason", "status")
+"""Where providers say why a reply has ended (OpenAI's Responses: its status). One that ends without a reason was cut."""
 
-_REASONS = {"max_tokens": "length", "MAX_TOKENS": "length"}
+_REASONS = {"max_tokens": "length", "MAX_TOKENS": "length", "incomplete": "length"}
 
 
 def to_messages(turns: Sequence[Turn], max_tokens: int) -> list[BaseMessage]:
