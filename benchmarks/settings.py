@@ -48,6 +48,7 @@ def every_feature(name: str) -> dict[str, str]:
         "REDIS_PREFIX": f"{run}:",
         "CELERY_BROKER_URL": _redis(),
         "CELERY_QUEUE": run,
+        "LLM_MODEL": "ollama:none",  # required; nothing is asked
     }
 
 

@@ -153,6 +153,7 @@ class System:
             "CELERY_BROKER_URL": self.broker.url,
             "CELERY_LEASE": "5",
             "LLM_LEASE": "5",
+            "LLM_MODEL": "keel.llm.model.embedded.EmbeddedModel:embedded",
             "LLM_EMBEDDED_SECONDS": "0.01",
             "LLM_TOKENS_PER_DAY": "0",
             "AUTH_SIGNING_KEYS": secrets.token_urlsafe(32),
