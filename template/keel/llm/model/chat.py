@@ -101,7 +101,7 @@ class ChatModel:
     async def _attempt(
         self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]], max_tokens: int
     ) -> AsyncGenerator[str | Reply]:
-        from keel.llm.model.langchain import to_reply
+        from keel.llm.model.langchain import to_reply, to_text
 
         model = await self.load()
         provider, _, name = self.name.partition(":")
@@ -113,7 +113,7 @@ class ChatModel:
                 async for chunk in chunks:
                     observed.chunk()
                     came.append(chunk)
-                    if text := str(chunk.text):
+                    if text := to_text(chunk):
                         yield text
             reply = to_reply(came, turns)
             if reply is None:

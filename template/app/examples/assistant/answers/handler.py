@@ -34,7 +34,7 @@ class MessageHandler:
         now = clock.now()
         stored = await MessageRepository(session).change(
             outcome.id,
-            content=outcome.text.replace("\x00", ""),  # PostgreSQL has no place for it
+            content=outcome.text,
             state=outcome.state,
             finish_reason=outcome.finish_reason,
             model=outcome.model,
