@@ -171,7 +171,9 @@ class System:
             GrpcServer(f"grpc-{number}", self.project, self.python, self.settings) for number in (1, 2)
         ]
         module = (str(self.python), "-m", "app", "celery")
-        self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
+        # A title takes a second, so that the worker can be killed while it makes one.
+        slow = {**self.settings, "LLM_EMBEDDED_SECONDS": "0.25"}
+        self.worker = Role("worker", self.project, slow, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
         for role in self.roles:
             self.group.append(role)
