@@ -30,6 +30,7 @@ SETTINGS = {
     "RATE_LIMIT": "1000000000/minute",
     "STREAMS_PER_CALLER": "10000",
     "MAX_STREAMS": "10000",
+    "LLM_MODEL": "keel.llm.model.embedded.EmbeddedModel:embedded",
     "LLM_ANSWERS_PER_CALLER": "10000",
     "LLM_CONCURRENT_ANSWERS": "10000",
     "LLM_TOKENS_PER_DAY": "0",

@@ -49,6 +49,7 @@ def every_feature(name: str) -> dict[str, str]:
         "CELERY_BROKER_URL": _redis(),
         "CELERY_QUEUE": run,
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",  # required; no relay runs
+        "LLM_MODEL": "ollama:none",  # required; nothing is asked
     }
 
 

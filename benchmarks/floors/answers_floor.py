@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-MODEL = EmbeddedModel(seconds=float(os.environ["LLM_EMBEDDED_SECONDS"]))
+MODEL = EmbeddedModel(seconds_per_word=float(os.environ["LLM_EMBEDDED_SECONDS"]))
 
 
 async def answer(request: Request) -> Response:

@@ -150,6 +150,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
     wrong += await verdict.chat(database, chat_clients) + await verdict.tasks(database, front, accounts)
     wrong += await assistant.reckon(database, askers)
     wrong += await events.reckon(database, system)
+    titles = assistant.title_attempts(system.worker.log.read_text(encoding="utf-8", errors="replace"))
     await database.close()
     await servers.channel.close()
     for task in re.findall(r"task ([0-9a-f-]{36})", " ".join(wrong))[:5]:
@@ -159,7 +160,7 @@ async def prove(system: System, options: argparse.Namespace) -> list[str]:
                     say(f"{role.name}: {line[:300]}")
     say(f"{used:.0f} s, {len(windows)} faults, broker {options.broker}")
     report.clients(front, servers, accounts, chat_clients)
-    say(assistant.summary(askers))
+    say(assistant.summary(askers, titles))
     report.faults(windows, explained)
     for line in sizes:
         say(line)

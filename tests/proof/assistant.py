@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.proof.notes import Account
 
 CONVERSATIONS = "/api/v1/assistant/conversations"
+TITLE = "assistant.title"
 
 
 def whole(question: str) -> str:
@@ -139,6 +140,12 @@ async def unfinished(database: asyncpg.Connection) -> int:
     return int(await database.fetchval("SELECT count(*) FROM llm_answers"))
 
 
+async def titles_under_way(database: asyncpg.Connection) -> int:
+    """Return how many titles the worker is about to make."""
+    query = "SELECT count(*) FROM celery_tasks WHERE name = $1 AND state = 'running'"
+    return int(await database.fetchval(query, TITLE))
+
+
 async def reckon(database: asyncpg.Connection, askers: Sequence[Asker]) -> list[str]:
     """No answer claims to be whole that is not, each client was told what is stored, and the tokens add up."""
     wrong = [text for asker in askers for text in asker.wrong]
@@ -161,8 +168,10 @@ async def reckon(database: asyncpg.Connection, askers: Sequence[Asker]) -> list[
             wrong.append(f"{told.question} began and is lost")
         elif (told.message["state"], told.message["content"]) != (row["state"], row["content"]):
             wrong.append(f"{told.question}: told was {told.message['state']}, stored is {row['state']}")
-        elif told.text != row["content"]:
-            wrong.append(f"{told.question}: the stream had {told.text[-40:]!r}")
+        elif not _as_stored(told.text, row):
+            wrong.append(
+                f"{told.question}: the stream had {told.text[-40:]!r}, stored is {row['content'][-40:]!r}"
+            )
     counted = await database.fetch(
         "SELECT c.owner_id, sum(m.input_tokens)::bigint AS read, sum(m.output_tokens)::bigint AS written "
         "FROM assistant_messages m JOIN assistant_conversations c ON c.id = m.conversation_id "
@@ -174,12 +183,49 @@ async def reckon(database: asyncpg.Connection, askers: Sequence[Asker]) -> list[
     )
     if {tuple(row) for row in counted} != {tuple(row) for row in used}:
         wrong.append(f"tokens: messages have {counted}, accounts {used}")
+    return wrong + await _titles(database)
+
+
+async def _titles(database: asyncpg.Connection) -> list[str]:
+    """Every whole answer has given its conversation a title, counted once however often it was tried."""
+    rows = await database.fetch(
+        "SELECT c.title, q.content AS question, a.state FROM assistant_conversations c "
+        "JOIN assistant_messages a ON a.conversation_id = c.id AND a.role = 'assistant' "
+        "JOIN assistant_messages q ON q.id = a.parent_id"
+    )
+    wrong = [
+        f"{row['question']} is {row['state']}, its title {row['title']!r}"
+        for row in rows
+        if row["title"] != (row["question"] if row["state"] == "complete" else None)
+    ]
+    # A job that has succeeded leaves no row.
+    left = await database.fetch("SELECT state, last_error FROM celery_tasks WHERE name = $1", TITLE)
+    wrong += [f"a title is {row['state']}: {row['last_error']}" for row in left]
+    words = sum(len(row["title"].split()) for row in rows if row["title"])
+    used = await database.fetchval("SELECT sum(output_tokens)::bigint FROM llm_usage WHERE purpose = 'title'")
+    if words != (used or 0):
+        wrong.append(f"titles have {words} tokens, accounts {used}")
     return wrong
 
 
-def summary(askers: Sequence[Asker]) -> str:
-    """Say how many answers there were, and how they ended."""
+def _as_stored(text: str, row: asyncpg.Record) -> bool:
+    """Whether a stream had what is stored; of an answer that was lost, what came after the last heartbeat, too."""
+    if row["state"] == "interrupted":
+        return text.startswith(row["content"]) and whole(row["question"]).startswith(text)
+    return bool(text == row["content"])
+
+
+def title_attempts(log: str) -> Counter[int]:
+    """Return how many titles took how many attempts, by what the worker has logged."""
+    lines = [
+        json.loads(line) for line in log.splitlines() if f'"{TITLE}"' in line and '"task_succeeded"' in line
+    ]
+    return Counter(line["attempt"] for line in lines)
+
+
+def summary(askers: Sequence[Asker], titles: Counter[int]) -> str:
+    """Say how many answers there were, and how they ended; how many titles took how many attempts."""
     states = Counter(
         told.message["state"] if told.message else "not begun" for asker in askers for told in asker.told
     )
-    return f"answers of the assistant: {dict(states)}"
+    return f"answers of the assistant: {dict(states)}; titles by attempts: {dict(titles)}"

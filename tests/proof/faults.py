@@ -10,7 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.proof import grpc_client
+import asyncpg
+
+from tests.proof import assistant, grpc_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,7 +83,14 @@ async def kill_a_grpc_server(system: System) -> None:
 
 
 async def kill_the_worker(system: System) -> None:
-    """SIGKILL to the worker and whatever task it does."""
+    """SIGKILL to the worker and whatever tasks it does, of which one is a title."""
+    database = await asyncpg.connect(system.postgresql.url)
+    end = time.monotonic() + 60
+    while not await assistant.titles_under_way(database):
+        if time.monotonic() > end:
+            raise RuntimeError("no title was made within a minute")
+        await asyncio.sleep(0.05)
+    await database.close()
     await system.worker.crash()
 
 

@@ -166,6 +166,7 @@ class System:
             "CELERY_BROKER_URL": self.broker.url,
             "CELERY_LEASE": "5",
             "LLM_LEASE": "5",
+            "LLM_MODEL": "keel.llm.model.embedded.EmbeddedModel:embedded",
             "LLM_EMBEDDED_SECONDS": "0.01",
             "LLM_TOKENS_PER_DAY": "0",
             "AUTH_SIGNING_KEYS": secrets.token_urlsafe(32),
@@ -185,7 +186,9 @@ class System:
             GrpcServer(f"grpc-{number}", self.project, self.python, self.settings) for number in (1, 2)
         ]
         module = (str(self.python), "-m", "app", "celery")
-        self.worker = Role("worker", self.project, self.settings, *module, "--concurrency", "2")
+        # A title takes a second, so that the worker can be killed while it makes one.
+        slow = {**self.settings, "LLM_EMBEDDED_SECONDS": "0.25"}
+        self.worker = Role("worker", self.project, slow, *module, "--concurrency", "2")
         self.beat = Role("beat", self.project, self.settings, *module, "beat")
         relay = (str(self.python), "-m", "app", "kafka", "relay")
         consumer = (str(self.python), str(events.PROGRAM), "consume")

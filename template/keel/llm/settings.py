@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from keel.settings import Settings
 
 EMBEDDED = "embedded"
-"""The model that needs nothing: deterministic, for development and tests."""
+"""The model that needs nothing: deterministic, for development and tests, and refused where people ask."""
 
 
 class LlmSettings(Settings):
@@ -81,6 +81,15 @@ class LlmSettings(Settings):
     def input_tokens(self) -> int:
         """Tokens that the model may read."""
         return self.context_tokens - self.max_output_tokens
+
+    @model_validator(mode="after")
+    def _refuse_the_embedded_model(self) -> Self:
+        if self.deployed and self.model == EMBEDDED:
+            raise ValueError(
+                f"LLM_MODEL: name a provider and its model, such as ollama:llama3.2, when ENVIRONMENT={self.environment.value}; "
+                "the embedded model only repeats what it is told"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_tokens(self) -> Self:

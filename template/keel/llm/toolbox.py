@@ -72,6 +72,8 @@ class Toolbox:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._tools: dict[str, Tool] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
+        """Made once: an answer would spend a twentieth of its fixed cost on each."""
 
     def add(self, package: str, tools: Sequence[Tool]) -> None:
         """Add the tools of a package.
@@ -83,10 +85,12 @@ class Toolbox:
             if not _NAME.fullmatch(tool.name) or tool.name in self._tools:
                 raise PackageError(f"{package}.tools: the name {tool.name!r} is taken, or not like search_books.")
             self._tools[tool.name] = tool
+            self._documents[tool.name] = tool.document
 
     def of(self, caller: Caller) -> list[dict[str, Any]]:
         """Return the documents of the tools that a caller may use."""
-        return [tool.document for tool in self._tools.values() if tool.scope is None or caller.may(tool.scope)]
+        may = (name for name, tool in self._tools.items() if tool.scope is None or caller.may(tool.scope))
+        return [self._documents[name] for name in may]
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Call a tool for a caller. What goes wrong is told to the model, which may do better."""

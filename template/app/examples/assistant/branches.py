@@ -14,8 +14,12 @@ class Tree:
         self._parents: dict[UUID, UUID | None] = {}
         self._children: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
         for row in rows:
-            self._parents[row.id] = row.parent_id
-            self._children[row.parent_id].append(row.id)
+            self.add(row)
+
+    def add(self, row: Any) -> None:
+        """Add a message that is newer than all others."""
+        self._parents[row.id] = row.parent_id
+        self._children[row.parent_id].append(row.id)
 
     def __contains__(self, message_id: UUID) -> bool:
         """Whether there is such a message."""

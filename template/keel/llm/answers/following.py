@@ -15,6 +15,11 @@ from keel.web.event_stream import Ending, closed
 PACE = 0.04
 """Seconds between two events with text. Models are faster than eyes: what comes meanwhile is one event."""
 
+CROWD = 50
+"""Answers of the process with which the pause is twice as long; with more, longer still: an event costs as much as two tokens."""
+
+LONGEST_PACE = 0.2
+
 RESTART = ServerSentEvent(event="restart", data={})
 
 
@@ -44,7 +49,7 @@ async def follow(
                 if last:
                     break
                 if position != sent:
-                    await asyncio.wait([over], timeout=PACE)
+                    await asyncio.wait([over], timeout=pace(len(services.llm.answers.running)))
                 elif not over.done():
                     await _change(log, over)
                 if over.done():
@@ -69,6 +74,11 @@ async def follow(
         yield closed(error)
     finally:
         over.cancel()
+
+
+def pace(answers: int) -> float:
+    """Return the seconds between two events with text in a process that produces so many answers."""
+    return min(LONGEST_PACE, PACE * (1 + answers / CROWD))
 
 
 async def _change(log: AnswerLog, over: "asyncio.Future[None]") -> None:

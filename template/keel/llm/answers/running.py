@@ -14,7 +14,7 @@ from keel.llm.answers.answer import AnswerState, Assignment, Outcome, last_of_ea
 from keel.llm.answers.log import AnswerLog
 from keel.llm.model.chat import ChatModel
 from keel.llm.model.errors import AnswerTookTooLong, ModelFailed
-from keel.llm.model.turns import CHARACTERS_PER_TOKEN, Reply, ToolCall, Turn, Usage, estimate_tokens
+from keel.llm.model.turns import CHARACTERS_PER_TOKEN, Reply, ToolCall, Turn, Usage, estimate_tokens, storable
 from keel.llm.toolbox import Toolbox
 from keel.web.errors import AppError, from_app_error
 
@@ -131,6 +131,6 @@ class RunningAnswer:
         event: dict[str, Any] = {"id": f"{self._calls}", "name": call.name[:64], "arguments": dict(call.arguments)}
         self.log.add_tool(event | {"state": "running", "result": None})
         result = await self._tools.call(call.name, call.arguments, self.assignment.caller)
-        text = result.text[:most]
+        text = storable(result.text[:most])
         self.log.add_tool(event | {"state": "failed" if result.failed else "done", "result": text})
         return text

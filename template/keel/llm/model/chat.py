@@ -14,7 +14,6 @@ from keel.llm.model.errors import ModelFailed, ModelUnavailable, is_transient
 from keel.llm.model.telemetry import CallObservation
 from keel.llm.model.turns import Reply, Turn
 from keel.llm.settings import LlmSettings
-from keel.settings import SettingsError
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -102,7 +101,7 @@ class ChatModel:
     async def _attempt(
         self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]], max_tokens: int
     ) -> AsyncGenerator[str | Reply]:
-        from keel.llm.model.langchain import to_reply
+        from keel.llm.model.langchain import to_reply, to_text
 
         model = await self.load()
         provider, _, name = self.name.partition(":")
@@ -114,7 +113,7 @@ class ChatModel:
                 async for chunk in chunks:
                     observed.chunk()
                     came.append(chunk)
-                    if text := str(chunk.text):
+                    if text := to_text(chunk):
                         yield text
             reply = to_reply(came, turns)
             if reply is None:
@@ -152,7 +151,7 @@ class ChatModel:
             if self._model is None:
                 try:
                     self._model = await to_thread.run_sync(self._make, self.settings)
-                except (SettingsError, ValueError) as error:
+                except Exception as error:  # a provider's client may refuse its settings with any
                     await log.aerror("model_not_loaded", model=self.name, error=str(error)[:500])
                     raise ModelUnavailable("The model is not available.", retry_after=60) from error
             return self._model

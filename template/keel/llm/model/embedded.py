@@ -30,8 +30,7 @@ _SHORT = re.compile(r"in at most (\d{1,3}) words\.$")
 class EmbeddedModel(BaseChatModel):
     """A chat model without a model."""
 
-    seconds: float = 0.0
-    """For each word."""
+    seconds_per_word: float = 0.0
 
     @property
     def _llm_type(self) -> str:  # private: what LangChain documents that a model defines
@@ -62,7 +61,7 @@ class EmbeddedModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in _chunks(messages, kwargs.get("tools") or ()):
-            await asyncio.sleep(self.seconds)
+            await asyncio.sleep(self.seconds_per_word)
             yield ChatGenerationChunk(message=chunk)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_messages, trim_messages
 from langchain_core.messages.utils import count_tokens_approximately
 
-from keel.llm.model.turns import Reply, ToolCall, Turn, Usage, estimate_tokens
+from keel.llm.model.turns import Reply, ToolCall, Turn, Usage, estimate_tokens, storable
 
-FINISHED = ("finish_reason", "done_reason", "stop_reason", "stopReason")
-"""Where providers say why a reply has ended. One that ends without a reason was cut."""
+FINISHED = ("finish_reason", "done_reason", "stop_reason", "stopReason", "status")
+"""Where providers say why a reply has ended (OpenAI's Responses: its status). One that ends without a reason was cut."""
 
-_REASONS = {"max_tokens": "length", "MAX_TOKENS": "length"}
+_REASONS = {"max_tokens": "length", "MAX_TOKENS": "length", "incomplete": "length"}
 
 
 def to_messages(turns: Sequence[Turn], max_tokens: int) -> list[BaseMessage]:
@@ -39,6 +39,11 @@ def _document(turn: Turn) -> dict[str, Any]:
     return document
 
 
+def to_text(message: BaseMessage) -> str:
+    """Return the text of a message, or of a part of one."""
+    return storable(str(message.text))
+
+
 def to_reply(chunks: Sequence[AIMessageChunk], turns: Sequence[Turn]) -> Reply | None:
     """Return the reply that chunks make; None if it was cut.
 
@@ -51,12 +56,15 @@ def to_reply(chunks: Sequence[AIMessageChunk], turns: Sequence[Turn]) -> Reply |
     reason = next((str(whole.response_metadata[name]) for name in FINISHED if whole.response_metadata.get(name)), None)
     if reason is None:
         return None
-    text = str(whole.text)
+    text = to_text(whole)
     usage: Mapping[str, Any] = whole.usage_metadata or {}
-    calls = [ToolCall(call["id"] or f"call-{n}", call["name"], call["args"]) for n, call in enumerate(whole.tool_calls)]
+    calls = [
+        ToolCall(call["id"] or f"call-{n}", storable(call["name"]), _arguments(call["args"]))
+        for n, call in enumerate(whole.tool_calls)
+    ]
     # A call whose arguments are no JSON is answered with an error, so that the model can correct itself.
     calls += [
-        ToolCall(call["id"] or f"invalid-{n}", call["name"] or "", {})
+        ToolCall(call["id"] or f"invalid-{n}", storable(call["name"] or ""), {})
         for n, call in enumerate(whole.invalid_tool_calls)
     ]
     return Reply(
@@ -68,3 +76,7 @@ def to_reply(chunks: Sequence[AIMessageChunk], turns: Sequence[Turn]) -> Reply |
         "tool_calls" if calls else _REASONS.get(reason, "length" if reason == "length" else "stop"),
         calls,
     )
+
+
+def _arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(storable(json.dumps(arguments, ensure_ascii=False)))

@@ -18,9 +18,7 @@ def make_model(settings: LlmSettings) -> BaseChatModel:
     """
     provider, _, name = settings.model.partition(":")
     if provider == EMBEDDED:
-        from keel.llm.model.embedded import EmbeddedModel
-
-        return EmbeddedModel(seconds=settings.embedded_seconds)
+        provider = "keel.llm.model.embedded.EmbeddedModel"
     kind = _named(provider) if "." in provider else _only(provider)
     return kind(**_accepted(kind, settings, name))
 
@@ -69,6 +67,7 @@ def _accepted(kind: type[BaseChatModel], settings: LlmSettings, name: str) -> di
         "max_retries": 0,  # calls are repeated by us, and none that has begun
         "stream_usage": True,
         "max_tokens": settings.max_output_tokens,
+        "seconds_per_word": settings.embedded_seconds,
         # Ollama's names.
         "num_predict": settings.max_output_tokens,
         "num_ctx": settings.context_tokens,

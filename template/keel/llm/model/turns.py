@@ -58,6 +58,11 @@ class Reply:
     tool_calls: Sequence[ToolCall] = field(default=())
 
 
+def storable(text: str) -> str:
+    """Return text as databases and JSON can hold it: without NUL, halves of surrogate pairs replaced."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
+
+
 def estimate_tokens(*texts: str) -> int:
     """Return about how many tokens some texts have."""
     return sum(ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts)

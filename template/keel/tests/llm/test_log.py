@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from keel.llm.answers.following import LONGEST_PACE, PACE, pace
 from keel.llm.answers.log import AnswerLog, Position
 
 ENTRIES = ("ab", None, "", "c\U0001f6a2", None, None, "d")
@@ -69,3 +70,8 @@ def test_parts_of_a_log_make_it(log: AnswerLog) -> None:
             assert told(copy, Position()) == told(log, Position())[: len(told(copy, Position()))]
         copy.merge(Position(), log.text, log.tools)
         assert told(copy, Position()) == told(log, Position())
+
+
+def test_events_are_fewer_with_more_answers() -> None:
+    """Each costs the process as much as two tokens; a reader still sees five a second."""
+    assert PACE == pace(0) < pace(50) < pace(500) == pace(10_000) == LONGEST_PACE

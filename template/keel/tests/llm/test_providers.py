@@ -28,6 +28,28 @@ def test_models_by_name(name: str, kind: type[BaseChatModel]) -> None:
     assert getattr(made, "model", "") == name.partition(":")[2]
 
 
+@pytest.mark.parametrize("name", ["embedded", "keel.llm.model.embedded.EmbeddedModel:embedded"])
+def test_the_pace_of_the_embedded_model(name: str) -> None:
+    """It takes its time however it is named."""
+    made = make_model(LlmSettings(model=name, embedded_seconds=0.5))
+
+    assert isinstance(made, EmbeddedModel)
+    assert made.seconds_per_word == 0.5
+
+
+@pytest.mark.parametrize("where", ["staging", "production"])
+def test_the_embedded_model_is_refused_where_people_ask(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts there until a model is named; the message says how. A load test names the class."""
+    monkeypatch.setenv("ENVIRONMENT", where)
+    said = f"LLM_MODEL: name a provider and its model, such as ollama:llama3.2, when ENVIRONMENT={where}"
+    with pytest.raises(SettingsError, match=said):
+        LlmSettings.load()
+
+    for name in ("ollama:llama3.2", "keel.llm.model.embedded.EmbeddedModel:embedded"):
+        monkeypatch.setenv("LLM_MODEL", name)
+        assert LlmSettings.load().model == name
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -1,11 +1,15 @@
 """Conversations: whose they are, their list, branches, titles."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.examples.assistant.answers.jobs import TITLE
+from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.plans import WatchQueries
 from tests.examples.assistant.api import CONVERSATIONS, ask, open_conversation, read, stream
@@ -61,6 +65,24 @@ async def test_a_title_is_found(app: FastAPI, client: AsyncClient) -> None:
 
     assert (await read(client, nameless))["title"] == "What do the harbour lights mean"
     assert (await read(client, named))["title"] == "Mine"
+
+
+async def test_a_title_that_was_lost(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job may be lost with its process: the next answer asks for the title again, and of the first question."""
+    conversation, jobs = await open_conversation(client), services_of(app).jobs
+
+    async def lose(session: Session, payload: Mapping[str, Any]) -> None:
+        pass
+
+    with monkeypatch.context() as patch:
+        patch.setitem(jobs.handlers, TITLE, lose)
+        await ask(client, conversation, "What do the harbour lights mean?")
+        await jobs.drain(patient=True)
+        assert (await read(client, conversation))["title"] is None
+    await ask(client, conversation, "And by day?")
+    await jobs.drain(patient=True)
+
+    assert (await read(client, conversation))["title"] == "What do the harbour lights mean?"
 
 
 async def test_a_long_conversation_is_summarised(app: FastAPI, client: AsyncClient) -> None:

@@ -7,12 +7,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.main import create_app
 from keel.llm.model.turns import Usage
 from keel.services import services_of
 from keel.testing.identity import sign_in
 from keel.testing.scripted_model import Pause, ScriptedModel
 from keel.testing.server import Server
-from keel.testing.support import PATIENCE, eventually
+from keel.testing.support import PATIENCE, eventually, running
 from tests.examples.assistant.api import CONVERSATIONS, events, open_conversation, read, stream
 
 
@@ -216,11 +217,12 @@ async def test_a_question_that_the_model_cannot_read(client: AsyncClient) -> Non
     assert (await read(client, conversation))["messages"] == []
 
 
-async def test_a_full_conversation(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_conversation(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversation has a limit of messages."""
     monkeypatch.setenv("ASSISTANT_MAX_MESSAGES", "2")
-    conversation = await open_conversation(client)
-    await stream(client, "POST", f"{conversation}/messages", json={"content": "Ahoy"})
-    refused = await client.post(f"{CONVERSATIONS}/{conversation}/messages", json={"content": "Ahoy"})
+    async with running(create_app()) as client:
+        conversation = await open_conversation(client)
+        await stream(client, "POST", f"{conversation}/messages", json={"content": "Ahoy"})
+        refused = await client.post(f"{CONVERSATIONS}/{conversation}/messages", json={"content": "Ahoy"})
 
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:problem:conversation-full")

@@ -1,5 +1,6 @@
 """How answers are stored, and what follows: a title, a summary."""
 
+from typing import cast
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -26,15 +27,15 @@ class MessageHandler:
     """Stores answers as messages; an `AnswerHandler`."""
 
     def __init__(self, services: Services, settings: AssistantSettings) -> None:
+        self.settings = settings
         self._services = services
-        self._settings = settings
 
     async def finish(self, session: Session, outcome: Outcome) -> None:
         """Store how an answer ended."""
         now = clock.now()
         stored = await MessageRepository(session).change(
             outcome.id,
-            content=outcome.text.replace("\x00", ""),  # PostgreSQL has no place for it
+            content=outcome.text,
             state=outcome.state,
             finish_reason=outcome.finish_reason,
             model=outcome.model,
@@ -72,5 +73,10 @@ class MessageHandler:
     async def _is_long(self, session: Session, conversation_id: UUID, message_id: UUID) -> bool:
         messages = MessageRepository(session)
         branch = Tree(await messages.tree(conversation_id)).branch(message_id)
-        turns = to_turns(await branch_rows(messages, branch), self._settings.instructions)
+        turns = to_turns(await branch_rows(messages, branch), self.settings.instructions)
         return tokens_of(turns) > self._services.llm.settings.input_tokens * LONG
+
+
+def settings_of(services: Services) -> AssistantSettings:
+    """Return the settings that were read at the start: to read them for each question would take longer than to store it."""
+    return cast("MessageHandler", services.llm.answers.handlers[KIND]).settings

@@ -42,7 +42,7 @@ class AssistantJobs:
         rows = await messages.some(tree.branch(conversation.current_id)[:1])
         asked = next((row.content for row in rows.values() if row.role == Role.USER), "")
         reply = await self._services.llm.model.complete([_TITLE, Turn("user", asked[:2000])])
-        title = " ".join(reply.text.replace("\x00", "").split()).strip("\"'")[:MAX_TITLE]
+        title = " ".join(reply.text.split()).strip("\"'")[:MAX_TITLE]
         await self._spend(session, conversation.owner_id, "title", reply)
         locked = await ConversationRepository(session).get_for_update(id=conversation_id)
         if locked is not None and locked.title is None and title:
@@ -58,12 +58,12 @@ class AssistantJobs:
         branch = Tree(await messages.tree(message.conversation_id)).branch(message_id)
         conversation = await ConversationRepository(self._services.database.read).get(id=message.conversation_id)
         rows = await branch_rows(messages, branch)
-        text = "\n\n".join(f"{turn.role}: {turn.content}" for turn in to_turns(rows, "")).replace("\x00", "")
+        text = "\n\n".join(f"{turn.role}: {turn.content}" for turn in to_turns(rows, ""))
         reply = await self._services.llm.model.complete([_SUMMARY, Turn("user", text)])
         if conversation is None:
             return
         await self._spend(session, conversation.owner_id, "summary", reply)
-        await MessageRepository(session).change(message_id, summary=reply.text.replace("\x00", ""))
+        await MessageRepository(session).change(message_id, summary=reply.text)
 
     async def _spend(self, session: Session, owner_id: str, purpose: str, reply: Reply) -> None:
         await self._services.llm.budget.spend(session, owner_id, reply.usage, purpose)

@@ -5,14 +5,13 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app.examples.assistant import models
-from app.examples.assistant.answers.handler import KIND
+from app.examples.assistant.answers.handler import KIND, settings_of
 from app.examples.assistant.answers.prompt import branch_rows, to_turns, tokens_of
 from app.examples.assistant.branches import Tree
 from app.examples.assistant.messages import to_message
 from app.examples.assistant.repository import ConversationRepository, MessageRepository
 from app.examples.assistant.schemas import Question, Role, Started
 from app.examples.assistant.service import ConversationNotFound, MessageNotFound
-from app.examples.assistant.settings import AssistantSettings
 from keel import clock
 from keel.caller import Caller
 from keel.db.database import AnyRow, Session
@@ -48,7 +47,7 @@ class QuestionService:
         self._session = session
         self._caller = caller
         self._llm = services.llm
-        self._settings = AssistantSettings.load()
+        self._settings = settings_of(services)
         self._conversations = ConversationRepository(session)
         self._messages = MessageRepository(session)
 
@@ -75,7 +74,8 @@ class QuestionService:
         if parent_id is not None and parent_id not in tree:
             raise MessageNotFound("The conversation has no such message.")
         question = await self._add(conversation.id, parent_id, Role.USER, data.content)
-        return await self._begin(conversation, [*tree.branch(parent_id), question.id], admission)
+        tree.add(question)
+        return await self._begin(conversation, tree, question.id, admission)
 
     async def regenerate(self, conversation_id: UUID, message_id: UUID, admission: Admission) -> Started:
         """Answer a question again, beside the answers that it has.
@@ -90,7 +90,7 @@ class QuestionService:
         row = await self._messages.get(id=message_id, conversation_id=conversation_id, role=Role.USER.value)
         if row is None:
             raise MessageNotFound("The conversation has no such question.")
-        return await self._begin(conversation, tree.branch(message_id), admission)
+        return await self._begin(conversation, tree, message_id, admission)
 
     async def _locked(self, conversation_id: UUID) -> tuple[models.Conversation, Tree]:
         conversation = await self._conversations.get_for_update(id=conversation_id, owner_id=self._caller.subject)
@@ -103,16 +103,18 @@ class QuestionService:
             raise ConversationFull("This conversation is full; open another one.")
         return conversation, Tree(rows)
 
-    async def _begin(self, conversation: models.Conversation, branch: list[UUID], admission: Admission) -> Started:
-        rows = await branch_rows(self._messages, branch)
+    async def _begin(
+        self, conversation: models.Conversation, tree: Tree, question_id: UUID, admission: Admission
+    ) -> Started:
+        rows = await branch_rows(self._messages, tree.branch(question_id))
         turns = to_turns(rows, self._settings.instructions)
         if tokens_of([turns[0], turns[-1]]) > self._llm.settings.input_tokens // 2:
             raise QuestionTooLong("The question is longer than the model can read.")
-        answer = await self._add(conversation.id, branch[-1], Role.ASSISTANT, "", AnswerState.STREAMING)
+        answer = await self._add(conversation.id, question_id, Role.ASSISTANT, "", AnswerState.STREAMING)
+        tree.add(answer)
         await self._conversations.update(conversation, current_id=answer.id)
         assignment = Assignment(answer.id, KIND, self._caller, turns)
         await self._llm.answers.assign(self._session, assignment, admission)
-        tree = Tree(await self._messages.tree(conversation.id))
         question = rows[-1]
         return Started(
             question=to_message(question, tree.siblings(question.id)),
