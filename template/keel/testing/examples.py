@@ -44,7 +44,8 @@ def lacking(code: str, prefixes: tuple[str, ...] = PREFIXES) -> str | None:
             if name.startswith(prefixes):
                 if not exists(name):
                     return name
-                waiting += source(name)
+                if (spec := find_spec(name)) and spec.origin and spec.has_location:
+                    waiting.append(Path(spec.origin).read_text(encoding="utf-8"))
     return None
 
 
@@ -65,11 +66,3 @@ def exists(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
-
-
-def source(module: str) -> list[str]:
-    """Return the code of a module that exists; of a folder there is none."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None or not spec.has_location:
-        return []
-    return [Path(spec.origin).read_text(encoding="utf-8")]
