@@ -34,6 +34,7 @@ SETTINGS = {
     "LLM_ANSWERS_PER_CALLER": "10000",
     "LLM_CONCURRENT_ANSWERS": "10000",
     "LLM_TOKENS_PER_DAY": "0",
+    "DATABASE_POOL_TIMEOUT": "60",
     "ENV_FILE": "",
 }
 """As in production, with the bounds out of reach."""
