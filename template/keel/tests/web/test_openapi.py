@@ -9,9 +9,12 @@ from httpx2 import AsyncClient
 
 from keel.application import new_app
 from keel.features import FEATURES
+from keel.packages import EXAMPLES
 from keel.tests.application import create_app
 from keel.web.errors import Forbidden, NotFound, responses
 from keel.web.openapi.problems import MEDIA_TYPE
+
+IN_EXAMPLES = f"app.{EXAMPLES}."
 
 
 class Locked(Forbidden):
@@ -156,7 +159,7 @@ def test_order(environment: None) -> None:
 
 def _example_tags(app: FastAPI) -> set[str]:
     """Return the tags of the examples that this project has."""
-    return {tag for context in _routes_of(app, "app.examples.") for tag in getattr(context, "tags", ())}
+    return {tag for context in _routes_of(app, IN_EXAMPLES) for tag in getattr(context, "tags", ())}
 
 
 def _routes_of(app: FastAPI, *modules: str) -> list[RouteContext]:
@@ -167,7 +170,7 @@ def _routes_of(app: FastAPI, *modules: str) -> list[RouteContext]:
 
 def test_operations_have_summaries(app: FastAPI, document: dict[str, Any]) -> None:
     """A summary of Keel's says in plain words what an operation does; it is more than the name of the function."""
-    paths = {context.path_format for context in _routes_of(app, "keel.", "app.examples.")} & document["paths"].keys()
+    paths = {context.path_format for context in _routes_of(app, "keel.", IN_EXAMPLES)} & document["paths"].keys()
 
     assert {"/healthz", "/api/v1/widgets"} <= paths
     for path in paths:
