@@ -15,12 +15,13 @@ from keel.analytics.tables import TablesDep, table_responses
 from keel.clock import UtcDatetime
 from keel.db.database import AnyRow, ReadSession
 from keel.dependencies import ReadSessionDep
+from keel.identity import RESPONSES
 from keel.tests.widgets.dependencies import ReaderDep
 from keel.tests.widgets.models import Widget
 
 CHUNK = 2
 
-router = APIRouter(prefix="/widgets/statistics", tags=["widgets"])
+router = APIRouter(prefix="/widgets/statistics", tags=["widgets"], responses=RESPONSES)
 
 
 class Day(BaseModel):
