@@ -88,7 +88,8 @@ def table_responses(row: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 
 async def get_tables(
     services: ServicesDep,
-    accept: Annotated[SafeStr | None, Header(description="A media type of a table; `*/*` is JSON")] = None,
+    # OpenAPI ignores a parameter of this name: the types of the answer say it (Parameter Object, "name").
+    accept: Annotated[SafeStr | None, Header(include_in_schema=False)] = None,
 ) -> Tables:
     """Return what answers a request, before anything is computed.
 

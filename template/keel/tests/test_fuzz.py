@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import pytest
+from fastapi import Header
 from pydantic import BaseModel, Field, HttpUrl, field_validator
 
 from keel.application import new_app
@@ -60,6 +61,11 @@ async def read_orders(price: Decimal = Decimal(1), weight: float = 1, due: date 
     return f"{price} {weight} {due}"
 
 
+async def read_device(x_device: Annotated[str | None, Header()] = None) -> str | None:
+    """Return a header, of which every value is good."""
+    return x_device
+
+
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_ordinary_code(environment: None, kind: str, request: pytest.FixtureRequest) -> None:
@@ -67,5 +73,6 @@ def test_ordinary_code(environment: None, kind: str, request: pytest.FixtureRequ
     app = new_app()
     app.post("/orders")(create_order)
     app.get("/orders")(read_orders)
+    app.get("/device")(read_device)
     with Server(app) as server:
         fuzz(request, server.url, {}, kind)
