@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
 
 #: What the README of a project says to run, and what its pipeline runs.
-RUNS = {"coverage": ("--cov",), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
+RUNS = {
+    "coverage": ("--cov",),
+    "fuzz": ("-m", "fuzz"),
+    "faults": ("-m", "faults"),
+    #: The quarter of fuzzing that finds most: requests as documented, of callers who may do nothing and everything.
+    "brief-fuzz": ("-m", "fuzz", "-k", "positive and (stranger or administrator)"),
+}
 _NO_TESTS = 5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The coverage of the smallest project; with `--full`, all of it for the smallest and the largest ones."""
+    """The coverage of the smallest and brief fuzzing of the largest; with `--full`, all of it for all extremes."""
     chosen = extremes(Questions.load(ROOT / "copier.yml"))
-    cases = list(product(chosen, RUNS)) if selection.is_full(metafunc.config) else [(chosen[0], "coverage")]
+    whole = list(product(chosen, [run for run in RUNS if run != "brief-fuzz"]))
+    few = [(chosen[0], "coverage"), (chosen[-1], "brief-fuzz")]
+    cases = whole if selection.is_full(metafunc.config) else few
     names = [f"{combination.id}-{run}" for combination, run in cases]
     metafunc.parametrize(("chosen", "run"), cases, ids=names)
 

@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Annotated
 
 import pytest
@@ -12,6 +13,9 @@ from keel.application import new_app
 from keel.testing.fuzzing import KINDS, fuzz
 from keel.testing.identity import sign_in
 from keel.testing.server import Server
+from keel.web.errors import AppError, responses
+
+LIMIT = 1_000
 
 
 @pytest.fixture
@@ -29,6 +33,13 @@ def test_authenticated(
 ) -> None:
     """Requests that follow the document are understood, those that break it are refused as it says."""
     fuzz(request, server.url, signed_in, kind)
+
+
+class TooDear(AppError):
+    """A rule that no schema can say."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    type = "urn:problem:too-dear"
 
 
 class Order(BaseModel):
@@ -52,7 +63,13 @@ class Order(BaseModel):
 
 
 async def create_order(order: Order) -> Order:
-    """Return an order."""
+    """Return an order.
+
+    Raises:
+        TooDear: it costs a thousand.
+    """
+    if order.price >= LIMIT:
+        raise TooDear("Order for less than 1000.")
     return order
 
 
@@ -71,7 +88,7 @@ async def read_device(x_device: Annotated[str | None, Header()] = None) -> str |
 def test_ordinary_code(environment: None, kind: str, request: pytest.FixtureRequest) -> None:
     """What pydantic refuses though no schema can say so, and what it converts, is no finding."""
     app = new_app()
-    app.post("/orders")(create_order)
+    app.post("/orders", responses=responses(TooDear))(create_order)
     app.get("/orders")(read_orders)
     app.get("/device")(read_device)
     with Server(app) as server:
