@@ -39,7 +39,8 @@ def test_form() -> None:
     assert checksum(example[:-6]) == example[-6:]
 
 
-GOOD = new_personal_token()
+SECRET = "Keel0" * 8 + "abc"
+GOOD = PREFIX + SECRET + checksum(SECRET)
 
 
 @pytest.mark.parametrize(

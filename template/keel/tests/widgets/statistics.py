@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Query, Response
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
-from keel.analytics.calendars import TimeZone, Unit, calendar
+from keel.analytics.calendars import TimeZone, TooManyPeriods, Unit, calendar
 from keel.analytics.functions import periods
 from keel.analytics.tables import TablesDep, table_responses
 from keel.clock import UtcDatetime
@@ -18,6 +18,7 @@ from keel.dependencies import ReadSessionDep
 from keel.identity import RESPONSES
 from keel.tests.widgets.dependencies import ReaderDep
 from keel.tests.widgets.models import Widget
+from keel.web.errors import responses
 
 CHUNK = 2
 
@@ -47,7 +48,7 @@ class Span(BaseModel, extra="forbid"):
     last: UtcDatetime
 
 
-@router.get("", response_model=list[Day], responses=table_responses(Day))
+@router.get("", response_model=list[Day], responses={**table_responses(Day), **responses(TooManyPeriods)})
 async def widget_days(
     span: Annotated[Span, Query()], session: ReadSessionDep, caller: ReaderDep, tables: TablesDep
 ) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -13,6 +13,8 @@ from keel.db.database import Session
 from keel.services import services_of
 from keel.testing.plans import WatchQueries
 from tests.examples.assistant.api import CONVERSATIONS, ask, open_conversation, read, stream
+
+ABSENT = UUID(int=1)
 
 
 async def test_a_question_and_its_answer(client: AsyncClient) -> None:
@@ -164,15 +166,15 @@ async def test_deletion(client: AsyncClient) -> None:
         ("PATCH", "", {"title": "Mine"}),
         ("DELETE", "", None),
         ("POST", "/messages", {"content": "Ahoy"}),
-        ("POST", f"/messages/{uuid4()}/regenerate", None),
+        ("POST", f"/messages/{ABSENT}/regenerate", None),
         ("GET", "/messages/current", None),
-        ("GET", f"/messages/{uuid4()}/events", None),
+        ("GET", f"/messages/{ABSENT}/events", None),
         ("DELETE", "/messages/current", None),
     ],
 )
 async def test_a_conversation_that_is_not_there(client: AsyncClient, method: str, path: str, data: object) -> None:
     """Every operation says so, before a stream begins."""
-    refused = await client.request(method, f"{CONVERSATIONS}/{uuid4()}{path}", json=data)
+    refused = await client.request(method, f"{CONVERSATIONS}/{ABSENT}{path}", json=data)
 
     assert refused.status_code == 404
     assert refused.json()["type"] == "urn:problem:conversation-not-found"
@@ -181,11 +183,11 @@ async def test_a_conversation_that_is_not_there(client: AsyncClient, method: str
 @pytest.mark.parametrize(
     ("method", "path", "data"),
     [
-        ("PATCH", "", {"current_id": str(uuid4())}),
-        ("GET", f"?before={uuid4()}", None),
-        ("POST", "/messages", {"content": "Ahoy", "parent_id": str(uuid4())}),
-        ("POST", f"/messages/{uuid4()}/regenerate", None),
-        ("GET", f"/messages/{uuid4()}/events", None),
+        ("PATCH", "", {"current_id": str(ABSENT)}),
+        ("GET", f"?before={ABSENT}", None),
+        ("POST", "/messages", {"content": "Ahoy", "parent_id": str(ABSENT)}),
+        ("POST", f"/messages/{ABSENT}/regenerate", None),
+        ("GET", f"/messages/{ABSENT}/events", None),
     ],
 )
 async def test_a_message_that_is_not_there(client: AsyncClient, method: str, path: str, data: object) -> None:
