@@ -147,7 +147,7 @@ def _report(found: dict[tuple[int, str], list[dict[str, float]]]) -> None:
                 ]
             )
     columns = ["tokens/s", "first token p50 ms", "p99 ms", "CPU µs per token", "KiB per stream"]
-    sys.stdout.write(table(["streams", "who", *columns, "of the readers' processor"], rows) + "\n")
+    sys.stdout.write(table(["streams", "contender", *columns, "readers' CPU"], rows) + "\n")
     head = ["streams", "added to the first token, ms", "tokens/s in relation", "CPU", "memory"]
     sys.stdout.write(table(head, ratios))
 

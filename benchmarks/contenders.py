@@ -11,7 +11,7 @@ from benchmarks.servers import Contender
 
 PRESETS = ("minimal", "api", "everything")
 TEXTBOOK, RAW = "textbook", "raw"
-NOT_EXPORTING, SAMPLED, EXPORTING = "no telemetry", "a tenth sampled", "all exported"
+NOT_EXPORTING, SAMPLED, EXPORTING = "no telemetry", "one in ten sampled", "all exported"
 
 
 @contextmanager

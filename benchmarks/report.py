@@ -28,7 +28,7 @@ def ratios(found: Found, base: str) -> str:
             if name != base:
                 values = [lambda turn, c=case, f=field: getattr(turn.results[c], f) for case in found.cases]
                 rows.append([label, name, *(_ratios(found, name, base, value) for value in values)])
-    return table([f"in relation to {base}", "who", *found.cases], rows)
+    return table([f"relative to {base}", "contender", *found.cases], rows)
 
 
 def rates(found: Found) -> str:
@@ -41,7 +41,7 @@ def rates(found: Found) -> str:
             rate, cpu, p50, p99 = (median(getattr(result, of) for result in results) for of in fields)
             errors = sum(result.errors for result in results)
             rows.append([case, name, f"{rate:.0f}", f"{cpu:.2f}", f"{p50:.1f}", f"{p99:.1f}", str(errors)])
-    return table(["case", "who", "requests/s", "CPU ms", "p50 ms", "p99 ms", "errors"], rows)
+    return table(["case", "contender", "requests/s", "CPU ms", "p50 ms", "p99 ms", "errors"], rows)
 
 
 def costs(found: Found, base: str) -> str:
@@ -55,4 +55,4 @@ def costs(found: Found, base: str) -> str:
             cells += [form.format(median(map(value, turns))), ratio]
         rows.append(cells)
     columns = ("start to first 200, s", "first POST, s", "memory after load, MiB")
-    return table(["who", *(head for column in columns for head in (column, f"/ {base}"))], rows)
+    return table(["contender", *(head for column in columns for head in (column, f"/ {base}"))], rows)

@@ -161,10 +161,10 @@ def _report(found: dict[tuple[int, int, str], list[dict[str, float]]]) -> None:
             for other in (FLOOR, TEXTBOOK):
                 pairs = list(zip(results, found[workers, connections, other], strict=True))
                 ratios.append([*setting, other, *(_ratio(field, pairs) for field in FIELDS)])
-    head = ["workers", "connections", "who"]
+    head = ["workers", "connections", "contender"]
     columns = ["deliveries/s", "p50 ms", "p99 ms", "CPU µs per delivery", "KiB per idle connection"]
-    sys.stdout.write(table([*head, *columns, "of the crowd's processor"], rows) + "\n")
-    sys.stdout.write(table([*head, "in relation to", *columns], ratios))
+    sys.stdout.write(table([*head, *columns, "crowd's CPU"], rows) + "\n")
+    sys.stdout.write(table([*head, "relative to", *columns], ratios))
 
 
 def _ratio(field: str, pairs: list[tuple[dict[str, float], dict[str, float]]]) -> str:

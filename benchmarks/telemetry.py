@@ -16,7 +16,7 @@ from benchmarks.preparation import with_database
 from benchmarks.project import render
 from benchmarks.servers import Contender
 
-EXPORTING, SAMPLED, WITHOUT = "exporting", "a tenth sampled", "without"
+EXPORTING, SAMPLED, WITHOUT = "exporting", "one in ten sampled", "without"
 
 
 def main() -> None:

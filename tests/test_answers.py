@@ -104,7 +104,7 @@ def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess)
     [
         ({"project_name": ""}, "a name, such as"),
         ({"project_name": "   "}, "a name, such as"),
-        ({"project_name": " Harbour"}, "no spaces before or after"),
+        ({"project_name": " Harbour"}, "no leading or trailing spaces"),
         ({"project_name": "x" * 81}, "at most 80 characters, not 81"),
         ({"project_name": "two\nlines"}, "one line"),
         ({"project_name": "a\x00b"}, "printable"),

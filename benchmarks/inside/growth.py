@@ -153,20 +153,20 @@ def cases(total: int, room: str, note: str) -> dict[str, str]:
     day = (FIRST + timedelta(seconds=total)).isoformat()
     lists = {
         "first page": {},
-        "a page half-way down": {"cursor": cursor},
+        "a page halfway down": {"cursor": cursor},
         **{f"sort={order}": {"sort": order} for order in ORDERS},
-        "created before half-way": {"created_before": day},
+        "created before halfway": {"created_before": day},
         "a tag on one note in ten": {"tag": "common"},
         f"a tag on {RARE} notes": {"tag": "rare"},
         "search: a common word": {"q": "harbour"},
-        f"search: a word of {RARE} notes": {"q": "heron"},
+        f"search: a word in {RARE} notes": {"q": "heron"},
     }
     return {
         **{name: f"{NOTES}?{urlencode(query)}" for name, query in lists.items()},
         "one note": f"{NOTES}/{note}",
-        "rooms of chat": ROOMS,
+        "chat rooms": ROOMS,
         "newest messages": f"{ROOMS}/{room}/messages",
-        "messages half-way up": f"{ROOMS}/{room}/messages?{urlencode({'cursor': encode('messages', (total, room))})}",
+        "messages halfway up": f"{ROOMS}/{room}/messages?{urlencode({'cursor': encode('messages', (total, room))})}",
     }
 
 
