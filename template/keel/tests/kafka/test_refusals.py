@@ -1,7 +1,9 @@
 """Brokers that are full or refuse: requests go on, events wait, memory stays flat; an event that is refused holds up its key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -9,8 +11,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from keel.kafka.client import LINES, LOGGERS, bound_log
 from keel.kafka.publishing import publisher
 from keel.kafka.publishing import relay as relays
+from keel.kafka.publishing.batches import Outcome, OutgoingMessage
+from keel.kafka.publishing.publisher import Publisher
 from keel.kafka.settings import KafkaSettings
 from keel.services import services_of
 from keel.testing.support import PATIENCE, running
@@ -167,6 +172,35 @@ async def test_topic_that_is_unavailable(
         cluster.set_topic_error(topic, Answer.NO_ERROR)
         while await unsent(app):
             await one.run_once()
+
+
+@pytest.fixture
+def own_filters() -> Iterator[None]:
+    """Let a test add filters to aiokafka's loggers."""
+    before = {name: list(logging.getLogger(name).filters) for name in LOGGERS}
+    yield
+    for name, filters in before.items():
+        logging.getLogger(name).filters = filters
+
+
+async def test_log_while_no_broker_answers(
+    cluster: MockCluster, kafka_settings: KafkaSettings, own_filters: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client tries again at once, and writes a line each time: the first ones are enough."""
+    bound_log()
+    one = Publisher(kafka_settings.model_copy(update={"timeout": 1.0}))
+    message = OutgoingMessage(1, kafka_settings.topic("widgets"), b"ada", b"{}", [], 0)
+    await one.publish([message], outcome := Outcome())
+    assert outcome.sent == [1]
+    for broker in (1, 2, 3):
+        cluster.set_down(broker)
+    await one.publish([message], outcome := Outcome())
+    assert outcome == Outcome(waiting=[1])
+    lines = Counter((line.name, line.msg) for line in caplog.records)
+    assert max(lines.values()) == LINES
+    for broker in (1, 2, 3):
+        cluster.set_up(broker)
+    await one.close()
 
 
 @pytest.mark.faults
