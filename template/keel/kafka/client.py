@@ -1,12 +1,54 @@
-"""Options of connections to the brokers, for aiokafka. Only processes that talk to Kafka import this module."""
+"""Connections to the brokers, for aiokafka: options, and its log. Only processes that talk to Kafka import this module."""
 
+import logging
 import ssl
+import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
 from keel import about
 from keel.kafka.settings import KafkaSettings
+
+LINES = 5
+"""Of each kind of line of aiokafka's log, within `LOG_SECONDS`. While no broker answers, it writes ninety in a second."""
+
+LOG_SECONDS = 60.0
+
+LOGGERS: Sequence[str] = (
+    "aiokafka",
+    "aiokafka.cluster",
+    "aiokafka.conn",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+)
+
+
+class FewLines(logging.Filter):
+    """Lets through the first lines of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since = 0.0
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is one of the first: of the same logger, and the same but for the values in it."""
+        if time.monotonic() - self._since >= LOG_SECONDS:
+            self._since, self._counts = time.monotonic(), Counter()
+        kind = record.name, str(record.msg)
+        self._counts[kind] += 1
+        return self._counts[kind] <= LINES
+
+
+def bound_log() -> None:
+    """Have aiokafka write no more lines of a kind than are of use."""
+    few = FewLines()
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(few)
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -153,8 +153,8 @@ def discard(context: typer.Context, number: DeadLetter) -> None:
 
 @commands.command()
 def alive() -> None:
-    """Succeed if the relay or consumer of this container has had a heartbeat within two minutes."""
-    if not heartbeat.is_alive():
+    """Succeed if the relay or consumer of this container works: it has had a heartbeat, as a rule within two minutes."""
+    if not heartbeat.is_alive(KafkaSettings.load().max_silence):
         raise typer.Exit(1)
 
 

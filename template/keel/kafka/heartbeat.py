@@ -1,14 +1,12 @@
 """A file that a relay or a consumer touches while it works; liveness probes check its age.
 
-It is touched while brokers or database do not answer, too: a restart would not bring them back.
+It is touched before each event of a batch, whose handlers may all be slow, and while brokers or database do not answer: a
+restart would not bring them back.
 """
 
 import tempfile
 import time
 from pathlib import Path
-
-MAX_AGE = 120.0
-"""Seconds; longer than a batch may take."""
 
 
 def _file() -> Path:
@@ -20,9 +18,9 @@ def touch() -> None:
     _file().touch()
 
 
-def is_alive() -> bool:
-    """Whether the last heartbeat in this container is recent."""
+def is_alive(max_age: float) -> bool:
+    """Whether the last heartbeat in this container was less than so many seconds ago."""
     try:
-        return time.time() - _file().stat().st_mtime < MAX_AGE
+        return time.time() - _file().stat().st_mtime < max_age
     except FileNotFoundError:
         return False

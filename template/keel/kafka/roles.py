@@ -26,9 +26,11 @@ def prepare() -> None:
 
 async def relay(app: FastAPI) -> None:
     """Publish the outbox until shutdown."""
+    from keel.kafka.client import bound_log
     from keel.kafka.publishing.publisher import Publisher
     from keel.kafka.publishing.relay import Relay
 
+    bound_log()
     services, kafka = _parts(app)
     await Relay(services.database, kafka.settings, Publisher(kafka.settings)).run(services.shutdown)
 
@@ -39,8 +41,10 @@ async def consume(app: FastAPI, names: Sequence[str]) -> None:
     Raises:
         RoleError: there is none, or none of a name.
     """
+    from keel.kafka.client import bound_log
     from keel.kafka.consuming.runner import Runner
 
+    bound_log()
     services, kafka = _parts(app)
     consumers = [_consumer(kafka, name) for name in names] or list(kafka.consumers.values())
     if not consumers:

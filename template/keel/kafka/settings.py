@@ -102,6 +102,11 @@ class KafkaSettings(Settings):
         """Whether there are brokers."""
         return bool(self.bootstrap_servers)
 
+    @property
+    def max_silence(self) -> float:
+        """Seconds without a heartbeat after which a process hangs: more than one step of it may take."""
+        return max(120.0, 2 * self.handler_timeout, 2 * self.relay_lease)
+
     def topic(self, aggregate: str) -> str:
         """Return the topic of the events of an aggregate, such as `notes`."""
         return f"{self.topic_prefix}.{aggregate}"

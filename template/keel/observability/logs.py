@@ -26,6 +26,11 @@ def is_of_no_socket(record: logging.LogRecord) -> bool:
     return not template.startswith(("connection open", "connection closed", "connection rejected", '%s - "WebSocket'))
 
 
+def is_of_a_migration(record: logging.LogRecord) -> bool:
+    """Whether a line of Alembic is about a revision that is carried out: it also greets each database."""
+    return not str(record.msg).startswith(("Context impl", "Will assume"))
+
+
 def configure(settings: CoreSettings) -> None:
     """Configure structlog and the standard library's logging for this process."""
     shared: list[Processor] = [
@@ -60,7 +65,10 @@ def configure(settings: CoreSettings) -> None:
                     ],
                 }
             },
-            "filters": {"no sockets": {"()": lambda: is_of_no_socket}},
+            "filters": {
+                "no sockets": {"()": lambda: is_of_no_socket},
+                "migrations": {"()": lambda: is_of_a_migration},
+            },
             "handlers": {
                 "stdout": {
                     "class": "logging.StreamHandler",
@@ -72,6 +80,7 @@ def configure(settings: CoreSettings) -> None:
             "loggers": {
                 # It lists what autogenerate is able to compare.
                 "alembic.runtime.plugins": {"level": "WARNING"},
+                "alembic.runtime.migration": {"filters": ["migrations"]},
                 # It would report the development server's own log as a change.
                 "watchfiles": {"level": "WARNING"},
                 # It would log the parameters of statements: personal data.

@@ -20,6 +20,9 @@ def watch_queries(database: Database, explain: Explain) -> WatchQueries:
 
     Such a step goes through a whole table, or sorts what it has found: with a million rows, it takes as much longer. Use it
     as `async with watch_queries() as faults: await client.get(...)`, then `assert faults == []`.
+
+    On PostgreSQL it is also a join that compares each row with each, in the plan for any parameters. That depends on how many
+    rows there are, so fill and analyse the table first.
     """
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from keel import clock
 from keel.background.jobs import Attempt, JobContext
 from keel.db.database import Database, Session
+from keel.kafka import heartbeat
 from keel.kafka.cloudevents.envelope import Envelope, InvalidEvent, Received, decode
 from keel.kafka.consuming.consumers import Consumer
 from keel.kafka.models import Delivery, InboxEvent
@@ -100,6 +101,7 @@ class Inbox:
 
     async def _handle_event(self, session: Session, message: IncomingMessage, envelope: Envelope, attempt: int) -> None:
         key = message.key.decode(errors="replace") if message.key is not None else None
+        heartbeat.touch()
         received = Received(envelope, message.topic, message.partition, message.offset, key, message.headers)
         with self._job_context.attempting(self._attempt(envelope, message, attempt)):
             limit = asyncio.timeout(self._settings.handler_timeout)

@@ -1,39 +1,47 @@
 """Messages to the brokers: record batches, each acknowledged by all replicas before the next of its partition is sent."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from keel.background.asyncio_tasks import stop
 from keel.kafka.client import connection_options
+from keel.kafka.publishing.batches import Outcome, OutgoingMessage, in_batches
 from keel.kafka.settings import KafkaSettings
 
 BATCH_BYTES = 1_000_000
 """Brokers take 1 MiB unless they are told otherwise."""
 
+TOPIC_SECONDS = 30.0
+"""For which a topic that is missing or forbidden is not asked for again: asking takes `KAFKA_TIMEOUT`, and holds up the others."""
+
+MOST_ALONE = 10_000
+"""Of how many messages is remembered that they are sent alone."""
+
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+# UnknownError: aiokafka (0.14) does not know INVALID_RECORD.
+_REFUSED = (*_TOO_LARGE, errors.InvalidTimestampError, errors.PolicyViolationError, errors.UnknownError)
+_NO_TOPIC = (errors.TopicAuthorizationFailedError, errors.InvalidTopicError, errors.UnknownTopicOrPartitionError)
+
 log = structlog.get_logger()
+
+Partition = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class OutgoingMessage:
-    """A message, and its place in the outbox."""
-
-    position: int
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
-    timestamp_ms: int
-
-
-Partition = tuple[str, int]
+class _Delivery:
+    answer: asyncio.Future[Any]
+    positions: list[int]
+    size: int
+    """Bytes."""
 
 
 class Publisher:
@@ -41,50 +49,62 @@ class Publisher:
 
     A record batch is stored whole or not at all, and the next one of a partition waits for its acknowledgement. Sent one by
     one, an event could fail while one after it is stored, and would follow that when it is sent again.
+
+    An idempotent producer sends a batch again until it is stored or refused, and cannot be told to give up. So a batch that
+    takes long stays on its way, and its partition waits, while others go on; none is made beside one that has not ended.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._partition = DefaultPartitioner()
+        self._on_the_way: dict[Partition, _Delivery] = {}
+        self._set_aside: dict[str, float] = {}
+        self._alone: set[int] = set()
+        self._batch_bytes = BATCH_BYTES
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        """Send messages; return the positions of those that all replicas have. The others may or may not be stored."""
+    async def publish(self, messages: Iterable[OutgoingMessage], outcome: Outcome) -> None:
+        """Send messages; tell what has become of them, and of earlier ones that took long. It may be cancelled."""
+        failures = self._settle(outcome)
         try:
+            if failures:
+                raise failures[0]
             producer = await self._connected()
-            queues = await self._by_partition(producer, messages)
+            known = set(outcome.sent)
+            queues = await self._by_partition(
+                producer, [each for each in messages if each.position not in known], outcome
+            )
         except (KafkaError, OSError, TimeoutError) as error:
             await self._failed(error)
-            return []
-        tasks = [asyncio.create_task(self._send(producer, partition, queue)) for partition, queue in queues.items()]
+            return
+        tasks = [
+            asyncio.create_task(self._send(producer, partition, queue, outcome)) for partition, queue in queues.items()
+        ]
         try:
-            outcomes = await asyncio.gather(*tasks)
+            failures = [error for error in await asyncio.gather(*tasks) if error]
         except BaseException:
             await stop(*tasks)
-            await self.close()
             raise
-        if failure := next((error for _, error in outcomes if error), None):
-            await self._failed(failure)
-        return [position for positions, _ in outcomes for position in positions]
+        if failures:
+            await self._failed(failures[0])
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            try:
-                async with asyncio.timeout(self._settings.timeout):
-                    await producer.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                await log.awarning("kafka_producer_not_closed", error=repr(error))
+        """Close the connections, once what is on its way is stored or refused, or after `KAFKA_TIMEOUT`."""
+        self._end()
+        if not await self._has_ended():
+            await log.awarning("kafka_producer_not_closed", batches=len(self._on_the_way))
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
+            if not await self._has_ended():
+                raise TimeoutError("what is on its way is neither stored nor refused")
             producer = AIOKafkaProducer(
                 **connection_options(self._settings),
                 acks="all",
                 enable_idempotence=True,
                 compression_type=None if self._settings.compression == "none" else self._settings.compression,
-                max_batch_size=BATCH_BYTES,
+                max_batch_size=min(self._batch_bytes, BATCH_BYTES),
             )
             try:
                 async with asyncio.timeout(self._settings.timeout):
@@ -96,54 +116,99 @@ class Publisher:
         return self._producer
 
     async def _by_partition(
-        self, producer: AIOKafkaProducer, messages: Iterable[OutgoingMessage]
+        self, producer: AIOKafkaProducer, messages: Iterable[OutgoingMessage], outcome: Outcome
     ) -> Mapping[Partition, list[OutgoingMessage]]:
         queues: dict[Partition, list[OutgoingMessage]] = defaultdict(list)
         partitions: dict[str, list[int]] = {}
         for message in messages:
             if message.topic not in partitions:
-                async with asyncio.timeout(self._settings.timeout):
-                    partitions[message.topic] = sorted(await producer.partitions_for(message.topic))
-            all_ = partitions[message.topic]
+                partitions[message.topic] = await self._partitions(producer, message.topic)
             # Java's partitioner: by all partitions, also those whose leader is lost, so that a key keeps its own.
-            queues[message.topic, self._partition(message.key, all_, all_)].append(message)
+            all_ = partitions[message.topic]
+            partition = (message.topic, self._partition(message.key, all_, all_)) if all_ else None
+            if partition is None or partition in self._on_the_way:
+                outcome.waiting.append(message.position)
+            else:
+                queues[partition].append(message)
         return queues
 
-    async def _send(
-        self, producer: AIOKafkaProducer, partition: Partition, messages: Sequence[OutgoingMessage]
-    ) -> tuple[list[int], Exception | None]:
-        """Send the messages of a partition; return the positions of those that are stored, and what ended it."""
-        sent: list[int] = []
+    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
+        """Return the partitions of a topic; none, if it is missing or forbidden."""
+        if self._set_aside.get(topic, 0) > time.monotonic():
+            return []
         try:
-            for batch, positions in _batches(producer, messages):
-                async with asyncio.timeout(2 * self._settings.timeout):
-                    await (await producer.send_batch(batch, partition[0], partition=partition[1]))
-                sent += positions
-        except (KafkaError, OSError, TimeoutError) as error:
-            return sent, error
-        return sent, None
+            async with asyncio.timeout(2 * self._settings.timeout):
+                return sorted(await producer.partitions_for(topic))
+        except _NO_TOPIC as error:
+            self._without(topic, error)
+            return []
+
+    async def _send(
+        self, producer: AIOKafkaProducer, partition: Partition, messages: Sequence[OutgoingMessage], outcome: Outcome
+    ) -> Exception | None:
+        """Send the messages of a partition, as far as it goes; return what makes another producer necessary."""
+        left = [message.position for message in messages]
+        for batch, positions in in_batches(producer, messages, self._alone):
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    answer = await producer.send_batch(batch, partition[0], partition=partition[1])
+            except (KafkaError, OSError, TimeoutError) as error:
+                return error
+            self._on_the_way[partition] = _Delivery(answer, positions, batch.size())
+            await asyncio.wait([answer], timeout=self._settings.timeout)
+            if not answer.done():
+                await log.awarning("events_wait_for_partition", topic=partition[0], partition=partition[1])
+                outcome.waiting.extend(left)
+                return None
+            if error := self._answered(partition, outcome):
+                return error
+            del left[: len(positions)]
+        return None
+
+    def _settle(self, outcome: Outcome) -> list[Exception]:
+        """Learn what has become of batches that took long."""
+        done = [partition for partition, delivery in self._on_the_way.items() if delivery.answer.done()]
+        return [error for partition in done if (error := self._answered(partition, outcome))]
+
+    def _answered(self, partition: Partition, outcome: Outcome) -> Exception | None:
+        delivery = self._on_the_way.pop(partition)
+        error = delivery.answer.exception()
+        if error is None:
+            outcome.sent.extend(delivery.positions)
+            self._alone.difference_update(delivery.positions)
+        elif isinstance(error, _NO_TOPIC):
+            self._without(partition[0], error)
+        elif isinstance(error, _REFUSED):
+            # Which one it is turns out when each is sent alone.
+            self._alone = self._alone.union(delivery.positions) if len(self._alone) < MOST_ALONE else set()
+            if len(delivery.positions) == 1:
+                outcome.refused[delivery.positions[0]] = error
+            elif isinstance(error, _TOO_LARGE):
+                self._batch_bytes = min(self._batch_bytes, delivery.size // 2)
+        return error if isinstance(error, Exception) else None
+
+    def _without(self, topic: str, error: Exception) -> None:
+        self._set_aside[topic] = time.monotonic() + TOPIC_SECONDS
+        log.error("kafka_topic_unavailable", topic=topic, error=repr(error))
 
     async def _failed(self, error: Exception) -> None:
         """Forget the producer: its sequence numbers may have a gap, which brokers would refuse for ever."""
         await log.awarning("events_not_published", error=repr(error))
-        await self.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._producer is not None:
+            self._ending, self._producer = asyncio.create_task(_stop(self._producer)), None
+
+    async def _has_ended(self) -> bool:
+        """Whether the last producer has ended, for which this waits for a while."""
+        if self._ending is not None:
+            await asyncio.wait([self._ending], timeout=self._settings.timeout)
+        return self._ending is None or self._ending.done()
 
 
-def _batches(
-    producer: AIOKafkaProducer, messages: Sequence[OutgoingMessage]
-) -> Iterator[tuple[BatchBuilder, list[int]]]:
-    """Yield record batches with the positions of their messages, as large as brokers take them."""
-
-    def begin() -> BatchBuilder:
-        return producer.create_batch()
-
-    batch, positions = begin(), list[int]()
-    for message in messages:
-        content = {"timestamp": message.timestamp_ms, "key": message.key, "value": message.value}
-        if batch.append(**content, headers=message.headers) is None:
-            yield batch, positions
-            batch, positions = begin(), list[int]()
-            batch.append(**content, headers=message.headers)
-        positions.append(message.position)
-    batch.close()
-    yield batch, positions
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await producer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        await log.awarning("kafka_producer_not_closed", error=repr(error))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, tuple_, update
 
 from keel import clock
 from keel.background.shutdown import Shutdown
@@ -17,7 +17,9 @@ from keel.kafka import heartbeat
 from keel.kafka.cloudevents.envelope import CONTENT_TYPE
 from keel.kafka.models import OutboxEvent
 from keel.kafka.publishing import shards
-from keel.kafka.publishing.publisher import OutgoingMessage, Publisher
+from keel.kafka.publishing.batches import Outcome, OutgoingMessage
+from keel.kafka.publishing.held_back import HeldBack
+from keel.kafka.publishing.publisher import Publisher
 from keel.kafka.settings import KafkaSettings
 from keel.observability.tracing import meter
 from keel.web.errors import Unavailable
@@ -25,16 +27,28 @@ from keel.web.errors import Unavailable
 MAX_PAUSE = 5.0
 """Seconds between two attempts while brokers or database do not answer."""
 
+WAITING_SECONDS = 1.0
+"""After which an event is looked at again whose partition or topic was not to be had."""
+
+REFUSED_SECONDS = 60.0
+"""After which an event that brokers refuse is sent again: their limits may have been raised."""
+
 _UNSENT = (
     select(
         OutboxEvent.position,
+        OutboxEvent.id,
+        OutboxEvent.type,
         OutboxEvent.aggregatetype,
         OutboxEvent.key,
         OutboxEvent.payload,
         OutboxEvent.headers,
         OutboxEvent.created_at,
     )
-    .where(OutboxEvent.shard.in_(bindparam("shards", expanding=True)), OutboxEvent.sent_at.is_(None))
+    .where(
+        OutboxEvent.shard.in_(bindparam("shards", expanding=True)),
+        OutboxEvent.sent_at.is_(None),
+        tuple_(OutboxEvent.aggregatetype, OutboxEvent.key).not_in(bindparam("held_back", expanding=True)),
+    )
     .order_by(OutboxEvent.position)
 )
 _SENT = meter.create_counter(
@@ -51,6 +65,7 @@ class Relay:
         self._database = database
         self._settings = settings
         self._publisher = publisher
+        self._held_back = HeldBack()
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def run(self, shutdown: Shutdown) -> None:
@@ -81,17 +96,30 @@ class Relay:
         claimed = await shards.claim(self._database, self._holder, self._settings.relay_lease)
         if not claimed:
             return 0, 0
-        sent: Sequence[int] = []
+        outcome = Outcome()
         try:
             statement = _UNSENT.limit(self._settings.relay_batch)
-            rows = await self._database.read.all(statement, {"shards": list(claimed)})
+            rows = await self._database.read.all(
+                statement, {"shards": list(claimed), "held_back": self._held_back.pairs()}
+            )
             # Less than the lease: what comes later may be repeated by another relay.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_lease * 0.8):
-                    sent = await self._publisher.publish([self._message(row) for row in rows])
+                    await self._publisher.publish([self._message(row) for row in rows], outcome)
+            await self._hold_back(rows, outcome)
         finally:
-            await self._finish(claimed, sent)
-        return len(rows), len(sent)
+            await self._finish(claimed, outcome.sent)
+        return len(rows), len(outcome.sent)
+
+    async def _hold_back(self, rows: Sequence[AnyRow], outcome: Outcome) -> None:
+        """Leave out events that cannot be sent now, and all later ones of their keys, so that those of others go on."""
+        waiting = set(outcome.waiting)
+        for row in rows:
+            if error := outcome.refused.get(row.position):
+                self._held_back.add((row.aggregatetype, row.key), REFUSED_SECONDS)
+                await log.aerror("event_refused", id=str(row.id), type=row.type, key=row.key, error=repr(error))
+            elif row.position in waiting:
+                self._held_back.add((row.aggregatetype, row.key), WAITING_SECONDS)
 
     async def _finish(self, claimed: Sequence[int], sent: Sequence[int]) -> None:
         """Mark what is sent, and give up the shards."""

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from keel.kafka.settings import KafkaSettings
+from keel.tests.kafka.mock_cluster import MockCluster, MockUnavailable
 from keel.tests.kafka.proxies import Proxies
 
 
@@ -25,6 +26,17 @@ def kafka_servers() -> Iterator[tuple[str, ...]]:
     mock = AdminClient({"test.mock.num.brokers": 3, "bootstrap.servers": "", "log_level": 0})
     yield tuple(f"{broker.host}:{broker.port}" for broker in mock.list_topics(timeout=30).brokers.values())
     del mock
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    """Return a mock of the test's own, of three brokers, that does as it is told."""
+    try:
+        cluster = MockCluster()
+    except MockUnavailable as error:
+        pytest.skip(str(error))
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

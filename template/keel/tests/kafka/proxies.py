@@ -1,10 +1,10 @@
-"""Proxies between clients and brokers, which can cut every connection, slow it down, or leave it half-open.
+"""Proxies between clients and brokers, which can cut every connection, slow it down, leave it half-open, or look into it.
 
 Brokers tell clients where to connect, so a client has to be told to go by the proxies: `rerouted`.
 """
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -23,6 +23,8 @@ class Proxies:
         self._half_open: tuple[bool, bool] = (False, False)
         self.delay = 0.0
         """Seconds that each piece of data takes, in each direction."""
+        self.inspect: Callable[[bytes], None] | None = None
+        """Is called with each request, before it goes on to a broker."""
         self.accepted = 0
         """How many connections there were."""
         self._hosts = {int(port): host for host, _, port in (server.rpartition(":") for server in servers)}
@@ -70,17 +72,28 @@ class Proxies:
         self._to_clients.add(writer)
         self._to_brokers.add(upstream_writer)
         self._deaf |= {side for side, deaf in zip((writer, upstream_writer), self._half_open, strict=True) if deaf}
-        await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
+        await asyncio.gather(
+            self._pump(lambda: self._request(reader), upstream_writer),
+            self._pump(lambda: upstream_reader.read(65536), writer),
+        )
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        """Read a request: four bytes that say how long it is, then as many."""
+        size = await reader.readexactly(4)
+        request = await reader.readexactly(int.from_bytes(size))
+        if self.inspect:
+            self.inspect(request)
+        return size + request
+
+    async def _pump(self, read: Callable[[], Awaitable[bytes]], writer: asyncio.StreamWriter) -> None:
         try:
-            while data := await reader.read(65536):
+            while data := await read():
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if writer not in self._deaf:
                     writer.write(data)
                     await writer.drain()
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             if writer not in self._deaf:

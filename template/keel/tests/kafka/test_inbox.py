@@ -1,6 +1,8 @@
 """Each event has its effect once and in the order of its key; one that fails waits, and lets those of other keys go on."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 import structlog
@@ -9,6 +11,7 @@ from sqlalchemy import update
 
 from keel import clock
 from keel.db.database import Session
+from keel.kafka import heartbeat
 from keel.kafka.cloudevents.envelope import Received
 from keel.kafka.consuming import dead_letters
 from keel.kafka.consuming.inbox import IncomingMessage
@@ -47,6 +50,27 @@ async def test_repeats_have_no_effect(app: FastAPI, kafka_settings: KafkaSetting
     await asyncio.gather(one.handle_all(all_), other.handle_all(all_))
     assert await handled(app) == {"a": [0, 1, 2], "b": [0, 1, 2]}
     assert await deliveries(app) == []
+
+
+async def test_slow_batch_is_alive(
+    app: FastAPI, kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event is a heartbeat: all of a batch together may take longer than a process may be silent."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    alive = []
+
+    def age() -> None:
+        for file in tmp_path.iterdir():
+            os.utime(file, (0, 0))
+
+    async def take_long(_: Session, __: Received) -> None:
+        alive.append(heartbeat.is_alive(60))
+        age()
+
+    await record(app, *numbered("ab", 2))
+    await inbox(app, kafka_settings, take_long).handle_all(await messages(app))
+    assert alive == [True] * 4
+    assert not heartbeat.is_alive(60)
 
 
 async def test_failed_event_leaves_nothing_and_stops_its_key_alone(app: FastAPI, kafka_settings: KafkaSettings) -> None:

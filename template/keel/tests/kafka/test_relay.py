@@ -172,7 +172,7 @@ async def test_runs_until_shutdown(
 ) -> None:
     """With a heartbeat; what is recorded meanwhile is published within moments."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert not heartbeat.is_alive()
+    assert not heartbeat.is_alive(60)
     shutdown = Shutdown()
     async with relay(services_of(app).database, kafka_settings) as one:
         running = asyncio.create_task(one.run(shutdown))
@@ -180,6 +180,6 @@ async def test_runs_until_shutdown(
         async with asyncio.timeout(PATIENCE):
             while await unsent(app):
                 await asyncio.sleep(0.01)
-        assert heartbeat.is_alive()
+        assert heartbeat.is_alive(60)
         shutdown.begin()
         await running

@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 import structlog
+from alembic.runtime.migration import MigrationContext
 from fastapi import FastAPI, Request, Response
 
 from keel.about import ROOT
@@ -44,6 +45,16 @@ def test_uvicorn_writes_no_access_line() -> None:
     logs.configure(CoreSettings())
 
     assert not logging.getLogger("uvicorn.access").hasHandlers()
+
+
+def test_alembic_tells_of_revisions_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands look at the schema first, and have to say nothing of it as a rule."""
+    logs.configure(CoreSettings(log_format="console", log_level="INFO"))
+    MigrationContext.configure(dialect_name="sqlite")
+    logging.getLogger("alembic.runtime.migration").info("Running %s", "upgrade")
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "Running upgrade" in line
 
 
 @pytest.fixture

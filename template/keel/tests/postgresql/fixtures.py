@@ -5,6 +5,7 @@ tests. No existing database is touched.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -92,16 +93,38 @@ def dsn(url: URL) -> str:
 _AVOIDED = ("seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "mergejoin")
 """What is cheapest for the few rows of a test, and is done without if there is an index to do it by."""
 
+_COMPARISON = re.compile(r"Join Filter: .*[<>]")
+"""Each row of one table is compared with each of another."""
+
 
 @pytest.fixture(scope="session")
 def explain() -> Explain:
-    """Return what asks for a plan within a transaction, and returns its steps that go through a whole table, or sort."""
+    """Return what asks for plans within a transaction, and returns steps that go through a whole table, sort, or compare all.
+
+    There are two plans: for the parameters, and for any, which PostgreSQL may use from the sixth time on. The latter knows
+    neither how many elements an array has, nor which rows a parameter selects, and joins by ranges accordingly.
+    """
 
     async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
-        for way in _AVOIDED:
-            await connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
-        plan = await connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {statement}", parameters)
-        lines = [line.strip(" ->") for line in plan.scalars()]
-        return [line for line in lines if line in {"Sort", "Incremental Sort"} or "Seq Scan" in line]
+        await _allow(connection, "off")
+        lines = await _plan(connection, statement, parameters)
+        await _allow(connection, "on")
+        await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.exec_driver_sql(f"PREPARE watched AS {statement}")
+        arguments = f"({', '.join(['NULL'] * len(parameters))})" if parameters else ""
+        for_any = await _plan(connection, f"EXECUTE watched{arguments}")
+        await connection.exec_driver_sql("DEALLOCATE watched")
+        found = [line for line in lines if line in {"Sort", "Incremental Sort"} or "Seq Scan" in line]
+        return found + [line for line in for_any if _COMPARISON.match(line)]
 
     return steps
+
+
+async def _allow(connection: AsyncConnection, what: str) -> None:
+    for way in _AVOIDED:
+        await connection.exec_driver_sql(f"SET LOCAL enable_{way} = {what}")
+
+
+async def _plan(connection: AsyncConnection, statement: str, parameters: Any = None) -> list[str]:
+    plan = await connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {statement}", parameters)
+    return [line.strip(" ->") for line in plan.scalars()]

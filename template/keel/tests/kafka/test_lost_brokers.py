@@ -1,0 +1,123 @@
+"""Leaders that are lost or move, brokers that go and come, a coordinator that moves: requests go on, events arrive in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from keel.kafka.consuming import runner
+from keel.kafka.settings import KafkaSettings
+from keel.testing.support import PATIENCE, running
+from keel.tests.application import create_app
+from keel.tests.kafka.mock_cluster import MockCluster
+from keel.tests.kafka.support import handled, read_topic, record
+from keel.tests.kafka.test_relay import by_key, unsent
+from keel.tests.kafka.test_slow_brokers import KEYS, until_handled, until_ready, working
+from keel.tests.widgets.api import create
+
+BROKERS = (1, 2, 3)
+PARTITIONS = (0, 1, 2, 3)
+
+
+@pytest.fixture
+def kafka_servers(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Return the addresses of a cluster of the test's own, at which clients look again sooner than in production."""
+    monkeypatch.setattr(runner, "MAX_PAUSE", 0.2)
+    return tuple(cluster.servers)
+
+
+@pytest.fixture
+async def connected(
+    environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
+    """Return an application, and a client of it."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
+    monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
+    app = create_app()
+    async with running(app) as client:
+        yield app, client
+
+
+async def test_leaders_move(
+    connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
+) -> None:
+    """Each partition gets another leader, again and again, while events are written."""
+    app, client = connected
+    topic = kafka_settings.topic("widgets")
+    cluster.create_topic(topic, len(PARTITIONS))
+    async with working(app, kafka_settings, relay_timeout=2.0):
+        for number in range(8):
+            await record(app, *((key, number) for key in KEYS))
+            await create(client)
+            for partition in PARTITIONS:
+                cluster.set_leader(topic, partition, BROKERS[(number + partition) % 3])
+            async with asyncio.timeout(PATIENCE):
+                while not await handled(app):
+                    await asyncio.sleep(0.01)
+        await until_handled(app, 8)
+    assert by_key(await read_topic(kafka_settings)) == {key: list(range(8)) for key in KEYS}
+
+
+@pytest.mark.faults
+async def test_no_leader(
+    connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
+) -> None:
+    """Events of partitions without a leader wait, and those of others do not."""
+    app, client = connected
+    topic = kafka_settings.topic("widgets")
+    cluster.create_topic(topic, len(PARTITIONS))
+    async with working(app, kafka_settings, relay_timeout=0.5):
+        await record(app, *((key, 0) for key in KEYS))
+        await until_handled(app, 1)
+        for partition in PARTITIONS[:2]:
+            cluster.set_leader(topic, partition, None)
+        for number in range(1, 4):
+            await record(app, *((key, number) for key in KEYS))
+            await create(client)
+        await until_ready(client, "kafka_outbox")
+        async with asyncio.timeout(PATIENCE):
+            while sum(len(numbers) == 4 for numbers in (await handled(app)).values()) < len(KEYS) / 4:
+                await asyncio.sleep(0.02)
+        assert await unsent(app) > 0
+
+        for partition in PARTITIONS[:2]:
+            cluster.set_leader(topic, partition, 3)
+        await until_handled(app, 4)
+        await until_ready(client)
+    assert by_key(await read_topic(kafka_settings)) == {key: list(range(4)) for key in KEYS}
+
+
+@pytest.mark.faults
+async def test_brokers_go_and_come(
+    connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
+) -> None:
+    """Each broker in turn, and its partitions and the group's coordination move to another; then all of them at once."""
+    app, client = connected
+    topic, group = kafka_settings.topic("widgets"), kafka_settings.group("widgets")
+    cluster.create_topic(topic, len(PARTITIONS))
+    async with working(app, kafka_settings, relay_timeout=2.0):
+        await record(app, *((key, 0) for key in KEYS))
+        await until_handled(app, 1)
+        for number, lost in enumerate(BROKERS, start=1):
+            other = lost % 3 + 1
+            cluster.set_down(lost)
+            cluster.set_coordinator(group, other)
+            for partition in PARTITIONS:
+                cluster.set_leader(topic, partition, other)
+            await record(app, *((key, number) for key in KEYS))
+            await create(client)
+            await until_handled(app, number + 1)
+            cluster.set_up(lost)
+
+        for broker in BROKERS:
+            cluster.set_down(broker)
+        await record(app, *((key, 4) for key in KEYS))
+        await create(client)
+        await until_ready(client, "kafka", "kafka_outbox")
+        for broker in BROKERS:
+            cluster.set_up(broker)
+        await until_handled(app, 5)
+        await until_ready(client)
+    assert by_key(await read_topic(kafka_settings)) == {key: list(range(5)) for key in KEYS}
