@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import report, run, settings, sink, stores
-from benchmarks.load import CASES
 from benchmarks.preparation import with_database
 from benchmarks.project import render
+from benchmarks.routes import CASES
 from benchmarks.servers import Contender
 
 EXPORTING, SAMPLED, WITHOUT = "exporting", "a tenth sampled", "without"
@@ -37,7 +37,7 @@ def main() -> None:
             replace(silent, name=SAMPLED, env=telling),
             silent,
         ]
-        cases = [case for case in CASES if case.name != "health"]
+        cases = [case for case in CASES if case != "health"]
         found = run.measure(contenders, cases, arguments, folder)
     tables = (report.ratios(found, WITHOUT), report.rates(found), report.costs(found, WITHOUT))
     sys.stdout.write("\n".join((run.describe("postgresql", arguments) + "\n", *tables)))
