@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import contenders, report, run
+from benchmarks import contenders, profile, report, run
 from benchmarks.contenders import PRESETS, RAW, TEXTBOOK
 from benchmarks.peers import PEERS
 from benchmarks.routes import CASES
@@ -33,6 +33,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peer-python", default="", help="version or path of the interpreter of the peers")
     parser.add_argument(
         "--textbook-pool", help="another pool for the textbook floor: SIZE+OVERFLOW (its default: 5+10)"
+    )
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="WHO",
+        help='where the processor time of a contender goes, as in "everything, a tenth sampled"; repeatable; needs '
+        "the right to trace processes",
     )
     run.add_options(parser)
     arguments = parser.parse_args()
@@ -61,10 +69,24 @@ def main() -> None:
         chosen = (arguments.database, presets, floors, pool, arguments.peer, arguments.peer_python)
         with contenders.running(folder, *chosen) as compared:
             found = run.measure(compared, cases, arguments, folder)
+            profiles = {
+                each.name: profile.take(each, cases, arguments, folder)
+                for each in compared
+                if each.name in arguments.profile
+            }
     _say(run.describe(arguments.database, arguments) + "\n")
-    _say(report.ratios(found, TEXTBOOK))
-    _say(report.rates(found))
-    _say(report.costs(found, TEXTBOOK))
+    first = found[arguments.workers[0]]
+    for workers, those in found.items():
+        _say(
+            f"Workers: {workers}; requests/s, start and memory, then CPU and p99, in relation to {TEXTBOOK}\n"
+        )
+        _say(report.summary(those, TEXTBOOK))
+        if those is not first:
+            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}\n")
+            _say(report.scaling(first, those))
+        _say(report.rates(those))
+    for name, shares in profiles.items():
+        _say(report.parts(first, name, shares))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,14 @@ def running(
             env = settings.FLOOR | (pool if floor == TEXTBOOK else {})
             routes = Routes(table=FLOOR_NOTES)
             contender = Contender(
-                floor, floors_python, FLOORS, f"{floor}:app", env, signs_in=True, routes=routes
+                floor,
+                floors_python,
+                FLOORS,
+                f"{floor}:app",
+                env,
+                signs_in=True,
+                routes=routes,
+                scales=floor == TEXTBOOK,
             )
             found.append(stack.enter_context(with_database(contender, make, log, None)))
         for name in compared:
@@ -73,6 +80,7 @@ def _renderings(preset: str, project: Project, collector: str) -> list[Contender
             "app.main:app",
             settings.every_feature(f"{preset}-{way}".replace(" ", "-")) | telemetry,
             signs_in=preset != "minimal",
+            scales=way in {"", SAMPLED},
         )
         for way, telemetry in ways.items()
     ]

@@ -22,6 +22,7 @@ class Peer:
     """A generator, what it is asked for, and what is measured of that."""
 
     name: str
+    release: str
     generate: Sequence[str]
     folder: str
     target: str
@@ -43,7 +44,14 @@ class InstalledPeer:
         python = self.path / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         peer = self.peer
         return Contender(
-            peer.name, python, self.path, peer.target, {}, signs_in=True, routes=peer.routes, may_fail=True
+            f"{peer.name} {peer.release}",
+            python,
+            self.path,
+            peer.target,
+            {},
+            signs_in=True,
+            routes=peer.routes,
+            may_fail=True,
         )
 
     def translated(self, make: MakeDatabase) -> MakeDatabase:
@@ -103,6 +111,7 @@ PEERS = {
     # Its example has no read of one row and knows no caller: what is read is the caller's account.
     "fastapi-template": Peer(
         "fastapi-template",
+        "6.1.2",
         [
             *("fastapi_template", "--quiet", "--name", NAME, "--api-type", "rest", "--db", "postgresql"),
             *("--orm", "sqlalchemy", "--ci", "github", "--migrations", "--dummy", "--routers", "--add_users"),
@@ -127,6 +136,7 @@ PEERS = {
     # Conversations are what it has of rows that belong to a caller.
     "fastapi-fullstack": Peer(
         "fastapi-fullstack",
+        "0.2.21",
         [
             *("fastapi-fullstack", "create", NAME, "--database", "postgresql", "--redis", "--rate-limiting"),
             *("--caching", "--ai-framework", "pydantic_ai", "--llm-provider", "openai", "--no-logfire"),
@@ -150,12 +160,12 @@ PEERS = {
 
 
 def install(peer: Peer, folder: Path, python: str) -> InstalledPeer:
-    """Run the newest release of a generator, and install what it makes, as for production, with this Python."""
+    """Run a generator, and install what it makes, as for production, with this Python."""
     place = folder / f"peer-{peer.name}"
     place.mkdir()
     tool, *options = peer.generate
     env = clean_environment() | ({"UV_PYTHON": python} if python else {})
-    generate = ["uv", "tool", "run", "--quiet", "--from", peer.name, tool, *options]
+    generate = ["uv", "tool", "run", "--quiet", "--from", f"{peer.name}=={peer.release}", tool, *options]
     log = place / "log"
     with log.open("wb") as output:
         for command, where in (

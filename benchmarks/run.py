@@ -46,7 +46,11 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each number (default: 3)")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument(
-        "--workers", type=int, default=1, help="of each server; more than one are not pinned (default: 1)"
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="of each server; more than one are not pinned, and only for what users run and the textbook (default: 1)",
     )
 
 
@@ -54,30 +58,38 @@ def describe(database: str, options: Namespace) -> str:
     """Return a line that says where and how this is measured."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, {database}; "
-        f"load by {generator()}, {options.connections} connections, "
-        f"workers: {options.workers}, {options.rounds} rounds of {options.seconds} s"
+        f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s, "
+        f"load average at the end {os.getloadavg()[0]:.1f}"
     )
 
 
-def measure(contenders: Sequence[Contender], cases: Sequence[str], options: Namespace, folder: Path) -> Found:
-    """Let contenders take turns. One server runs at a time: the idle ones would keep their database connections."""
-    found = Found(cases)
+def measure(
+    contenders: Sequence[Contender], cases: Sequence[str], options: Namespace, folder: Path
+) -> dict[int, Found]:
+    """Let contenders take turns; return what was found by the number of workers.
+
+    One server runs at a time: the idle ones would keep their database connections.
+    """
+    found = {workers: Found(cases) for workers in options.workers}
+    entries = [(n, each) for n in options.workers for each in contenders if n == 1 or each.scales]
     tokens = {contender.name: contender.token for contender in contenders}
     for number in range(options.rounds):
-        first = number % len(contenders)
-        for contender in [*contenders[first:], *contenders[:first]]:
-            turn, tokens[contender.name] = _turn(contender, tokens[contender.name], cases, options, folder)
-            found.turns[contender.name].append(turn)
+        first = number % len(entries)
+        for workers, contender in [*entries[first:], *entries[:first]]:
+            turn, tokens[contender.name] = _turn(
+                contender, tokens[contender.name], cases, options, folder, workers
+            )
+            found[workers].turns[contender.name].append(turn)
         sys.stderr.write(f"round {number + 1} of {options.rounds}, load average {os.getloadavg()[0]:.1f}\n")
     return found
 
 
 def _turn(
-    contender: Contender, token: str, cases: Sequence[str], options: Namespace, folder: Path
+    contender: Contender, token: str, cases: Sequence[str], options: Namespace, folder: Path, workers: int
 ) -> tuple[Turn, str]:
     """Measure a contender; return the access token for its next turn too, so that this can begin with the POST."""
     results = {}
-    with serving(contender, folder / "server.log", options.workers) as server:
+    with serving(contender, folder / "server.log", workers) as server:
         post = add_row(server, contender.routes, token)
         for case in map(contender.routes.case, cases):
             warm = put(server, case, token=token, connections=options.connections, seconds=1)

@@ -36,6 +36,8 @@ class Contender:
     routes: Routes = ROUTES
     may_fail: bool = False
     """Whether a request that fails under load is counted; else it ends the run."""
+    scales: bool = False
+    """Whether it is measured with several workers, too."""
 
 
 @dataclass(frozen=True)

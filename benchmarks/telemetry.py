@@ -24,6 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.telemetry", description=__doc__)
     run.add_options(parser)
     arguments = parser.parse_args()
+    if arguments.workers != [1]:
+        parser.error("this is measured with one worker")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-benchmark-")))
         project = render(folder / "project", "postgresql", otel=True)
@@ -38,7 +40,7 @@ def main() -> None:
             silent,
         ]
         cases = [case for case in CASES if case != "health"]
-        found = run.measure(contenders, cases, arguments, folder)
+        found = run.measure(contenders, cases, arguments, folder)[1]
     tables = (report.ratios(found, WITHOUT), report.rates(found), report.costs(found, WITHOUT))
     sys.stdout.write("\n".join((run.describe("postgresql", arguments) + "\n", *tables)))
 
