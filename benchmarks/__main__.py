@@ -1,13 +1,15 @@
 """Renderings that users run against floors, in one run: `uv run --group benchmarks python -m benchmarks --help`."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import contenders, report, run
+from benchmarks import contenders, profile, report, run
 from benchmarks.contenders import PRESETS, RAW, TEXTBOOK
-from benchmarks.load import CASES
+from benchmarks.peers import PEERS
+from benchmarks.routes import CASES
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,16 +22,32 @@ def _arguments() -> argparse.Namespace:
         help="this preset; repeatable (default: api and everything)",
     )
     parser.add_argument("--raw", action="store_true", help="with the raw floor too, which needs PostgreSQL")
+    parser.add_argument("--case", action="append", choices=CASES, help="only this; repeatable")
     parser.add_argument(
-        "--case", action="append", choices=[case.name for case in CASES], help="only this; repeatable"
+        "--peer",
+        action="append",
+        choices=PEERS,
+        default=[],
+        help="what this generator makes, too, which needs PostgreSQL and Redis; repeatable",
     )
+    parser.add_argument("--peer-python", default="", help="version or path of the interpreter of the peers")
     parser.add_argument(
         "--textbook-pool", help="another pool for the textbook floor: SIZE+OVERFLOW (its default: 5+10)"
     )
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="WHO",
+        help='where the processor time of a contender goes, as in "everything, a tenth sampled"; repeatable; needs '
+        "the right to trace processes",
+    )
     run.add_options(parser)
     arguments = parser.parse_args()
-    if arguments.raw and arguments.database != "postgresql":
-        parser.error("the raw floor needs PostgreSQL")
+    if (arguments.raw or arguments.peer) and arguments.database != "postgresql":
+        parser.error("the raw floor and peers need PostgreSQL")
+    if arguments.peer and not os.environ.get("TEST_DATABASE_URL"):
+        parser.error("peers connect by host and port: name a server in TEST_DATABASE_URL")
     return arguments
 
 
@@ -41,19 +59,34 @@ def _say(text: str) -> None:
 def main() -> None:
     """Render, install, run, measure, report."""
     arguments = _arguments()
-    cases = [case for case in CASES if not arguments.case or case.name in arguments.case]
+    cases = [case for case in CASES if not arguments.case or case in arguments.case]
     presets = arguments.project or ["api", "everything"]
     floors = [TEXTBOOK, RAW] if arguments.raw else [TEXTBOOK]
     pool = dict(zip(("POOL_SIZE", "MAX_OVERFLOW"), (arguments.textbook_pool or "").split("+"), strict=False))
     pool = {name: value for name, value in pool.items() if value}
     with tempfile.TemporaryDirectory(prefix="keel-benchmark-") as temporary:
         folder = Path(temporary)
-        with contenders.running(folder, arguments.database, presets, floors, pool) as compared:
+        chosen = (arguments.database, presets, floors, pool, arguments.peer, arguments.peer_python)
+        with contenders.running(folder, *chosen) as compared:
             found = run.measure(compared, cases, arguments, folder)
+            profiles = {
+                each.name: profile.take(each, cases, arguments, folder)
+                for each in compared
+                if each.name in arguments.profile
+            }
     _say(run.describe(arguments.database, arguments) + "\n")
-    _say(report.ratios(found, TEXTBOOK))
-    _say(report.rates(found))
-    _say(report.costs(found, TEXTBOOK))
+    first = found[arguments.workers[0]]
+    for workers, those in found.items():
+        _say(
+            f"Workers: {workers}; requests/s, start and memory, then CPU and p99, in relation to {TEXTBOOK}\n"
+        )
+        _say(report.summary(those, TEXTBOOK))
+        if those is not first:
+            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}\n")
+            _say(report.scaling(first, those))
+        _say(report.rates(those))
+    for name, shares in profiles.items():
+        _say(report.parts(first, name, shares))
 
 
 if __name__ == "__main__":

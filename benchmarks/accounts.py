@@ -2,21 +2,22 @@
 
 import json
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
-from benchmarks.project import Project
-from benchmarks.settings import SECRET
-
-EMAIL = "benchmark@example.com"
+from benchmarks.routes import Routes
+from benchmarks.settings import EMAIL, SECRET
 
 
-def create(project: Project, env: dict[str, str]) -> None:
-    """Create the account by the project's command line."""
-    project.run("app", "auth", "create-admin", EMAIL, f"--password={SECRET}", env=env)
+def register(port: int, routes: Routes) -> None:
+    """Make the account over HTTP."""
+    account = json.dumps({"email": EMAIL, "password": SECRET}).encode()
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(f"http://127.0.0.1:{port}{routes.register}", account, headers)):
+        pass
 
 
-def sign_in(port: int) -> str:
+def sign_in(port: int, routes: Routes) -> str:
     """Return a new access token."""
     form = urlencode({"grant_type": "password", "username": EMAIL, "password": SECRET}).encode()
-    with urlopen(f"http://127.0.0.1:{port}/api/v1/auth/token", form) as answer:
+    with urlopen(f"http://127.0.0.1:{port}{routes.sign_in}", form) as answer:
         return json.load(answer)["access_token"]

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 LENGTH = b"content-length:"
 
 
-def _requests(token: str, paths: list[str], body: str | None) -> list[bytes]:
-    method = "GET" if body is None else "POST"
+def _requests(token: str, paths: list[str], body: str | None, method: str) -> list[bytes]:
+    method = "GET" if body is None else method
     content = (body or "").encode()
     head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     head += f"Authorization: Bearer {token}\r\n" if token else ""

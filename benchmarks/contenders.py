@@ -4,10 +4,12 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks import settings, sink, stores
+from benchmarks import peers, settings, sink, stores
 from benchmarks.preparation import with_database
 from benchmarks.project import FLOORS, Project, install_floors, render
+from benchmarks.routes import Routes
 from benchmarks.servers import Contender
+from benchmarks.stores import FLOOR_NOTES
 
 PRESETS = ("minimal", "api", "everything")
 TEXTBOOK, RAW = "textbook", "raw"
@@ -16,9 +18,18 @@ NOT_EXPORTING, SAMPLED, EXPORTING = "no telemetry", "one in ten sampled", "all e
 
 @contextmanager
 def running(
-    folder: Path, database: str, presets: Sequence[str], floors: Sequence[str], pool: dict[str, str]
+    folder: Path,
+    database: str,
+    presets: Sequence[str],
+    floors: Sequence[str],
+    pool: dict[str, str],
+    compared: Sequence[str] = (),
+    python: str = "",
 ) -> Generator[list[Contender]]:
-    """Render, install and prepare what is compared; `pool` are settings of the textbook's pool."""
+    """Render, install and prepare what is compared.
+
+    `pool` are settings of the textbook's pool; `compared` are peers, which get an interpreter of their own.
+    """
     if "everything" in presets:
         settings.require_redis()
     with ExitStack() as stack:
@@ -31,11 +42,24 @@ def running(
                 stack.enter_context(with_database(contender, make, log, project))
                 for contender in _renderings(preset, project, collector)
             ]
-        python = install_floors(folder / "floors", next(iter(projects.values())))
+        floors_python = install_floors(folder / "floors", next(iter(projects.values())))
         for floor in floors:
             env = settings.FLOOR | (pool if floor == TEXTBOOK else {})
-            contender = Contender(floor, python, FLOORS, f"{floor}:app", env, signs_in=True)
+            routes = Routes(table=FLOOR_NOTES)
+            contender = Contender(
+                floor,
+                floors_python,
+                FLOORS,
+                f"{floor}:app",
+                env,
+                signs_in=True,
+                routes=routes,
+                scales=floor == TEXTBOOK,
+            )
             found.append(stack.enter_context(with_database(contender, make, log, None)))
+        for name in compared:
+            peer = peers.install(peers.PEERS[name], folder, python)
+            found.append(stack.enter_context(with_database(peer.contender, peer.translated(make), log, peer)))
         yield found
 
 
@@ -56,6 +80,7 @@ def _renderings(preset: str, project: Project, collector: str) -> list[Contender
             "app.main:app",
             settings.every_feature(f"{preset}-{way}".replace(" ", "-")) | telemetry,
             signs_in=preset != "minimal",
+            scales=way in {"", SAMPLED},
         )
         for way, telemetry in ways.items()
     ]

@@ -6,30 +6,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
+from benchmarks.routes import Case
 from benchmarks.servers import LOAD_CPU, Server, pinned
-from benchmarks.stores import note_ids
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
-POST_BODY = json.dumps({"title": "A note of middling length", "body": "- measure the harbour\n" * 8})
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is asked for, over and over."""
-
-    name: str
-    paths: tuple[str, ...]
-    body: str | None = None
-
-
-CASES = (
-    Case("health", ("/healthz",)),
-    Case("GET one", tuple(f"/api/v1/notes/{note_id}" for note_id in note_ids(200))),
-    Case("GET list of 20", (f"/api/v1/notes?{urlencode({'limit': 20})}",)),
-    Case("POST", ("/api/v1/notes",), POST_BODY),
-)
 
 
 @dataclass(frozen=True)
@@ -51,7 +32,7 @@ def generator() -> str:
 
 def put(server: Server, case: Case, *, connections: int, seconds: float, token: str = "") -> Result:
     """Request a case over and over on this many connections, with an access token if there is one."""
-    options = {"token": token, "paths": case.paths, "body": case.body}
+    options = {"token": token, "paths": case.paths, "body": case.body, "method": case.method}
     if shutil.which("wrk"):
         command = [
             "wrk",
@@ -68,6 +49,7 @@ def put(server: Server, case: Case, *, connections: int, seconds: float, token: 
             f"http://127.0.0.1:{server.port}",
             "--",
             token,
+            case.method,
             case.body or "",
             *case.paths,
         ]

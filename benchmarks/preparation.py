@@ -1,39 +1,46 @@
-"""A contender's database: its tables, an account where there are accounts, and notes."""
+"""A contender's database: its tables, an account where there are accounts, and rows."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks import accounts
-from benchmarks.project import Project
-from benchmarks.servers import Contender, add_note, serving
-from benchmarks.stores import FLOOR_NOTES, NOTES, MakeDatabase
+from benchmarks.servers import Contender, add_row, serving
+from benchmarks.stores import MakeDatabase
+
+
+class Installed(Protocol):
+    """What a contender was installed as."""
+
+    def prepare(self, env: dict[str, str], *, account: bool) -> None:
+        """Make the tables of an empty database, and the account where that is not made over HTTP."""
 
 
 @contextmanager
 def with_database(
-    contender: Contender, make: MakeDatabase, log: Path, project: Project | None
+    contender: Contender, make: MakeDatabase, log: Path, installed: Installed | None
 ) -> Generator[Contender]:
-    """Give a contender a database and an access token until the block ends; without a project it is a floor."""
+    """Give a contender a database and an access token until the block ends; a floor is not installed as anything."""
     token = ""
 
     def prepare(store: dict[str, str]) -> None:
         nonlocal token
         ready = replace(contender, env=contender.env | store)
-        if project:
-            project.run("app", "migrate", env=ready.env)
-            if ready.signs_in:
-                accounts.create(project, ready.env)
-        token = _add_note(ready, log)
+        if installed:
+            installed.prepare(ready.env, account=ready.signs_in)
+        token = _add_row(ready, log)
 
-    with make(contender.name, prepare, table=NOTES if project else FLOOR_NOTES) as store:
+    with make(contender.name, prepare, table=contender.routes.table) as store:
         yield replace(contender, env=contender.env | store, token=token)
 
 
-def _add_note(contender: Contender, log: Path) -> str:
-    """Add the note that is copied; return an access token."""
+def _add_row(contender: Contender, log: Path) -> str:
+    """Add the row that is copied; return an access token."""
     with serving(contender, log) as server:
-        token = accounts.sign_in(server.port) if contender.signs_in else ""
-        add_note(server, token)
+        if contender.routes.register:
+            accounts.register(server.port, contender.routes)
+        token = accounts.sign_in(server.port, contender.routes) if contender.signs_in else ""
+        add_row(server, contender.routes, token)
         return token

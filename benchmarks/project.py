@@ -9,6 +9,8 @@ from pathlib import Path
 
 import copier
 
+from benchmarks.settings import EMAIL, SECRET
+
 ROOT = Path(__file__).parents[1]
 FLOORS = Path(__file__).parent / "floors"
 
@@ -30,6 +32,12 @@ class Project:
         subprocess.run(
             command, cwd=self.path, env=clean_environment() | env, check=True, stdout=subprocess.DEVNULL
         )
+
+    def prepare(self, env: dict[str, str], *, account: bool) -> None:
+        """Make the tables of an empty database, and an account."""
+        self.run("app", "migrate", env=env)
+        if account:
+            self.run("app", "auth", "create-admin", EMAIL, f"--password={SECRET}", env=env)
 
 
 def render(path: Path, database: str, *, preset: str = "minimal", **toggles: bool) -> Project:

@@ -23,10 +23,11 @@ from statistics import median
 import psutil
 
 from benchmarks import stores
-from benchmarks.load import CASES, generator, put
+from benchmarks.load import generator, put
 from benchmarks.preparation import with_database
 from benchmarks.project import Project, clean_environment, render
 from benchmarks.report import table
+from benchmarks.routes import Routes
 from benchmarks.servers import Contender, Server, free_port, request
 from benchmarks.settings import SETTINGS
 
@@ -218,6 +219,7 @@ def main() -> None:
         make = stack.enter_context(stores.postgresql(folder))
         contender = Contender("project", project.python, project.path, "app.main:app", SETTINGS)
         env = stack.enter_context(with_database(contender, make, folder / "log", project)).env
+        case = Routes().case("GET one")
         rates: dict[str, list[float]] = {name: [] for name in names}
         rows = {}
         for number in range(arguments.rounds):
@@ -226,8 +228,8 @@ def main() -> None:
                 try:
                     asyncio.run(server.wait())
                     target = Server(name, server.port, 0.0, server.process)
-                    put(target, CASES[1], connections=32, seconds=1)
-                    rates[name].append(put(target, CASES[1], connections=32, seconds=arguments.seconds).rate)
+                    put(target, case, connections=32, seconds=1)
+                    rates[name].append(put(target, case, connections=32, seconds=arguments.seconds).rate)
                     if number == 0:
                         memory = sum(each.memory_full_info().pss for each in server.workers) / 2**20
                         found = [

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.accounts import sign_in
-from benchmarks.load import Case, Result, generator, put
-from benchmarks.servers import Contender, add_note, serving
+from benchmarks.load import Result, generator, put
+from benchmarks.servers import Contender, add_row, serving
 
 
 @dataclass(frozen=True)
@@ -45,43 +45,58 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
     parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each number (default: 3)")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="of each server; more than one are not pinned, and only for what users run and the textbook (default: 1)",
+    )
 
 
 def describe(database: str, options: Namespace) -> str:
     """Return a line that says where and how this is measured."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, {database}; "
-        f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s"
+        f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s, "
+        f"load average at the end {os.getloadavg()[0]:.1f}"
     )
 
 
 def measure(
-    contenders: Sequence[Contender], cases: Sequence[Case], options: Namespace, folder: Path
-) -> Found:
-    """Let contenders take turns. One server runs at a time: the idle ones would keep their database connections."""
-    found = Found([case.name for case in cases])
+    contenders: Sequence[Contender], cases: Sequence[str], options: Namespace, folder: Path
+) -> dict[int, Found]:
+    """Let contenders take turns; return what was found by the number of workers.
+
+    One server runs at a time: the idle ones would keep their database connections.
+    """
+    found = {workers: Found(cases) for workers in options.workers}
+    entries = [(n, each) for n in options.workers for each in contenders if n == 1 or each.scales]
     tokens = {contender.name: contender.token for contender in contenders}
     for number in range(options.rounds):
-        first = number % len(contenders)
-        for contender in [*contenders[first:], *contenders[:first]]:
-            turn, tokens[contender.name] = _turn(contender, tokens[contender.name], cases, options, folder)
-            found.turns[contender.name].append(turn)
+        first = number % len(entries)
+        for workers, contender in [*entries[first:], *entries[:first]]:
+            turn, tokens[contender.name] = _turn(
+                contender, tokens[contender.name], cases, options, folder, workers
+            )
+            found[workers].turns[contender.name].append(turn)
         sys.stderr.write(f"round {number + 1} of {options.rounds}, load average {os.getloadavg()[0]:.1f}\n")
     return found
 
 
 def _turn(
-    contender: Contender, token: str, cases: Sequence[Case], options: Namespace, folder: Path
+    contender: Contender, token: str, cases: Sequence[str], options: Namespace, folder: Path, workers: int
 ) -> tuple[Turn, str]:
     """Measure a contender; return the access token for its next turn too, so that this can begin with the POST."""
     results = {}
-    with serving(contender, folder / "server.log") as server:
-        post = add_note(server, token)
-        for case in cases:
+    with serving(contender, folder / "server.log", workers) as server:
+        post = add_row(server, contender.routes, token)
+        for case in map(contender.routes.case, cases):
             warm = put(server, case, token=token, connections=options.connections, seconds=1)
-            if warm.errors:
+            if warm.errors and not contender.may_fail:
                 raise RuntimeError(f"{contender.name}: errors for {case.name}: {warm}")
             load = {"connections": options.connections, "seconds": options.seconds}
             results[case.name] = put(server, case, token=token, **load)
         turn = Turn(server.started_after, post, results, server.memory)
-        return turn, sign_in(server.port) if contender.signs_in else ""
+        renewed = contender.signs_in and contender.routes.renews
+        return turn, sign_in(server.port, contender.routes) if renewed else token

@@ -1,6 +1,5 @@
-"""Servers under measurement: one uvicorn worker each, pinned to one processor."""
+"""Servers under measurement: one uvicorn worker each, pinned to one processor, or several on all of them."""
 
-import json
 import os
 import shutil
 import socket
@@ -14,10 +13,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.project import clean_environment
+from benchmarks.routes import Routes
 
+ROUTES = Routes()
 SERVER_CPU, LOAD_CPU = 0, 1
 DEADLINE = 30.0
-NOTE = {"title": "Note", "body": "- measure the harbour\n- paint the station\n- count the notes\n" * 4}
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Contender:
     """Whether requests carry an access token."""
     token: str = ""
     """An access token to begin with."""
+    routes: Routes = ROUTES
+    may_fail: bool = False
+    """Whether a request that fails under load is counted; else it ends the run."""
+    scales: bool = False
+    """Whether it is measured with several workers, too."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,19 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """Return the resident memory in MiB."""
-        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+        """Return the resident memory of all its processes in MiB."""
+        return sum(each.memory_info().rss for each in self._processes) / 2**20
 
     @property
     def processor_time(self) -> float:
         """Return the seconds of processor time spent so far."""
-        times = psutil.Process(self.process.pid).cpu_times()
-        return times.user + times.system
+        spent = [each.cpu_times() for each in self._processes]
+        return sum(times.user + times.system for times in spent)
+
+    @property
+    def _processes(self) -> list[psutil.Process]:
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
 
 
 def pinned(cpu: int, command: list[str]) -> list[str]:
@@ -64,35 +74,37 @@ def pinned(cpu: int, command: list[str]) -> list[str]:
 
 
 @contextmanager
-def serving(contender: Contender, log: Path, *options: str) -> Generator[Server]:
+def serving(contender: Contender, log: Path, workers: int = 1) -> Generator[Server]:
     """Run a contender until the block ends; its output goes to a file."""
     port = free_port()
     command = [str(contender.python), "-m", "uvicorn", contender.target, "--port", str(port)]
-    command += ["--no-access-log", "--loop", "uvloop", "--http", "httptools", *options]
+    command += ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
+    if workers > 1:
+        command += ["--workers", str(workers)]
+    else:
+        command = pinned(SERVER_CPU, command)
     env = clean_environment() | contender.env
     with log.open("wb") as output:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            pinned(SERVER_CPU, command), cwd=contender.folder, env=env, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(command, cwd=contender.folder, env=env, stdout=output, stderr=output)
         try:
-            _wait_until_healthy(port, process, log)
+            _wait_until_healthy(port, contender.routes.health, process, log)
             yield Server(contender.name, port, time.perf_counter() - started, process)
         finally:
             process.terminate()
             process.wait()
 
 
-def add_note(server: Server, token: str) -> float:
-    """Add a note; return the seconds that it took.
+def add_row(server: Server, routes: Routes, token: str) -> float:
+    """Add a row; return the seconds that it took.
 
     Raises:
-        RuntimeError: the answer is not 201.
+        RuntimeError: the answer is no success.
     """
     before = time.perf_counter()
-    answer = request(server.port, "POST", "/api/v1/notes", json.dumps(NOTE).encode(), token)
+    answer = request(server.port, routes.method, routes.rows, routes.row.encode(), token)
     taken = time.perf_counter() - before
-    if b" 201 " not in answer.partition(b"\r\n")[0]:
+    if b" 20" not in answer.partition(b"\r\n")[0]:
         raise RuntimeError(f"{server.name} answered {answer!r}")
     return taken
 
@@ -115,9 +127,9 @@ def request(port: int, method: str, path: str, body: bytes = b"", token: str = "
     return answer
 
 
-def _wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_healthy(port: int, path: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + DEADLINE
-    while b" 200 " not in request(port, "GET", "/healthz").partition(b"\r\n")[0]:
+    while b" 200 " not in request(port, "GET", path).partition(b"\r\n")[0]:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the server did not start:\n{log.read_text()}")
         time.sleep(0.005)

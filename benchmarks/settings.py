@@ -16,6 +16,9 @@ SETTINGS = {
 SECRET = secrets.token_urlsafe(32)
 """Signs access tokens in this run, and is the password of its accounts."""
 
+EMAIL = "benchmark@example.com"
+"""The account that requests are made with."""
+
 FLOOR = {"TOKEN_KEY": SECRET}
 
 EVERY_TRACE = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}

@@ -1,6 +1,6 @@
 """Databases that are made for a run and dropped after it.
 
-The contender that prepares a database leaves one note in it, made by the API; the others are copies, so that nothing
+The contender that prepares a database leaves one row in it, made by the API; the others are copies, so that nothing
 here depends on columns other than `id`, `created_at` and `updated_at`.
 """
 
@@ -28,7 +28,7 @@ FLOOR_TABLE = """CREATE TABLE floor_notes (
 FLOOR_INDEX = "CREATE INDEX floor_notes_order ON floor_notes (owner_id, created_at, id)"
 
 Prepare = Callable[[dict[str, str]], None]
-"""Given the settings that name a database, makes its tables (the floors' is there already) and one note."""
+"""Given the settings that name a database, makes its tables (the floors' is there already) and one row."""
 
 
 class MakeDatabase(Protocol):
@@ -46,12 +46,13 @@ def note_ids(count: int) -> list[UUID]:
 
 
 def _copies(note: Mapping[str, Any], store: Callable[[UUID | datetime], Any]) -> list[list[Any]]:
-    """Return rows like a note's, with values as the database stores them."""
+    """Return rows like a note's, with values as the database stores them; a column that it has not is left out."""
     rows = []
     for number, note_id in enumerate(note_ids(ROWS)):
         moment = store(FIRST + timedelta(minutes=number))
-        row = {**note, "id": store(note_id), "created_at": moment, "updated_at": moment}
-        rows.append(list(row.values()))
+        own = {"id": note["id"] + number + 1 if isinstance(note["id"], int) else store(note_id)}
+        row = {**own, "created_at": moment, "updated_at": moment}
+        rows.append([row.get(name, value) for name, value in note.items()])
     return rows
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import report, run, settings, sink, stores
-from benchmarks.load import CASES
 from benchmarks.preparation import with_database
 from benchmarks.project import render
+from benchmarks.routes import CASES
 from benchmarks.servers import Contender
 
 EXPORTING, SAMPLED, WITHOUT = "exporting", "one in ten sampled", "without"
@@ -24,6 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.telemetry", description=__doc__)
     run.add_options(parser)
     arguments = parser.parse_args()
+    if arguments.workers != [1]:
+        parser.error("this is measured with one worker")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-benchmark-")))
         project = render(folder / "project", "postgresql", otel=True)
@@ -37,8 +39,8 @@ def main() -> None:
             replace(silent, name=SAMPLED, env=telling),
             silent,
         ]
-        cases = [case for case in CASES if case.name != "health"]
-        found = run.measure(contenders, cases, arguments, folder)
+        cases = [case for case in CASES if case != "health"]
+        found = run.measure(contenders, cases, arguments, folder)[1]
     tables = (report.ratios(found, WITHOUT), report.rates(found), report.costs(found, WITHOUT))
     sys.stdout.write("\n".join((run.describe("postgresql", arguments) + "\n", *tables)))
 

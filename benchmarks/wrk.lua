@@ -1,14 +1,14 @@
--- Access token ("": none), body ("": GET), then the paths, requested in turn; the result is one line of JSON.
+-- Access token ("": none), method for a body, body ("": GET), then the paths, requested in turn; the result is one line of JSON.
 local requests, turn = {}, 0
 
 function init(arguments)
-  local token, body = arguments[1], arguments[2]
+  local token, method, body = arguments[1], arguments[2], arguments[3]
   local headers = { ["Host"] = "127.0.0.1", ["Content-Type"] = "application/json" }
   if token ~= "" then
     headers["Authorization"] = "Bearer " .. token
   end
-  for i = 3, #arguments do
-    requests[i - 2] = wrk.format(body ~= "" and "POST" or "GET", arguments[i], headers, body ~= "" and body or nil)
+  for i = 4, #arguments do
+    requests[i - 3] = wrk.format(body ~= "" and method or "GET", arguments[i], headers, body ~= "" and body or nil)
   end
 end
 

@@ -168,7 +168,7 @@ def _platform(
             expose_headers=EXPOSED,
         )
         chosen.append(cors)
-    chosen.append(Middleware(ErrorMiddleware))
+    chosen += [Middleware(health.LivenessMiddleware), Middleware(ErrorMiddleware)]
     if "*" not in settings.allowed_hosts:
         chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
     chosen += caller_middleware

@@ -8,9 +8,11 @@ from typing import Literal
 import structlog
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keel.web import errors
 from keel.web.openapi.problems import documented
+from keel.web.paths import path_below
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, raises otherwise."""
@@ -24,6 +26,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+LIVENESS = "/healthz"
 _ALIVE = Health().model_dump_json()
 
 
@@ -86,7 +89,27 @@ class Checks:
 
 async def liveness() -> Response:
     """Liveness probe: restart the process if this does not answer."""
+    return _alive()
+
+
+def _alive() -> Response:
     return Response(_ALIVE, media_type="application/json")
+
+
+class LivenessMiddleware:
+    """Answers the liveness probe itself: whatever other requests need may be slow or broken while the process runs.
+
+    The route remains for the OpenAPI document, and for all but GET.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle a request."""
+        if scope["type"] == "http" and scope["method"] == "GET" and path_below(scope) == LIVENESS:
+            return _alive()(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
@@ -108,5 +131,5 @@ def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:
 
     not_ready = documented(503, "Not ready: route no requests here.", name="not-ready", members={"checks": {}})
     runs, ready = "Check that the process runs", "Check that requests can be served"
-    app.get("/healthz", tags=["health"], summary=runs, response_model=Health)(liveness)
+    app.get(LIVENESS, tags=["health"], summary=runs, response_model=Health)(liveness)
     app.get("/readyz", tags=["health"], summary=ready, responses={503: not_ready})(readiness)

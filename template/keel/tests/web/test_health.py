@@ -6,6 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Column, Integer, Table
+from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from keel.application import new_app
 from keel.db.database import Database
@@ -19,6 +21,18 @@ async def test_liveness(client: AsyncClient) -> None:
     answer = await client.get("/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_liveness_needs_nothing_of_other_requests(environment: None) -> None:
+    """Middleware that fails takes no process out of service; other methods, and readiness, pass through it."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("broken")
+
+    async with running(new_app([Middleware(lambda _: broken)])) as client:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert (await client.post("/healthz")).status_code == 500
+        assert (await client.get("/readyz")).status_code == 500
 
 
 async def test_readiness(client: AsyncClient) -> None:
