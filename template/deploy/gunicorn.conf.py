@@ -15,8 +15,8 @@ on_reload = worker.on_reload
 bind = defaults.bind_address(os.environ.get("PORT", "8000"))
 workers = int(os.environ.get("WEB_CONCURRENCY") or defaults.usable_cpus())
 forwarded_allow_ips = defaults.trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
-# Connections of one worker, sockets and streams included. Beyond that, the connections that have been idle longest are
-# closed; if none is idle, new requests get 503, and only probes are answered.
+# Connections of one worker, sockets and streams included. Beyond that, those that have waited longest for their client
+# are closed; if all are being answered, new ones get 503, except for probes.
 worker_connections = int(os.environ.get("WEB_CONNECTIONS") or 2000)
 # Longer than the idle timeout of common load balancers (60 s), which would otherwise reuse a closed connection.
 keepalive = 75
