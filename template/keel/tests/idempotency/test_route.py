@@ -177,7 +177,7 @@ async def test_invalid_keys(client: AsyncClient, key: str) -> None:
 
 
 async def test_two_keys(client: AsyncClient) -> None:
-    """Two keys are ambiguous and refused, even if proxies join them."""
+    """Two keys are refused, because servers and proxies may disagree on which one counts."""
     keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
     answer = await client.post(WIDGETS, json=BODY, headers=keys)
 
