@@ -72,7 +72,7 @@ async def database_url(server_url: URL, anyio_backend: object) -> AsyncIterator[
 
 @pytest.fixture(scope="session")
 async def run_script(database_url: str) -> AsyncIterator[RunScript]:
-    """Return what runs several statements at once."""
+    """Return a function that runs several statements at once."""
     connection = await asyncpg.connect(dsn(make_url(database_url)), server_settings={"application_name": "tests"})
     # A crash of the machine may lose what tests have written.
     await connection.execute("SET synchronous_commit = off")
@@ -95,7 +95,7 @@ _AVOIDED = ("seqscan", "bitmapscan", "sort", "incremental_sort", "hashjoin", "me
 
 @pytest.fixture(scope="session")
 def explain() -> Explain:
-    """Return what asks for a plan within a transaction, and returns its steps that go through a whole table, or sort."""
+    """Return a function that explains a query in a transaction, and returns its table scans and sorts."""
 
     async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
         for way in _AVOIDED:
