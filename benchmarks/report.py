@@ -43,11 +43,11 @@ def summary(found: Found, base: str) -> str:
     rates = [f"{median(turn.results[case].rate for turn in found.turns[base]):.0f}" for case in found.cases]
     start, memory = (median(map(value, found.turns[base])) for value in costs)
     rows.append([f"{base}: requests/s", *rates, f"{start:.2f} s", f"{memory:.0f} MiB"])
-    speed = table(["who", *found.cases, "start", "memory"], rows)
+    speed = table(["contender", *found.cases, "start", "memory"], rows)
     fields = {"cpu": "CPU", "p99": "p99"}
     pairs = [(case, field) for field in fields for case in found.cases]
     rows = [[name, *(_brief(found, name, base, _of_case(*pair)) for pair in pairs)] for name in others]
-    return speed + "\n" + table(["who", *(f"{fields[field]}: {case}" for case, field in pairs)], rows)
+    return speed + "\n" + table(["contender", *(f"{fields[field]}: {case}" for case, field in pairs)], rows)
 
 
 def scaling(one: Found, several: Found) -> str:
@@ -57,7 +57,7 @@ def scaling(one: Found, several: Found) -> str:
         paired = Found(one.cases, {"one": one.turns[name], "several": turns})
         values = [_of_case(case, "rate") for case in one.cases]
         rows.append([name, *(_ratios(paired, "several", "one", value) for value in values)])
-    return table(["who", *one.cases], rows)
+    return table(["contender", *one.cases], rows)
 
 
 def ratios(found: Found, base: str) -> str:

@@ -52,7 +52,7 @@ def test_a_recopy_leaves_what_is_the_owners(project: Path) -> None:
     run_recopy(project, defaults=True, overwrite=True, quiet=True)
     assert yours(project) == YOURS
     assert not (project / "migrations/versions/0001_initial.py").exists()
-    assert "published surface" in (project / KEELS).read_text(encoding="utf-8")
+    assert "public API" in (project / KEELS).read_text(encoding="utf-8")
     assert git(project, "status", "--short").split() == ["M", KEELS]
 
 

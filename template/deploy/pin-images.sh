@@ -1,13 +1,13 @@
 #!/bin/sh
-# Pins each image that is fetched to the digest that its tag has now: `sh deploy/pin-images.sh`. It needs Docker with Buildx, and a
-# network. What was pinned before is pinned again; Dependabot moves tag and digest together afterwards.
+# Pins each pulled image to the current digest of its tag: `sh deploy/pin-images.sh`. It needs Docker with Buildx, and network
+# access. Images that are already pinned are pinned again; from then on Dependabot updates tag and digest together.
 set -eu
 cd "$(dirname "$0")/.."
 line='^(FROM |COPY --from=| *image: )'
 pin='(@sha256:[0-9a-f]{64})?'
 
 for file in Dockerfile* compose*.yaml*; do
-    # Names with a tag; `local` and `dev` are built here, and a stage of the Dockerfile has none.
+    # Names with a tag; `local` and `dev` are built here, and stages of the Dockerfile have no tag.
     images=$(sed -nE "s#$line([^ @:]+:[^ @]+)$pin( .*)?\$#\\2#p" "$file" | grep -vE ':(local|dev)$' | sort -u) || continue
     for image in $images; do
         told=$(docker buildx imagetools inspect "$image")

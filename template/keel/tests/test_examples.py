@@ -1,4 +1,4 @@
-"""What a feature adds to an example that was deleted or reshaped by hand is left out, and reported."""
+"""A feature's additions to an example that was deleted or reshaped by hand are skipped, and reported."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -38,12 +38,12 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def offered() -> list[str]:
-    """Return the modules that were loaded."""
+    """Return the loaded modules."""
     return [module.__name__ for _, module in load_each(find_packages("yard"), "exports")]
 
 
-def test_an_example_that_is_whole(write: Write) -> None:
-    """Its addition is loaded, and there is nothing to report."""
+def test_complete_example(write: Write) -> None:
+    """Its additions are loaded, and nothing is reported."""
     write("examples/notes/__init__.py", "")
     write("examples/notes/service.py", "class Notes: ...\n")
 
@@ -60,8 +60,8 @@ def test_an_example_that_is_whole(write: Write) -> None:
     ],
     ids=["deleted", "module renamed", "class renamed"],
 )
-def test_an_example_that_is_not(write: Write, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its addition is skipped with a warning that names what is missing, and so does the report."""
+def test_incomplete_example(write: Write, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its additions are skipped with a warning that names what is missing, as does the report."""
     for name, text in files.items():
         write(name, text)
 
@@ -78,8 +78,8 @@ def test_an_example_that_is_not(write: Write, files: dict[str, str], monkeypatch
     assert "example=false" in reported
 
 
-def test_another_failure_is_not_hidden(write: Write) -> None:
-    """A library that is not installed, say."""
+def test_other_import_errors_are_not_hidden(write: Write) -> None:
+    """Such as a missing library."""
     write("examples/notes/__init__.py", "")
     write("examples/notes/exports.py", "import no_such_library\n")
 
@@ -87,23 +87,23 @@ def test_another_failure_is_not_hidden(write: Write) -> None:
         offered()
 
 
-def test_no_example_is_left(write: Write, tmp_path: Path) -> None:
+def test_no_examples(write: Write, tmp_path: Path) -> None:
     """The folder may be empty."""
     (tmp_path / "yard/examples/notes/exports.py").unlink()
 
     assert find_packages("yard") == []
 
 
-def test_imports_are_found(write: Write) -> None:
-    """Tests of an example are left out by what they import."""
+def test_tests_are_skipped_by_their_imports(write: Write) -> None:
+    """Tests that import a missing example are skipped."""
     assert imported("import a.b\nfrom c.d import e\n\ndef f() -> None:\n    from g import h\n") == {"a.b", "c.d", "g"}
     assert exists("yard.examples.notes.exports")
     assert not exists("yard.examples.notes.service")
     assert not exists("yard.nowhere.service")
 
 
-def test_what_a_test_needs_is_found_through_what_it_imports(write: Write) -> None:
-    """The addition is there, and lacks a module of the example: so does whatever imports it. Other code is no matter."""
+def test_missing_modules_are_found_transitively(write: Write) -> None:
+    """An addition without its example's module is missing, too; other code does not matter."""
     test, prefixes = "import no_such_library\nfrom yard.examples.notes.exports import exporters\n", ("yard.examples.",)
     assert lacking(test, prefixes) == "yard.examples.notes.service"
     write("examples/notes/service.py", "from yard.examples.notes.exports import exporters\n")

@@ -31,7 +31,7 @@ async def signed_in(server: Server) -> dict[str, str]:
 def test_authenticated(
     server: Server, signed_in: dict[str, str], kind: str, request: pytest.FixtureRequest, anyio_backend: object
 ) -> None:
-    """Requests that follow the document are understood, those that break it are refused as it says."""
+    """Valid requests are accepted, invalid ones rejected as documented."""
     fuzz(request, server.url, signed_in, kind)
 
 
@@ -43,7 +43,7 @@ class TooDear(AppError):
 
 
 class Order(BaseModel):
-    """What FastAPI's and pydantic's pages teach."""
+    """A model like those in FastAPI's and Pydantic's documentation."""
 
     price: Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
     discount: Decimal | None = None
@@ -74,19 +74,19 @@ async def create_order(order: Order) -> Order:
 
 
 async def read_orders(price: Decimal = Decimal(1), weight: float = 1, due: date | None = None) -> str:
-    """Return nothing of interest."""
+    """Return nothing."""
     return f"{price} {weight} {due}"
 
 
 async def read_device(x_device: Annotated[str | None, Header()] = None) -> str | None:
-    """Return a header, of which every value is good."""
+    """Return a header that accepts any value."""
     return x_device
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_ordinary_code(environment: None, kind: str, request: pytest.FixtureRequest) -> None:
-    """What pydantic refuses though no schema can say so, and what it converts, is no finding."""
+    """Values that Pydantic rejects or converts beyond the schema are not reported as failures."""
     app = new_app()
     app.post("/orders", responses=responses(TooDear))(create_order)
     app.get("/orders")(read_orders)

@@ -1,4 +1,4 @@
-"""What owners import from `keel.identity`; it holds with and without sign-in."""
+"""The public API of `keel.identity`, with and without sign-in."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ async def read_admin(admin: CurrentAdmin) -> str:
 
 @router.get("/probe/admin/writing")
 async def write_as_admin(_: CurrentAdmin, database: DatabaseDep) -> int:
-    """Use a transaction of its own, as uploads do."""
+    """Open a separate transaction, like uploads do."""
     async with database.transaction() as session:
         return await session.scalar(text("SELECT 1")) or 0
 
@@ -52,34 +52,34 @@ async def test_caller(probe: FastAPI, anonymous: AsyncClient) -> None:
 
 
 async def test_caller_can_be_overridden(probe: FastAPI, anonymous: AsyncClient) -> None:
-    """A test may replace the dependency."""
+    """Tests can override the dependency."""
     probe.dependency_overrides[current_caller] = lambda: Caller("stub")
 
     assert (await anonymous.get("/probe/caller")).json() == "stub"
 
 
-async def test_admin_is_refused_to_others(probe: FastAPI, client: AsyncClient) -> None:
-    """A caller that is no administrator, such as the guest, is refused with a problem document."""
+async def test_non_administrators_are_refused(probe: FastAPI, client: AsyncClient) -> None:
+    """A caller who is no administrator, such as the guest, gets a problem document."""
     answer = await client.get("/probe/admin")
 
     assert answer.status_code == 403
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_admin_is_admitted(probe: FastAPI, admin_client: AsyncClient, client: AsyncClient) -> None:
-    """Tests of owners have a client for it, beside the one that is no administrator's."""
+async def test_administrators_are_admitted(probe: FastAPI, admin_client: AsyncClient, client: AsyncClient) -> None:
+    """The fixture `admin_client` is signed in as an administrator."""
     answers = [await each.get("/probe/admin") for each in (admin_client, client)]
 
     assert [answer.status_code for answer in answers] == [200, 403]
 
 
 async def test_admin_may_open_a_transaction(probe: FastAPI, admin_client: AsyncClient) -> None:
-    """The dependency holds none: an operation that opens one of its own would wait for it."""
+    """The dependency holds none, which would deadlock with the operation's own."""
     assert (await admin_client.get("/probe/admin/writing")).json() == 1
 
 
 async def test_account_of_a_test(app: FastAPI, anonymous: AsyncClient) -> None:
-    """It has an address, and its subject is what `sign_in` takes."""
+    """It has an address, and its subject works with `sign_in`."""
     subject = await sign_in(anonymous, await add_account(app, "grace"))
 
     assert await email_of(services_of(app).database.read, subject) == "grace@example.com"
@@ -94,13 +94,13 @@ async def test_subject_without_an_address(app: FastAPI) -> None:
 
 
 async def test_owner_of_demonstration_rows(app: FastAPI) -> None:
-    """No other account gets them by mistake."""
+    """Demonstration rows never go to another account by mistake."""
     with pytest.raises(LookupError, match=r"there (is|are) no account"):
         await seed_owner(app, "nobody@example.com")
 
 
 async def test_caller_of_a_connection(app: FastAPI, anonymous: AsyncClient) -> None:
-    """A socket or call verifies a token that comes without an HTTP header."""
+    """A socket or call verifies a token that did not arrive in an HTTP header."""
     subject = await sign_in(anonymous)
     token = anonymous.headers.get("Authorization", "").removeprefix("Bearer ") or None
 

@@ -1,4 +1,4 @@
-"""No test reaches what a developer works with, whatever client it uses."""
+"""No test touches the developer's data, whatever client it uses."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,7 +15,7 @@ from keel.tests.widgets.models import Widget
 
 
 def test_the_imported_application(database_url: str) -> None:
-    """`TestClient(app)`, as FastAPI's tutorial has it, works on the database of the tests."""
+    """`TestClient(app)`, as in FastAPI's tutorial, uses the test database."""
     with TestClient(imported) as client:
         assert client.get("/readyz").status_code == 200
 
@@ -23,21 +23,21 @@ def test_the_imported_application(database_url: str) -> None:
     assert url.render_as_string(hide_password=False) == database_url
 
 
-def test_an_application_that_has_not_started(environment: None) -> None:
-    """`client = TestClient(app)` without `with` starts nothing, neither pools nor jobs: the error says what to write."""
+def test_client_without_lifespan(environment: None) -> None:
+    """`TestClient(app)` without `with` starts neither pools nor jobs: the error says what to write."""
     with pytest.raises(RuntimeError, match=r"with TestClient\(app\) as client"):
         TestClient(create_app()).get("/readyz")
 
 
 def test_settings() -> None:
-    """They are those of tests, for code that reads them before any fixture, too."""
+    """The tests' settings apply even to code that reads them before any fixture runs."""
     settings = services_of(imported).settings
 
     assert (settings.environment, settings.log_level, settings.api_docs) == ("test", "WARNING", True)
 
 
 def test_a_model_without_a_migration(environment: None) -> None:
-    """The run ends at once and says what to do, instead of a driver's words from each test."""
+    """The run ends at once and says what to do, instead of a driver's error in each test."""
     metadata = MetaData()
     Table("unmade", metadata, Column("id", Integer))
     Table("alembic_version", metadata, Column("author", Integer))
@@ -49,7 +49,7 @@ def test_a_model_without_a_migration(environment: None) -> None:
 
 
 async def test_a_model_of_a_view(environment: None, database: Database, run_script: RunScript) -> None:
-    """It is to say so; then nothing tries to delete rows of it, which no database allows."""
+    """It must be marked as a view; then no test tries to delete its rows."""
     metadata = MetaData()
     view = Table("counted", metadata, Column("id", Integer))
     async with database.writer.begin() as connection:

@@ -1,4 +1,4 @@
-"""What an owner changes without an edit in `keel/`; keel/docs/overriding.md has the same recipes."""
+"""Overriding the platform without editing `keel/`, as in keel/docs/overriding.md."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ HEADERS = {"X-Request-ID", "X-Content-Type-Options", "Content-Security-Policy"}
 
 
 class Gate:
-    """Middleware of an owner's: refuses one path and fails on another."""
+    """An owner's middleware: refuses one path and fails on another."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -39,7 +39,7 @@ class Gate:
 
 
 def added() -> FastAPI:
-    """Add the middleware to an application that is there."""
+    """Add the middleware to an existing application."""
     app = new_app()
     app.add_middleware(Gate)
     return app
@@ -47,7 +47,7 @@ def added() -> FastAPI:
 
 @pytest.fixture(params=[lambda: new_app([Middleware(Gate)]), added], ids=["argument", "add_middleware"])
 def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, environment: None) -> FastAPI:
-    """Return an application with the middleware, which serves one host and one origin of others."""
+    """Return an application with the middleware, one allowed host and one allowed origin."""
     monkeypatch.setenv("ALLOWED_HOSTS", "test")
     monkeypatch.setenv("CORS_ORIGINS", "https://front.example.com")
     make: Callable[[], FastAPI] = request.param
@@ -55,7 +55,7 @@ def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, env
 
 
 async def test_middleware_runs_inside_the_platform(guarded: FastAPI, capfd: pytest.CaptureFixture[str]) -> None:
-    """Its answers have a request id, security and CORS headers; it never sees a host that is not ours."""
+    """Its responses have a request id, security and CORS headers; it never sees requests for other hosts."""
     async with running(guarded, signed_in=False) as client:
         refused = await client.get("/closed", headers={"Origin": "https://front.example.com"})
         foreign = await client.get("/closed", headers={"Host": "elsewhere"})
@@ -69,7 +69,7 @@ async def test_middleware_runs_inside_the_platform(guarded: FastAPI, capfd: pyte
 
 
 async def test_errors_of_middleware_are_problem_documents(guarded: FastAPI) -> None:
-    """An exception in it is answered as any other."""
+    """Its exceptions become problem documents."""
     async with running(guarded, signed_in=False) as client:
         answer = await client.get("/broken")
 
@@ -100,8 +100,8 @@ async def _number(number: int) -> int:
     return number
 
 
-async def test_a_port_is_replaced() -> None:
-    """The application's services are an object: assign another implementation before it starts."""
+async def test_a_service_is_replaced() -> None:
+    """Another implementation is assigned before the application starts."""
     app = new_app()
     mine = services_of(app).cache = InProcessCache(max_bytes=1000)
 
@@ -126,8 +126,8 @@ async def _me(caller: CallerDep) -> str:
     return caller.subject
 
 
-async def test_routers_are_included_as_ever() -> None:
-    """A router that belongs to no package."""
+async def test_routers_outside_a_package() -> None:
+    """A router that belongs to no package can be included."""
     router = APIRouter(prefix="/status")
     router.get("")(_status)
     app = new_app()
@@ -141,7 +141,7 @@ async def _status(request: Request) -> str:
 
 
 def test_defaults_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`[tool.keel.defaults]` comes after the environment and before what Keel chose."""
+    """The environment takes precedence over `[tool.keel.defaults]`, and that over Keel's defaults."""
     monkeypatch.delenv("RATE_LIMIT", raising=False)
     monkeypatch.setitem(about.DEFAULTS, "RATE_LIMIT", "7/minute")
     assert CoreSettings.load().rate_limit == "7/minute"

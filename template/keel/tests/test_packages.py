@@ -1,4 +1,4 @@
-"""The packages of the application: how they are found, what they must hold, and clashes between them."""
+"""The application's packages: discovery, required contents, and clashes."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _numbers = count()
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a root package of its own name, whose modules are imported by no other test."""
+    """A root package with its own name, whose modules no other test imports."""
     folder = tmp_path / f"root_{next(_numbers)}"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -44,14 +44,14 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 
 
 def refused(root: Path, hook: str) -> str:
-    """Return what is said when the modules of a name are loaded."""
+    """Return the error of loading the modules of a name."""
     with pytest.raises(PackageError) as caught:
         list(load_each(find_packages(root.name), hook))
     return str(caught.value)
 
 
 def test_packages_are_found_at_any_depth(root: Path) -> None:
-    """By the names of their modules, in alphabetical order; a package of packages need offer nothing itself."""
+    """Modules are discovered by name, in alphabetical order; a package of packages may have none."""
     write(root, {"shop/books/router.py": ROUTER, "shop/books/notes.py": "", "boats/models.py": ""})
 
     assert find_packages(root.name) == [
@@ -60,8 +60,8 @@ def test_packages_are_found_at_any_depth(root: Path) -> None:
     ]
 
 
-def test_a_package_that_offers_nothing_is_refused(root: Path) -> None:
-    """The message names the package and says where helpers go."""
+def test_package_without_known_modules_is_refused(root: Path) -> None:
+    """The message names the package and says where helpers belong."""
     write(root, {"helpers/words.py": ""})
 
     with pytest.raises(PackageError, match=rf"{root.name}\.helpers offers nothing.*{root.name}\.helpers\.py"):
@@ -70,7 +70,7 @@ def test_a_package_that_offers_nothing_is_refused(root: Path) -> None:
 
 @pytest.mark.parametrize(("module", "meant"), [("routers", "router"), ("model", "models"), ("setting", "settings")])
 def test_a_near_miss_of_a_name_is_refused(root: Path, module: str, meant: str) -> None:
-    """The message says which name is looked for."""
+    """The message suggests the right name."""
     write(root, {f"books/{module}.py": "", "books/seed.py": ""})
 
     with pytest.raises(PackageError, match=rf"books\.{module} is not looked for; rename it to {meant} \("):
@@ -90,8 +90,8 @@ def test_a_near_miss_of_a_name_is_refused(root: Path, module: str, meant: str) -
         ("grpc", "def add_services(app): ...", r"`add_services` cannot be called with \(app, server\)"),
     ],
 )
-def test_a_module_without_what_its_name_promises_is_refused(root: Path, hook: str, code: str, fault: str) -> None:
-    """The message names the module and what is wrong, and says what it must hold."""
+def test_module_without_its_hook_is_refused(root: Path, hook: str, code: str, fault: str) -> None:
+    """The message names the module, the problem, and what it must contain."""
     write(root, {f"books/{hook}.py": code})
 
     message = refused(root, hook)
@@ -102,14 +102,14 @@ def test_a_module_without_what_its_name_promises_is_refused(root: Path, hook: st
 
 
 def test_optional_parameters_are_fine(root: Path) -> None:
-    """What can be called as it will be called is accepted."""
+    """A hook with further optional parameters is accepted."""
     write(root, {"books/seed.py": "async def seed(application, number=3, *, more=False):\n    yield\n"})
 
     assert [package.short_name for package, _ in load_each(find_packages(root.name), "seed")] == ["books"]
 
 
 def test_the_command_lists_the_packages(app: FastAPI) -> None:
-    """`python -m app packages` names each package and what it offers."""
+    """`python -m app packages` lists each package and its modules."""
     commands = cli.build(create_app, "app")
 
     output = CliRunner().invoke(commands, ["packages"], env={"COLUMNS": "200"}).output
@@ -129,7 +129,7 @@ def _serve(path: str, name: str) -> APIRouter:
 
 @pytest.mark.parametrize("path", ["/tasks", "/tasks/{number}", "/tasks/{id}/events"])
 def test_two_functions_of_one_route_are_refused(path: str) -> None:
-    """The message names method, path and both functions; names of parameters make no difference."""
+    """The message names method, path and both functions; names of path parameters make no difference."""
     app = new_app()
     app.include_router(_serve("/tasks", "keel.work.read"), prefix="/api/v1")
     app.include_router(_serve("/tasks/{id}", "keel.work.read"), prefix="/api/v1")
@@ -145,7 +145,7 @@ def test_two_functions_of_one_route_are_refused(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/ships/{id}/events", "/crew/users", "/crew/tasks", "/tasks2", "/tasks/{id}/more"])
 def test_other_routes_with_such_words_are_fine(path: str) -> None:
-    """Only the whole path counts."""
+    """Only whole paths clash."""
     app = new_app()
     for taken in ("/tasks", "/tasks/{id}", "/tasks/{id}/events", "/users", "/events"):
         app.include_router(_serve(taken, "keel.work.read"))
@@ -154,8 +154,8 @@ def test_other_routes_with_such_words_are_fine(path: str) -> None:
     check_routes(app)
 
 
-async def test_a_route_that_clashes_stops_the_start() -> None:
-    """Routes that are added after `create_app` are compared before anything starts: nothing is migrated."""
+async def test_late_route_clash_prevents_startup() -> None:
+    """Routes added after `create_app` are checked before anything starts or migrates."""
     app = create_app()
     app.add_api_route("/healthz", lambda: None)
 
@@ -188,7 +188,7 @@ def test_two_models_of_one_table_are_refused() -> None:
 
 @pytest.mark.parametrize("names", [("app.seed",), ("keel.books", "app.books"), ("app.one.books", "app.two.books")])
 def test_two_groups_of_commands_with_one_name_are_refused(names: tuple[str, ...]) -> None:
-    """The message names the command and both packages; packages without commands may be called so."""
+    """The message names the command and both packages; a package without commands may have the name."""
     check_commands([Package(name, ("router", "models")) for name in names])
 
     with pytest.raises(PackageError, match=rf"`python -m app \w+` would be both .* and {names[-1]}"):
@@ -196,7 +196,7 @@ def test_two_groups_of_commands_with_one_name_are_refused(names: tuple[str, ...]
 
 
 def test_every_command_is_reserved(app: FastAPI) -> None:
-    """What `python -m app` offers besides the packages' groups is what packages are compared with."""
+    """Packages are checked against all of the platform's own commands."""
     commands = cli.build(create_app, "app")
     offered = {command.name or getattr(command.callback, "__name__", "") for command in commands.registered_commands}
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Gunicorn:
-    """A server of two workers in processes of its own."""
+    """A server with two worker processes."""
 
     def __init__(self, log: Path) -> None:
         self._port = Port()
@@ -65,11 +65,11 @@ class Gunicorn:
         self._port.close()
 
     def said(self, text: str) -> list[str]:
-        """Return the lines of the log that contain a text."""
+        """Return the log lines that contain a text."""
         return [line for line in self._log.read_text(encoding="utf-8").splitlines() if text in line]
 
     def wait_for(self, text: str, times: int) -> None:
-        """Return once the log has a text so many times."""
+        """Return once the log contains a text this many times."""
         deadline = time.monotonic() + PATIENCE
         while len(self.said(text)) < times:
             assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ class Gunicorn:
 
     @property
     def workers(self) -> list[int]:
-        """Return the processes that workers were started in, the oldest first."""
+        """Return the worker processes, oldest first."""
         return [int(line.rpartition("pid: ")[2].partition('"')[0]) for line in self.said("Booting worker with pid")]
 
 
@@ -91,7 +91,7 @@ def gunicorn(client: AsyncClient, tmp_path: Path) -> Iterator[Gunicorn]:
 
 @dataclass
 class Load:
-    """Clients that create widgets until they are told to stop; half of them keep their connections."""
+    """Clients that create widgets until they are stopped; half of them use keep-alive."""
 
     port: int
     headers: dict[str, str]
@@ -137,7 +137,7 @@ class Load:
 
 
 async def stored(client: AsyncClient) -> set[str]:
-    """Return the widgets that the database holds, read by another application."""
+    """Return the widgets in the database, as read by another application."""
     found: set[str] = set()
     following: str | None = f"{WIDGETS}?limit=100"
     while following:
@@ -148,13 +148,13 @@ async def stored(client: AsyncClient) -> set[str]:
 
 
 def headers(client: AsyncClient) -> dict[str, str]:
-    """Return what a client sends to be known."""
+    """Return a client's authentication headers."""
     known = client.headers.get("Authorization")
     return {"Authorization": known} if known else {}
 
 
 async def test_a_reload_loses_no_request(gunicorn: Gunicorn, client: AsyncClient) -> None:
-    """SIGHUP replaces every worker once its successors serve; no client notices, and what was acknowledged is stored."""
+    """SIGHUP replaces every worker once its successors serve; no client notices, and acknowledged writes are stored."""
     stream = listen(gunicorn, client)
     with Load(gunicorn.port, headers(client)) as load:
         await asyncio.sleep(0.5)
@@ -174,7 +174,7 @@ async def test_a_reload_loses_no_request(gunicorn: Gunicorn, client: AsyncClient
 
 
 async def test_queued_connections_are_served(gunicorn: Gunicorn, client: AsyncClient) -> None:
-    """SIGTERM finds connections that no worker has accepted yet: their requests are answered, too."""
+    """On SIGTERM, connections that no worker has accepted yet are still answered."""
     for worker in gunicorn.workers:
         os.kill(worker, signal.SIGSTOP)
     connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE) for _ in range(50)]
@@ -192,7 +192,7 @@ async def test_queued_connections_are_served(gunicorn: Gunicorn, client: AsyncCl
 
 
 async def test_a_killed_worker_is_replaced(gunicorn: Gunicorn, client: AsyncClient) -> None:
-    """What its own connections carried breaks off, nothing else; acknowledged widgets are stored, and work goes on."""
+    """Only its own connections break; acknowledged writes are stored, and the server keeps working."""
     with Load(gunicorn.port, headers(client)) as load:
         await asyncio.sleep(0.5)
         os.kill(gunicorn.workers[0], signal.SIGKILL)
@@ -206,7 +206,7 @@ async def test_a_killed_worker_is_replaced(gunicorn: Gunicorn, client: AsyncClie
 
 
 async def test_requests_in_progress_are_finished(gunicorn: Gunicorn, client: AsyncClient) -> None:
-    """SIGTERM ends streams properly, answers every request that has arrived, whole, and ends with success."""
+    """SIGTERM ends streams cleanly, answers every request that has arrived, and the exit code is 0."""
     stream = listen(gunicorn, client)
     connections = [socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE) for _ in range(20)]
     for connection in connections[:10]:
@@ -242,7 +242,7 @@ def post(client: AsyncClient) -> bytes:
 
 
 def listen(gunicorn: Gunicorn, client: AsyncClient) -> socket.socket:
-    """Return a connection on which a stream of events has begun."""
+    """Return a connection with an open event stream."""
     stream = socket.create_connection(("127.0.0.1", gunicorn.port), timeout=PATIENCE)
     stream.sendall(head(client, f"GET {EVENTS}"))
     assert stream.recv(65536).startswith(b"HTTP/1.1 200")
@@ -250,7 +250,7 @@ def listen(gunicorn: Gunicorn, client: AsyncClient) -> socket.socket:
 
 
 def everything(connection: socket.socket) -> bytes:
-    """Return what a connection says until it ends; a response that is complete ends it too."""
+    """Read a connection to its end, or to the end of a complete response."""
     received = bytearray()
     with connection:
         while part := connection.recv(65536):

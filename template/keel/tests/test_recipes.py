@@ -1,4 +1,4 @@
-"""The recipes: each does what it says, as it stands on the page, in an application of this project's features."""
+"""The recipes: each works as printed, in an application with this project's features."""
 
 import ast
 import json
@@ -44,7 +44,7 @@ MAX_LINES = 32
 
 
 async def together(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
-    """The join is paged in the order of either table; a harbour with boats stays."""
+    """Pages of the join can be sorted by either table; a harbour with boats cannot be deleted."""
     database = services_of(app).database
 
     class Harbours(Repository[Any]):
@@ -79,7 +79,7 @@ async def public(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
 
 
 async def upload(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
-    """A picture is larger than other bodies may be; what is none, or too large, is refused."""
+    """A picture may be larger than other bodies; other content, and oversized files, are refused."""
     picture = recipe.PNG + b"x" * 2_000_000
     answers = [await client.post("/pictures", content=each) for each in (picture, picture[1:], picture * 11)]
 
@@ -88,7 +88,7 @@ async def upload(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
 
 
 async def image(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
-    """The last one is served, with its tag; another kind of file is refused, and where none is, there is none."""
+    """The latest one is served, with its tag; other content is refused, and a missing image is 404."""
     address, png = f"/boats/{uuid4()}/photo", b"\x89PNG\r\n\x1a\n"
     answers = [await client.put(address, content=each) for each in (png + b"first", png + b"last", b"<svg>")]
     photo = await client.get(address)
@@ -137,14 +137,14 @@ async def synchronous(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
 
 
 async def stream(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
-    """Lines of JSON, of all pages."""
+    """JSON lines of all pages."""
     answer = await client.get("/numbers", params={"pages": 3})
 
     assert [json.loads(line)["number"] for line in answer.text.splitlines()] == [*range(1, 301)]
 
 
 async def webhook(app: FastAPI, client: AsyncClient, recipe: Any) -> None:
-    """Either secret signs; what is old, changed, malformed or signed otherwise is refused; a repetition has no effect."""
+    """Either secret is accepted; old, changed, malformed and unsigned requests are refused; a replay has no effect."""
     effects: list[Any] = []
 
     async def paid(_: object, event: Any) -> None:
@@ -181,7 +181,7 @@ async def deliver(
     body: bytes = b'{"number": 1}',
     signature: str | None = None,
 ) -> Response:
-    """Send an event as another service would; `body` is sent in the place of the one that is signed."""
+    """Send a signed event; `body` replaces the signed one."""
     moment = now() - timedelta(seconds=age)
     headers = {
         "webhook-id": id_,
@@ -215,7 +215,7 @@ CHECKS: dict[str, Callable[[FastAPI, AsyncClient, Any], Awaitable[None]]] = {
 
 @pytest.fixture
 def base(monkeypatch: pytest.MonkeyPatch) -> type[Base]:
-    """Return what models of a recipe are made of: no table of the project knows theirs."""
+    """Return a declarative base for a recipe's models, separate from the project's tables."""
 
     class RecipeBase(Base):
         __abstract__ = True
@@ -227,7 +227,7 @@ def base(monkeypatch: pytest.MonkeyPatch) -> type[Base]:
 
 @asynccontextmanager
 async def tables(app: FastAPI, metadata: MetaData) -> AsyncGenerator[None]:
-    """Have the tables of a recipe; skip the test if the project has one of them."""
+    """Create a recipe's tables; skip the test if the project has one of them."""
     engine = services_of(app).database.writer
     async with engine.connect() as connection:
         there = await connection.run_sync(lambda connection: inspect(connection).get_table_names())
@@ -243,8 +243,8 @@ async def tables(app: FastAPI, metadata: MetaData) -> AsyncGenerator[None]:
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-async def test_the_recipe_does_what_it_says(title: str, base: type[Base], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its router is included, and its tables are made, as those of a package."""
+async def test_recipe_works(title: str, base: type[Base], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its router is included and its tables are created, as for a package."""
     monkeypatch.setenv("PAYMENTS_WEBHOOK_SECRETS", ",".join(SECRETS))
     (example,) = EXAMPLE.findall(SECTIONS[title])
     recipe = ModuleType("recipe")
@@ -259,8 +259,8 @@ async def test_the_recipe_does_what_it_says(title: str, base: type[Base], monkey
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_the_recipe_is_short(title: str) -> None:
-    """It has some thirty lines, imports aside."""
+def test_recipe_is_short(title: str) -> None:
+    """It has about thirty lines, imports aside."""
     (example,) = EXAMPLE.findall(SECTIONS[title])
     imports = sum(
         (node.end_lineno or node.lineno) - node.lineno + 1
@@ -272,8 +272,8 @@ def test_the_recipe_is_short(title: str) -> None:
     assert len(lines) - imports <= MAX_LINES
 
 
-def test_the_table_leads_to_what_is_there() -> None:
-    """Every recipe is in it, and every page and heading that it names exists."""
+def test_table_links_exist() -> None:
+    """Every recipe is in it, and every page and heading that it links to exists."""
     for page, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", TEXT):
         if page.startswith("https:"):
             continue

@@ -1,4 +1,4 @@
-"""The roadmap page: its examples do what they say, and what it points to is there."""
+"""The roadmap page: its examples run, and its links lead to files."""
 
 import os
 import re
@@ -16,15 +16,15 @@ EXAMPLE = re.compile(r"^```python\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def as_a_script(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in the project's folder, with variables that are undone."""
+    """Run in the project's folder, and restore environment variables afterwards."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.usefixtures("as_a_script")
-def test_the_example_runs(topic: str) -> None:
-    """Each topic has one, of about twenty lines, and nothing that it asserts fails."""
+def test_example_runs(topic: str) -> None:
+    """Each topic has one short example, and all its assertions hold."""
     (example,) = EXAMPLE.findall(TOPICS[topic])
 
     # Where sniffio is installed, the context of tests says that an event loop runs.
@@ -34,8 +34,8 @@ def test_the_example_runs(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_a_topic_says_where_it_is_and_what_goes_wrong(topic: str) -> None:
-    """Links lead to files."""
+def test_topic_has_its_sections(topic: str) -> None:
+    """Each topic has "Here" and "In production", and its links lead to files."""
     text = TOPICS[topic]
 
     assert "**Here:** " in text
@@ -44,8 +44,8 @@ def test_a_topic_says_where_it_is_and_what_goes_wrong(topic: str) -> None:
         assert (PAGE.parent / target).exists(), target
 
 
-def test_levels_list_every_part() -> None:
-    """The table at the top leads to each."""
+def test_table_links_to_every_level() -> None:
+    """The table at the top links to each level."""
     text = PAGE.read_text(encoding="utf-8")
     levels = re.findall(r"^## (.+)$", text, re.MULTILINE)
 

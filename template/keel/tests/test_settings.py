@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is refused."""
+"""Settings: their sources, and invalid values."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ class Example(Settings):
 
 @pytest.fixture(autouse=True)
 def known_environment(environment: None) -> None:
-    """Start from the environment that all tests have."""
+    """Start from the tests' environment."""
 
 
 def test_prefix_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_prefix_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values come from `.env` as well, and from a folder of secrets where there is one; the environment goes first."""
+    """Values also come from `.env` and from a folder of secrets; the environment takes precedence."""
 
     class WithFiles(Example):
         model_config = SettingsConfigDict(env_file=tmp_path / ".env", secrets_dir=tmp_path)
@@ -50,8 +50,8 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["a.example, b.example", '["a.example", "b.example"]', "a.example,b.example,"])
-def test_names_may_be_separated_by_commas(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """Lists are written as people write them, or as JSON."""
+def test_lists_may_be_separated_by_commas(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Lists are comma-separated, or JSON."""
     monkeypatch.setenv("ALLOWED_HOSTS", value)
 
     assert CoreSettings.load().allowed_hosts == ("a.example", "b.example")
@@ -62,7 +62,7 @@ def test_names_may_be_separated_by_commas(monkeypatch: pytest.MonkeyPatch, value
 def test_local_defaults_are_refused_elsewhere(
     monkeypatch: pytest.MonkeyPatch, environment_name: str, value: str | None
 ) -> None:
-    """Neither a missing nor a well-known value is good enough; the message names the variable."""
+    """In deployments a missing or default value is refused; the message names the variable."""
     monkeypatch.setenv("ENVIRONMENT", environment_name)
     if value is not None:
         monkeypatch.setenv("EXAMPLE_KEY", value)
@@ -72,7 +72,7 @@ def test_local_defaults_are_refused_elsewhere(
 
 
 def test_own_values_are_accepted_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a value of its own, the application starts in production."""
+    """With its own value, the application starts in production."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("EXAMPLE_KEY", "our own")
 
@@ -80,7 +80,7 @@ def test_own_values_are_accepted_everywhere(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_problem_is_named_and_no_value_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to mend, and shows no secret."""
+    """The message names every problem, and shows no secret."""
     monkeypatch.setenv("EXAMPLE_SIZE", "s3cret")
     monkeypatch.setenv("ENVIRONMENT", "nowhere")
 
@@ -92,8 +92,8 @@ def test_every_problem_is_named_and_no_value_shown(monkeypatch: pytest.MonkeyPat
     assert "s3cret" not in str(caught.value)
 
 
-def test_wrong_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rate that `limits` does not understand stops the application, rather than limiting nothing."""
+def test_invalid_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid rate prevents startup, rather than limiting nothing."""
     monkeypatch.setenv("RATE_LIMIT", "often")
 
     with pytest.raises(SettingsError, match="RATE_LIMIT: "):
@@ -105,7 +105,7 @@ def test_wrong_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     [("local", "auto", False), ("production", "auto", True), ("local", "json", True), ("production", "console", False)],
 )
 def test_log_format(monkeypatch: pytest.MonkeyPatch, environment_name: str, log_format: str, *, expected: bool) -> None:
-    """Logs are for people in local and for machines elsewhere, unless told otherwise."""
+    """Console logs in local, JSON elsewhere, unless configured."""
     monkeypatch.setenv("ENVIRONMENT", environment_name)
     monkeypatch.setenv("LOG_FORMAT", log_format)
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example")
@@ -127,10 +127,10 @@ def test_log_format(monkeypatch: pytest.MonkeyPatch, environment_name: str, log_
         ("ALLOWED_HOSTS", "*.example.com.,[::1]:8000,*", ("*.example.com", "[::1]", "*")),
     ],
 )
-def test_hosts_and_origins_as_requests_name_them(
+def test_hosts_and_origins_are_normalized(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: tuple[str, ...]
 ) -> None:
-    """What means the same is taken for it."""
+    """Equivalent spellings are accepted."""
     monkeypatch.setenv(variable, value)
 
     assert getattr(CoreSettings.load(), variable.lower()) == expected
@@ -150,8 +150,8 @@ def test_hosts_and_origins_as_requests_name_them(
         ),
     ],
 )
-def test_hosts_and_origins_that_no_request_names(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    """They would silently allow nothing: the start says which it is and what to write."""
+def test_invalid_hosts_and_origins(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """They would silently match nothing: startup fails and says what to write."""
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(SettingsError, match=f"{variable}: .*{re.escape(value)} is no .*write"):

@@ -6,8 +6,8 @@ from keel.web.conditional import etag, matches
 FOLDED = {"Café": "cafe", "Cafe\u0301": "cafe", "STRASSE": "strasse", "Straße": "strasse", "İ": "i", "ﬁ": "fi"}
 
 
-def test_fold() -> None:
-    """Case, accents and ways to encode them make no difference."""
+def test_normalize_for_search() -> None:
+    """Case, accents and Unicode normalization make no difference."""
     assert {text: normalize_for_search(text) for text in FOLDED} == FOLDED
 
 

@@ -1,4 +1,4 @@
-"""The resource of the platform's tests is served as any other is, in-process and over a real connection."""
+"""The platform tests' own resource works, in-process and over a real connection."""
 
 import json
 
@@ -8,8 +8,8 @@ from keel.testing.server import Server
 from keel.tests.widgets.api import EVENTS, WIDGETS, create, events, titles
 
 
-async def test_a_widget(client: AsyncClient) -> None:
-    """It is created, read, changed and removed."""
+async def test_crud(client: AsyncClient) -> None:
+    """A widget is created, read, updated and deleted."""
     widget = await create(client, "First", body="Long")
 
     url = f"{WIDGETS}/{widget['id']}"
@@ -21,7 +21,7 @@ async def test_a_widget(client: AsyncClient) -> None:
 
 
 async def test_pages(client: AsyncClient) -> None:
-    """They hold every widget once, the newest first."""
+    """Pages contain every widget once, newest first."""
     for title in "abc":
         await create(client, title)
 
@@ -32,7 +32,7 @@ async def test_pages(client: AsyncClient) -> None:
 
 
 async def test_events(server: Server, client: AsyncClient) -> None:
-    """New widgets are sent to a client that follows, and to one that resumes after an event that it saw."""
+    """New widgets are sent to a following client, and to one that resumes after an event."""
     async with server.client() as follower:
         follower.headers = client.headers
         async with follower.stream("GET", EVENTS) as answer:

@@ -17,29 +17,29 @@ from keel.tests.auth.fixtures import AUTH
 
 
 class Profiles:
-    """A package that has a profile of each account."""
+    """A package with a profile for each account."""
 
     def __init__(self) -> None:
         self.created: list[tuple[str, str]] = []
         self.fails = False
 
     async def create(self, session: Session, subject: str, email: str) -> None:
-        """Remember a new account, or fail."""
+        """Record a new account, or fail."""
         assert session.in_transaction()
         if self.fails:
             raise RuntimeError("no profile")
         self.created.append((subject, email))
 
     async def delete(self, session: Session, subject: str) -> None:
-        """Keep it."""
+        """Do nothing."""
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Keep it."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def profiles(app: FastAPI) -> Iterator[Profiles]:
-    """Return the package; no other takes part."""
+    """Return the package, as the only one with account data."""
     services, found = services_of(app), Profiles()
     auth = services.auth
     services.auth = replace(auth, account_data=AccountData(lambda: [found]))
@@ -48,7 +48,7 @@ def profiles(app: FastAPI) -> Iterator[Profiles]:
 
 
 async def test_registration(client: AsyncClient, profiles: Profiles) -> None:
-    """A new account has its rows; a second registration of the address adds none."""
+    """A new account gets its rows; registering the address again adds none."""
     for _ in range(2):
         answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com"})
         assert answer.status_code == 202
@@ -56,7 +56,7 @@ async def test_registration(client: AsyncClient, profiles: Profiles) -> None:
     assert [email for _, email in profiles.created] == ["new@example.com"]
 
 
-async def test_what_fails_undoes_the_registration(app: FastAPI, client: AsyncClient, profiles: Profiles) -> None:
+async def test_failing_handler_rolls_back_the_registration(app: FastAPI, client: AsyncClient, profiles: Profiles) -> None:
     """The account and its rows are one transaction."""
     profiles.fails = True
     answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com"})

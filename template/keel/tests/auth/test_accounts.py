@@ -26,7 +26,7 @@ OTHER_PASSWORD = "seven purple walruses dancing"
 
 
 async def mailed(outbox: Outbox) -> Mail:
-    """Return the only mail that was sent, once it is."""
+    """Wait for the only mail that is sent, and return it."""
     await eventually(lambda: outbox.mails)
     (mail,) = outbox.mails
     outbox.mails.clear()
@@ -34,7 +34,7 @@ async def mailed(outbox: Outbox) -> Mail:
 
 
 def token_in(mail: Mail) -> str:
-    """Return the token in the link of a mail."""
+    """Return the token in a mail's link."""
     link = re.search(r"#token=([\w-]+)", mail.text)
     assert link
     assert link[0] in mail.html
@@ -47,7 +47,7 @@ async def log_in(client: AsyncClient, password: str = PASSWORD, email: str = EMA
 
 
 async def test_register_verify_log_in(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """The whole way: an account can be used once its address is confirmed, and not before."""
+    """An account can be used once its address is confirmed, and not before."""
     registered = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     mail = await mailed(outbox)
     too_early = await log_in(anonymous)
@@ -63,7 +63,7 @@ async def test_register_verify_log_in(anonymous: AsyncClient, outbox: Outbox) ->
 
 
 async def test_mailed_token_is_good_for_one_use(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """A link that was followed leads nowhere."""
+    """A link works once."""
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
 
@@ -74,7 +74,7 @@ async def test_mailed_token_is_good_for_one_use(anonymous: AsyncClient, outbox: 
 
 
 async def test_mailed_token_is_good_for_one_purpose(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """A link to verify does not change a password."""
+    """A verification link cannot reset a password."""
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
 
@@ -84,7 +84,7 @@ async def test_mailed_token_is_good_for_one_purpose(anonymous: AsyncClient, outb
 
 
 async def test_newer_mail_replaces_the_older_one(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """Only the last link counts."""
+    """Only the latest link works."""
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     older = token_in(await mailed(outbox))
     await anonymous.post(f"{AUTH}/verify/request", json={"email": EMAIL})
@@ -95,7 +95,7 @@ async def test_newer_mail_replaces_the_older_one(anonymous: AsyncClient, outbox:
 
 
 async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, configure: Configure) -> None:
-    """A link in an old mail leads nowhere."""
+    """An expired link is refused."""
     configure(VERIFY_HOURS="0.0000001")
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     token = token_in(await mailed(outbox))
@@ -105,7 +105,7 @@ async def test_mailed_token_expires(anonymous: AsyncClient, outbox: Outbox, conf
 
 @pytest.mark.parametrize("path", ["register", "password/forgot", "verify/request"])
 async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, outbox: Outbox, path: str) -> None:
-    """Known or unknown, the answer is the same to the last header."""
+    """For known and unknown addresses, the responses are identical, headers included."""
     known = await anonymous.post(f"{AUTH}/{path}", json={"email": ada.email})
     unknown = await anonymous.post(f"{AUTH}/{path}", json={"email": "nobody@example.com"})
 
@@ -117,8 +117,8 @@ async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, o
     }
 
 
-async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
-    """The owner learns of it, and the password stays."""
+async def test_registering_a_known_address_notifies_its_owner(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """The owner is notified, and the password does not change."""
     await anonymous.post(f"{AUTH}/register", json={"email": ada.email})
     mail = await mailed(outbox)
 
@@ -127,8 +127,8 @@ async def test_registering_a_known_address_tells_its_owner(anonymous: AsyncClien
     assert (await log_in(anonymous)).status_code == 200
 
 
-async def test_the_password_is_chosen_with_the_confirmation(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """Registering an address of another person, before or after its owner does, gives no access to the account."""
+async def test_password_is_chosen_on_confirmation(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Registering someone else's address, before or after they do, gives no access to the account."""
     for password in ("the password of a thief", None, "the password of a thief"):
         body = {"email": EMAIL, "password": password} if password else {"email": EMAIL}
         answer = await anonymous.post(f"{AUTH}/register", json=body)
@@ -146,7 +146,7 @@ async def test_the_password_is_chosen_with_the_confirmation(anonymous: AsyncClie
 
 
 async def test_older_confirmation_changes_no_password(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """Once a reset has confirmed the address, the link to confirm it is good for nothing."""
+    """Once a reset has confirmed the address, an older confirmation link is invalid."""
     await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
     confirmation = token_in(await mailed(outbox))
     await anonymous.post(f"{AUTH}/password/forgot", json={"email": EMAIL})
@@ -158,8 +158,8 @@ async def test_older_confirmation_changes_no_password(anonymous: AsyncClient, ou
     assert (await log_in(anonymous)).status_code == 200
 
 
-async def test_registering_at_the_same_moment(anonymous: AsyncClient, outbox: Outbox) -> None:
-    """Two who register one address make one account."""
+async def test_concurrent_registrations(anonymous: AsyncClient, outbox: Outbox) -> None:
+    """Concurrent registrations of one address create one account."""
     body = {"email": EMAIL}
 
     answers = await asyncio.gather(*(anonymous.post(f"{AUTH}/register", json=body) for _ in range(5)))
@@ -184,14 +184,14 @@ async def test_registering_at_the_same_moment(anonymous: AsyncClient, outbox: Ou
     ],
 )
 async def test_strange_addresses(anonymous: AsyncClient, email: str) -> None:
-    """Headers, several addresses and letters that only look alike are refused."""
+    """Header injection, several addresses and look-alike letters are refused."""
     answer = await anonymous.post(f"{AUTH}/register", json={"email": email})
 
     assert answer.status_code == 422
 
 
 async def test_address_in_another_script(anonymous: AsyncClient, admin: Person, outbox: Outbox) -> None:
-    """A domain with other letters is the same however it is typed: at registration, at login, in an administrator's search."""
+    """An internationalized domain is the same in any spelling: at registration, at login, in an admin's search."""
     typed, stored = "ada@Bücher.example", "ada@xn--bcher-kva.example"
     await anonymous.post(f"{AUTH}/register", json={"email": typed})
     mail = await mailed(outbox)
@@ -207,8 +207,8 @@ async def test_address_in_another_script(anonymous: AsyncClient, admin: Person, 
 
 
 @pytest.mark.parametrize("email", ["ADA@EXAMPLE.COM", " ada@example.com", "Ada@Example.com"])
-async def test_one_address_however_it_is_written(anonymous: AsyncClient, ada: Person, email: str) -> None:
-    """Capital letters make no other account."""
+async def test_addresses_ignore_case(anonymous: AsyncClient, ada: Person, email: str) -> None:
+    """An address in another case is the same account."""
     assert (await log_in(anonymous, email=email)).status_code == 200
 
 
@@ -249,7 +249,7 @@ async def test_mass_assignment(anonymous: AsyncClient) -> None:
 
 
 async def test_closed_registration(anonymous: AsyncClient, configure: Configure) -> None:
-    """A setting closes the door."""
+    """Registration can be disabled by a setting."""
     configure(REGISTRATION="false")
 
     answer = await anonymous.post(f"{AUTH}/register", json={"email": EMAIL})
@@ -259,7 +259,7 @@ async def test_closed_registration(anonymous: AsyncClient, configure: Configure)
 
 
 async def test_forgotten_password(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
-    """A link from a mail changes the password and ends every login."""
+    """A mailed link sets a new password and ends every login."""
     await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
     token = token_in(await mailed(outbox))
     weak = await anonymous.post(f"{AUTH}/password/reset", json={"token": token, "password": "weak"})
@@ -274,7 +274,7 @@ async def test_forgotten_password(anonymous: AsyncClient, ada: Person, outbox: O
 
 
 async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
-    """After a password change, only the current login stays."""
+    """After a password change, only the current login remains."""
     elsewhere = (await log_in(anonymous)).json()
     body = {"current": PASSWORD, "new": OTHER_PASSWORD}
     wrong = await anonymous.post(f"{AUTH}/password/change", json={**body, "current": "wrong"}, headers=ada.headers)
@@ -290,7 +290,7 @@ async def test_changed_password(anonymous: AsyncClient, ada: Person, outbox: Out
 
 
 async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
-    """Deletion removes all data of the account and ends its tokens."""
+    """Deletion removes all data of the account and revokes its tokens."""
     await anonymous.post(WIDGETS, json={"title": "mine"}, headers=ada.headers)
     wrong = await anonymous.post(f"{AUTH}/me/delete", json={"password": "wrong"}, headers=ada.headers)
     right = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
@@ -302,7 +302,7 @@ async def test_deleted_account(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_writes_after_the_deletion(app: FastAPI, anonymous: AsyncClient, ada: Person, database: Database) -> None:
-    """What an access token has written since is deleted once it has expired: nothing else would ever delete it."""
+    """Rows written by an access token after the deletion are purged once the token has expired."""
     await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
     await anonymous.post(WIDGETS, json={"title": "late"}, headers=ada.headers)
     retention = services_of(app).retention
@@ -316,7 +316,7 @@ async def test_writes_after_the_deletion(app: FastAPI, anonymous: AsyncClient, a
     assert (await retention.run(database))["auth deleted accounts"] == 0
 
 
-async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:
+async def test_reading_the_own_account(anonymous: AsyncClient, ada: Person) -> None:
     """Users can read their own account, without its secrets."""
     answer = await anonymous.get(f"{AUTH}/me", headers=ada.headers)
 
@@ -327,7 +327,7 @@ async def test_reading_oneself(anonymous: AsyncClient, ada: Person) -> None:
 async def test_addresses_are_not_logged(
     anonymous: AsyncClient, new_person: NewPerson, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Audit events say what happened to which account, without address, password or token."""
+    """Audit events name the action and the account, without address, password or token."""
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     logs.configure(CoreSettings.load())
     await new_person()
@@ -347,7 +347,7 @@ async def test_addresses_are_not_logged(
 async def test_guessing_the_current_password(
     anonymous: AsyncClient, ada: Person, configure: Configure, path: str
 ) -> None:
-    """With a stolen token a password can be guessed no more often than without; the right one sets the count back."""
+    """Password guesses with a stolen token count as attempts; the right password resets the count."""
     configure(RATE_LIMIT_PER_ACCOUNT="3/15minute")
 
     async def attempt(password: str) -> Response:

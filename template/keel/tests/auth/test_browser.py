@@ -1,4 +1,4 @@
-"""Logins of a browser: a cookie that scripts cannot read and other sites cannot use."""
+"""Browser logins: a cookie that scripts cannot read and other sites cannot use."""
 
 from http.cookies import SimpleCookie
 
@@ -17,18 +17,18 @@ PAGE = {"X-Requested-With": "test", "Origin": "http://test"}
 
 
 async def log_in(client: AsyncClient, person: Person, **headers: str) -> Response:
-    """Log in as a page of this site does, but for the given headers."""
+    """Log in like a page on this site, except for the given headers."""
     body = {"email": person.email, "password": PASSWORD}
     return await client.post(f"{BROWSER}/login", json=body, headers={**PAGE, **headers})
 
 
 def cookie_of(answer: Response) -> dict[str, str]:
-    """Return the header that carries an answer's cookie back."""
+    """Return the request header that sends back a response's cookie."""
     return {"Cookie": f"{COOKIE}={SimpleCookie(answer.headers['Set-Cookie'])[COOKIE].value}"}
 
 
 async def test_cookie(anonymous: AsyncClient, ada: Person) -> None:
-    """The refresh token is in the cookie alone, and the cookie is closed to scripts, other sites and plain HTTP."""
+    """The refresh token is only in the cookie, which is HttpOnly, SameSite and Secure."""
     answer = await log_in(anonymous, ada)
 
     attributes = {part.strip().lower() for part in answer.headers["Set-Cookie"].split(";")[1:]}
@@ -38,8 +38,8 @@ async def test_cookie(anonymous: AsyncClient, ada: Person) -> None:
     assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 200
 
 
-async def test_cookie_below_the_path_of_a_proxy(app: FastAPI, ada: Person) -> None:
-    """Browsers see the prefix that the proxy takes away, and send the cookie back; logging out deletes the same one."""
+async def test_cookie_behind_a_path_prefix(app: FastAPI, ada: Person) -> None:
+    """The cookie's path includes the proxy's prefix; logging out deletes the same cookie."""
 
     async def below(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "path": f"/shop{scope['path']}", "root_path": "/shop"}, receive, send)
@@ -53,7 +53,7 @@ async def test_cookie_below_the_path_of_a_proxy(app: FastAPI, ada: Person) -> No
 
 
 async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
-    """Each refresh changes the cookie; one that was used before ends the login."""
+    """Each refresh replaces the cookie; reusing an old one ends the login."""
     first = cookie_of(await log_in(anonymous, ada))
     anonymous.cookies.clear()
     refreshed = await anonymous.post(f"{BROWSER}/refresh", headers={**PAGE, **first})
@@ -68,7 +68,7 @@ async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_logging_out(anonymous: AsyncClient, ada: Person) -> None:
-    """The login ends and the cookie is forgotten; without a cookie there is nothing to do."""
+    """Logging out ends the login and deletes the cookie; without a cookie it does nothing."""
     cookie = cookie_of(await log_in(anonymous, ada))
     anonymous.cookies.clear()
     out = await anonymous.post(f"{BROWSER}/logout", headers={**PAGE, **cookie})
@@ -80,8 +80,8 @@ async def test_logging_out(anonymous: AsyncClient, ada: Person) -> None:
     assert (await anonymous.post(f"{BROWSER}/logout", headers=PAGE)).status_code == 204
 
 
-async def test_address_that_cannot_be_looked_up(anonymous: AsyncClient) -> None:
-    """PostgreSQL refuses texts with NUL: that is the caller's mistake, here and for other clients."""
+async def test_address_with_nul(anonymous: AsyncClient) -> None:
+    """An address with NUL, which PostgreSQL rejects, is a client error, here and for other clients."""
     credentials = {"password": PASSWORD}
     browser = await anonymous.post(f"{BROWSER}/login", headers=PAGE, json={"email": "a\0@b.example", **credentials})
     client = await anonymous.post(f"{AUTH}/token", data={"username": "a\0@b.example", **credentials})
@@ -91,7 +91,7 @@ async def test_address_that_cannot_be_looked_up(anonymous: AsyncClient) -> None:
 
 @pytest.mark.parametrize("operation", ["refresh", "logout"])
 async def test_other_sites(anonymous: AsyncClient, ada: Person, operation: str) -> None:
-    """A page of another site is refused, and the login goes on."""
+    """Requests from other sites are refused, and the login stays valid."""
     cookie = {"Cookie": f"{COOKIE}={ada.tokens['refresh_token']}"}
     for origin in ("https://evil.example", "http://test.evil.example", "null", "http://test:81", "http://[", "["):
         answer = await anonymous.post(f"{BROWSER}/{operation}", headers={**PAGE, **cookie, "Origin": origin})
@@ -102,7 +102,7 @@ async def test_other_sites(anonymous: AsyncClient, ada: Person, operation: str) 
 
 
 async def test_plain_form_of_another_site(anonymous: AsyncClient, ada: Person) -> None:
-    """What a form can send without asking first is not enough."""
+    """A form post without a preflight is refused."""
     cookie = cookie_of(await log_in(anonymous, ada))
     anonymous.cookies.clear()
 
@@ -110,7 +110,7 @@ async def test_plain_form_of_another_site(anonymous: AsyncClient, ada: Person) -
 
 
 async def test_cookie_is_no_access_token(anonymous: AsyncClient, ada: Person) -> None:
-    """The cookie opens nothing else."""
+    """The cookie grants access to nothing else."""
     cookie = cookie_of(await log_in(anonymous, ada))
     anonymous.cookies.clear()
 

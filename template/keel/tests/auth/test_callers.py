@@ -1,4 +1,4 @@
-"""The caller of a request, socket or gRPC call, by its bearer token."""
+"""The caller of a request, socket or gRPC call, from its bearer token."""
 
 import time
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def probe(app: FastAPI) -> Iterator[FastAPI]:
 
 @pytest.fixture
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the class names of what verifies tokens, one for each verification."""
+    """Record the class names of verifiers, one entry per verification."""
     made: list[str] = []
 
     def watch(kind: Any) -> None:
@@ -94,7 +94,7 @@ async def test_access_token_is_verified_once(
 async def test_personal_token_is_looked_up_once(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, verifications: list[str]
 ) -> None:
-    """Dependencies with different scopes share one look-up; a revoked token is looked up once, too, and refused."""
+    """Dependencies with different scopes share one lookup; so does a revoked token, which is refused."""
     headers = {"Authorization": f"Bearer {await new_token(ada)}"}
     (stored,) = (await anonymous.get(f"{AUTH}/tokens", headers=ada.headers)).json()
     verifications.clear()
@@ -113,7 +113,7 @@ async def test_personal_token_is_looked_up_once(
 async def test_unneeded_personal_token_is_not_looked_up(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, verifications: list[str]
 ) -> None:
-    """A route that needs no caller asks the database nothing, whatever the token."""
+    """A route that needs no caller makes no query, whatever the token."""
     token = await new_token(ada)
     verifications.clear()
 
@@ -123,7 +123,7 @@ async def test_unneeded_personal_token_is_not_looked_up(
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Bearer", "Bearer pat_nonsense", "Basic YTpi"])
 async def test_middleware_refuses_nothing(probe: FastAPI, anonymous: AsyncClient, header: str) -> None:
-    """A route that needs no caller answers whatever the header; one that does refuses it."""
+    """A route that needs no caller ignores the header; one that does rejects a bad one."""
     headers = {"Authorization": header}
 
     assert (await anonymous.get("/probe/open", headers=headers)).status_code == 200
@@ -133,14 +133,14 @@ async def test_middleware_refuses_nothing(probe: FastAPI, anonymous: AsyncClient
 
 
 async def test_dependency_can_be_overridden(probe: FastAPI, anonymous: AsyncClient) -> None:
-    """A test may put another caller in the place of the token's."""
+    """Tests can override the caller."""
     probe.dependency_overrides[current_caller] = lambda: Caller("stub")
 
     assert (await anonymous.get("/probe/twice")).json() == ["stub", "stub"]
 
 
 async def test_limit_counts_callers(app: FastAPI, client: AsyncClient, anonymous: AsyncClient) -> None:
-    """Requests count for the subject of a valid token, else for the address."""
+    """Requests count for a valid token's subject, or else for the address."""
     key = services_of(app).rate_limit.key
     good = client.headers["Authorization"].encode()
 
@@ -153,7 +153,7 @@ async def test_limit_counts_callers(app: FastAPI, client: AsyncClient, anonymous
 
 
 async def test_access_token(app: FastAPI, anonymous: AsyncClient) -> None:
-    """An access token proves its caller until it expires, for the scopes that it has."""
+    """An access token identifies its caller until it expires, for its scopes."""
     await sign_in(anonymous, "ada")
     token = anonymous.headers["Authorization"].removeprefix("Bearer ")
     verified = await verify_caller(app, token, ["widgets:read"])
@@ -173,7 +173,7 @@ async def test_no_valid_token(app: FastAPI, token: str | None) -> None:
 
 
 async def test_personal_token(app: FastAPI, ada: Person, new_token: NewToken) -> None:
-    """A personal token is looked up again after a minute, since its owner may revoke it."""
+    """A personal token is looked up again after a minute, because its owner may revoke it."""
     verified = await verify_caller(app, await new_token(ada), ["widgets:read"])
 
     assert verified.caller.subject == ada.subject
@@ -182,7 +182,7 @@ async def test_personal_token(app: FastAPI, ada: Person, new_token: NewToken) ->
 
 
 async def test_email_of_a_subject(app: FastAPI, ada: Person) -> None:
-    """The address of a subject is found inside and outside of a transaction."""
+    """A subject's address is found inside and outside a transaction."""
     database = services_of(app).database
     async with database.transaction() as session:
         assert await email_of(session, ada.subject) == ada.email
@@ -197,7 +197,7 @@ async def test_administrators(probe: FastAPI, anonymous: AsyncClient, ada: Perso
 
 
 async def test_closed_administrator(probe: FastAPI, anonymous: AsyncClient, new_person: NewPerson) -> None:
-    """An account that is closed administers nothing, whatever its token says."""
+    """A closed account has no admin rights, whatever its token says."""
     person = await new_person("admin@example.com", is_admin=True)
     async with services_of(probe).database.transaction() as session:
         await session.execute(update(User).values(is_active=False))

@@ -22,17 +22,17 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def run(*arguments: str, typed: str = "") -> Result:
-    """Run a command, typing something."""
+    """Run a command with the given input."""
     return CliRunner().invoke(cli.build(create_app, "app"), ["auth", *arguments], input=typed)
 
 
 async def run_in_thread(*arguments: str, typed: str = "") -> Result:
-    """Run a command, which has an event loop of its own."""
+    """Run a command in a thread, because it starts its own event loop."""
     return await anyio.to_thread.run_sync(lambda: run(*arguments, typed=typed))
 
 
 async def test_create_admin(anonymous: AsyncClient) -> None:
-    """The password is typed twice and shown nowhere; the administrator can log in."""
+    """The password is typed twice and never shown; the administrator can log in."""
     result = await run_in_thread("create-admin", "Root@Example.com", typed=f"{PASSWORD}\n{PASSWORD}\n")
     answer = await anonymous.post(f"{AUTH}/token", data={"username": "root@example.com", "password": PASSWORD})
 
@@ -53,8 +53,8 @@ async def test_create_admin_from_an_account(anonymous: AsyncClient, ada: Person)
 
 
 @pytest.mark.parametrize(("email", "password"), [("nonsense", PASSWORD), ("root@example.com", "weak")])
-def test_create_admin_refuses(email: str, password: str) -> None:
-    """The rules for passwords hold for operators, too."""
+def test_create_admin_rejects_weak_passwords(email: str, password: str) -> None:
+    """Password rules apply to operators, too."""
     assert run("create-admin", email, typed=f"{password}\n{password}\n").exit_code == 2
 
 
@@ -85,7 +85,7 @@ def seed(*arguments: str) -> Result:
 
 
 async def test_seed_for_a_new_account(anonymous: AsyncClient) -> None:
-    """Demonstration rows can be seen: by an account that is made for them, with a password that is printed."""
+    """Seed rows belong to an account that is created for them, with a printed password."""
     first, second = [await anyio.to_thread.run_sync(seed) for _ in range(2)]
     password = first.output.split()[-1]
     answer = await anonymous.post(f"{AUTH}/token", data={"username": DEMO, "password": password})
@@ -96,7 +96,7 @@ async def test_seed_for_a_new_account(anonymous: AsyncClient) -> None:
 
 
 async def test_seed_for_an_account(anonymous: AsyncClient, ada: Person) -> None:
-    """They belong to the account that is named, which there must be."""
+    """Seed rows belong to the named account, which must exist."""
     results = [await anyio.to_thread.run_sync(seed, "--owner", email) for email in (ada.email, "no@example.com")]
     anonymous.headers |= ada.headers
 
@@ -105,8 +105,8 @@ async def test_seed_for_an_account(anonymous: AsyncClient, ada: Person) -> None:
     assert await titles(anonymous) == ["Widget 1"]
 
 
-async def test_seed_where_users_are_real(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No account is made unasked."""
+async def test_seed_creates_no_account_in_deployments(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No account is created unless asked for."""
     services = services_of(app)
     monkeypatch.setattr(services, "settings", services.settings.model_copy(update={"environment": "production"}))
 

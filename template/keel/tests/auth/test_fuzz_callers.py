@@ -17,7 +17,7 @@ def test_stranger(server: Server, kind: str, request: pytest.FixtureRequest, any
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_user(server: Server, ada: Person, kind: str, request: pytest.FixtureRequest, anyio_backend: object) -> None:
-    """No operation fails for a user with an account, whose own logins and tokens it may change."""
+    """No operation fails for a user, who may change their own logins and tokens."""
     fuzz(request, server.url, ada.headers, kind)
 
 

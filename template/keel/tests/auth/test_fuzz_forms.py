@@ -22,19 +22,19 @@ async def upload_bytes(file: Annotated[bytes, File()]) -> int:
 
 
 async def upload_many(files: list[UploadFile], token: Annotated[str, Form()]) -> str:
-    """Return what came along."""
+    """Return the form's values."""
     return f"{len(files)} {token}"
 
 
 async def pay(name: Annotated[str, Form()], amount: Annotated[Decimal, Form()]) -> str:
-    """Return what came along."""
+    """Return the form's values."""
     return f"{name} {amount}"
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
 def test_forms(environment: None, kind: str, request: pytest.FixtureRequest) -> None:
-    """What a form can't hold, such as an empty list, and the types that its texts have not, are no findings."""
+    """Values that a form cannot express, such as empty lists, are not reported as failures."""
     app = new_app()
     for endpoint in (upload, upload_bytes, upload_many, pay):
         app.post(f"/{endpoint.__name__}")(endpoint)

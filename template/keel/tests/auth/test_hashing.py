@@ -1,4 +1,4 @@
-"""Hashing passwords takes long: others do not wait for it, and few requests do it at once."""
+"""Password hashing is slow: other requests do not wait for it, and its concurrency is limited."""
 
 import asyncio
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def slow(configure: Configure) -> Iterator[Slow]:
 
 
 async def test_no_connection_is_held(client: AsyncClient, ada: Person, outbox: Outbox, slow: Slow) -> None:
-    """Whatever is done with a password, the database is free for others while it is hashed."""
+    """No database connection is held while a password is hashed."""
     assert (await client.post(f"{AUTH}/register", json={"email": "eve@example.com"})).status_code == 202
     await eventually(lambda: outbox.mails)
     eve = {"token": outbox.mails[0].text.partition("#token=")[2].split()[0], "password": PASSWORD}
@@ -91,8 +91,8 @@ async def test_no_connection_is_held(client: AsyncClient, ada: Person, outbox: O
     assert slow.hashed == 11
 
 
-async def test_others_are_served_meanwhile(app: FastAPI, client: AsyncClient, ada: Person, slow: Slow) -> None:
-    """A caller's share of the queue is bounded; requests that need no password do not wait for it."""
+async def test_other_requests_are_not_delayed(app: FastAPI, client: AsyncClient, ada: Person, slow: Slow) -> None:
+    """A caller's share of the queue is limited; requests without a password do not wait."""
     slow.may_go_on.clear()
     attacker = calling(app)
     attempts = [asyncio.create_task(attacker.post(f"{AUTH}/token", data=FORM)) for _ in range(10)]
@@ -109,7 +109,7 @@ async def test_others_are_served_meanwhile(app: FastAPI, client: AsyncClient, ad
 async def test_change_while_a_password_is_hashed(
     database: Database, anonymous: AsyncClient, new_person: NewPerson, slow: Slow, change: dict[str, object]
 ) -> None:
-    """What was read before counts no more: an old password, or an account that was closed, does not log in."""
+    """A password or account that changed during hashing does not log in."""
     await new_person()
     slow.may_go_on.clear()
     attempt = asyncio.create_task(anonymous.post(f"{AUTH}/token", data=FORM))

@@ -7,10 +7,10 @@ from keel.tests.auth.fixtures import NewPerson, NewToken, Person
 from keel.tests.widgets.api import WIDGETS
 
 
-async def test_callers_have_keys_of_their_own(
+async def test_keys_belong_to_caller_and_scopes(
     anonymous: AsyncClient, ada: Person, new_person: NewPerson, new_token: NewToken
 ) -> None:
-    """The same key of another caller is another key; so is that of the same caller with a token that may do less."""
+    """The same key from another caller, or from a token with fewer scopes, is another key."""
     eve = await new_person("eve@example.com")
     writer = {"Authorization": f"Bearer {await new_token(ada, scope='widgets:write')}"}
     reader = {"Authorization": f"Bearer {await new_token(ada, scope='widgets:read')}"}

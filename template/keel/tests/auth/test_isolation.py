@@ -8,7 +8,7 @@ from keel.tests.widgets.api import EVENTS, create
 
 
 async def test_streams_of_others(server: Server) -> None:
-    """A stream has events of the caller's own widgets only."""
+    """A stream contains only events of the caller's own widgets."""
     async with server.client() as ada, server.client() as eve:
         await sign_in(ada, "ada")
         await sign_in(eve, "eve")

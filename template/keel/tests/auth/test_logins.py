@@ -27,8 +27,8 @@ async def refresh(client: AsyncClient, token: str) -> int:
     return (await client.post(f"{AUTH}/refresh", json={"refresh_token": token})).status_code
 
 
-async def test_token_answer(anonymous: AsyncClient, ada: Person) -> None:
-    """The answer is what OAuth clients expect, and no cache keeps it."""
+async def test_token_response(anonymous: AsyncClient, ada: Person) -> None:
+    """The response is what OAuth clients expect, and is not cached."""
     answer = await anonymous.post(f"{AUTH}/token", data={"username": ada.email, "password": PASSWORD})
 
     assert answer.json()["token_type"] == "bearer"
@@ -44,7 +44,7 @@ async def test_token_answer(anonymous: AsyncClient, ada: Person) -> None:
     [{"username": "nobody@example.com"}, {"password": "wrong"}, {"username": "x" * 320}],
 )
 async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: dict[str, str]) -> None:
-    """Whatever is wrong, the answer is the same, in the words of RFC 6749."""
+    """Every kind of wrong credentials gets the same response (RFC 6749)."""
     form = {"username": ada.email, "password": PASSWORD, **fields}
 
     answer = await anonymous.post(f"{AUTH}/token", data=form)
@@ -65,7 +65,7 @@ async def test_wrong_credentials(anonymous: AsyncClient, ada: Person, fields: di
     ],
 )
 async def test_incomplete_requests(anonymous: AsyncClient, request_: dict[str, Any], missing: str) -> None:
-    """Who sends JSON, or leaves something out, is told so, and not that the password is wrong (RFC 6749, 5.2)."""
+    """JSON bodies and missing fields get `invalid_request`, not `invalid_grant` (RFC 6749, 5.2)."""
     answer = await anonymous.post(f"{AUTH}/token", **request_)
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
@@ -83,7 +83,7 @@ async def test_closed_account_cannot_log_in(anonymous: AsyncClient, new_person: 
 
 
 async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> None:
-    """A token allows what was asked for."""
+    """A token has only the requested scopes."""
     form = {"username": ada.email, "password": PASSWORD, "scope": "widgets:read"}
     narrow = await anonymous.post(f"{AUTH}/token", data=form)
 
@@ -96,7 +96,7 @@ async def test_scopes_can_be_narrowed(anonymous: AsyncClient, ada: Person) -> No
 
 
 async def test_account_needs_a_scope_of_its_own(app: FastAPI, anonymous: AsyncClient, ada: Person) -> None:
-    """A login for one resource does not see, end or change what belongs to the account; it can end itself."""
+    """A login restricted to one resource cannot see or change the account; it can log itself out."""
     form = {"username": ada.email, "password": PASSWORD, "scope": "widgets:read"}
     narrow = (await anonymous.post(f"{AUTH}/token", data=form)).json()
     headers = {"Authorization": f"Bearer {narrow['access_token']}"}
@@ -118,7 +118,7 @@ async def test_account_needs_a_scope_of_its_own(app: FastAPI, anonymous: AsyncCl
 async def test_counted_addresses_cannot_be_read(
     app: FastAPI, anonymous: AsyncClient, ada: Person, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts attempts, in memory or in a server that others read, has no address in it."""
+    """Counters of attempts contain no address, in memory and in Redis."""
     configure(RATE_LIMIT_PER_ACCOUNT="5/minute", RATE_LIMIT_PER_IP="5/minute")
     storage, keys = services_of(app).rate_limit.storage, list[str]()
     hit = storage.hit
@@ -146,7 +146,7 @@ async def test_counted_addresses_cannot_be_read(
 async def test_scopes_that_are_not_granted(
     anonymous: AsyncClient, ada: Person, wanted: str, answer: dict[str, str]
 ) -> None:
-    """What an account may not have is not granted, and the answer says so."""
+    """Scopes that the account lacks are not granted, and the response says so."""
     form = {"username": ada.email, "password": PASSWORD, "scope": wanted}
 
     given = (await anonymous.post(f"{AUTH}/token", data=form)).json()
@@ -154,7 +154,7 @@ async def test_scopes_that_are_not_granted(
     assert answer.items() <= given.items()
 
 
-async def test_login_in_use_ends_too(anonymous: AsyncClient, ada: Person, database: Database) -> None:
+async def test_login_expires_despite_refreshes(anonymous: AsyncClient, ada: Person, database: Database) -> None:
     """A login expires after its maximum lifetime, however often it is refreshed."""
     began = clock.now() - timedelta(days=89)
     async with database.transaction() as session:
@@ -167,7 +167,7 @@ async def test_login_in_use_ends_too(anonymous: AsyncClient, ada: Person, databa
 
 
 async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
-    """A refresh token becomes new tokens, by JSON or by OAuth's form, with the same scope."""
+    """A refresh token is exchanged for new tokens with the same scope, by JSON or by OAuth's form."""
     first = await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": ada.tokens["refresh_token"]})
     form = {"grant_type": "refresh_token", "refresh_token": first.json()["refresh_token"]}
     second = await anonymous.post(f"{AUTH}/token", data=form)
@@ -178,7 +178,7 @@ async def test_refreshing(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_reuse_ends_the_whole_family(anonymous: AsyncClient, ada: Person) -> None:
-    """Reuse of a refresh token revokes the login, for the thief and for the owner."""
+    """Reuse of a refresh token revokes the login, for the thief and the owner."""
     stolen = ada.tokens["refresh_token"]
     current = (await anonymous.post(f"{AUTH}/refresh", json={"refresh_token": stolen})).json()["refresh_token"]
 
@@ -187,7 +187,7 @@ async def test_reuse_ends_the_whole_family(anonymous: AsyncClient, ada: Person) 
 
 
 async def test_racing_refreshes(anonymous: AsyncClient, ada: Person) -> None:
-    """Of concurrent refreshes with one token at most one succeeds, and its tokens are revoked too."""
+    """Of concurrent refreshes with one token at most one succeeds, and its tokens are then revoked."""
     token = ada.tokens["refresh_token"]
     answers = await asyncio.gather(
         *(anonymous.post(f"{AUTH}/refresh", json={"refresh_token": token}) for _ in range(8))
@@ -247,7 +247,7 @@ async def test_sessions(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_sessions_of_others(anonymous: AsyncClient, ada: Person, new_person: NewPerson) -> None:
-    """Logins of others cannot be listed or ended."""
+    """Other users' logins cannot be listed or ended."""
     eve = await new_person("eve@example.com")
     (session,) = (await anonymous.get(f"{AUTH}/sessions", headers=ada.headers)).json()
 
@@ -266,7 +266,7 @@ async def test_logging_out(anonymous: AsyncClient, ada: Person) -> None:
 
 
 async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, configure: Configure) -> None:
-    """After some failures an account, known or not, is not tried any more, and other accounts are."""
+    """After some failures an account, existing or not, is locked for a while; other accounts are not."""
     await new_person()
     await new_person("grace@example.com")
     configure(RATE_LIMIT_PER_ACCOUNT="2/hour")
@@ -282,7 +282,7 @@ async def test_brute_force(new_person: NewPerson, anonymous: AsyncClient, config
 
 
 async def test_many_accounts_from_one_address(anonymous: AsyncClient, configure: Configure) -> None:
-    """Attempts from one address are limited over all accounts."""
+    """Attempts from one address are limited across all accounts."""
     configure(RATE_LIMIT_PER_IP="2/hour")
     statuses = [
         (await anonymous.post(f"{AUTH}/token", data={"username": f"{i}@example.com", "password": "x"})).status_code
@@ -293,7 +293,7 @@ async def test_many_accounts_from_one_address(anonymous: AsyncClient, configure:
 
 
 async def test_hash_is_renewed(anonymous: AsyncClient, ada: Person, database: Database, configure: Configure) -> None:
-    """When parameters rise, a login replaces the weaker hash."""
+    """When the hashing parameters are raised, a login replaces the weaker hash."""
     configure(HASH_TIME="2")
     form = {"username": ada.email, "password": PASSWORD}
     assert (await anonymous.post(f"{AUTH}/token", data=form)).status_code == 200
@@ -303,8 +303,8 @@ async def test_hash_is_renewed(anonymous: AsyncClient, ada: Person, database: Da
     assert (await Passwords(AuthSettings.load()).verify(PASSWORD, stored)) == (True, None)
 
 
-async def test_password_in_other_characters_for_the_same_keys(new_person: NewPerson, anonymous: AsyncClient) -> None:
-    """A password is the same on a machine that encodes its letters in another way."""
+async def test_unicode_normalization_of_passwords(new_person: NewPerson, anonymous: AsyncClient) -> None:
+    """A password is the same in any Unicode normalization form."""
     passwords = Passwords(AuthSettings.load())
     await new_person(password_hash=await passwords.hash("Ünder the Ångström bridge"))
 

@@ -28,8 +28,8 @@ from keel.tests.widgets.api import WIDGETS
 ISSUED = PersonalToken.__table__
 
 
-def test_form() -> None:
-    """Scanners find tokens by their form, and the checksum is GitHub's, tried on a token that GitHub has published."""
+def test_format() -> None:
+    """Scanners recognize tokens by format and checksum, checked with a token that GitHub has published."""
     example = "zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq17"
     tokens = {new_personal_token() for _ in range(200)}
 
@@ -62,7 +62,7 @@ GOOD = PREFIX + SECRET + checksum(SECRET)
 async def test_typos_are_refused_without_a_query(
     app: FastAPI, anonymous: AsyncClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Malformed tokens are refused without a query."""
+    """Malformed tokens are refused without a database query."""
     monkeypatch.setattr(PersonalTokenReader, "valid", None)
 
     headers = {b"authorization": b"Bearer " + token.encode("latin-1")}
@@ -78,14 +78,14 @@ async def test_other_prefixes(anonymous: AsyncClient, ada: Person, new_token: Ne
     assert await status(anonymous, token) == 200
 
 
-async def test_made_up_token(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A made-up token with a right checksum is refused."""
+async def test_forged_token(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """An unknown token with a valid checksum is refused."""
     await new_token(ada)
 
     assert await status(anonymous, new_personal_token()) == 401
 
 
-async def test_access_tokens_ask_no_database(
+async def test_access_tokens_need_no_query(
     anonymous: AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests with access tokens make no query."""
@@ -101,13 +101,13 @@ async def last_used(client: AsyncClient, person: Person) -> datetime | None:
 
 
 async def yesterday(database: Database) -> None:
-    """Let all tokens be used last a day ago."""
+    """Set the last use of all tokens to a day ago."""
     async with database.transaction() as session:
         await session.execute(update(PersonalToken).values(last_used_at=clock.now() - timedelta(days=1)))
 
 
 class Touches:
-    """Counts what is written about uses, and may fail."""
+    """Counts the writes of last uses, and can fail them."""
 
     def __init__(self, usage: PersonalTokenUsage, monkeypatch: pytest.MonkeyPatch) -> None:
         self.usage = usage
@@ -126,7 +126,7 @@ class Touches:
 
 @pytest.fixture
 def touches(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Touches:
-    """Record the writes of last uses; they happen when a test asks for them."""
+    """Record the writes of last uses, which run when a test asks for them."""
     monkeypatch.setattr("keel.auth.personal_tokens.usage.DELAY", PATIENCE)
     return Touches(services_of(app).personal_tokens.usage, monkeypatch)
 
@@ -134,7 +134,7 @@ def touches(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Touches:
 async def test_last_use(
     app: FastAPI, anonymous: AsyncClient, ada: Person, new_token: NewToken, touches: Touches
 ) -> None:
-    """A use is written once a minute, however often and from however many places at once a token is used."""
+    """A use is written once a minute, however often and concurrently a token is used."""
     token, usage = await new_token(ada), services_of(app).personal_tokens.usage
     assert await last_used(anonymous, ada) is None
 
@@ -156,10 +156,10 @@ async def test_last_use(
     assert later > first
 
 
-async def test_uses_are_written_by_themselves(
+async def test_uses_are_written_in_the_background(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uses are written in the background."""
+    """Uses are written without a further request."""
     monkeypatch.setattr("keel.auth.personal_tokens.usage.DELAY", 0.01)
     await status(anonymous, await new_token(ada))
 
@@ -171,7 +171,7 @@ async def test_uses_are_written_by_themselves(
 async def test_uses_are_written_when_the_application_stops(
     anonymous: AsyncClient, ada: Person, new_token: NewToken
 ) -> None:
-    """A restart loses none."""
+    """A restart loses no use."""
     token, app = await new_token(ada), create_app()
     async with running(app, signed_in=False) as client:
         await status(client, token)
@@ -182,7 +182,7 @@ async def test_uses_are_written_when_the_application_stops(
 async def test_writing_a_use_delays_no_request(
     app: FastAPI, anonymous: AsyncClient, ada: Person, new_token: NewToken
 ) -> None:
-    """A long write transaction of another delays no request with a token."""
+    """Another client's long write transaction does not delay requests with a token."""
     token, usage = await new_token(ada), services_of(app).personal_tokens.usage
     async with services_of(app).database.transaction() as session:
         await session.execute(update(User).values(is_admin=False))
@@ -202,7 +202,7 @@ async def test_failed_write_of_a_use(
     touches: Touches,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The request succeeds, the log says it, and the next use is written."""
+    """The request succeeds, the failure is logged, and the next use is written."""
     token = await new_token(ada)
     touches.failing = True
     assert await status(anonymous, token) == 200
@@ -220,7 +220,7 @@ async def test_failed_write_of_a_use(
 async def test_token_is_revoked_before_its_use_is_written(
     app: FastAPI, anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database
 ) -> None:
-    """Writing a use brings nothing back."""
+    """Writing a use does not restore a revoked token."""
     await status(anonymous, await new_token(ada))
     (item,) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
     await anonymous.delete(f"{TOKENS}/{item['id']}", headers=ada.headers)
@@ -265,7 +265,7 @@ async def test_audit(
 async def test_callers_are_limited_as_one(
     ada: Person, new_token: NewToken, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All tokens and logins of a user count together, from every address, once this process has verified them."""
+    """All tokens and logins of a user share one limit, from every address, once this process has verified them."""
     first, second = await new_token(ada), await new_token(ada)
     monkeypatch.setenv("RATE_LIMIT", "4/minute")
     limited = create_app()
@@ -278,10 +278,10 @@ async def test_callers_are_limited_as_one(
         assert (await client.get("/nowhere")).status_code == 404
 
 
-async def test_made_up_tokens_count_for_the_address(
+async def test_forged_tokens_count_for_the_address(
     app: FastAPI, ada: Person, new_token: NewToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new token for each request is no way around the limit, nor to keep the database busy."""
+    """Forging a new token for each request does not evade the limit."""
     revoked = await new_token(ada)
     monkeypatch.setenv("RATE_LIMIT", "4/minute")
     limited = create_app()
@@ -300,7 +300,7 @@ async def test_made_up_tokens_count_for_the_address(
 async def test_memory_is_bounded(
     app: FastAPI, ada: Person, new_token: NewToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many tokens do not fill the memory, which holds no token."""
+    """Cached tokens are limited in number, and are not stored in plain text."""
     monkeypatch.setattr(module, "_REMEMBERED", 2)
     callers = services_of(app).personal_tokens
     monkeypatch.setattr(callers, "_subjects", OrderedDict())

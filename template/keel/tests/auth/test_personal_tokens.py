@@ -22,8 +22,8 @@ from keel.tests.auth.test_accounts import OTHER_PASSWORD, mailed, token_in
 from keel.tests.widgets.api import WIDGETS
 
 
-async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """What a token does, its owner has done."""
+async def test_token_acts_as_its_owner(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A token's requests belong to its owner."""
     token = await new_token(ada, scope="widgets:read widgets:write")
     made = await anonymous.post(WIDGETS, json={"title": "by a machine"}, headers=bearer(token))
     seen = (await anonymous.get(WIDGETS, headers=ada.headers)).json()["items"]
@@ -33,8 +33,8 @@ async def test_token_is_a_way_to_call(anonymous: AsyncClient, ada: Person, new_t
     assert (await anonymous.get(f"{WIDGETS}/{made.json()['id']}", headers=bearer(token))).status_code == 200
 
 
-async def test_answer(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
-    """The answer shows the token this once, no cache keeps it, and its owner hears of it by mail."""
+async def test_response(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+    """The response shows the token once and is not cached; the owner is notified by mail."""
     answer = await create(anonymous, ada, name="backup", scope=f"{READ} {READ}")
     token = answer.json()
 
@@ -52,7 +52,7 @@ async def test_answer(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> No
 async def test_list_shows_no_secret(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, new_person: NewPerson
 ) -> None:
-    """People see their own tokens, the newest first, and nothing that could be used."""
+    """Users see their own tokens, newest first, without secrets."""
     tokens = [await new_token(ada), await new_token(ada)]
     await new_token(await new_person("eve@example.com"))
 
@@ -76,7 +76,7 @@ async def test_only_a_digest_is_stored(ada: Person, new_token: NewToken, databas
 
 
 async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
-    """No token without a scope, an end and a name, none for others, none that allows more than its maker may."""
+    """A token needs scopes, an expiry and a name, and cannot exceed its creator's scopes."""
     for scope in ("widgets:read unheard-of", "admin", "account"):
         assert (await create(anonymous, ada, scope=scope)).json()["type"] == "urn:problem:invalid-scope", scope
     bodies: list[dict[str, Any]] = [
@@ -92,8 +92,8 @@ async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
     assert (await anonymous.get(TOKENS, headers=ada.headers)).json() == []
 
 
-async def test_narrow_login_makes_narrow_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A login that may only read makes no token that writes, though its owner could log in for more."""
+async def test_restricted_login_creates_restricted_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A read-only login cannot create a token that writes, even if its owner could."""
     form = {"username": ada.email, "password": PASSWORD, "scope": f"{READ} account"}
     narrow = Person(ada.email, ada.subject, (await anonymous.post(f"{AUTH}/token", data=form)).json())
 
@@ -115,7 +115,7 @@ async def test_lifetime(anonymous: AsyncClient, ada: Person, asked: int | None, 
 
 
 async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
-    """Settings limit the lifetime and the number of tokens; expired ones do not count."""
+    """Settings limit the lifetime and number of tokens; expired ones do not count."""
     app = configure(PERSONAL_TOKEN_DAYS="7", PERSONAL_TOKENS_MAX="2")
     assert (await create(anonymous, ada, days=8)).json()["type"] == "urn:problem:token-lifetime-too-long"
     first = (await create(anonymous, ada)).json()
@@ -127,7 +127,7 @@ async def test_operators_set_bounds(anonymous: AsyncClient, ada: Person, configu
     assert (await create(anonymous, ada)).status_code == 201
 
 
-async def test_bound_holds_for_requests_at_once(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
+async def test_maximum_holds_for_concurrent_requests(anonymous: AsyncClient, ada: Person, configure: Configure) -> None:
     """Concurrent requests cannot exceed the maximum."""
     configure(PERSONAL_TOKENS_MAX="2")
     answers = await asyncio.gather(*[create(anonymous, ada) for _ in range(6)])
@@ -135,8 +135,8 @@ async def test_bound_holds_for_requests_at_once(anonymous: AsyncClient, ada: Per
     assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 4
 
 
-async def test_token_of_a_login_that_was_ended(anonymous: AsyncClient, ada: Person) -> None:
-    """An access token that outlives its login for some minutes is not turned into one that lives for a year."""
+async def test_ended_login_creates_no_token(anonymous: AsyncClient, ada: Person) -> None:
+    """An access token that outlives its login cannot create a personal token."""
     await anonymous.post(f"{AUTH}/logout", headers=ada.headers)
 
     assert (await create(anonymous, ada)).status_code == 401
@@ -158,7 +158,7 @@ async def test_revoking(anonymous: AsyncClient, ada: Person, new_token: NewToken
 async def test_tokens_of_others(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, new_person: NewPerson
 ) -> None:
-    """Tokens of others cannot be listed or revoked, not even by an administrator."""
+    """Other users' tokens cannot be listed or revoked, not even by an administrator."""
     token = await new_token(ada)
     (item,) = (await anonymous.get(TOKENS, headers=ada.headers)).json()
 
@@ -171,7 +171,7 @@ async def test_tokens_of_others(
 
 
 async def test_expired_token(anonymous: AsyncClient, ada: Person, new_token: NewToken, app: FastAPI) -> None:
-    """A token ends by itself, is listed no more, and its row goes with the next purge."""
+    """An expired token is refused, no longer listed, and deleted by the next purge."""
     token, kept = await new_token(ada), await new_token(ada)
     async with services_of(app).database.transaction() as session:
         expired = update(PersonalToken).where(PersonalToken.digest == digest(token)).values(expires_at=clock.now())
@@ -191,7 +191,7 @@ async def by_admin(client: AsyncClient, admin: Person, person: Person, **change:
 
 
 async def test_closed_account(anonymous: AsyncClient, admin: Person, ada: Person, new_token: NewToken) -> None:
-    """Closing an account ends its tokens at once, and opening it again brings none back."""
+    """Closing an account revokes its tokens at once; reopening it does not restore them."""
     token = await new_token(ada)
     assert await status(anonymous, token) == 200
 
@@ -204,7 +204,7 @@ async def test_closed_account(anonymous: AsyncClient, admin: Person, ada: Person
 async def test_account_that_is_closed_in_the_database(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database
 ) -> None:
-    """Tokens of an account that is closed in the database are refused."""
+    """Tokens are refused if their account is closed directly in the database."""
     token = await new_token(ada)
     async with database.transaction() as session:
         await session.execute(update(User).where(User.subject == ada.subject).values(is_active=False))
@@ -213,7 +213,7 @@ async def test_account_that_is_closed_in_the_database(
 
 
 async def test_deleted_account(anonymous: AsyncClient, ada: Person, new_token: NewToken, database: Database) -> None:
-    """Tokens go with their account."""
+    """Tokens are deleted with their account."""
     token = await new_token(ada)
 
     await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=ada.headers)
@@ -225,7 +225,7 @@ async def test_deleted_account(anonymous: AsyncClient, ada: Person, new_token: N
 async def test_reset_password_ends_tokens(
     anonymous: AsyncClient, ada: Person, new_token: NewToken, outbox: Outbox
 ) -> None:
-    """A password reset revokes all tokens: a thief may have created some."""
+    """A password reset revokes all tokens, because a thief may have created some."""
     token = await new_token(ada)
     await mailed(outbox)
     await anonymous.post(f"{AUTH}/password/forgot", json={"email": ada.email})
@@ -246,7 +246,7 @@ async def test_changed_password_leaves_tokens(anonymous: AsyncClient, ada: Perso
 
 
 async def test_logging_out_leaves_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A token does not belong to the login that made it."""
+    """A token outlives the login that created it."""
     token = await new_token(ada)
     await anonymous.delete(f"{AUTH}/sessions", headers=ada.headers)
 
@@ -254,7 +254,7 @@ async def test_logging_out_leaves_tokens(anonymous: AsyncClient, ada: Person, ne
 
 
 async def test_administrators_token(app: FastAPI, anonymous: AsyncClient, admin: Person, new_token: NewToken) -> None:
-    """The scope `admin` must be requested, and ends with its owner's administration."""
+    """The scope `admin` must be requested, and is lost with the owner's admin rights."""
     verify = services_of(app).personal_tokens.verify
     with_it, without = await new_token(admin, scope=f"{READ} admin"), await new_token(admin)
 
@@ -269,7 +269,7 @@ async def test_administrators_token(app: FastAPI, anonymous: AsyncClient, admin:
 async def test_dismissed_administrator(
     anonymous: AsyncClient, admin: Person, new_token: NewToken, new_person: NewPerson
 ) -> None:
-    """Tokens that were revoked with administration stay revoked when it is granted again."""
+    """Tokens revoked with admin rights stay revoked when these are granted again."""
     other = await new_person("root@example.com", is_admin=True)
     token = await new_token(other, scope=f"{READ} admin")
 
@@ -297,8 +297,8 @@ async def test_accounts_need_a_login(app: FastAPI, anonymous: AsyncClient, admin
     assert {answer.status_code for answer in answers.values()} == {403}
 
 
-async def test_tokens_are_for_one_use_only(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
-    """A personal token refreshes nothing and resets nothing; a refresh token is no personal token."""
+async def test_token_types_are_not_interchangeable(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+    """A personal token cannot refresh or reset anything; a refresh token is no personal token."""
     token = await new_token(ada)
     body = {"token": token, "password": OTHER_PASSWORD}
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a developer's machine a well-known key is used."""
+    """On a developer's machine a well-known key is the default."""
     monkeypatch.delenv("AUTH_SIGNING_KEYS")
     monkeypatch.setenv("ENVIRONMENT", "local")
 
@@ -22,8 +22,8 @@ def test_local_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", ["staging", "production"])
 @pytest.mark.parametrize("keys", [None, LOCAL_KEY, f"{GOOD},{LOCAL_KEY}"])
-def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place: str, keys: str | None) -> None:
-    """Deployed, a missing or well-known key stops the start; the message says what to set and how to make one."""
+def test_deployed_needs_its_own_key(monkeypatch: pytest.MonkeyPatch, place: str, keys: str | None) -> None:
+    """In deployments a missing or well-known key prevents startup; the message explains how to create one."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if keys is None:
         monkeypatch.delenv("AUTH_SIGNING_KEYS")
@@ -36,7 +36,7 @@ def test_deployed_needs_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, place:
 
 @pytest.mark.parametrize("keys", ["", "short", "c2hvcnQ", "not base64!", f"{GOOD},c2hvcnQ"])
 def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
-    """A short or malformed key is refused everywhere, and not repeated in the message."""
+    """A short or malformed key is refused everywhere, and not shown in the message."""
     monkeypatch.setenv("AUTH_SIGNING_KEYS", keys)
 
     with pytest.raises(SettingsError, match="AUTH_SIGNING_KEYS: ") as caught:
@@ -46,7 +46,7 @@ def test_weak_keys(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
 
 
 def test_deployed_needs_mail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deployed, mail must be configured."""
+    """In deployments, mail must be configured."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com")
     monkeypatch.delenv("MAIL_URL")

@@ -1,4 +1,4 @@
-"""Streams over HTTP end soon after their caller may not have them any more."""
+"""HTTP streams end soon after their caller's access does."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -17,7 +17,7 @@ from keel.tests.widgets.api import EVENTS, create, events
 
 @pytest.fixture(autouse=True)
 def looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let connections rely on a personal token for a moment instead of a minute."""
+    """Let connections trust a personal token for a moment instead of a minute."""
     monkeypatch.setattr("keel.auth.callers.PERSONAL_TOKEN_SECONDS", 0.05)
 
 
@@ -31,7 +31,7 @@ async def following(server: Server, headers: dict[str, str]) -> AsyncGenerator[A
 
 
 def refusal(heard: list[dict[str, str]]) -> str:
-    """Return the type of the problem that ended a stream, and nothing else was heard."""
+    """Return the type of the problem that ended a stream without other events."""
     (last,) = heard
     assert last["event"] == "closed"
     problem: dict[str, Any] = json.loads(last["data"])
@@ -41,7 +41,7 @@ def refusal(heard: list[dict[str, str]]) -> str:
 async def test_stream_ends_when_its_personal_token_is_revoked(
     server: Server, client: AsyncClient, ada: Person, new_token: NewToken
 ) -> None:
-    """Until then it goes on; from then on it tells nothing."""
+    """The stream continues until then, and sends nothing afterwards."""
     token = await new_token(ada, scope="widgets:read widgets:write")
     async with following(server, bearer(token)) as heard:
         async with server.client() as machine:
@@ -59,7 +59,7 @@ async def test_stream_ends_when_its_personal_token_is_revoked(
 async def test_stream_ends_when_its_account_is_closed(
     server: Server, client: AsyncClient, ada: Person, admin: Person, new_token: NewToken
 ) -> None:
-    """An administrator's word reaches streams that are open."""
+    """Closing an account ends its open streams."""
     async with following(server, bearer(await new_token(ada))) as heard:
         user = (await client.get(f"{AUTH}/me", headers=ada.headers)).json()
         await client.patch(f"/api/v1/users/{user['id']}", json={"is_active": False}, headers=admin.headers)
@@ -70,7 +70,7 @@ async def test_stream_ends_when_its_account_is_closed(
 async def test_stream_ends_when_its_access_token_expires(
     server: Server, configure: Configure, new_person: NewPerson
 ) -> None:
-    """The client gets a new token and asks again."""
+    """The client can reconnect with a new token."""
     configure(ACCESS_MINUTES="0.02")  # A second, the shortest.
     person = await new_person()
     async with following(server, person.headers) as heard:

@@ -39,7 +39,7 @@ async def status(client: AsyncClient, token: str) -> int:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Return claims of a good token, but for the changes; None leaves a claim out."""
+    """Return valid claims with the given changes; None leaves a claim out."""
     now = int(time.time())
     good = {
         "iss": SLUG,
@@ -62,7 +62,7 @@ def forged(auth: Auth, header: dict[str, Any] | None = None, **changes: Any) -> 
 
 
 async def test_good_token(app: FastAPI, anonymous: AsyncClient) -> None:
-    """The forger of these tests can make good tokens, so that the bad ones are bad for one reason."""
+    """The tests' forger can create valid tokens, so invalid ones fail for a single reason."""
     assert await status(anonymous, forged(Auth.of(app))) == 200
 
 
@@ -110,8 +110,8 @@ def signed(auth: Auth, payload: bytes) -> str:
     return f"{content}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
-async def test_claims_that_are_no_claims(app: FastAPI, anonymous: AsyncClient) -> None:
-    """A signed token is refused that no parser can follow, or whose subject no database can hold."""
+async def test_malformed_claims(app: FastAPI, anonymous: AsyncClient) -> None:
+    """A signed token is refused if its claims cannot be parsed, or its subject cannot be stored."""
     auth = Auth.of(app)
     assert await status(anonymous, signed(auth, json.dumps(claims()).encode())) == 200
     assert await status(anonymous, signed(auth, b"[" * 20_000)) == 401
@@ -133,7 +133,7 @@ async def test_no_signature(app: FastAPI, anonymous: AsyncClient) -> None:
 
 
 async def test_wrong_key(app: FastAPI, anonymous: AsyncClient) -> None:
-    """A signature with another key is refused, though it names ours."""
+    """A signature by another key is refused, even if it names ours."""
     header = {"alg": "HS256", "kid": Auth.of(app).ring.keys[0].kid, "typ": "at+jwt"}
     token = jwt.encode(header, claims(), OctKey.generate_key(256), ["HS256"])
 
@@ -141,7 +141,7 @@ async def test_wrong_key(app: FastAPI, anonymous: AsyncClient) -> None:
 
 
 async def test_other_algorithm_with_our_key(app: FastAPI, anonymous: AsyncClient) -> None:
-    """The algorithm is ours to choose."""
+    """A token cannot choose its algorithm."""
     key = Auth.of(app).ring.keys[0]
     token = jwt.encode({"alg": "HS512", "kid": key.kid, "typ": "at+jwt"}, claims(), key, ["HS512"])
 
@@ -161,14 +161,14 @@ async def test_tampering(app: FastAPI, anonymous: AsyncClient, position: int) ->
 
 @pytest.mark.parametrize("token", ["", "x", "a.b", "a.b.c", "..", "é.é.é", "x" * 5000, "a.b.c.d.e"])
 async def test_malformed_token(anonymous: AsyncClient, token: str) -> None:
-    """Nonsense is refused, not stumbled over."""
+    """Malformed tokens get 401, never 500."""
     headers = {b"authorization": b"Bearer " + token.encode("latin-1", errors="replace")}
     assert (await anonymous.get(WIDGETS, headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize("header", [None, "Basic YTpi", "Bearer", "bearer  "])
 async def test_no_token(anonymous: AsyncClient, header: str | None) -> None:
-    """A request without a token is told the scheme."""
+    """A request without a token gets a `WWW-Authenticate` challenge."""
     answer = await anonymous.get(WIDGETS, headers={"Authorization": header} if header else {})
 
     assert answer.status_code == 401
@@ -176,8 +176,8 @@ async def test_no_token(anonymous: AsyncClient, header: str | None) -> None:
     assert answer.json()["type"] == "urn:problem:not-signed-in"
 
 
-async def test_remembered_token_expires(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signature is checked once; the end of a token every time."""
+async def test_cached_token_expires(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature is checked once, the expiry every time."""
     auth = make_auth(AuthSettings.load())
     token = auth.tokens.make("ada", "widgets:read", uuid4())
     auth.tokens.verify(token)
@@ -190,7 +190,7 @@ async def test_remembered_token_expires(app: FastAPI, monkeypatch: pytest.Monkey
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
-    """Many tokens do not fill the memory."""
+    """The cache of verified tokens is limited."""
     monkeypatch.setattr("keel.auth.sessions.access_tokens._REMEMBERED", 2)
     tokens = make_auth(AuthSettings.load()).tokens
     made = [tokens.make(str(i), "", uuid4()) for i in range(4)]
@@ -209,7 +209,7 @@ def algorithm(request: pytest.FixtureRequest, environment: None, monkeypatch: py
 
 
 def test_rotation_ends_no_login(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new key in front signs; tokens of the old one are valid until it is removed."""
+    """A new first key signs; tokens signed with the old one are valid until it is removed."""
     monkeypatch.setenv("AUTH_SIGNING_KEYS", OLD)
     old = make_auth(AuthSettings.load())
     token = old.tokens.make("ada", "", uuid4())
@@ -225,7 +225,7 @@ def test_rotation_ends_no_login(algorithm: str, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_key_set(algorithm: str, anonymous: AsyncClient, configure: Configure) -> None:
-    """Others verify tokens by public keys; a shared secret is never published."""
+    """The key set has the public keys; a shared secret is never published."""
     app = configure()
     published = (await anonymous.get("/.well-known/jwks.json")).json()
     token = Auth.of(app).tokens.make("ada", "widgets:read", uuid4())
@@ -239,7 +239,7 @@ async def test_key_set(algorithm: str, anonymous: AsyncClient, configure: Config
 
 
 async def test_public_key_is_no_shared_secret(anonymous: AsyncClient, configure: Configure) -> None:
-    """With Ed25519, a token that is signed by HMAC with the public key is refused (algorithm confusion)."""
+    """With Ed25519, a token signed by HMAC with the public key is refused (algorithm confusion)."""
     (key,) = Auth.of(configure(ALGORITHM="Ed25519")).ring.keys
     assert isinstance(key, OKPKey)
     raw = urlsafe_b64decode(str(key.as_dict(private=False)["x"]) + "==")
@@ -257,7 +257,7 @@ def test_ring_names_keys_by_thumbprint() -> None:
 
 
 async def test_callers_are_limited_as_one_from_every_address(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signed-in callers are counted by caller; others, invalid tokens included, by address."""
+    """Authenticated callers are counted by subject; others, including invalid tokens, by address."""
     monkeypatch.setenv("RATE_LIMIT", "2/minute")
     app = create_app()
     async with running(app, signed_in=False) as client:

@@ -17,14 +17,14 @@ async def user_id(client: AsyncClient, admin: Person, person: Person) -> str:
 
 
 async def test_others_administer_nothing(anonymous: AsyncClient, ada: Person) -> None:
-    """Without the scope there is nothing to see."""
+    """Without the scope, every operation is refused."""
     assert (await anonymous.get(USERS)).status_code == 401
     assert (await anonymous.get(USERS, headers=ada.headers)).status_code == 403
     assert (await anonymous.patch(f"{USERS}/{'0' * 32}", json={}, headers=ada.headers)).status_code == 403
 
 
 async def test_list_and_search(anonymous: AsyncClient, admin: Person, new_person: NewPerson) -> None:
-    """Accounts come newest first, page by page, or by a part of their address."""
+    """Accounts are listed newest first, in pages, and found by part of their address."""
     for name in ("a", "b", "c"):
         await new_person(f"{name}@example.com")
 
@@ -58,7 +58,7 @@ async def test_closing_an_account(anonymous: AsyncClient, admin: Person, ada: Pe
 
 
 async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
-    """A new administrator logs in to be one; a former one stops at once."""
+    """A new administrator must log in again; a former one loses the rights at once."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     await anonymous.patch(url, json={"is_admin": True}, headers=admin.headers)
     form = {"username": ada.email, "password": PASSWORD}
@@ -72,7 +72,7 @@ async def test_making_an_administrator(anonymous: AsyncClient, admin: Person, ad
 
 
 async def test_limiting_scopes(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
-    """Whose scopes are set is logged out, and gets no more than these from then on, until the limit is lifted."""
+    """Limiting an account's scopes ends its logins; new ones get no more, until the limit is lifted."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     form = {"username": ada.email, "password": PASSWORD}
 
@@ -91,8 +91,8 @@ async def test_limiting_scopes(anonymous: AsyncClient, admin: Person, ada: Perso
     assert "admin" not in granted
 
 
-async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
-    """An empty list is a list: such an account gets no tokens."""
+async def test_empty_scopes(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
+    """An account with an empty list of scopes gets no tokens."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
     await anonymous.patch(url, json={"scopes": []}, headers=admin.headers)
     form = {"username": ada.email, "password": PASSWORD}
@@ -101,7 +101,7 @@ async def test_account_that_may_do_nothing(anonymous: AsyncClient, admin: Person
 
 
 async def test_scopes_that_cannot_be_set(anonymous: AsyncClient, admin: Person, ada: Person) -> None:
-    """Scopes that do not exist are refused, and administrators are made by `is_admin` alone."""
+    """Unknown scopes are refused, and `admin` can only be set by `is_admin`."""
     url = f"{USERS}/{await user_id(anonymous, admin, ada)}"
 
     for scopes in (["everything"], ["admin"], ["widgets:read", ""], ["a b"], "widgets:read"):
@@ -125,7 +125,7 @@ async def test_last_administrator_stays(anonymous: AsyncClient, admin: Person, c
 async def test_administrators_who_demote_each_other(
     anonymous: AsyncClient, admin: Person, new_person: NewPerson
 ) -> None:
-    """At the same moment, as often as they try: one remains."""
+    """Of two administrators who demote each other concurrently, one remains."""
     for number in range(5):
         other = await new_person(f"admin{number}@example.com", is_admin=True)
         pair = (admin, other)
@@ -146,7 +146,7 @@ async def test_administrators_who_demote_each_other(
 async def test_last_administrator_cannot_delete_the_account(
     anonymous: AsyncClient, admin: Person, new_person: NewPerson
 ) -> None:
-    """Until there is another; one that is closed does not count."""
+    """Unless there is another administrator; a closed one does not count."""
     await new_person("closed@example.com", is_admin=True, is_active=False)
     refused = await anonymous.post(f"{AUTH}/me/delete", json={"password": PASSWORD}, headers=admin.headers)
     await new_person("other@example.com", is_admin=True)
@@ -165,7 +165,7 @@ async def test_unknown_account(anonymous: AsyncClient, admin: Person) -> None:
 
 
 async def test_fields_that_cannot_be_changed(anonymous: AsyncClient, admin: Person) -> None:
-    """Administrators open and close accounts; they do not become other people."""
+    """Administrators open and close accounts; they cannot change other fields."""
     url = f"{USERS}/{await user_id(anonymous, admin, admin)}"
 
     for body in ({"is_active": None}, {"email": "x@example.com"}, {"password_hash": "x"}):

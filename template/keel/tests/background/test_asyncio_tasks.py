@@ -1,4 +1,4 @@
-"""Ending tasks."""
+"""Stopping asyncio tasks."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from keel.background.asyncio_tasks import stop
 
 
 async def test_lost_cancellation() -> None:
-    """A task that loses one cancellation, as some libraries do, is ended by the next."""
+    """A task that swallows one cancellation, as some libraries do, is stopped by the next."""
     lost = 0
 
     async def stubborn() -> None:

@@ -1,4 +1,4 @@
-"""Work after the request."""
+"""In-process jobs."""
 
 import asyncio
 from collections.abc import Generator, Mapping, MutableMapping
@@ -13,8 +13,8 @@ from keel.background.jobs import Attempt, InProcessJobs, JobContext
 from keel.db.database import Database, Session
 
 
-async def test_job_is_done_after_the_commit(database: Database) -> None:
-    """Once the transaction is committed, and with what was enqueued."""
+async def test_job_runs_after_the_commit(database: Database) -> None:
+    """The job runs with its payload, once the transaction is committed."""
     jobs, done = InProcessJobs(lambda: database, JobContext()), list[Mapping[str, Any]]()
 
     async def handle(_: Session, payload: Mapping[str, Any]) -> None:
@@ -30,8 +30,8 @@ async def test_job_is_done_after_the_commit(database: Database) -> None:
     assert done == [{"number": 1}]
 
 
-async def test_job_of_a_failed_transaction_is_not_done(database: Database) -> None:
-    """What did not happen has no consequences."""
+async def test_job_of_a_failed_transaction_does_not_run(database: Database) -> None:
+    """A rolled-back transaction enqueues nothing."""
     jobs, done = InProcessJobs(lambda: database, JobContext()), []
 
     async def handle(_: Session, __: Mapping[str, Any]) -> None:
@@ -47,8 +47,8 @@ async def test_job_of_a_failed_transaction_is_not_done(database: Database) -> No
     assert done == []
 
 
-async def test_failing_job_is_tried_again(database: Database) -> None:
-    """A few times, and then given up."""
+async def test_failing_job_is_retried(database: Database) -> None:
+    """It is retried a few times, then given up."""
     jobs, tries = InProcessJobs(lambda: database, JobContext(), attempts=3, pause=0), []
 
     async def handle(_: Session, __: Mapping[str, Any]) -> None:
@@ -63,8 +63,8 @@ async def test_failing_job_is_tried_again(database: Database) -> None:
     assert len(tries) == 3
 
 
-async def test_what_goes_along(database: Database) -> None:
-    """The job's log lines carry the id of the request that asked for it, and of no other; it can be watched."""
+async def test_job_context(database: Database) -> None:
+    """A job's log lines carry the id of the request that enqueued it; job contexts are called."""
     job_context = JobContext()
     watched: list[tuple[Attempt, bool]] = []
 
@@ -103,7 +103,7 @@ async def test_what_goes_along(database: Database) -> None:
 
 
 async def test_payload_must_be_json(database: Database) -> None:
-    """What a queue could not carry is refused here already."""
+    """A payload that a queue could not store is refused on enqueueing."""
     jobs = InProcessJobs(lambda: database, JobContext())
     jobs.register("job", lambda *_: asyncio.sleep(0))
     async with database.transaction() as session:
@@ -112,8 +112,8 @@ async def test_payload_must_be_json(database: Database) -> None:
 
 
 @pytest.mark.parametrize("patient", [False, True])
-async def test_the_end_of_the_process(database: Database, *, patient: bool) -> None:
-    """Jobs that are not done when the time for them is over are named in the log; a command waits for them."""
+async def test_shutdown(database: Database, *, patient: bool) -> None:
+    """Jobs that are unfinished at the end of the grace period are named in the log; a command waits for its jobs."""
     jobs, finish, done = InProcessJobs(lambda: database, JobContext(), grace=0), asyncio.Event(), []
 
     async def handle(_: Session, __: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Learning that the process is about to stop."""
+"""Shutdown signals."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from keel.testing.support import PATIENCE
 
 
 async def test_signal_reaches_the_shutdown_and_then_the_server() -> None:
-    """Streams hear of the signal, and the server's own handler still does."""
+    """The signal begins the shutdown, then reaches the server's own handler."""
     heard: list[int] = []
 
     def server_handler(number: int, _: object) -> None:
@@ -35,8 +35,8 @@ async def test_signal_reaches_the_shutdown_and_then_the_server() -> None:
     assert after is server_handler
 
 
-async def test_default_action_is_left_alone() -> None:
-    """Without a server's handler, a signal does what it always does."""
+async def test_default_action_is_kept() -> None:
+    """Without a server's handler, a signal has its default action."""
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         async with Shutdown().listening():
@@ -45,8 +45,8 @@ async def test_default_action_is_left_alone() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-async def test_end_of_the_lifespan_is_a_shutdown() -> None:
-    """Whatever ends the application, streams end with it."""
+async def test_end_of_the_lifespan_begins_the_shutdown() -> None:
+    """However the application ends, its streams end."""
     shutdown = Shutdown()
     async with shutdown.listening():
         pass
@@ -55,7 +55,7 @@ async def test_end_of_the_lifespan_is_a_shutdown() -> None:
 
 
 def test_other_threads_get_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server in a thread is stopped by its owner; signals are not touched there."""
+    """In a thread other than the main one, no signal handler is installed."""
     touched: list[object] = []
     monkeypatch.setattr(signal, "signal", lambda *_: touched.append(_))
 
@@ -70,8 +70,8 @@ def test_other_threads_get_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert touched == []
 
 
-async def test_requests_under_way_are_finished(environment: None) -> None:
-    """A request that was being served when the signal came is still answered."""
+async def test_requests_in_progress_are_finished(environment: None) -> None:
+    """A request in progress when the signal arrives gets its response."""
     app, begun = new_app(), threading.Event()
     server = Server(app)
 

@@ -1,4 +1,4 @@
-"""Brokers that a test may kill: Valkey from a wheel, and RabbitMQ where it is installed."""
+"""Brokers that tests may kill: Valkey from a Python package, and RabbitMQ if it is installed."""
 
 import os
 import shutil
@@ -107,7 +107,7 @@ class Valkey(Broker):
 
 
 class RabbitMQ(Broker):
-    """A node of its own, with data of its own."""
+    """A RabbitMQ node with its own data."""
 
     scheme = "amqp"
 

@@ -31,7 +31,7 @@ def log(*words: object) -> None:
 
 
 async def handle(session: Session, payload: Mapping[str, Any]) -> None:
-    """Take some time, then store a widget, which tests count."""
+    """Wait, then store a widget, which tests count."""
     log("begun", os.getpid(), id(asyncio.get_running_loop()))
     while _is_closed(payload.get("gate")):
         await asyncio.sleep(0.05)

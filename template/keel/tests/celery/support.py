@@ -21,7 +21,7 @@ TASKS = "/api/v1/tasks"
 
 
 class RecordingPublisher:
-    """A publisher that publishes nothing, and records the ids."""
+    """A publisher that only records ids."""
 
     def __init__(self) -> None:
         self.published: list[UUID] = []
@@ -35,7 +35,7 @@ class RecordingPublisher:
         self.published += task_ids
 
     async def drain(self, *, patient: bool = False) -> None:
-        """Nothing is under way."""
+        """Do nothing: nothing is in progress."""
 
 
 async def export(client: AsyncClient, kind: str = "widgets", **body: Any) -> dict[str, Any]:

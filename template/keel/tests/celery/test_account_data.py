@@ -1,4 +1,4 @@
-"""Tasks whose owner's account is deleted, or whose owner changes."""
+"""Tasks of deleted and transferred accounts."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from keel.tests.celery.support import export, finished, stored
 
 
 async def test_transfer_and_deletion(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Transferred tasks belong to the new owner; those of a deleted account go with their results."""
+    """Transferred tasks belong to the new owner; those of a deleted account are deleted with their results."""
     task = await finished(client, (await export(client))["id"])
     owner = await sign_in(client)
     async with database.transaction() as session:

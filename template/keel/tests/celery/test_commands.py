@@ -38,7 +38,7 @@ async def failed(app: FastAPI) -> UUID:
 
 
 async def test_failed_lists_failed_tasks(failed: UUID) -> None:
-    """With the number of attempts and the last error."""
+    """The list has the number of attempts and the last error."""
     code, output = await run("failed")
 
     assert code == 0
@@ -47,7 +47,7 @@ async def test_failed_lists_failed_tasks(failed: UUID) -> None:
 
 
 async def test_status_shows_tasks_and_the_active_beat(app: FastAPI, failed: UUID) -> None:
-    """The number of tasks by state, and the holder of the beat's lease."""
+    """It shows the number of tasks by state, and the holder of beat's lease."""
     code, output = await run("status")
     assert code == 0
     assert "failed" in output
@@ -76,7 +76,7 @@ async def test_replay_retries_failed_tasks(app: FastAPI, failed: UUID, *, every:
 
 @pytest.mark.parametrize("arguments", [[], [str(uuid4()), "--all"]])
 async def test_replay_needs_a_task_or_all(app: FastAPI, arguments: list[str]) -> None:
-    """Neither and both are refused."""
+    """Giving neither or both is refused."""
     code, output = await run("replay", *arguments)
 
     assert code == 2
@@ -116,7 +116,7 @@ async def test_worker_and_beat_start_celery(
 async def test_alive_reports_the_heartbeat(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, *, lives: bool, code: int
 ) -> None:
-    """As the exit code, for a liveness probe."""
+    """The exit code suits a liveness probe."""
     monkeypatch.setattr(heartbeat, "is_alive", lambda: lives)
 
     assert (await run("alive"))[0] == code

@@ -1,4 +1,4 @@
-"""Running tasks: once, again after a failure, and by another process after a crash."""
+"""Running tasks: once, again after a failure, and in another process after a crash."""
 
 import asyncio
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ async def test_concurrent_messages_run_a_job_once(app: FastAPI) -> None:
 
 
 async def test_failing_job_is_rolled_back_and_kept(app: FastAPI) -> None:
-    """No attempt stores anything; after the last one the task has failed, with the last error."""
+    """No attempt stores anything; after the last one the task has failed, and keeps the last error."""
     task_id = await add_task(app, fail)
     executor = services_of(app).celery.executor
     pauses = [await executor.run(task_id) for _ in range(6)]
@@ -65,7 +65,7 @@ async def test_failing_job_is_rolled_back_and_kept(app: FastAPI) -> None:
 
 
 async def test_retry_backoff_doubles_up_to_its_maximum(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With jitter between half and all of it."""
+    """The jitter is between half of it and all of it."""
     monkeypatch.setenv("CELERY_RETRY_BACKOFF", "10")
     monkeypatch.setenv("CELERY_RETRY_BACKOFF_MAX", "35")
     other = create_app()
@@ -79,7 +79,7 @@ async def test_retry_backoff_doubles_up_to_its_maximum(app: FastAPI, monkeypatch
 
 
 async def test_task_without_a_handler_fails(app: FastAPI) -> None:
-    """Such as after a deployment was rolled back."""
+    """As after a rolled-back deployment."""
     task_id = await add_task(app, None)
     for _ in range(5):
         await services_of(app).celery.executor.run(task_id)
@@ -91,7 +91,7 @@ async def test_task_without_a_handler_fails(app: FastAPI) -> None:
 
 
 async def test_expired_lease_is_taken_over(app: FastAPI, recorder: RecordingPublisher) -> None:
-    """Once it has expired, and not before."""
+    """Another process takes the task over once the lease has expired, and not before."""
     ago = clock.now() - timedelta(seconds=1)
     alive = clock.now() + timedelta(seconds=60)
     expired = await add_task(app, store_widget, state=TaskState.RUNNING, attempt=1, due_at=ago)
@@ -106,7 +106,7 @@ async def test_expired_lease_is_taken_over(app: FastAPI, recorder: RecordingPubl
 
 
 async def test_superseded_attempt_is_rolled_back(app: FastAPI) -> None:
-    """A slow process whose task was given to another commits nothing."""
+    """A slow process whose task was handed to another commits nothing."""
     worker = services_of(app).celery
 
     async def slow(session: Session, payload: Mapping[str, Any]) -> None:
@@ -128,7 +128,7 @@ async def expire_lease(app: FastAPI, task_id: Any) -> None:
 
 
 async def test_task_whose_processes_all_died_fails(app: FastAPI) -> None:
-    """Without another attempt."""
+    """It fails without another attempt."""
     ago = clock.now() - timedelta(seconds=1)
     task_id = await add_task(app, store_widget, state=TaskState.RUNNING, attempt=5, due_at=ago)
     await services_of(app).celery.executor.run(task_id)
@@ -140,7 +140,7 @@ async def test_task_whose_processes_all_died_fails(app: FastAPI) -> None:
 
 
 async def test_deleted_task_is_interrupted(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the next renewal of its lease, even if it has no checkpoint."""
+    """It stops at the next renewal of its lease, even without a checkpoint."""
     executor = services_of(app).celery.executor
     monkeypatch.setattr(executor, "_settings", executor._settings.model_copy(update={"lease": 0.1}))
     began = asyncio.Event()
@@ -177,7 +177,7 @@ async def test_soft_time_limit_interrupts_an_attempt(app: FastAPI, monkeypatch: 
 
 
 async def test_stopping_process_releases_its_task(app: FastAPI) -> None:
-    """It is due at once, and not when its lease expires."""
+    """The task is due at once, not when its lease expires."""
     began = asyncio.Event()
 
     async def endless(_: Session, __: Mapping[str, Any]) -> None:
@@ -199,7 +199,7 @@ async def test_stopping_process_releases_its_task(app: FastAPI) -> None:
 
 
 async def test_due_tasks_run_at_start_without_a_broker(app: FastAPI) -> None:
-    """There is no beat: the server relays what an earlier process has left."""
+    """Without a broker there is no beat: the server runs what an earlier process has left."""
     other = create_app()
     task_id = await add_task(app, None, due_at=clock.now(), name="core.mail", payload={})
     async with running(other):

@@ -32,7 +32,7 @@ async def exported(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], by
 
 
 async def test_json_lines_export(client: AsyncClient) -> None:
-    """Each line is a widget as the API represents it, the oldest first."""
+    """Each line is a widget as in the API, oldest first."""
     widgets = [await create(client, **fields) for fields in CREATED]
     task, content = await exported(client)
 
@@ -42,7 +42,7 @@ async def test_json_lines_export(client: AsyncClient) -> None:
 
 
 async def test_csv_export(client: AsyncClient) -> None:
-    """With a header; commas, quotes and line breaks are escaped."""
+    """The file has a header; commas, quotes and line breaks are escaped."""
     widgets = [await create(client, **fields) for fields in CREATED]
     task, content = await exported(client, format="csv")
 
@@ -54,7 +54,7 @@ async def test_csv_export(client: AsyncClient) -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_csv_has_no_formulas(start: str) -> None:
-    """What a spreadsheet would run is text, in a row and in the head; numbers stay numbers, and other text as it is."""
+    """Formulas are escaped in rows and header; numbers and other text are unchanged."""
     formula = f"{start}cmd|' /C calc'!A0"
     row = {formula: formula, "number": -1.5, "text": "1 = 1", "none": None, "list": [formula]}
     head, encode = encoder(Format.CSV, list(row))
@@ -77,14 +77,14 @@ async def test_export_of_many_pages_and_chunks(client: AsyncClient, monkeypatch:
 
 
 async def test_empty_export(client: AsyncClient) -> None:
-    """An empty file is a result."""
+    """An export without rows yields an empty file."""
     task, content = await exported(client)
 
     assert (task["result"]["rows"], content) == (0, b"")
 
 
 async def test_idempotency_key_returns_the_same_task(client: AsyncClient, recorder: RecordingPublisher) -> None:
-    """A retry starts nothing new; another key does."""
+    """A retry starts no new task; another key does."""
     answers = [
         await client.post(EXPORTS, json={"kind": "widgets"}, headers={"Idempotency-Key": key})
         for key in ("a", "a", "b")
@@ -96,7 +96,7 @@ async def test_idempotency_key_returns_the_same_task(client: AsyncClient, record
 
 
 async def test_reused_idempotency_key_is_refused(client: AsyncClient, recorder: RecordingPublisher) -> None:
-    """If the request differs."""
+    """A key is refused if the request differs."""
     key = {"Idempotency-Key": "a"}
     await client.post(EXPORTS, json={"kind": "widgets"}, headers=key)
     answer = await client.post(EXPORTS, json={"kind": "widgets", "format": "csv"}, headers=key)
@@ -107,7 +107,7 @@ async def test_reused_idempotency_key_is_refused(client: AsyncClient, recorder: 
 async def test_concurrent_requests_with_one_key_start_one_task(
     client: AsyncClient, recorder: RecordingPublisher
 ) -> None:
-    """All get the same task."""
+    """All requests get the same task."""
     requests = (client.post(EXPORTS, json={"kind": "widgets"}, headers={"Idempotency-Key": "a"}) for _ in range(10))
     answers = await asyncio.gather(*requests)
 
@@ -116,7 +116,7 @@ async def test_concurrent_requests_with_one_key_start_one_task(
 
 
 async def test_unfinished_exports_are_limited(client: AsyncClient, app: FastAPI, recorder: RecordingPublisher) -> None:
-    """Finished ones do not count."""
+    """Finished exports do not count."""
     for _ in range(3):
         task = await export(client)
     refused = await client.post(EXPORTS, json={"kind": "widgets"})
@@ -128,7 +128,7 @@ async def test_unfinished_exports_are_limited(client: AsyncClient, app: FastAPI,
 
 
 async def test_concurrent_exports_are_limited(client: AsyncClient, recorder: RecordingPublisher) -> None:
-    """Concurrent requests see each other's tasks."""
+    """The limit holds for concurrent requests."""
     answers = await asyncio.gather(*(client.post(EXPORTS, json={"kind": "widgets"}) for _ in range(10)))
 
     assert sorted(answer.status_code for answer in answers) == [202] * 3 + [429] * 7
@@ -136,7 +136,7 @@ async def test_concurrent_exports_are_limited(client: AsyncClient, recorder: Rec
 
 
 async def test_unknown_kind_is_refused(client: AsyncClient) -> None:
-    """Before a task is stored."""
+    """It is refused before a task is stored."""
     answer = await client.post(EXPORTS, json={"kind": "secrets"})
 
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:unknown-export")
@@ -144,7 +144,7 @@ async def test_unknown_kind_is_refused(client: AsyncClient) -> None:
 
 
 async def test_export_needs_the_scope_to_read(app: FastAPI, client: AsyncClient) -> None:
-    """`tasks:write` alone does not give access to widgets."""
+    """`tasks:write` alone gives no access to widgets."""
     app.dependency_overrides[current_caller] = lambda: Caller("narrow", frozenset({"tasks:write"}))
     answer = await client.post(EXPORTS, json={"kind": "widgets"})
 
@@ -154,7 +154,7 @@ async def test_export_needs_the_scope_to_read(app: FastAPI, client: AsyncClient)
 async def test_failed_export_hides_the_error_from_its_owner(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exception is for operators."""
+    """Only operators see the exception."""
 
     async def broken(*_: object) -> int:
         raise RuntimeError("password of the database")
@@ -172,7 +172,7 @@ async def test_failed_export_hides_the_error_from_its_owner(
 async def test_second_attempt_starts_from_the_beginning(
     app: FastAPI, client: AsyncClient, recorder: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The result has no chunks of a failed attempt."""
+    """The result has no chunks from a failed attempt."""
     monkeypatch.setattr(handler, "CHUNK", 1)
     widget = await create(client)
     task = await export(client)

@@ -140,7 +140,7 @@ def processes(app: FastAPI, broker: Broker, tmp_path: Path, monkeypatch: pytest.
 async def publisher(
     app: FastAPI, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[BrokerPublisher]:
-    """Publish tasks as a server does; the relay looks for lost messages sooner."""
+    """Publish tasks as a server does, with a shorter relay interval."""
     celery = services_of(app).celery
 
     async def on_failure(task_ids: Sequence[UUID]) -> None:
@@ -187,7 +187,7 @@ def names(count: int) -> list[str]:
 
 @BOTH
 async def test_killed_workers_lose_nothing(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
-    """First one process of a worker is killed, then the whole worker; each job is done once."""
+    """A process of a worker is killed, then the whole worker; each job is done once."""
     first = await processes.start()
     await processes.start("beat")
     await enqueue(app, *names(8))
@@ -211,7 +211,7 @@ async def test_killed_workers_lose_nothing(app: FastAPI, publisher: BrokerPublis
 async def test_restarted_broker_loses_nothing(
     app: FastAPI, client: AsyncClient, publisher: BrokerPublisher, broker: Broker, processes: Processes
 ) -> None:
-    """Requests do not wait for it; jobs that were enqueued before, meanwhile and after are done."""
+    """Requests do not wait for the broker; jobs enqueued before, during and after the restart are done."""
     await create(client, title="Mine")
     await processes.start()
     await processes.start("beat")
@@ -241,7 +241,7 @@ async def test_restarted_broker_loses_nothing(
 async def test_duplicate_messages_have_no_effect(
     app: FastAPI, publisher: BrokerPublisher, processes: Processes
 ) -> None:
-    """Before, during and after the run."""
+    """Duplicates arrive before, during and after the run."""
     await enqueue(app, *names(3), seconds=1)
     await publisher.drain()
     ids = [row.id for row in await services_of(app).database.read.all(select(Task.id))]
@@ -259,7 +259,7 @@ async def test_duplicate_messages_have_no_effect(
 
 @BOTH
 async def test_malformed_messages_are_dropped(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
-    """Any kind of them; the worker continues."""
+    """The worker drops them and continues."""
     worker = await processes.start()
     celery = CeleryApp(CelerySettings.load())
     headers = {"lang": "py", "task": RUN_TASK, "id": "poison", "root_id": "poison", "argsrepr": "", "kwargsrepr": ""}
@@ -286,7 +286,7 @@ async def test_malformed_messages_are_dropped(app: FastAPI, publisher: BrokerPub
 
 
 def queue_of(celery: Celery, connection: Connection) -> Producer:
-    """Return a producer that publishes any message to the workers' queue."""
+    """Return a producer that publishes arbitrary messages to the workers' queue."""
     (queue,) = celery.conf.task_queues
     bound = queue(connection.default_channel)
     bound.declare()
@@ -384,7 +384,7 @@ async def ignore(_: Sequence[UUID]) -> None:
 
 @ONE
 async def test_standby_beat_takes_over(app: FastAPI, publisher: BrokerPublisher, processes: Processes) -> None:
-    """A scheduled job is done once for each time, also if the active beat is killed."""
+    """A scheduled job runs once per scheduled time, even if the active beat is killed."""
 
     async def due() -> None:
         async with services_of(app).database.transaction() as session:

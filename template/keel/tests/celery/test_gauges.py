@@ -21,7 +21,7 @@ async def store(app: FastAPI, **fields: Any) -> None:
 
 
 async def test_without_tasks(app: FastAPI) -> None:
-    """Each gauge has a value, a unit, and a name by OpenTelemetry's rules."""
+    """Each gauge has a value, a unit, and a name that follows OpenTelemetry's conventions."""
     values = await read(app)
 
     assert values == {DEPTH: 0, AGE: 0, FAILED: 0}
@@ -31,7 +31,7 @@ async def test_without_tasks(app: FastAPI) -> None:
 
 
 async def test_queued_and_failed_tasks(app: FastAPI) -> None:
-    """A task that waits for its next attempt is not counted as queued."""
+    """A task that waits for a retry does not count as queued."""
     await store(app, state=TaskState.PENDING)
     await store(app, state=TaskState.FAILED)
     await store(app, state=TaskState.PENDING, attempt=1, due_at=clock.now() + timedelta(hours=1))

@@ -19,7 +19,7 @@ MAIL = Mail(to="ada@example.com", subject="Hello", text="Hello", html="<p>Hello<
 
 
 async def test_mail_is_sent_by_a_task(app: FastAPI, outbox: Outbox, recorder: RecordingPublisher) -> None:
-    """It is stored, published after the commit, sent, and deleted."""
+    """The mail is stored, published after the commit, sent, and deleted."""
     async with services_of(app).database.transaction() as session:
         await mail.enqueue(services_of(app).jobs, session, MAIL)
         assert recorder.published == []
@@ -41,14 +41,14 @@ async def test_job_of_a_rolled_back_transaction_is_not_published(app: FastAPI, r
 
 
 async def test_unknown_job_is_refused(app: FastAPI) -> None:
-    """At once, in the transaction."""
+    """It is refused at once, in the transaction."""
     async with services_of(app).database.transaction() as session:
         with pytest.raises(KeyError):
             await services_of(app).jobs.enqueue(session, "no such job", {})
 
 
 async def test_request_id_is_bound_in_the_task(app: FastAPI, recorder: RecordingPublisher) -> None:
-    """It is stored with the task, and in the log lines of any process that runs it."""
+    """The id is stored with the task, and is in the log lines of the process that runs it."""
     jobs, bound = services_of(app).celery.jobs, []
 
     async def handle(_: Session, payload: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ async def test_request_id_is_bound_in_the_task(app: FastAPI, recorder: Recording
 
 
 async def test_earlier_registered_handlers_are_kept(app: FastAPI) -> None:
-    """Those that were registered before the plugin was installed."""
+    """Handlers registered before the plugin's installation are kept."""
     jobs = cast("DurableJobs", services_of(app).jobs)
 
     assert jobs.find_handler(mail.JOB) is not None

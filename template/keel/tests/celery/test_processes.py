@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def worker(running_app: FastAPI) -> WorkerApp:
-    """Return Celery's application, as `python -m app celery` makes it."""
+    """Return Celery's application, as created by `python -m app celery`."""
     return WorkerApp(create_app)
 
 
@@ -54,7 +54,7 @@ def process(worker: WorkerApp, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_celery_finds_the_application_of_a_module(
     environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`celery -A books_tasks` works with the module that `keel.celery.worker.app` describes."""
+    """`celery -A books_tasks` works with the module documented in `keel.celery.worker.app`."""
     lines = [line.strip() for line in (worker_app.__doc__ or "").splitlines() if line.startswith("    ")]
     (tmp_path / "books_tasks.py").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -63,7 +63,7 @@ def test_celery_finds_the_application_of_a_module(
 
 
 async def test_run_task(app: FastAPI, worker: WorkerApp, process: Runtime) -> None:
-    """Celery's plain function runs a task with the services of the application."""
+    """Celery's synchronous function runs a task with the application's services."""
     task_id = await add_task(app, None)
     services_of(process.app).celery.jobs.register("test", store_widget)
     await asyncio.to_thread(worker.tasks[RUN_TASK], str(task_id))
@@ -73,7 +73,7 @@ async def test_run_task(app: FastAPI, worker: WorkerApp, process: Runtime) -> No
 
 
 async def test_interrupted_wait_cancels_the_coroutine(process: Runtime) -> None:
-    """And waits until it has ended: it occupies the event loop until then."""
+    """It waits until the coroutine has ended, because that occupies the event loop until then."""
     begun, ended = threading.Event(), list[str]()
 
     async def endless() -> None:
@@ -96,7 +96,7 @@ async def test_interrupted_wait_cancels_the_coroutine(process: Runtime) -> None:
 
 
 def test_each_process_has_its_own_runtime(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child neither uses nor closes that of its parent."""
+    """A child neither uses nor closes its parent's."""
     of_process = ProcessRuntime(lambda: process.app)
     assert worker.runtime.get() is process
     with monkeypatch.context() as patch:
@@ -107,7 +107,7 @@ def test_each_process_has_its_own_runtime(worker: WorkerApp, process: Runtime, m
 
 
 def test_failed_start_is_raised(environment: None) -> None:
-    """And the thread ends."""
+    """The thread ends."""
 
     def broken() -> FastAPI:
         raise RuntimeError("no database")
@@ -118,7 +118,7 @@ def test_failed_start_is_raised(environment: None) -> None:
 
 @pytest.fixture
 def beats(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) -> list[LeasedScheduler]:
-    """Return two schedulers, as of two processes; their only entry runs when a year begins."""
+    """Return two schedulers, as in two processes; their only entry runs at the start of each year."""
     celery = services_of(process.app).celery
     monkeypatch.setattr(celery.jobs, "publisher", RecordingPublisher())
     entries = {"retention": Entry(RETENTION, "0 0 1 1 *")}
@@ -129,7 +129,7 @@ def beats(worker: WorkerApp, process: Runtime, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def set_last_run(app: FastAPI) -> None:
-    """Let the last run of the entry be more than a year ago."""
+    """Set the entry's last run to more than a year ago."""
     async with services_of(app).database.transaction() as session:
         await session.merge(ScheduleRun(name="retention", last_run_at=clock.now() - timedelta(days=400)))
 
@@ -141,13 +141,13 @@ async def enqueued(app: FastAPI) -> list[str]:
 
 
 async def tick(*beats: LeasedScheduler) -> None:
-    """Let each beat tick twice: once to enqueue, once more to see that nothing is enqueued twice."""
+    """Let each beat tick twice: once to enqueue, once to check that nothing is enqueued twice."""
     for beat in (*beats, *beats):
         await asyncio.to_thread(beat.tick)
 
 
 async def test_one_of_two_beats_is_active(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """An entry is enqueued once for each of its times."""
+    """An entry is enqueued once per scheduled time."""
     await set_last_run(app)
     await tick(*beats)
 
@@ -168,7 +168,7 @@ async def test_new_entry_waits_for_its_next_time(app: FastAPI, beats: list[Lease
 
 
 async def test_standby_beat_takes_over(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """It enqueues nothing that the other one has."""
+    """It enqueues nothing that the other one already has."""
     first, second = beats
     await set_last_run(app)
     await tick(second)
@@ -187,7 +187,7 @@ async def expire_leases(app: FastAPI) -> None:
 
 
 async def test_stopping_beat_releases_its_lease(app: FastAPI, beats: list[LeasedScheduler]) -> None:
-    """Another one need not wait until it expires."""
+    """The other beat need not wait until it expires."""
     first, second = beats
     await tick(first)
     database = services_of(app).database
@@ -199,7 +199,7 @@ async def test_stopping_beat_releases_its_lease(app: FastAPI, beats: list[Leased
     await asyncio.to_thread(second.close)
 
 
-async def test_failed_enqueue_is_repeated(
+async def test_failed_enqueue_is_retried(
     app: FastAPI, beats: list[LeasedScheduler], process: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the task could not be stored, the next tick tries again."""
@@ -256,7 +256,7 @@ async def test_retention_task(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_heartbeat(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process is alive once it has touched its file."""
+    """A process is alive while its heartbeat file is fresh."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = heartbeat.is_alive()
     heartbeat.touch()
@@ -265,7 +265,7 @@ def test_heartbeat(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_building_the_application_does_not_import_celery(environment: None) -> None:
-    """A server that publishes no task saves its memory and start-up time."""
+    """A server that publishes no task saves memory and start-up time."""
     code = "import sys; from app.main import create_app; create_app(); sys.exit('celery' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0  # noqa: S603 - our own words

@@ -1,4 +1,4 @@
-"""Publishing: in the background, and by the relay if the broker was down."""
+"""Publishing in the background, and by the relay if the broker was down."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
@@ -65,7 +65,7 @@ async def test_relay_publishes_what_the_broker_did_not_accept(
 
 
 async def test_each_task_is_published_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, also if several are enqueued at once."""
+    """Tasks are published in order, even if several are enqueued at once."""
     sent: list[object] = []
     monkeypatch.setattr("keel.celery.broker.client.send", lambda _, task_id: sent.append(task_id))
 
@@ -83,7 +83,7 @@ async def test_each_task_is_published_once(app: FastAPI, monkeypatch: pytest.Mon
 
 
 async def test_relay_pauses_double(app: FastAPI) -> None:
-    """A published task is published again after a pause that doubles each time."""
+    """A task is republished after a pause that doubles each time."""
     task_id = await add_task(app, None, due_at=clock.now())
     broker = RecordingPublisher()
     relay = Relay(services_of(app).database, broker)
@@ -102,7 +102,7 @@ async def test_relay_pauses_double(app: FastAPI) -> None:
 
 
 def test_celery_configuration(environment: None) -> None:
-    """JSON only; late acknowledgement; one task at a time; time limits; quorum queue and publisher confirms."""
+    """JSON only, late acknowledgement, one task at a time, time limits, quorum queue, publisher confirms."""
     conf = CeleryApp(CelerySettings(broker_url=SecretStr(DOWN))).conf
 
     assert conf.accept_content == ["application/json"]
@@ -114,7 +114,7 @@ def test_celery_configuration(environment: None) -> None:
 
 
 def test_celery_prefers_our_settings_to_its_own_variables(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Celery itself reads these two from the environment; a setting may come from a file, too."""
+    """Celery also reads these two variables from the environment; a setting may come from a file."""
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://environment//")
     monkeypatch.setenv("CELERY_RESULT_BACKEND", "redis://environment/1")
     celery = CeleryApp(CelerySettings(broker_url=SecretStr("amqp://settings//")))
@@ -132,7 +132,7 @@ def test_redis_redelivers_only_after_the_hard_time_limit(environment: None) -> N
 
 
 def test_lost_acknowledgement_does_not_block_the_worker() -> None:
-    """A message that Redis could not be told of is not counted as unacknowledged."""
+    """A message whose acknowledgement could not reach Redis does not count as unacknowledged."""
 
     @contextmanager
     def down(_: object = None) -> Generator[None]:
@@ -149,7 +149,7 @@ def test_lost_acknowledgement_does_not_block_the_worker() -> None:
 
 
 def test_malformed_messages_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any error of Celery's strategy becomes the one error for which it drops the message."""
+    """Any error in Celery's strategy becomes the error for which it drops the message."""
 
     def receive(message: str) -> str:
         return {"good": "received"}[message]

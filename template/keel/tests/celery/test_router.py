@@ -1,4 +1,4 @@
-"""The endpoints of tasks."""
+"""The task endpoints."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from keel.web.errors import Forbidden
 
 
 async def test_list_is_paginated(client: AsyncClient) -> None:
-    """The latest first."""
+    """The newest task comes first."""
     tasks = [await export(client) for _ in range(3)]
     for task in tasks:
         await finished(client, task["id"])
@@ -36,7 +36,7 @@ async def test_list_is_paginated(client: AsyncClient) -> None:
 
 
 async def test_tasks_of_others_are_not_found(app: FastAPI, client: AsyncClient) -> None:
-    """By any endpoint."""
+    """No endpoint shows another owner's task."""
     task = await export(client)
     await finished(client, task["id"])
     url = f"{TASKS}/{task['id']}"
@@ -50,7 +50,7 @@ async def test_tasks_of_others_are_not_found(app: FastAPI, client: AsyncClient) 
 
 
 async def test_unknown_task_is_not_found(client: AsyncClient) -> None:
-    """With the same problem as one of another owner."""
+    """The problem is the same as for another owner's task."""
     answer = await client.get(f"{TASKS}/{uuid4()}")
 
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:problem:task-not-found")
@@ -59,7 +59,7 @@ async def test_unknown_task_is_not_found(client: AsyncClient) -> None:
 async def test_cancelled_pending_task_does_not_start(
     app: FastAPI, client: AsyncClient, recorder: RecordingPublisher
 ) -> None:
-    """Its message finds nothing to claim."""
+    """Its message finds no task to claim."""
     task = await export(client)
     cancelled = await client.post(f"{TASKS}/{task['id']}/cancel")
     await services_of(app).celery.executor.run(UUID(task["id"]))
@@ -71,7 +71,7 @@ async def test_cancelled_pending_task_does_not_start(
 async def test_cancelled_running_task_stops(
     app: FastAPI, client: AsyncClient, recorder: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At its next checkpoint; its partial result is deleted."""
+    """It stops at its next checkpoint; its partial result is deleted."""
     monkeypatch.setattr("keel.celery.export.handler.CHUNK", 1)
     await create(client)
     task = await export(client)
@@ -106,7 +106,7 @@ async def test_finished_task_cannot_be_cancelled(client: AsyncClient) -> None:
 
 
 async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It starts with the current state, and closes itself."""
+    """It starts with the current state, and ends by itself."""
     monkeypatch.setattr("keel.celery.events.POLL_SECONDS", 0.01)
     monkeypatch.setattr(services_of(server.app).celery.jobs, "publisher", RecordingPublisher())
     async with server.client() as client:
@@ -123,7 +123,7 @@ async def test_event_stream_ends_with_the_final_state(server: Server, monkeypatc
 
 
 async def test_event_stream_ends_with_its_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A subscriber that may no longer read the task is told why, and gets no further change."""
+    """A subscriber whose token expires gets the reason, and no further change."""
 
     async def again() -> VerifiedCaller:
         raise Forbidden("Not any more.")

@@ -1,4 +1,4 @@
-"""What a token has to allow before its bearer starts, reads or cancels tasks."""
+"""Scopes needed to start, read and cancel tasks."""
 
 import asyncio
 from uuid import UUID
@@ -26,7 +26,7 @@ OPERATIONS = [
 async def test_a_token_without_the_scope(
     app: FastAPI, anonymous: AsyncClient, method: str, url: str, scope: str
 ) -> None:
-    """It is refused, whatever else it allows."""
+    """A token without the scope is refused, whatever its other scopes."""
     services = services_of(app)
     token = services.auth.tokens.make("ada", " ".join(services.scopes.keys() - {scope}), ID)
     body = None if method == "GET" else {"kind": "widgets"}

@@ -27,7 +27,7 @@ def test_invalid_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 @pytest.mark.parametrize("url", ["memory://", "memory://elsewhere"])
 def test_broker_is_required_when_deployed(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Servers of staging and production run no tasks themselves."""
+    """In staging and production, servers do not run tasks themselves."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("CELERY_BROKER_URL", url)
 

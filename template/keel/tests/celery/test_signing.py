@@ -14,7 +14,7 @@ BODY = [["0190"], {}, {"chord": None}]
 
 
 def test_signed_messages_are_read_after_a_key_rotation() -> None:
-    """A message signed with an old key is verified by it as long as it is configured."""
+    """A message signed with an old key is accepted as long as that key is configured."""
     signing.register([OLD])
     content_type, encoding, message = dumps(BODY, serializer=signing.NAME)
     signing.register([NEW, OLD])
@@ -23,7 +23,7 @@ def test_signed_messages_are_read_after_a_key_rotation() -> None:
 
 
 def test_messages_with_invalid_signatures_are_refused() -> None:
-    """An unknown key, a changed body, no signature at all."""
+    """An unknown key, a changed body, and no signature are refused."""
     signing.register([OLD])
     content_type, encoding, message = dumps(BODY, serializer=signing.NAME)
     signing.register([NEW])

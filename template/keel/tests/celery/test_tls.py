@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 
 class TlsServer:
-    """Answers handshakes as `localhost`, and closes the connection then."""
+    """Answers handshakes as `localhost`, then closes the connection."""
 
     def __init__(self) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,7 +64,7 @@ def server() -> Iterator[TlsServer]:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with the certificate of the authority that has signed the server's."""
+    """Return a file with the certificate of the server's CA."""
     path = tmp_path_factory.mktemp("tls") / "ca.pem"
     AUTHORITY.cert_pem.write_to_path(path)
     return path
@@ -82,7 +82,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_certificate(server: TlsServer, authority: Path, scheme: str, host: str, query: str, *, accepted: bool) -> None:
-    """It is verified, for the broker's name, unless the URL says otherwise."""
+    """The certificate and host name are verified, unless the URL says otherwise."""
     url = f"{scheme}://{host}:{server.port}/{query.format(authority=authority)}"
     celery = CeleryApp(CelerySettings.model_validate({"broker_url": SecretStr(url)}))
     # Nothing follows the handshake, so none of these connections comes about.
@@ -101,8 +101,8 @@ def test_certificate(server: TlsServer, authority: Path, scheme: str, host: str,
         ("redis://h?ssl_ca_certs=/ca.pem", "for TLS write amqps:// or rediss://"),
     ],
 )
-def test_options_that_do_nothing(monkeypatch: pytest.MonkeyPatch, url: str, message: str) -> None:
-    """Who writes them hears of it at the start."""
+def test_options_without_effect(monkeypatch: pytest.MonkeyPatch, url: str, message: str) -> None:
+    """TLS options without TLS are reported at startup."""
     monkeypatch.setenv("CELERY_BROKER_URL", url)
 
     with pytest.raises(SettingsError, match=message):

@@ -1,4 +1,4 @@
-"""Transactions, reads and outages, on the database of the project."""
+"""Transactions, reads and outages, on the project's database."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
@@ -31,7 +31,7 @@ def label(name: str) -> Label:
 
 
 async def test_commit_at_the_end_of_the_block(database: Database) -> None:
-    """What was written is there afterwards."""
+    """Rows are stored after the block."""
     async with database.transaction() as session:
         session.add(label("a"))
 
@@ -39,7 +39,7 @@ async def test_commit_at_the_end_of_the_block(database: Database) -> None:
 
 
 async def test_rollback_when_the_block_raises(database: Database) -> None:
-    """Nothing of what was written is there afterwards, and the error is the caller's."""
+    """Nothing is stored, and the caller gets the error."""
     with pytest.raises(LookupError):
         async with database.transaction() as session:
             session.add(label("a"))
@@ -49,15 +49,15 @@ async def test_rollback_when_the_block_raises(database: Database) -> None:
     assert await database.read.scalar(COUNT) == 0
 
 
-async def test_errors_do_not_tell_what_statements_were_given(database: Database) -> None:
-    """They end up in logs."""
+async def test_errors_hide_parameters(database: Database) -> None:
+    """Errors end up in logs, so they must not contain values."""
     with pytest.raises(DBAPIError, match="parameters hidden"):
         async with database.transaction() as session:
             session.add_all([label("a"), label("a")])
 
 
-async def test_after_commit_is_called_once_it_is_true(database: Database) -> None:
-    """A callback sees what was committed; after a rollback there is none."""
+async def test_after_commit(database: Database) -> None:
+    """A callback sees committed rows; after a rollback it is not called."""
     seen: list[Any] = []
 
     async def look() -> None:
@@ -74,8 +74,8 @@ async def test_after_commit_is_called_once_it_is_true(database: Database) -> Non
     assert seen == [1]
 
 
-async def test_transactions_take_turns(database: Database) -> None:
-    """Ten transactions that look before they write see what each other has written."""
+async def test_advisory_lock(database: Database) -> None:
+    """Ten transactions that read before they write see each other's writes."""
 
     async def add_one_more() -> None:
         async with database.transaction() as session:
@@ -89,8 +89,8 @@ async def test_transactions_take_turns(database: Database) -> None:
     assert {name for (name,) in names} == set(map(str, range(10)))
 
 
-async def test_after_commit_that_fails(database: Database) -> None:
-    """What is stored stays stored, and further callbacks are called."""
+async def test_failing_after_commit(database: Database) -> None:
+    """The transaction stays committed, and further callbacks are called."""
     called = []
 
     async def fail() -> None:
@@ -108,16 +108,16 @@ async def test_after_commit_that_fails(database: Database) -> None:
     assert await database.read.scalar(COUNT) == 1
 
 
-async def test_reading_cannot_write(database: Database) -> None:
-    """The database itself refuses writes by who only reads."""
+async def test_reads_cannot_write(database: Database) -> None:
+    """The database itself rejects writes on a read connection."""
     with pytest.raises((DBAPIError, Unavailable)):
         await database.read.all(text("INSERT INTO widget_labels (id, name) VALUES ('1', 'a') RETURNING id"))
 
     assert await database.read.scalar(COUNT) == 0
 
 
-async def test_reading_holds_no_connection(database: Database) -> None:
-    """Between two statements nothing is checked out, and rows outlive their connection."""
+async def test_reads_hold_no_connection(database: Database) -> None:
+    """Between two statements no connection is checked out, and rows outlive theirs."""
     async with database.transaction() as session:
         session.add_all([label("a"), label("b")])
 
@@ -128,8 +128,8 @@ async def test_reading_holds_no_connection(database: Database) -> None:
     assert (await database.read.first(select(Label.__table__.c.name).where(text("1 = 0")))) is None
 
 
-async def test_cancelled_request_gives_its_connection_back(database: Database) -> None:
-    """A client that leaves in the middle takes nothing with it."""
+async def test_cancelled_request_returns_its_connection(database: Database) -> None:
+    """A client that disconnects midway leaks no connection."""
     writing = asyncio.Event()
 
     async def request() -> None:
@@ -149,8 +149,8 @@ async def test_cancelled_request_gives_its_connection_back(database: Database) -
     assert await database.read.scalar(COUNT) == 0
 
 
-async def test_full_pool_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When every connection is taken for too long, callers are told to come back."""
+async def test_exhausted_pool_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all connections are in use for too long, callers get 503."""
     pool = database.reader.pool
     monkeypatch.setattr(pool, "_timeout", 0.01)
     taken = [await database.reader.connect() for _ in range(pool.size())]  # ty: ignore[missing-attribute]
@@ -162,10 +162,10 @@ async def test_full_pool_is_an_outage(database: Database, monkeypatch: pytest.Mo
             await connection.close()
 
 
-async def test_read_is_repeated_when_its_connection_was_stale(
+async def test_read_on_a_stale_connection_is_retried(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A database that was restarted costs a reader nothing."""
+    """After a database restart, reads succeed."""
     original, calls = ReadSession._run, []
 
     def stale_once(self: ReadSession, *arguments: Any) -> Any:
@@ -182,7 +182,7 @@ async def test_read_is_repeated_when_its_connection_was_stale(
 
 @pytest.fixture
 def failing_commit(database: Database) -> Iterator[None]:
-    """Let commits fail, as they do when a connection breaks at that moment."""
+    """Make commits fail, as if the connection broke."""
 
     def fail(connection: Connection) -> None:
         connection.invalidate()
@@ -193,10 +193,10 @@ def failing_commit(database: Database) -> Iterator[None]:
     event.remove(database.writer.sync_engine, "commit", fail)
 
 
-async def test_commit_that_fails_is_never_a_success(
+async def test_failed_commit_is_never_a_success(
     failing_commit: None, client: AsyncClient, database: Database
 ) -> None:
-    """The commit comes before the answer, so an answer of 2xx means that it is stored."""
+    """The commit precedes the response, so a 2xx means that the data is stored."""
     answer = await client.post(WIDGETS, json={"title": "Lost"})
 
     assert answer.status_code == 503
@@ -205,7 +205,7 @@ async def test_commit_that_fails_is_never_a_success(
 
 
 async def test_error_after_writing_rolls_back(database: Database) -> None:
-    """A request that fails leaves nothing behind."""
+    """A failing request stores nothing."""
     app = new_app()
     services_of(app).database = database
 
@@ -222,8 +222,8 @@ async def test_error_after_writing_rolls_back(database: Database) -> None:
     assert await database.read.scalar(COUNT) == 0
 
 
-async def test_error_of_another_kind_is_no_outage(database: Database) -> None:
-    """A missing file is not a missing database."""
+async def test_other_errors_are_no_outage(database: Database) -> None:
+    """An OSError of another kind is not reported as a database outage."""
     with pytest.raises(FileNotFoundError):
         async with database.transaction():
             raise FileNotFoundError
@@ -258,10 +258,10 @@ async def _store_between(session: SessionDep) -> AsyncIterable[str]:
 
 
 @pytest.mark.parametrize("endpoint", [_store_later, _store_while_streaming, _store_between])
-async def test_work_after_the_response(
+async def test_session_use_after_the_response(
     database: Database, endpoint: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A request's session is no use to background tasks and streams; that is an error, which the log explains."""
+    """Background tasks and streams cannot use the request's session: they get an error, explained in the log."""
     app = create_app()
     app.get("/later")(endpoint)
     async with running(app) as client:

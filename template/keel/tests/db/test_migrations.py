@@ -1,4 +1,4 @@
-"""Migrations agree with the models, in both directions."""
+"""Migrations agree with the models, up and down."""
 
 import re
 from argparse import Namespace
@@ -34,23 +34,23 @@ def alembic(database: Database) -> Config:
 
 
 async def in_thread(function: Callable[..., object], *arguments: object) -> None:
-    """Call Alembic, which runs an event loop of its own."""
+    """Call Alembic in a thread, because it runs its own event loop."""
     await anyio.to_thread.run_sync(function, *arguments)
 
 
 async def table_names(database: Database) -> set[str]:
-    """Return the names of the tables that there are."""
+    """Return the names of existing tables."""
     async with database.reader.connect() as connection:
         return set(await connection.run_sync(lambda c: inspect(c).get_table_names()))
 
 
 async def test_models_and_migrations_agree(alembic: Config) -> None:
-    """Nothing would be generated: every model has its table as the migrations make it."""
+    """Autogenerate finds no difference."""
     await in_thread(command.check, alembic)
 
 
 async def test_no_empty_migration(alembic: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Autogenerate writes a revision only where there is something to do, so it can follow every update."""
+    """Autogenerate writes a revision only if there is a difference, so it can run after every update."""
     alembic.cmd_opts = Namespace(autogenerate=True, x=None)
     alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{tmp_path}")
     alembic.set_main_option("path_separator", ";")
@@ -63,7 +63,7 @@ async def test_no_empty_migration(alembic: Config, tmp_path: Path, capsys: pytes
 
 
 async def test_downgrade_and_upgrade(alembic: Config, database: Database) -> None:
-    """Every migration can be taken back and applied again."""
+    """Every migration can be reverted and applied again."""
     await in_thread(command.downgrade, alembic, "base")
     without = await table_names(database)
     await in_thread(command.upgrade, alembic, "head")
@@ -73,8 +73,8 @@ async def test_downgrade_and_upgrade(alembic: Config, database: Database) -> Non
     assert await table_names(database) >= {"alembic_version", *load_models("keel", "app").tables}
 
 
-async def test_sql_for_an_administrator(alembic: Config) -> None:
-    """Migrations can be printed as SQL, for an administrator to run."""
+async def test_offline_sql(alembic: Config) -> None:
+    """Migrations can be printed as SQL."""
     printed = StringIO()
     alembic.output_buffer = printed
     with redirect_stdout(printed):
@@ -85,7 +85,7 @@ async def test_sql_for_an_administrator(alembic: Config) -> None:
 
 @pytest.fixture
 async def leftover(database: Database) -> AsyncIterator[str]:
-    """Return the name of a table that no model describes; it holds a row."""
+    """Return the name of a table without a model; it has a row."""
     async with database.writer.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE of_an_old_feature (id INTEGER PRIMARY KEY)")
         await connection.exec_driver_sql("INSERT INTO of_an_old_feature VALUES (1)")
@@ -95,7 +95,7 @@ async def leftover(database: Database) -> AsyncIterator[str]:
 
 
 async def test_tables_without_models_stay(alembic: Config, leftover: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The rows of a feature that was switched off are not dropped by the next generated migration; it says so."""
+    """Tables of a feature that was switched off are reported, but not dropped by the next generated migration."""
     await in_thread(command.check, alembic)
 
     said = " ".join(capsys.readouterr().err.split())
@@ -105,7 +105,7 @@ async def test_tables_without_models_stay(alembic: Config, leftover: str, capsys
 
 
 async def write_drop(alembic: Config, place: Path, *names: str) -> tuple[str, str]:
-    """Have the migration written that drops these tables; how it upgrades and how it downgrades."""
+    """Generate the migration that drops these tables; return its upgrade and downgrade."""
     alembic.cmd_opts = Namespace(autogenerate=True, x=[f"drop={','.join(names)}"])
     alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{place}")
     alembic.set_main_option("path_separator", ";")
@@ -118,7 +118,7 @@ async def write_drop(alembic: Config, place: Path, *names: str) -> tuple[str, st
 async def test_tables_are_dropped_by_name(
     alembic: Config, leftover: str, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table that was named is dropped by the migration that is written, which is said loudly."""
+    """A named table is dropped by the generated migration, with a clear message."""
     upgrade, _ = await write_drop(alembic, tmp_path, leftover)
 
     said = " ".join(capsys.readouterr().err.split())
@@ -128,10 +128,10 @@ async def test_tables_are_dropped_by_name(
     assert leftover in await table_names(database)
 
 
-async def test_tables_that_refer_to_others_are_dropped_before_them(
+async def test_referencing_tables_are_dropped_first(
     alembic: Config, database: Database, tmp_path: Path
 ) -> None:
-    """And made after them by a downgrade."""
+    """A downgrade creates them last."""
     names = ["old_d", "old_a", "old_c", "old_b"]
     async with database.writer.begin() as connection:
         await connection.exec_driver_sql(f"CREATE TABLE {names[0]} (id INTEGER PRIMARY KEY)")
@@ -160,7 +160,7 @@ def modelled() -> Iterator[str]:
 @pytest.mark.parametrize(("name", "why"), [("nowhere", "no table nowhere"), ("modelled", "a model of modelled")])
 @pytest.mark.usefixtures("modelled")
 async def test_only_leftovers_can_be_dropped(alembic: Config, name: str, why: str) -> None:
-    """A slip of the pen is refused before anything is compared."""
+    """Other names are refused before anything is compared."""
     alembic.cmd_opts = Namespace(x=[f"drop={name}"])
 
     with pytest.raises(CommandError, match=why):
@@ -174,7 +174,7 @@ class Colour(StrEnum):
 
 
 class Painted(TestBase):
-    """A table whose model has learned a colour."""
+    """A table whose model has gained a colour."""
 
     __tablename__ = "painted"
     metadata = MetaData()
@@ -183,8 +183,8 @@ class Painted(TestBase):
     colour: Mapped[Colour | None]
 
 
-async def test_an_enumeration_for_a_table_that_exists(alembic: Config, database: Database, tmp_path: Path) -> None:
-    """The migration that autogenerate writes adds the column, takes it back, and adds it again, without a type to make."""
+async def test_enumeration_added_to_an_existing_table(alembic: Config, database: Database, tmp_path: Path) -> None:
+    """The generated migration adds, drops and re-adds the column, without a database type."""
     alembic.cmd_opts = Namespace(autogenerate=True, x=None)
     alembic.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{tmp_path}")
     alembic.set_main_option("path_separator", ";")

@@ -1,4 +1,4 @@
-"""What every table shares."""
+"""The base of all models."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
@@ -15,8 +15,8 @@ from keel.hooks import PackageError
 from keel.tests.widgets.models import TestBase, Widget
 
 
-async def test_moments_keep_their_zone(database: Database) -> None:
-    """Whatever zone a moment was given in, it comes back as the same moment in UTC."""
+async def test_datetimes_are_stored_in_utc(database: Database) -> None:
+    """A datetime in any zone comes back as the same instant in UTC."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=5)))
     async with database.transaction() as session:
         session.add(Widget(owner_id="o", title="t", created_at=moment))
@@ -29,8 +29,8 @@ async def test_moments_keep_their_zone(database: Database) -> None:
     assert datetime.now(UTC) > row.created_at
 
 
-async def test_moments_need_a_zone(database: Database) -> None:
-    """Without one, the instant is ambiguous."""
+async def test_naive_datetimes_are_refused(database: Database) -> None:
+    """Without a zone, the instant is ambiguous."""
     moment = datetime(2026, 1, 2)  # noqa: DTZ001 - on purpose
     with pytest.raises(StatementError, match="time zone"):
         async with database.transaction() as session:
@@ -38,7 +38,7 @@ async def test_moments_need_a_zone(database: Database) -> None:
 
 
 def test_constraints_have_names() -> None:
-    """A migration can only change what has a name."""
+    """A migration can only change a constraint that has a name."""
     tables = [*load_models().tables.values(), *TestBase.metadata.tables.values()]
     constraints = [c for table in tables for c in table.constraints]
 
@@ -71,15 +71,15 @@ class Choices(TestBase):
 
 @pytest.mark.parametrize("name", ["colour", "level", "side"])
 def test_enumerations_are_text(name: str) -> None:
-    """A new member needs no migration: the column is text with room for it, and the database has no type of its own."""
+    """A new member needs no migration: the column is text with room for it, without a database type."""
     type_ = Choices.__table__.columns[name].type
 
     assert isinstance(type_, Enum)
     assert (type_.native_enum, type_.create_constraint, type_.length) == (False, False, 32)
 
 
-def test_a_member_that_is_too_long() -> None:
-    """Its model is named, and what to write, instead of a driver's error at the first row."""
+def test_oversized_enumeration_member() -> None:
+    """The error names the model and the fix, instead of a driver's error on the first row."""
     kind = StrEnum("kind", {"LONG": "x" * (MAX_MEMBER + 1)})
 
     annotated = {"kind": Mapped[kind]}
@@ -87,8 +87,8 @@ def test_a_member_that_is_too_long() -> None:
         type("Wordy", (TestBase,), {"metadata": MetaData(), "__tablename__": "w", "__annotations__": annotated})
 
 
-async def test_members_are_stored_by_value(database: Database) -> None:
-    """Or by name, where the value is a number; each comes back as what it was."""
+async def test_enumeration_members_are_stored_by_value(database: Database) -> None:
+    """Numeric members are stored by name; each member round-trips."""
     async with database.writer.begin() as connection:
         await connection.run_sync(Choices.metadata.create_all)
     try:

@@ -37,14 +37,14 @@ from keel.web.pagination import InvalidCursor, encode
 
 
 class Size(StrEnum):
-    """An enumeration, in an order that is not that of its values."""
+    """An enumeration whose order is not that of its values."""
 
     SMALL = "small"
     BIG = "big"
 
 
 class Level(IntEnum):
-    """An enumeration whose members are stored by their names."""
+    """An enumeration whose members are stored by name."""
 
     HIGH = 1
     LOW = 2
@@ -98,8 +98,8 @@ VALUES: list[tuple[TypeEngine[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("type_", "values"), VALUES, ids=lambda item: type(item).__name__)
 @pytest.mark.parametrize("order", ["value", "-value"])
-async def test_pages_meet(database: Database, type_: TypeEngine[Any], values: list[Any], order: str) -> None:
-    """Pages of one row show every row once, in order; those without a value come last."""
+async def test_pages_are_complete(database: Database, type_: TypeEngine[Any], values: list[Any], order: str) -> None:
+    """Pages of one row show every row once, in order; NULLs come last."""
     statement = rows(type_, values)
     cursor, seen = None, []
     while True:
@@ -128,16 +128,16 @@ WRONG: list[tuple[TypeEngine[Any], Any]] = [
 
 
 @pytest.mark.parametrize(("type_", "value"), WRONG)
-async def test_wrong_values_are_refused(database: Database, type_: TypeEngine[Any], value: Any) -> None:
-    """A cursor whose value the column can't have never reaches the database."""
+async def test_invalid_cursor_values_are_refused(database: Database, type_: TypeEngine[Any], value: Any) -> None:
+    """A cursor with a value of the wrong type never reaches the database."""
     cursor = encode("value", (value, UUID(int=1)))
 
     with pytest.raises(InvalidCursor):
         await paginate(database.read, rows(type_, [None]), Item, order="value", cursor=cursor)
 
 
-async def test_moments(database: Database) -> None:
-    """Cursors of moments keep their microseconds."""
+async def test_datetimes(database: Database) -> None:
+    """Cursors keep the microseconds of datetimes."""
     moments = [MOMENT + timedelta(microseconds=i) for i in (2, 0, 1)]
     async with database.transaction() as session:
         session.add_all(Widget(owner_id="o", title="t", created_at=m) for m in moments)
@@ -150,7 +150,7 @@ async def test_moments(database: Database) -> None:
 
 
 async def numbers(database: Database, statement: Select[*tuple[Any, ...]], order: str) -> list[int]:
-    """Follow the pages of a statement, read in a transaction and without one; return the numbers of the ids."""
+    """Follow the pages of a statement, in and outside a transaction; return the ids' numbers."""
     seen: list[list[int]] = []
     async with database.transaction() as transaction:
         for session in (database.read, transaction):
@@ -175,7 +175,7 @@ async def widgets(database: Database) -> None:
 
 @pytest.mark.usefixtures("widgets")
 async def test_entities(database: Database) -> None:
-    """A model may be selected whole."""
+    """A statement may select a whole model."""
     statement = select(Widget, Widget.title.label("value")).where(Widget.owner_id == "o")
 
     assert await numbers(database, statement, "-title") == [2, 1, 0]
@@ -183,7 +183,7 @@ async def test_entities(database: Database) -> None:
 
 @pytest.mark.usefixtures("widgets")
 async def test_joined_columns(database: Database) -> None:
-    """A column that must have a value has none where no row was joined."""
+    """A NOT NULL column is NULL where an outer join found no row."""
     join = select(Widget.id, Label.name.label("value"), Label.name).outerjoin(Label, Label.widget_id == Widget.id)
     statement = join.where((Label.name != "x") | Label.name.is_(None))
 
@@ -193,7 +193,7 @@ async def test_joined_columns(database: Database) -> None:
 
 @pytest.mark.usefixtures("widgets")
 async def test_computed_columns(database: Database) -> None:
-    """What is computed can be an order, though no WHERE may name an aggregate."""
+    """Pages can be sorted by a computed column, although WHERE cannot contain an aggregate."""
     count = select(Widget.id, func.count(Label.id).label("value")).outerjoin(Label, Label.widget_id == Widget.id)
 
     assert await numbers(database, count.group_by(Widget.id), "value") == [1, 0, 2]

@@ -1,4 +1,4 @@
-"""Plans of queries: what the tests of packages rely on when they say that indexes serve their lists."""
+"""Query plans: the helper with which packages test that indexes serve their lists."""
 
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ from keel.tests.widgets.models import Widget, create_tables
 
 
 async def test_steps_without_an_index_are_named(database: Database, watch_queries: WatchQueries) -> None:
-    """A query for what an index has, in its order, has no such step; by a column without an index, it goes through the table."""
+    """An indexed query in index order has no such step; one without an index scans the table."""
     await create_tables(database)
     widgets = select(Widget.id).where(Widget.owner_id == "ada")
 

@@ -1,4 +1,4 @@
-"""What repositories inherit."""
+"""Methods inherited from `Repository`."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from keel.web.errors import Conflict
 
 
 class Widgets(Repository[Widget]):
-    """A repository without queries of its own."""
+    """A repository without its own queries."""
 
     model = Widget
 
@@ -24,7 +24,7 @@ class Labels(Repository[Label]):
 
 
 async def test_an_inserted_row_has_its_defaults(database: Database) -> None:
-    """Defaults of the model and the moments are in the row that comes back, and in the database."""
+    """The returned row and the stored one have the model's defaults and timestamps."""
     async with database.transaction() as session:
         row = await Widgets(session).add(owner_id="o", title="t")
 
@@ -37,8 +37,8 @@ async def test_an_inserted_row_has_its_defaults(database: Database) -> None:
     assert await Widgets(database.read).get(id=row.id, owner_id="another") is None
 
 
-async def test_a_row_that_is_refused_is_a_conflict(database: Database) -> None:
-    """A unique constraint becomes the error that is asked for, and the transaction is rolled back."""
+async def test_unique_violation_is_a_conflict(database: Database) -> None:
+    """A unique violation becomes the given error, and the transaction is rolled back."""
     with pytest.raises(Conflict):
         async with database.transaction() as session:
             await insert_one(session, Label, name="n")
@@ -49,7 +49,7 @@ async def test_a_row_that_is_refused_is_a_conflict(database: Database) -> None:
 
 
 async def test_changes_and_deletions(database: Database) -> None:
-    """Entities are changed and deleted by the transaction that read them."""
+    """Entities are updated and deleted in the transaction that read them."""
     async with database.transaction() as session:
         row = await Labels(session).add(name="old")
     async with database.transaction() as session:
@@ -64,7 +64,7 @@ async def test_changes_and_deletions(database: Database) -> None:
     assert await Labels(database.read).count() == 0
 
 
-async def test_a_read_session_writes_nothing(database: Database) -> None:
+async def test_writing_with_a_read_session(database: Database) -> None:
     """The error names the repository and what it lacks."""
     with pytest.raises(TypeError, match="Labels was given a ReadSession"):
         await Labels(database.read).add(name="n")

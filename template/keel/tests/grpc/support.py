@@ -28,7 +28,7 @@ TIMEOUT = 20.0
 def connected(
     port: int, credentials: grpc.ChannelCredentials | None = None
 ) -> AbstractAsyncContextManager[grpc.aio.Channel]:
-    """Return a channel to a server on this machine, by the name in its certificate."""
+    """Return a channel to a server on this machine, under the name in its certificate."""
     # Otherwise channels to one address share a connection, across tests.
     options = [("grpc.use_local_subchannel_pool", 1)]
     if credentials is None:
@@ -37,7 +37,7 @@ def connected(
 
 
 class Widgets:
-    """Calls methods of the service of widgets, with a token."""
+    """Calls the widgets service, with a token."""
 
     def __init__(self, channel: grpc.aio.Channel, authorization: str | None) -> None:
         self._channel = channel
@@ -69,7 +69,7 @@ class Widgets:
         await self.call("Rename", request)
 
     async def watch(self) -> Any:
-        """Watch new widgets; return once none is missed any more."""
+        """Watch new widgets; return once no further one can be missed."""
         call = self.call("Watch", Empty())
         await call.initial_metadata()
         return call
@@ -77,7 +77,7 @@ class Widgets:
 
 @dataclass(frozen=True)
 class Refusal:
-    """How a call was refused."""
+    """The status of a refused call, with its details."""
 
     code: grpc.StatusCode
     message: str
@@ -103,14 +103,14 @@ class Refusal:
 
 
 async def no_listeners(app: FastAPI) -> None:
-    """Wait until there are no subscriptions: the server notices a moment later that a client has left."""
+    """Wait until there are no subscriptions: the server notices a disconnected client a moment later."""
     async with asyncio.timeout(TIMEOUT):
         while services_of(app).pubsub.listeners:
             await asyncio.sleep(0.005)
 
 
 async def refused(call: Awaitable[Any]) -> Refusal:
-    """Wait for a call that is refused."""
+    """Await a call that is refused."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return refusal(caught.value)
@@ -126,7 +126,7 @@ def refusal(error: grpc.aio.AioRpcError) -> Refusal:
 
 
 async def end_of(stream: Any) -> Refusal:
-    """Return how a stream ends."""
+    """Return the error that ends a stream."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         while await stream.read():
             pass

@@ -38,7 +38,7 @@ def error(status: int) -> AppError:
     ],
 )
 def test_codes(status: int, code: StatusCode) -> None:
-    """Each status of HTTP has a code."""
+    """Each HTTP status maps to a code."""
     assert code_of(error(status)) is code
 
 
@@ -49,7 +49,7 @@ class NoSuchShip(NotFound):
 
 
 def details(raised: Exception) -> tuple[status_pb2.Status, dict[str, bytes]]:
-    """Return what is told of an error, and its details by their types."""
+    """Return an error's message, and its details by type."""
     told = status_of(raised, service="harbour.v1.Ships", request_id="abc")
     metadata: Any = dict(told.trailing_metadata)
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
@@ -57,7 +57,7 @@ def details(raised: Exception) -> tuple[status_pb2.Status, dict[str, bytes]]:
 
 
 def test_details_of_a_status() -> None:
-    """A machine-readable reason, and the request id."""
+    """A status has a machine-readable reason, and the request id."""
     status, found = details(NoSuchShip("There is no such ship."))
 
     assert (status.code, status.message) == (StatusCode.NOT_FOUND.value[0], "There is no such ship.")
@@ -68,14 +68,14 @@ def test_details_of_a_status() -> None:
 
 
 def test_retry_delay() -> None:
-    """It is that of `Retry-After`."""
+    """The delay is that of `Retry-After`."""
     _, found = details(TooManyRequests("Later.", headers={"Retry-After": "7"}))
 
     assert error_details_pb2.RetryInfo.FromString(found["RetryInfo"]).retry_delay.seconds == 7
 
 
 def test_unexpected_error() -> None:
-    """The status has nothing of its text."""
+    """The status does not contain the error's text."""
     status, found = details(LookupError("a secret"))
 
     assert status.message == "Internal error."
@@ -96,7 +96,7 @@ class Ship(BaseModel):
 
 
 def test_paths_of_fields() -> None:
-    """They are those of the request, not of the schema; input is not repeated."""
+    """Paths name the request's fields, not the schema's; input is not repeated."""
     values = {"crew": [{"name": "a", "age": 1}, {"name": "b", "age": "s3cret"}]}
     with pytest.raises(InvalidRequest) as caught:
         validated(Ship, values, {"crew": "ship.sailors"})
@@ -113,11 +113,11 @@ class Peer:
         self._peer = peer
 
     def peer(self) -> str:
-        """Return where from."""
+        """Return the peer's address."""
         return self._peer
 
     def invocation_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
-        """Return what the caller has sent along."""
+        """Return the call's metadata."""
         return (("a", "b"), ("c-bin", b"\xff"))
 
 
@@ -131,7 +131,7 @@ class Peer:
     ],
 )
 def test_call_as_asgi_scope(peer: str, client: object) -> None:
-    """Peer and metadata are its client and headers."""
+    """The scope has the call's peer as client and its metadata as headers."""
     call: object = Peer(peer)
     scope = asgi_scope("/a/B", call)  # ty: ignore[invalid-argument-type]
 
@@ -140,7 +140,7 @@ def test_call_as_asgi_scope(peer: str, client: object) -> None:
 
 
 def test_many_violations() -> None:
-    """They are counted rather than told: details are metadata, which must stay small."""
+    """Further violations are only counted, because details are metadata, which must stay small."""
 
     class Many(BaseModel):
         numbers: list[int]

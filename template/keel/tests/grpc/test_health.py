@@ -1,4 +1,4 @@
-"""The health service, and what the server tells of itself."""
+"""The health service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -24,20 +24,20 @@ class Database:
         self.unavailable = False
 
     async def ping(self) -> None:
-        """Answer, unless it is unavailable."""
+        """Succeed, unless it is unavailable."""
         if self.unavailable:
             raise OSError
 
 
 @pytest.fixture
 def database() -> Database:
-    """Return what is checked."""
+    """Return the dependency that is checked."""
     return Database()
 
 
 @pytest.fixture
 async def health(environment: None, database: Database) -> AsyncIterator[Health]:
-    """Return a health service whose checks run when a test says so."""
+    """Return a health service whose checks run on demand."""
     checks = Checks(timeout=TIMEOUT)
     checks.add("database", database.ping)
     health = Health(checks, ["a"])
@@ -58,12 +58,12 @@ async def served(health: Health) -> AsyncGenerator[Any]:
 
 
 async def check(stub: Any, service: str) -> Response.ServingStatus:
-    """Ask how a service is."""
+    """Return the status of a service."""
     return (await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=TIMEOUT)).status
 
 
 async def test_known_services(channel: grpc.aio.Channel) -> None:
-    """The server, each of its services, and `liveness`; no other."""
+    """Known are the server, each of its services, and `liveness`."""
     stub = health_pb2_grpc.HealthStub(channel)
     for name in ("", NAME, LIVENESS):
         assert await check(stub, name) == Response.SERVING
@@ -71,7 +71,7 @@ async def test_known_services(channel: grpc.aio.Channel) -> None:
 
 
 async def test_status_follows_the_checks(health: Health, database: Database) -> None:
-    """As for /readyz; `liveness` stays SERVING, and watchers get each change."""
+    """The status follows `/readyz`; `liveness` stays SERVING, and watchers get each change."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(service="a"), timeout=TIMEOUT)
         assert (await watching.read()).status == Response.SERVING
@@ -87,7 +87,7 @@ async def test_status_follows_the_checks(health: Health, database: Database) -> 
 
 
 async def test_drain(health: Health) -> None:
-    """A draining server stays NOT_SERVING, waits no longer than its limit, and ends the streams of watchers."""
+    """A draining server stays NOT_SERVING, waits at most its limit, and ends watchers' streams."""
     async with served(health) as stub:
         watching = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
         unknown = stub.Watch(health_pb2.HealthCheckRequest(service="unknown"), timeout=TIMEOUT)
@@ -103,7 +103,7 @@ async def test_drain(health: Health) -> None:
 
 
 async def test_checks_are_repeated(health: Health, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each interval."""
+    """The checks run at each interval."""
     checks, enough = [0], asyncio.Event()
 
     async def check() -> None:

@@ -1,4 +1,4 @@
-"""The interceptor of all calls."""
+"""The interceptor for all calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ def unary(channel: grpc.aio.Channel, method: str, request: bytes = b"", **option
 
 
 class Lines:
-    """Access lines, as they come."""
+    """Access log lines, as they arrive."""
 
     def __init__(self) -> None:
         self.found: list[dict[str, Any]] = []
@@ -45,7 +45,7 @@ class Lines:
         self.found.append(fields)
 
     async def codes(self, count: int) -> list[str]:
-        """Return the codes of so many lines: one may come after the client has its answer."""
+        """Return the codes of this many lines: one may be written after the client has its response."""
         async with asyncio.timeout(TIMEOUT):
             while len(self.found) < count:
                 await asyncio.sleep(0.005)
@@ -54,14 +54,14 @@ class Lines:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
-    """Return the access lines of a test."""
+    """Return the access log lines of a test."""
     lines = Lines()
     monkeypatch.setattr(metrics, "log", lines)
     return lines
 
 
 async def test_access_line(widgets: Widgets, lines: Lines) -> None:
-    """A call leaves one line, with its code and duration."""
+    """Each call writes one line, with its code and duration."""
     await widgets.list()
     await refused(widgets.get("none"))
 
@@ -72,7 +72,7 @@ async def test_access_line(widgets: Widgets, lines: Lines) -> None:
 
 
 async def test_request_id(widgets: Widgets, channel: grpc.aio.Channel) -> None:
-    """A call has the id of its metadata, else a new one; errors and log lines have it too."""
+    """A call keeps the id in its metadata, or gets a new one; errors and log lines have it too."""
     call = widgets.call("List", Empty(), ("x-request-id", "abc-1"))
     await call
     with capture_logs() as logged:
@@ -86,7 +86,7 @@ async def test_request_id(widgets: Widgets, channel: grpc.aio.Channel) -> None:
 
 
 async def test_unexpected_errors_are_not_disclosed(channel: grpc.aio.Channel) -> None:
-    """Neither before nor after the first message; the log has them."""
+    """Neither before nor after the first message; the log has the details."""
     with capture_logs() as logged:
         failed = await refused(unary(channel, f"{PROBE}/Fail"))
         late = channel.unary_stream(f"{PROBE}/FailLate")(b"", timeout=TIMEOUT)
@@ -100,28 +100,28 @@ async def test_unexpected_errors_are_not_disclosed(channel: grpc.aio.Channel) ->
 
 
 async def test_unknown_methods(channel: grpc.aio.Channel, lines: Lines) -> None:
-    """They are UNIMPLEMENTED, and leave an access line."""
+    """They are UNIMPLEMENTED, and write an access log line."""
     for method in (f"{PROBE}/Sing", "/nowhere/Sing"):
         assert (await refused(unary(channel, method))).code is grpc.StatusCode.UNIMPLEMENTED
     assert await lines.codes(2) == ["UNIMPLEMENTED"] * 2
 
 
 async def test_malformed_message(channel: grpc.aio.Channel) -> None:
-    """It is an INVALID_ARGUMENT."""
+    """A malformed message is an INVALID_ARGUMENT."""
     refusal = await refused(unary(channel, f"/{SERVICE}/Get", b"\xff\xff"))
 
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 async def test_message_size_limit(channel: grpc.aio.Channel) -> None:
-    """More than GRPC_MAX_MESSAGE_SIZE is refused."""
+    """Messages above GRPC_MAX_MESSAGE_SIZE are refused."""
     refusal = await refused(unary(channel, f"{PROBE}/Fail", bytes(1_048_577)))
 
     assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_every_kind_of_method(channel: grpc.aio.Channel, lines: Lines) -> None:
-    """Request streams, messages that a method writes itself, and statuses that it sets."""
+    """Request streams, messages written by a method itself, and statuses that it sets work."""
 
     async def three() -> AsyncIterator[bytes]:
         for _ in range(3):
@@ -134,7 +134,7 @@ async def test_every_kind_of_method(channel: grpc.aio.Channel, lines: Lines) -> 
 
 
 async def test_deadlines(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) -> None:
-    """A call whose deadline has passed ends, and its transaction is rolled back."""
+    """A call whose deadline passes ends, and its transaction is rolled back."""
     app.state.waiting = waiting = Waiting()
     seconds = 0.1
     while not waiting.begun.is_set():
@@ -152,7 +152,7 @@ async def test_deadlines(app: FastAPI, channel: grpc.aio.Channel, lines: Lines) 
     [(None, "CANCELLED"), (5.0, "CANCELLED"), (0.01, "DEADLINE_EXCEEDED"), (-0.2, "DEADLINE_EXCEEDED")],
 )
 async def test_cancelled_or_deadline_exceeded(app: FastAPI, lines: Lines, left: float | None, code: str) -> None:
-    """A client cancels by its own clock, a moment before the server's deadline."""
+    """A client may cancel by its own clock, just before the server's deadline."""
 
     class Call:
         def time_remaining(self) -> float | None:
@@ -179,7 +179,7 @@ async def test_cancelled_call(app: FastAPI, channel: grpc.aio.Channel, lines: Li
 
 
 async def undone(app: FastAPI, waiting: Waiting) -> None:
-    """Wait until the method has ended; assert that it has stored nothing."""
+    """Wait until the method has ended; check that it has stored nothing."""
     async with asyncio.timeout(TIMEOUT):
         await waiting.ended.wait()
         while connections_in_use(services_of(app).database):
@@ -188,7 +188,7 @@ async def undone(app: FastAPI, waiting: Waiting) -> None:
 
 
 async def test_rate_limit(app: FastAPI, widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls and HTTP requests of a caller share one limit; a refusal has a retry delay."""
+    """A caller's calls and HTTP requests share one limit; a refusal has a retry delay."""
     limit = RateLimit("2/hour")
     limit.key = services_of(app).rate_limit.key
     monkeypatch.setattr(services_of(app).rate_limit, "hit", limit.hit)
@@ -210,7 +210,7 @@ def test_without_a_rate_limit(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_callers_are_authenticated(widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the bearer token of their metadata, for the scopes of the method."""
+    """Callers are authenticated by the bearer token in their metadata, for the method's scopes."""
     asked: list[tuple[Any, list[str]]] = []
 
     async def verify_caller(_: object, token: str | None, scopes: Any) -> VerifiedCaller:
@@ -253,7 +253,7 @@ class Spans:
 
 
 async def test_spans_and_metrics(widgets: Widgets, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call is a span of the caller's trace, and is measured; names of unknown methods make no series."""
+    """A call is a span of the caller's trace, and is measured; unknown methods create no series."""
     spans, measured = Spans(), list[dict[str, Any]]()
     monkeypatch.setattr(tracing, "tracer", spans)
     monkeypatch.setattr(metrics, "_DURATIONS", _Recorder(measured))

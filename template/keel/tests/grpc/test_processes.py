@@ -1,4 +1,4 @@
-"""The role `python -m app grpc`."""
+"""The server process, `python -m app grpc`."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return a free port, which the settings name."""
+    """Return a free port, which is set in the settings."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         found = free.getsockname()[1]
     monkeypatch.setenv("GRPC_PORT", str(found))
@@ -83,7 +83,7 @@ def test_role_serves_until_it_is_stopped(
 
 
 async def test_health_command(app: FastAPI, grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It probes the port of the settings, and fails if there is no server."""
+    """It probes the configured port, and fails if there is no server."""
 
     async def status(port: int) -> int:
         monkeypatch.setenv("GRPC_PORT", str(port))
@@ -95,7 +95,7 @@ async def test_health_command(app: FastAPI, grpc_port: int, monkeypatch: pytest.
 
 
 def test_port_in_use(app: FastAPI, port: int, signals_as_they_were: None) -> None:
-    """The role writes one line, and exits with 1."""
+    """The process writes one line, and exits with 1."""
     with socket.create_server(("127.0.0.1", port)):
         result = CliRunner().invoke(cli.build(create_app, "app"), ["grpc"])
 
@@ -119,7 +119,7 @@ class Role:
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that the process does."""
+        """Wait for an action of the process."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 assert self.process.poll() is None, self._log.read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ async def role(app: FastAPI, port: int, tmp_path: Path) -> AsyncIterator[Role]:
 async def test_shutdown_finishes_calls_in_progress(
     role: Role, port: int, database: Database, client: AsyncClient
 ) -> None:
-    """Streams end with a code after which clients retry; then the process exits."""
+    """Streams end with a code on which clients retry; then the process exits."""
     async with connected(port) as channel:
         widgets = Widgets(channel, client.headers.get("Authorization"))
         id_ = await widgets.create("before")
@@ -173,7 +173,7 @@ async def test_shutdown_finishes_calls_in_progress(
 
 @pytest.mark.faults
 async def test_answered_writes_survive_a_kill(role: Role, port: int, client: AsyncClient) -> None:
-    """Streams end with a code after which clients retry."""
+    """Acknowledged writes are stored; streams end with a code on which clients retry."""
     async with connected(port) as channel:
         widgets = Widgets(channel, client.headers.get("Authorization"))
         id_ = await widgets.create("kept")
@@ -186,7 +186,7 @@ async def test_answered_writes_survive_a_kill(role: Role, port: int, client: Asy
 
 @pytest.mark.faults
 async def test_the_project_itself(app: FastAPI, port: int, tmp_path: Path) -> None:
-    """`python -m app grpc` serves the project's packages, and exits when it is told to stop."""
+    """`python -m app grpc` serves the project's packages, and exits on SIGTERM."""
     role = Role(tmp_path / "log", "app")
     try:
         await role.until(lambda: listens(port))
@@ -200,7 +200,7 @@ async def test_the_project_itself(app: FastAPI, port: int, tmp_path: Path) -> No
 
 @pytest.mark.faults
 def test_http_does_not_import_grpc(environment: None) -> None:
-    """The process that serves HTTP starts as fast as without the feature."""
+    """The HTTP process starts as fast as without the feature."""
     program = "import sys, app.main; print([name for name in sys.modules if name.startswith('grpc')])"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - ours
 

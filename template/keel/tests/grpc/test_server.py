@@ -32,7 +32,7 @@ ClientOf = Callable[[grpc.aio.Channel], Widgets]
 
 @asynccontextmanager
 async def served(app: FastAPI, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> AsyncGenerator[int]:
-    """Serve the running application once more, with other settings; yield the port."""
+    """Serve the running application again, with other settings; yield the port."""
     monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=0, **settings))
     monkeypatch.setattr(services_of(app), "shutdown", Ending())
     async with serving(app, [find_package(probe.__name__)]) as port:
@@ -64,14 +64,14 @@ def files(folder: Path, authority: trustme.CA = AUTHORITY) -> dict[str, Any]:
 
 
 def trusting(authority: trustme.CA = AUTHORITY, client: trustme.LeafCert | None = None) -> grpc.ChannelCredentials:
-    """Return credentials of a client: the authority that it trusts, and its certificate."""
+    """Return a client's credentials: the CA that it trusts, and its certificate."""
     pair = (client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes()) if client else (None, None)
     return grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *pair)
 
 
 @pytest.fixture
 def client_of(client: AsyncClient) -> ClientOf:
-    """Return a function that makes a client with the token of `client`."""
+    """Return a function that creates a client with the token of `client`."""
     return lambda channel: Widgets(channel, client.headers.get("Authorization"))
 
 
@@ -87,7 +87,7 @@ async def services(channel: grpc.aio.Channel) -> set[str]:
 
 
 async def test_reflection(channel: grpc.aio.Channel) -> None:
-    """It is served in local and test."""
+    """Reflection is served in local and test."""
     assert await services(channel) >= {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -103,14 +103,14 @@ async def test_reflection_can_be_switched_off(app: FastAPI, monkeypatch: pytest.
 
 
 async def test_port_in_use(app: FastAPI, grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second server on a port does not start: it would silently take a part of the calls."""
+    """A second server on a port does not start: it would silently take some of the calls."""
     monkeypatch.setattr(services_of(app), "grpc", GrpcSettings(port=grpc_port))
     with pytest.raises(CannotListen, match=str(grpc_port)):
         await serve(app, [])
 
 
 async def test_shutdown_ends_streams(app: FastAPI, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a code after which clients retry elsewhere."""
+    """They end with a code on which clients retry elsewhere."""
     async with AsyncExitStack() as stack:
         async with served(app, monkeypatch) as port:
             channel = await stack.enter_async_context(connected(port))
@@ -139,7 +139,7 @@ async def test_draining_server_answers(app: FastAPI, client_of: ClientOf, monkey
 
 
 async def test_tls(app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that trust the authority can call; others, and those without TLS, cannot."""
+    """Clients that trust the CA can call; others, and those without TLS, cannot."""
     async with served(app, monkeypatch, **files(tmp_path)) as port:
         async with connected(port, trusting()) as channel:
             await client_of(channel).create("over TLS")
@@ -152,7 +152,7 @@ async def test_tls(app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatc
 async def test_client_certificates(
     app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With an authority for clients, only certificates that it signed are accepted."""
+    """With a CA for clients, only certificates that it signed are accepted."""
     theirs = trustme.CA()
     theirs.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     known = trusting(client=theirs.issue_cert("client.example.com"))
@@ -167,7 +167,7 @@ async def test_client_certificates(
 async def test_certificates_are_reloaded(
     app: FastAPI, client_of: ClientOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New connections get the certificate that is in the files."""
+    """New connections get the certificate currently in the files."""
     successor = trustme.CA()
     async with served(app, monkeypatch, **files(tmp_path)) as port:
         async with connected(port, trusting()) as channel:
@@ -178,7 +178,7 @@ async def test_certificates_are_reloaded(
 
 
 def test_missing_certificates(tmp_path: Path) -> None:
-    """An error at the start; later, those that were read before stay in use."""
+    """Missing files prevent startup; later, the certificates read before stay in use."""
     settings = GrpcSettings(**files(tmp_path))
     found = credentials.Certificates(tmp_path / "tls.crt", tmp_path / "tls.key", None)
     found.read()

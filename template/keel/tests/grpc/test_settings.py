@@ -28,7 +28,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tried here
 def test_invalid_settings_are_refused(
     environment: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
 ) -> None:
-    """Other machines cannot call without TLS by mistake."""
+    """Plaintext on other addresses than loopback must be explicit."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=message):
@@ -45,7 +45,7 @@ def test_invalid_settings_are_refused(
     ],
 )
 def test_valid_settings(environment: None, settings: dict[str, Any]) -> None:
-    """This machine alone, with TLS, or if it is declared that something else encrypts."""
+    """Loopback, TLS, or explicit plaintext."""
     assert GrpcSettings(**settings).address == f"{settings['host']}:0"
 
 
@@ -56,7 +56,7 @@ def test_valid_settings(environment: None, settings: dict[str, Any]) -> None:
 def test_reflection(
     environment: None, monkeypatch: pytest.MonkeyPatch, place: str, said: str | None, *, reflects: bool
 ) -> None:
-    """The reflection service is served in local and test, unless a variable says otherwise."""
+    """Reflection is served in local and test, unless a variable says otherwise."""
     monkeypatch.setenv("ENVIRONMENT", place)
     if said is not None:
         monkeypatch.setenv("GRPC_REFLECTION", said)
@@ -65,7 +65,7 @@ def test_reflection(
 
 
 def test_names_are_not_grpcs_own(environment: None) -> None:
-    """The library itself reads variables such as GRPC_VERBOSITY; their names are in its extension module."""
+    """Settings do not clash with the library's own variables, such as GRPC_VERBOSITY, found in its extension module."""
     extension = b"".join(path.read_bytes() for path in Path(grpc.__file__).parent.rglob("cygrpc*.*"))
     theirs = {name.decode() for name in re.findall(rb"(?<!\w)GRPC_[A-Z_0-9]+", extension)}
     ours = {GrpcSettings.variable(field) for field in GrpcSettings.model_fields}

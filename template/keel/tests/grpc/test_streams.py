@@ -1,4 +1,4 @@
-"""Streams end when their callers, readers or subscriptions do."""
+"""Streams end with their callers, readers and subscriptions."""
 
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from keel.web.errors import Forbidden
 
 @pytest.fixture
 async def watching(app: FastAPI, widgets: Widgets) -> AsyncIterator[Any]:
-    """Return a stream of new widgets; what a test leaves of it is ended."""
+    """Return a stream of new widgets, which is closed after the test."""
     call = await widgets.watch()
     yield call
     call.cancel()
@@ -27,7 +27,7 @@ async def watching(app: FastAPI, widgets: Widgets) -> AsyncIterator[Any]:
 
 
 async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
-    """It uses no database connection, and its subscription ends with it."""
+    """It holds no database connection, and its subscription ends with it."""
     await eventually(lambda: connections_in_use(services_of(app).database) == 0)
     assert services_of(app).pubsub.listeners == 1
     watching.cancel()
@@ -35,7 +35,7 @@ async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
 
 
 async def test_slow_reader_is_disconnected(watching: Any, widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a code after which clients retry."""
+    """The stream ends with a code on which clients retry."""
     monkeypatch.setattr(Backlog, "put", lambda backlog, _: backlog.fail(SubscriberTooSlow()))
     await widgets.create()
 
@@ -43,7 +43,7 @@ async def test_slow_reader_is_disconnected(watching: Any, widgets: Widgets, monk
 
 
 async def test_stream_ends_with_its_token(app: FastAPI, widgets: Widgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expired token is checked again; the stream ends with the error."""
+    """When the token expires it is verified again; the stream ends with the error."""
     answers = [
         VerifiedCaller(GUEST, time.time()),
         VerifiedCaller(GUEST, time.time()),
@@ -80,7 +80,7 @@ async def test_stream_ends_if_the_tokens_subject_changes(
 
 
 async def test_one_stream_too_many(app: FastAPI, widgets: Widgets) -> None:
-    """A caller's streams are bounded over gRPC as over HTTP; those that are open go on, and one that ends makes room."""
+    """A caller's streams are limited as over HTTP; open ones continue, and one that ends makes room."""
     allowed = services_of(app).settings.streams_per_caller
     calls = [await widgets.watch() for _ in range(allowed)]
     refused = await end_of(await widgets.watch())

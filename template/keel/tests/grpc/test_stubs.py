@@ -1,4 +1,4 @@
-"""Generated code and what it was generated from."""
+"""Generated code and its sources."""
 
 import re
 from importlib import import_module
@@ -27,7 +27,7 @@ message Crew { harbour.ships.v1.Ship ship = 1; }
 
 
 def test_stubs_match_the_protos(tmp_path: Path) -> None:
-    """Descriptors are compared, so that any version of the compiler will do."""
+    """Descriptors are compared, so any version of the compiler works."""
     described = tmp_path / "set"
     described.touch()
     Protos().compile(f"--descriptor_set_out={described}")
@@ -42,7 +42,7 @@ def test_stubs_match_the_protos(tmp_path: Path) -> None:
 
 
 def test_no_stub_is_missing_or_left(tmp_path: Path) -> None:
-    """The command writes the files that are there."""
+    """The command generates exactly the files that exist."""
     Protos().generate(tmp_path)
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.py*")]
 
@@ -50,7 +50,7 @@ def test_no_stub_is_missing_or_left(tmp_path: Path) -> None:
 
 
 def test_packages_with_protos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each gets its code beside its files, which may import those of another package."""
+    """Each package gets its code next to its files, which may import those of another package."""
     for name, text in (("ships/grpc/protos/ships.proto", SHIP), ("trade/crews/grpc/protos/v1/crews.proto", CREW)):
         path = tmp_path / "app" / name
         path.parent.mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_packages_with_protos(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_no_package_has_protos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command says so."""
+    """The command says that there is nothing to generate."""
     main(tmp_path)
 
     assert capsys.readouterr().out.startswith("Nothing to generate")
@@ -77,7 +77,7 @@ def test_no_package_has_protos(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_wrong_file(tmp_path: Path) -> None:
-    """The compiler has said why; what calls it fails."""
+    """The compiler prints the error, and the command fails."""
     path = tmp_path / "app/ships/grpc/protos/ships.proto"
     path.parent.mkdir(parents=True)
     path.write_text("message", encoding="utf-8")
@@ -87,7 +87,7 @@ def test_wrong_file(tmp_path: Path) -> None:
 
 
 def test_installed_versions_suffice() -> None:
-    """Stubs need the version of gRPC that generated them, or a later one; `pyproject.toml` declares it."""
+    """Stubs need at least the gRPC version that generated them; `pyproject.toml` declares it."""
     declared = dict(
         re.findall(r'^    "(grpcio|protobuf)>=([\d.]+)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     )

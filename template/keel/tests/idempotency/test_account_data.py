@@ -1,4 +1,4 @@
-"""Stored answers of an account that is deleted."""
+"""Stored responses of deleted accounts."""
 
 from httpx2 import AsyncClient
 
@@ -9,8 +9,8 @@ from keel.testing.identity import sign_in
 from keel.tests.widgets.api import WIDGETS
 
 
-async def test_answers_end_with_their_account(client: AsyncClient, database: Database) -> None:
-    """They are deleted with it, and do not pass to another."""
+async def test_responses_are_deleted_with_their_account(client: AsyncClient, database: Database) -> None:
+    """They are deleted with the account, and not transferred."""
     subject = await sign_in(client)
     key = {"Idempotency-Key": "k"}
     await client.post(WIDGETS, json={"title": "once"}, headers=key)

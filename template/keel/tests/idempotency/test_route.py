@@ -1,4 +1,4 @@
-"""POSTs that are sent again with their key."""
+"""POSTs repeated with their key."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Recorded(Conflict):
 
 @router.post("/refused")
 async def refuse(_: SessionDep) -> None:
-    """Refuse."""
+    """Refuse, but commit."""
     raise Recorded("No.")
 
 
@@ -44,7 +44,7 @@ async def answer(_: SessionDep) -> str:
 
 @router.post("/cookies")
 async def answer_with_cookies(_: SessionDep, response: Response) -> str:
-    """Answer with a header that occurs twice."""
+    """Respond with a repeated header."""
     response.set_cookie("first", "1")
     response.set_cookie("second", "2")
     return "answered"
@@ -52,31 +52,31 @@ async def answer_with_cookies(_: SessionDep, response: Response) -> str:
 
 @router.post("/stateless")
 async def answer_without_session() -> str:
-    """Answer without a transaction."""
+    """Respond without a transaction."""
     return "answered"
 
 
 @router.post("/failed")
 async def fail(_: SessionDep) -> Response:
-    """Answer with an error of the server's."""
+    """Respond with a server error."""
     return Response(status_code=502)
 
 
 @router.post("/large")
 async def answer_largely(_: SessionDep) -> Response:
-    """Answer with more than is stored."""
+    """Respond with more than can be stored."""
     return Response(b"x" * (MAX_BODY + 1))
 
 
 async def read_chunks(request: Request) -> None:
-    """Read the body, as is done with forms and uploads."""
+    """Read the body in chunks, as for forms and uploads."""
     async for _ in request.stream():
         pass
 
 
 @router.post("/streamed", dependencies=[Depends(read_chunks)])
 async def take_stream(_: SessionDep) -> str:
-    """Take a body by chunks."""
+    """Accept a streamed body."""
     return "taken"
 
 
@@ -95,12 +95,12 @@ async def post(client: AsyncClient, key: str = "k", body: Any = None) -> Any:
 
 
 async def stored(database: Database) -> int:
-    """Return how many answers are stored."""
+    """Return the number of stored responses."""
     return await database.read.scalar(select(func.count()).select_from(StoredAnswer))
 
 
 async def test_repetition(client: AsyncClient) -> None:
-    """A repetition gets the first answer, whole, and nothing is done twice; with or without quotes around the key."""
+    """A repetition gets the complete first response, and nothing is done twice; quotes around the key are optional."""
     first = await post(client)
     again = await post(client, '"k"')
 
@@ -114,7 +114,7 @@ async def test_repetition(client: AsyncClient) -> None:
 
 @pytest.mark.usefixtures("probe")
 async def test_repeated_headers(client: AsyncClient) -> None:
-    """A header that occurs twice does so in the repetition."""
+    """A repeated header is repeated in the stored response, too."""
     first, again = [await client.post("/probe/cookies", headers={"Idempotency-Key": "k"}) for _ in range(2)]
 
     assert again.headers[REPLAYED] == "true"
@@ -122,8 +122,8 @@ async def test_repeated_headers(client: AsyncClient) -> None:
     assert again.headers.get_list("set-cookie") == first.headers.get_list("set-cookie")
 
 
-async def test_race(client: AsyncClient) -> None:
-    """Of requests at the same time one is done, and the others wait for its answer."""
+async def test_concurrent_requests(client: AsyncClient) -> None:
+    """Of concurrent requests one runs, and the others wait for its response."""
     answers = await asyncio.gather(*(post(client) for _ in range(5)))
 
     assert [answer.status_code for answer in answers] == [201] * 5
@@ -133,7 +133,7 @@ async def test_race(client: AsyncClient) -> None:
 
 
 async def test_other_requests(client: AsyncClient, database: Database) -> None:
-    """Another key is another request; without a key, nothing is stored; a key is for one request alone."""
+    """Another key is another request; without a key nothing is stored; a key belongs to one request."""
     await post(client)
     await post(client, "another")
     await client.post(WIDGETS, json=BODY)
@@ -144,8 +144,8 @@ async def test_other_requests(client: AsyncClient, database: Database) -> None:
     assert await stored(database) == 2
 
 
-async def test_what_failed_may_be_tried_again(probe: FastAPI, client: AsyncClient, database: Database) -> None:
-    """An error leaves no answer, whether it was raised, recorded or returned."""
+async def test_failed_requests_can_be_retried(probe: FastAPI, client: AsyncClient, database: Database) -> None:
+    """An error is not stored, whether it was raised, committed or returned."""
     key = {"Idempotency-Key": "k"}
     assert (await post(client, body={"title": 1})).status_code == 422
     assert (await client.post("/probe/refused", headers=key)).status_code == 409
@@ -155,8 +155,8 @@ async def test_what_failed_may_be_tried_again(probe: FastAPI, client: AsyncClien
     assert (await post(client)).status_code == 201
 
 
-async def test_what_cannot_be_stored(probe: FastAPI, client: AsyncClient, database: Database) -> None:
-    """A large answer fails, as does one without a transaction; a body that was read by chunks is refused."""
+async def test_unsupported_requests(probe: FastAPI, client: AsyncClient, database: Database) -> None:
+    """An oversized response fails, as does one without a transaction; a streamed body is refused."""
     key = {"Idempotency-Key": "k"}
     assert (await client.post("/probe/large", headers=key)).status_code == 500
     assert (await client.post("/probe/stateless", headers=key)).status_code == 500
@@ -168,7 +168,7 @@ async def test_what_cannot_be_stored(probe: FastAPI, client: AsyncClient, databa
 
 
 @pytest.mark.parametrize("key", ["", '""', '"', '"a', "x" * (MAX_KEY + 1), "a\tb"])
-async def test_keys_that_are_not_valid(client: AsyncClient, key: str) -> None:
+async def test_invalid_keys(client: AsyncClient, key: str) -> None:
     """They are refused, and nothing is done."""
     answer = await post(client, key)
 
@@ -177,7 +177,7 @@ async def test_keys_that_are_not_valid(client: AsyncClient, key: str) -> None:
 
 
 async def test_two_keys(client: AsyncClient) -> None:
-    """Two keys are refused: which of them counts would be a guess, also of what stands between."""
+    """Two keys are refused, because servers and proxies may disagree on which one counts."""
     keys = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
     answer = await client.post(WIDGETS, json=BODY, headers=keys)
 
@@ -185,8 +185,8 @@ async def test_two_keys(client: AsyncClient) -> None:
     assert await titles(client) == []
 
 
-async def test_guests_are_told_apart_by_their_address(probe: FastAPI) -> None:
-    """Where no caller signs in, the same key from another address is another key."""
+async def test_guests_are_distinguished_by_address(probe: FastAPI) -> None:
+    """Without sign-in, the same key from another address is another key."""
     for address, replayed in (("192.0.2.1", False), ("192.0.2.2", False), ("192.0.2.1", True)):
         transport = ASGITransport(probe, client=(address, 50000))
         async with AsyncClient(transport=transport, base_url="http://test") as guest:
@@ -195,13 +195,13 @@ async def test_guests_are_told_apart_by_their_address(probe: FastAPI) -> None:
 
 
 def test_synchronous_functions_are_refused() -> None:
-    """They cannot work in the session of a request."""
+    """They cannot use the request's session."""
     with pytest.raises(TypeError, match="async def"):
         router.post("/synchronous")(lambda: None)
 
 
 async def test_purge(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Answers are kept for a day, then the key is new again."""
+    """Responses are kept for a day, then the key is new again."""
     await post(client)
     await post(client, "old")
     async with database.transaction() as session:
@@ -216,7 +216,7 @@ async def test_purge(app: FastAPI, client: AsyncClient, database: Database) -> N
 
 
 async def test_document(client: AsyncClient) -> None:
-    """The header is in the document, for POSTs alone."""
+    """The OpenAPI document has the header for POSTs only."""
     operations = (await client.get("/openapi.json")).json()["paths"][WIDGETS]
 
     def headers(method: str) -> list[str]:

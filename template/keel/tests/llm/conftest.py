@@ -1,4 +1,4 @@
-"""Answers of a scripted model, and a handler that keeps them."""
+"""Answers of a scripted model, and a handler that records them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ ADA = Caller("ada", frozenset({"widgets:read"}))
 
 @dataclass
 class Outcomes:
-    """Keeps how answers ended, once that is committed."""
+    """Records outcomes, once committed."""
 
     stored: dict[UUID, Outcome] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Llm:
         self.all = LlmServices(settings, chat, self.tools, budget, self.answers)
 
     async def ask(self, *script: Item, caller: Caller = ADA, question: str = "What?") -> UUID:
-        """Begin an answer whose first reply is a script."""
+        """Start an answer whose first reply is a script."""
         self.model.scripts.append([*script])
         assignment = Assignment(uuid7(), KIND, caller, [Turn("system", "Be brief."), Turn("user", question)])
         with await self.answers.admit(caller.subject) as admission:
@@ -87,7 +87,7 @@ class Llm:
     async def events(
         self, answer_id: UUID, after: str | None = None, into: list[tuple[str, str]] | None = None
     ) -> list[tuple[str, str]]:
-        """Return the events of an answer to its end: their names and data. They are added to `into` as they come."""
+        """Return an answer's events to its end, as names and data; they are appended to `into` as they arrive."""
         found = [] if into is None else into
 
         async def never() -> None:

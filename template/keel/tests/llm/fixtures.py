@@ -1,4 +1,4 @@
-"""Language models in tests: without pauses, and with as many answers as they like."""
+"""Settings for tests of language models: no pauses, and no limit on answers."""
 
 ENVIRONMENT = {
     "LLM_EMBEDDED_SECONDS": "0",

@@ -1,4 +1,4 @@
-"""Answers and tokens of an account that is deleted, or whose data moves to another."""
+"""Answers and tokens of deleted and transferred accounts."""
 
 from keel import clock
 from keel.db.database import Database
@@ -10,7 +10,7 @@ from keel.tests.llm.conftest import ADA, Llm
 
 
 async def test_transfer_of_ownership(llm: Llm, database: Database) -> None:
-    """Tokens of a day add up, and an answer under way is counted for its new owner."""
+    """A day's tokens add up, and an answer in progress counts for its new owner."""
     today = clock.now().date()
     pause = Pause()
     answer_id = await llm.ask(pause)
@@ -28,7 +28,7 @@ async def test_transfer_of_ownership(llm: Llm, database: Database) -> None:
 
 
 async def test_deletion(llm: Llm, database: Database) -> None:
-    """Nothing is left, and of an answer under way nothing is stored."""
+    """Nothing remains, and an answer in progress is not stored."""
     pause = Pause()
     answer_id = await llm.ask("Ships", pause)
     await pause.reached.wait()

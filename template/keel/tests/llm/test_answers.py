@@ -1,4 +1,4 @@
-"""Answers: produced without a listener, too, stopped, failed, and never more than they are."""
+"""Answers: generated without a listener, stopped, failed, and never reported as more than they are."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from keel.tests.llm.conftest import ADA, Llm
 
 
 async def used(database: Database) -> int:
-    """Return the tokens that are counted for Ada."""
+    """Return Ada's counted tokens."""
     return await UsageRepository(database.read).total(ADA.subject, clock.now().date())
 
 
-async def test_an_answer_is_whole(llm: Llm, database: Database) -> None:
-    """Its text, tokens and reason are stored, its tokens counted, and its row is gone."""
+async def test_complete_answer(llm: Llm, database: Database) -> None:
+    """Its text, tokens and finish reason are stored, its tokens counted, and its row is deleted."""
     answer_id = await llm.ask("Ships ", "sail.")
     outcome = await llm.outcome(answer_id)
 
@@ -33,7 +33,7 @@ async def test_an_answer_is_whole(llm: Llm, database: Database) -> None:
 
 
 async def test_a_stream_has_all_text_and_then_the_answer(llm: Llm) -> None:
-    """A client that follows from the beginning gets the text in order, and at last the whole."""
+    """A client that follows from the beginning gets the text in order, then the whole answer."""
     events = await llm.events(await llm.ask("Ships ", "sail."))
 
     tokens = [json.loads(data) for name, data in events if name == "token"]
@@ -45,8 +45,8 @@ async def test_a_stream_has_all_text_and_then_the_answer(llm: Llm) -> None:
     assert json.loads(events[-1][1])["text"] == "Ships sail."
 
 
-async def test_a_stream_resumes_where_it_was(llm: Llm) -> None:
-    """The id of an event says how much there was: what follows is sent, and nothing twice."""
+async def test_stream_resumes(llm: Llm) -> None:
+    """An event's id is a position: what follows is sent, and nothing twice."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause, "sail.")
     await pause.reached.wait()
@@ -60,15 +60,15 @@ async def test_a_stream_resumes_where_it_was(llm: Llm) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "x", "99999999999-1", "-1-2", "７-0", "9999-0"])
-async def test_ids_of_others_are_no_error(llm: Llm, id_: str) -> None:
-    """An id that is none of ours starts at the beginning, or waits for what comes after it; the answer is whole."""
+async def test_unknown_event_ids(llm: Llm, id_: str) -> None:
+    """An unknown id starts at the beginning, or waits for what comes after it; the answer is complete."""
     events = await llm.events(await llm.ask("Ships"), id_)
 
     assert json.loads(events[-1][1])["text"] == "Ships"
 
 
-async def test_a_stopped_answer_has_what_there_is(llm: Llm, database: Database) -> None:
-    """It is marked, its tokens are estimated, and its stream ends."""
+async def test_stopped_answer_is_stored(llm: Llm, database: Database) -> None:
+    """It is marked as stopped, its tokens are estimated, and its stream ends."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause, "sail.")
     await pause.reached.wait()
@@ -81,8 +81,8 @@ async def test_a_stopped_answer_has_what_there_is(llm: Llm, database: Database) 
     assert await used(database) == outcome.usage.total > 0
 
 
-async def test_an_answer_that_has_ended_is_not_stopped(llm: Llm, database: Database) -> None:
-    """A client that comes too late is told."""
+async def test_finished_answer_cannot_be_stopped(llm: Llm, database: Database) -> None:
+    """A client that is too late gets an error."""
     answer_id = await llm.ask("Ships")
     await llm.outcome(answer_id)
     async with database.transaction() as session:
@@ -90,8 +90,8 @@ async def test_an_answer_that_has_ended_is_not_stopped(llm: Llm, database: Datab
 
 
 @pytest.mark.parametrize("fault", [CUT, ConnectionResetError("peer"), ValueError("nonsense")])
-async def test_a_model_that_fails_half_way(llm: Llm, fault: str | Exception) -> None:
-    """The call is not repeated, since text was shown; the answer has failed, with what there is, and a problem document."""
+async def test_model_fails_midway(llm: Llm, fault: str | Exception) -> None:
+    """The call is not retried, because text was shown; the answer has failed, with its text and a problem document."""
     answer_id = await llm.ask("Ships ", fault)
     events = await llm.events(answer_id)
 
@@ -101,8 +101,8 @@ async def test_a_model_that_fails_half_way(llm: Llm, fault: str | Exception) -> 
     assert len(llm.model.received) == 1
 
 
-async def test_a_model_that_fails_at_first(llm: Llm) -> None:
-    """Before any text, the call is tried again."""
+async def test_model_fails_before_any_text(llm: Llm) -> None:
+    """The call is retried."""
     answer_id = await llm.ask(ConnectionRefusedError())
     llm.then(CUT)
     llm.then("Ships")
@@ -112,8 +112,8 @@ async def test_a_model_that_fails_at_first(llm: Llm) -> None:
     assert len(llm.model.received) == 3
 
 
-async def test_a_silent_process_is_interrupted(llm: Llm, database: Database) -> None:
-    """An answer without a heartbeat is stored by another process as interrupted, once, and its tokens are counted."""
+async def test_answer_without_heartbeat_is_interrupted(llm: Llm, database: Database) -> None:
+    """Another process stores it as interrupted, once, and counts its tokens."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause, "sail.")
     await pause.reached.wait()
@@ -132,8 +132,8 @@ async def test_a_silent_process_is_interrupted(llm: Llm, database: Database) -> 
     assert await used(database) == counted == stored.usage.total
 
 
-async def test_a_heartbeat_ends_an_answer_whose_row_is_gone(llm: Llm, database: Database) -> None:
-    """It was deleted with its account, or given up: there is no one to store it."""
+async def test_heartbeat_ends_an_answer_without_its_row(llm: Llm, database: Database) -> None:
+    """It was deleted with its account, or taken over: there is nothing to store."""
     pause = Pause()
     answer_id = await llm.ask(pause)
     await pause.reached.wait()
@@ -145,8 +145,8 @@ async def test_a_heartbeat_ends_an_answer_whose_row_is_gone(llm: Llm, database: 
     assert llm.outcomes.stored == {}
 
 
-async def test_a_process_that_stops(llm: Llm) -> None:
-    """What is not whole in time is interrupted, with what there is, and no answer begins."""
+async def test_shutdown(llm: Llm) -> None:
+    """Answers that do not finish in time are stored as interrupted, and no new answer starts."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause)
     await pause.reached.wait()
@@ -165,7 +165,7 @@ class TestAnAnswerThatTakesTooLong:
         return LlmSettings(answer_timeout=0.05)
 
     async def test_it_has_failed(self, llm: Llm) -> None:
-        """It is stored with what there is."""
+        """It is stored with its partial text."""
         outcome = await llm.outcome(await llm.ask("Ships ", Pause()))
 
         assert outcome.state is AnswerState.FAILED
@@ -183,7 +183,7 @@ class TestAModelThatDoesNotBegin:
         return LlmSettings(first_token_timeout=0.01, attempts=2, retry_backoff=0)
 
     async def test_it_counts_as_unavailable(self, llm: Llm) -> None:
-        """The call is tried again, then the answer has failed."""
+        """The call is retried, then the answer fails."""
         answer_id = await llm.ask(Pause())
         llm.then(Pause())
         outcome = await llm.outcome(answer_id)
@@ -194,14 +194,14 @@ class TestAModelThatDoesNotBegin:
 
 
 async def heartbeat(llm: Llm) -> None:
-    """Do what the process does every two seconds."""
+    """Run the heartbeat, which the process does every two seconds."""
     keeper = Keeper(llm.services, llm.answers.running)
     await keeper.beat()
     await keeper.close()
 
 
 async def fall_silent(database: Database, answer_id: UUID) -> None:
-    """Make the last heartbeat of an answer long ago."""
+    """Set an answer's last heartbeat to long ago."""
     async with database.transaction() as session:
         row = await AnswerRepository(session).get_for_update(id=answer_id)
         assert row is not None

@@ -1,4 +1,4 @@
-"""Bounds: answers at a time, tokens of a day, a model that is down, a conversation that is too long."""
+"""Limits: concurrent answers, daily tokens, the circuit breaker, the context."""
 
 import pytest
 
@@ -19,15 +19,15 @@ from keel.web.errors import TooManyRequests, Unavailable
 
 
 class TestPlaces:
-    """One caller has two answers at a time, the process produces one, and two wait."""
+    """Two answers per caller, one at a time per process, and a queue of two."""
 
     @pytest.fixture
     def llm_settings(self) -> LlmSettings:
         """Return few of each."""
         return LlmSettings(answers_per_caller=2, concurrent_answers=1, queue_size=2)
 
-    async def test_a_caller_has_a_share(self, llm: Llm) -> None:
-        """The third answer of a caller is refused; once one has ended, there is a place."""
+    async def test_limit_per_caller(self, llm: Llm) -> None:
+        """A caller's third answer is refused; once one has ended, another may start."""
         pause = Pause()
         first = await llm.ask(pause)
         await llm.ask("Two")
@@ -40,8 +40,8 @@ class TestPlaces:
         with await llm.answers.admit(ADA.subject), await llm.answers.admit(ADA.subject):
             pass
 
-    async def test_a_process_has_a_limit(self, llm: Llm) -> None:
-        """Answers wait for their turn, and beyond that they are refused."""
+    async def test_limit_per_process(self, llm: Llm) -> None:
+        """Answers are queued, and beyond that refused."""
         pause = Pause()
         first = await llm.ask(pause)
         with await llm.answers.admit("eve"), await llm.answers.admit("bob"), pytest.raises(Unavailable):
@@ -49,8 +49,8 @@ class TestPlaces:
         pause.over.set()
         await llm.outcome(first)
 
-    async def test_answers_wait_for_their_turn(self, llm: Llm) -> None:
-        """The model is called once at a time."""
+    async def test_answers_are_queued(self, llm: Llm) -> None:
+        """The model is called one answer at a time."""
         pause = Pause()
         await llm.ask(pause)
         second = await llm.ask("Two")
@@ -59,15 +59,15 @@ class TestPlaces:
         pause.over.set()
         assert (await llm.outcome(second)).text == "Two"
 
-    async def test_a_place_is_given_back(self, llm: Llm) -> None:
-        """A request that fails before its answer begins keeps no place."""
+    async def test_slot_is_released(self, llm: Llm) -> None:
+        """A request that fails before its answer starts occupies no slot."""
         for _ in range(5):
             with pytest.raises(KeyError), await llm.answers.admit(ADA.subject):
                 raise KeyError
 
 
-async def test_tokens_of_a_day(database: Database) -> None:
-    """What is left is told, and once nothing is, callers are refused until tomorrow."""
+async def test_daily_tokens(database: Database) -> None:
+    """The remaining tokens are reported; once they are used up, callers are refused until tomorrow."""
     budget = TokenBudget(100)
     async with database.transaction() as session:
         await budget.spend(session, "ada", Usage(60, 20))
@@ -85,12 +85,12 @@ async def test_tokens_of_a_day(database: Database) -> None:
 
 
 async def test_no_limit_on_tokens(database: Database) -> None:
-    """Without a limit, nothing is counted against one, nor told."""
+    """Without a limit, nothing is enforced or reported."""
     assert (await TokenBudget(0).check(database.read, "ada")).headers == {}
 
 
 async def test_usage_is_purged(database: Database) -> None:
-    """Days that are long gone are deleted."""
+    """Old days are deleted."""
     today = clock.now().date()
     async with database.transaction() as session:
         usage = UsageRepository(session)
@@ -109,7 +109,7 @@ class TestBreaker:
         return LlmSettings(attempts=1, breaker_failures=2, breaker_seconds=1000)
 
     async def test_callers_are_refused_at_once(self, llm: Llm) -> None:
-        """After some failures in a row, before anything is stored, with the time to wait."""
+        """After consecutive failures callers get 503 with `Retry-After`, before anything is stored."""
         for _ in range(2):
             await llm.outcome(await llm.ask(ConnectionRefusedError()))
         with pytest.raises(ModelUnavailable) as refused:
@@ -118,8 +118,8 @@ class TestBreaker:
         assert 990 < int(refused.value.headers["Retry-After"]) <= 1000
 
 
-def test_one_call_tries_whether_the_model_is_back() -> None:
-    """Others wait for its outcome."""
+def test_one_call_tests_the_model() -> None:
+    """Other calls wait for its outcome."""
     breaker = CircuitBreaker(1, 1000)
     breaker.failed()
     with pytest.raises(ModelUnavailable):
@@ -133,8 +133,8 @@ def test_one_call_tries_whether_the_model_is_back() -> None:
     breaker.enter()
 
 
-async def test_a_model_that_cannot_be_loaded(llm: Llm) -> None:
-    """The caller is told before anything is stored, and keeps no place; the log says what to add."""
+async def test_model_package_is_missing(llm: Llm) -> None:
+    """The caller is told before anything is stored, and occupies no slot; the log says what to add."""
     chat = ChatModel(LlmSettings(model="unknown:model"))
     answers = Answers(llm.services, chat, llm.tools, llm.all.budget)
     for _ in range(llm.all.settings.answers_per_caller + 1):
@@ -142,8 +142,8 @@ async def test_a_model_that_cannot_be_loaded(llm: Llm) -> None:
             await answers.admit(ADA.subject)
 
 
-async def test_the_model_is_sent_what_it_can_read(llm: Llm) -> None:
-    """Instructions and the newest turns, from a question on."""
+async def test_context_is_limited(llm: Llm) -> None:
+    """The model gets the instructions and the newest turns, starting with a question."""
     turns = [Turn("system", "Be brief.")]
     for number in range(200):
         turns += [Turn("user", f"Question {number} {'x' * 400}"), Turn("assistant", f"Answer {number} {'x' * 400}")]
@@ -157,8 +157,8 @@ async def test_the_model_is_sent_what_it_can_read(llm: Llm) -> None:
     assert 10 < len(received) < 40
 
 
-async def test_a_question_that_is_too_long_is_sent_all_the_same(llm: Llm) -> None:
-    """Whether to refuse it is not for the model to decide."""
+async def test_oversized_question_is_sent(llm: Llm) -> None:
+    """A question beyond the context is sent anyway; refusing it is up to the caller."""
     llm.then("Long.")
     await llm.all.model.complete([Turn("system", "Be brief."), Turn("user", "y" * 100_000)])
 

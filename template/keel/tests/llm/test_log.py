@@ -1,4 +1,4 @@
-"""The log of an answer: any part of it, merged in any order, makes the same stream."""
+"""The log of an answer: its parts, merged in any order, yield the same stream."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ def log() -> AnswerLog:
 
 
 def told(log: AnswerLog, start: Position, end: Position | None = None) -> list[str]:
-    """Return characters and events of tools from a position to another, one by one."""
+    """Return characters and tool events between two positions, one by one."""
     found: list[str] = []
     for event, reached in log.since(start):
         data = json.loads(event.raw_data or "")
@@ -38,12 +38,12 @@ def told(log: AnswerLog, start: Position, end: Position | None = None) -> list[s
 
 
 def test_a_stream_has_everything_in_order(log: AnswerLog) -> None:
-    """Text, and tools where they were called."""
+    """Text and tool calls are in order."""
     assert told(log, Position()) == ["a", "b", "tool 1", "c", "\U0001f6a2", "tool 4", "tool 5", "d"]
 
 
-def test_what_was_told_and_what_follows_is_all(log: AnswerLog) -> None:
-    """Whatever the last event was that a client has seen, it gets the rest, and nothing twice."""
+def test_resuming_after_any_event(log: AnswerLog) -> None:
+    """After any event, a client gets the rest, and nothing twice."""
     ids = [str(reached) for _, reached in log.since(Position())]
     assert ids == [event.id for event, _ in log.since(Position())] == ["2-0", "2-1", "4-1", "4-2", "4-3", "5-3"]
     for id_ in ids:
@@ -51,15 +51,15 @@ def test_what_was_told_and_what_follows_is_all(log: AnswerLog) -> None:
         assert told(log, Position(), position) + told(log, position) == told(log, Position())
 
 
-def test_positions_that_no_event_has(log: AnswerLog) -> None:
-    """They are no error: the stream ends where the log does, with nothing in it that the log has not."""
+def test_positions_without_an_event(log: AnswerLog) -> None:
+    """They are no error: the stream ends where the log does, and contains nothing else."""
     everything = told(log, Position())
     for position in POSITIONS:
         assert not set(told(log, position)) - set(everything)
 
 
-def test_parts_of_a_log_make_it(log: AnswerLog) -> None:
-    """Parts may overlap, come twice or leave gaps: nothing is added twice or out of place, and the whole completes it."""
+def test_merging_parts(log: AnswerLog) -> None:
+    """Parts may overlap, repeat or leave gaps: nothing is duplicated or misplaced, and the whole completes the log."""
     for starts in itertools.permutations(POSITIONS, 2):
         copy = AnswerLog()
         for start in starts:
@@ -73,5 +73,5 @@ def test_parts_of_a_log_make_it(log: AnswerLog) -> None:
 
 
 def test_events_are_fewer_with_more_answers() -> None:
-    """Each costs the process as much as two tokens; a reader still sees five a second."""
+    """Each event costs as much as two tokens; a reader still gets five a second."""
     assert PACE == pace(0) < pace(50) < pace(500) == pace(10_000) == LONGEST_PACE

@@ -30,7 +30,7 @@ class TestOllama(WireContract):
         return _line({"content": text})
 
     def end(self, reason: str = "stop") -> str:
-        """Return the end of a reply; that there are calls is no reason here."""
+        """Return the end of a reply; tool calls are no finish reason here."""
         reason = "stop" if reason == "tool_calls" else reason
         counts = {"prompt_eval_count": USED.input_tokens, "eval_count": USED.output_tokens}
         return _line({}, done=True, done_reason=reason, **counts)
@@ -44,11 +44,11 @@ class TestOllama(WireContract):
         return '{"error": "out of memory"}\n'
 
     def broken(self) -> str:
-        """Return a line that is no JSON."""
+        """Return a line that is not JSON."""
         return "no JSON\n"
 
     async def test_options(self, server: Wire, model: ChatModel) -> None:
-        """The request has the bounds of the settings."""
+        """The request has the limits of the settings."""
         server.responses.append(Response([self.end()]))
         await pieces(model)
 
@@ -57,7 +57,7 @@ class TestOllama(WireContract):
         assert (options["num_predict"], options["num_ctx"]) == (99, 4096)
 
     async def test_arguments_are_objects(self, server: Wire, model: ChatModel) -> None:
-        """A call that was made is sent in Ollama's form, in which arguments are no text."""
+        """An earlier tool call is sent in Ollama's format, with arguments as an object."""
         server.responses.append(Response([self.part("Here."), self.end()]))
         await pieces(model, *ASKED, CALLED, FOUND)
 

@@ -1,4 +1,4 @@
-"""The page of the feature: its tool works as it is written there."""
+"""The feature's page: its tool works as printed."""
 
 import re
 from types import ModuleType
@@ -13,7 +13,7 @@ from keel.services import services_of
 
 
 async def test_the_tool_of_the_page(app: FastAPI) -> None:
-    """It is what a module `tools` must be, and runs for its caller."""
+    """It is a valid module `tools`, and runs for its caller."""
     page = (ROOT / "keel" / "docs" / "features" / "llm.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.+?)^```$", page, re.MULTILINE | re.DOTALL)
     module = ModuleType("app.ships.tools")

@@ -16,7 +16,7 @@ from keel.tests.llm.conftest import Llm
 
 
 def other_process(llm: Llm, *, shared: bool) -> Llm:
-    """Return answers of another process, which hears what is published, or does not."""
+    """Return answers of another process, with or without shared messages."""
     services = copy.copy(llm.services)
     if not shared:
         services.pubsub = InProcessPubSub()
@@ -27,15 +27,15 @@ def other_process(llm: Llm, *, shared: bool) -> Llm:
 
 @pytest.fixture(params=[True, False], ids=["shared", "database"])
 def other(request: pytest.FixtureRequest, llm: Llm, monkeypatch: pytest.MonkeyPatch) -> Llm:
-    """Return another process; without shared messages, heartbeats and reads come soon."""
+    """Return another process; without shared messages, with frequent heartbeats and reads."""
     if not request.param:
         monkeypatch.setattr(keeper, "HEARTBEAT", 0.02)
         monkeypatch.setattr(replica, "POLL", 0.02)
     return other_process(llm, shared=request.param)
 
 
-async def test_an_answer_is_followed_elsewhere(llm: Llm, other: Llm) -> None:
-    """A client of another process gets the same text, from where it asks on, and the same answer."""
+async def test_answer_is_followed_in_another_process(llm: Llm, other: Llm) -> None:
+    """A client there gets the same text from its position on, and the same answer."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause, "sail ", "far.")
     await pause.reached.wait()
@@ -55,7 +55,7 @@ async def test_an_answer_is_followed_elsewhere(llm: Llm, other: Llm) -> None:
         assert json.loads(events[-1][1])["text"] == "Ships sail far."
 
 
-async def test_text_comes_while_it_is_written(llm: Llm, other: Llm) -> None:
+async def test_text_streams_to_another_process(llm: Llm, other: Llm) -> None:
     """A stream in another process does not wait for the end."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause, "sail.")
@@ -66,8 +66,8 @@ async def test_text_comes_while_it_is_written(llm: Llm, other: Llm) -> None:
         await eventually(lambda: log.ended)
 
 
-async def test_calls_of_tools_are_seen_elsewhere(llm: Llm, other: Llm) -> None:
-    """Each event of a tool comes once, in its place."""
+async def test_tool_calls_reach_another_process(llm: Llm, other: Llm) -> None:
+    """Each tool event arrives once, in its place."""
     pause = Pause()
     answer_id = await llm.ask("Let me see. ", pause, Call("nothing", "{}"))
     llm.then("No.", after := Pause())
@@ -80,8 +80,8 @@ async def test_calls_of_tools_are_seen_elsewhere(llm: Llm, other: Llm) -> None:
     assert [event["offset"] for event in log.tools] == [12, 12]
 
 
-async def test_an_answer_is_stopped_from_elsewhere(llm: Llm, other: Llm, database: Database) -> None:
-    """It ends with what there is."""
+async def test_answer_is_stopped_from_another_process(llm: Llm, other: Llm, database: Database) -> None:
+    """It is stored with its partial text."""
     pause = Pause()
     answer_id = await llm.ask("Ships ", pause)
     await pause.reached.wait()
@@ -92,8 +92,8 @@ async def test_an_answer_is_stopped_from_elsewhere(llm: Llm, other: Llm, databas
     assert llm.outcomes.stored[answer_id].state is AnswerState.STOPPED
 
 
-async def test_nothing_is_published_that_no_other_process_follows(llm: Llm) -> None:
-    """A stream in the process of its answer needs no messages."""
+async def test_nothing_is_published_without_followers(llm: Llm) -> None:
+    """A stream in the answer's own process needs no messages."""
     published = []
     pubsub = llm.services.pubsub
 
@@ -113,8 +113,8 @@ async def test_nothing_is_published_that_no_other_process_follows(llm: Llm) -> N
     assert published == ["ended"]
 
 
-async def test_an_answer_that_has_ended(llm: Llm, other: Llm) -> None:
-    """A client that comes late gets the text that it lacks at once, then the whole."""
+async def test_following_a_finished_answer(llm: Llm, other: Llm) -> None:
+    """A late client gets the missing text at once, then the whole answer."""
     answer_id = await llm.ask("Ships")
     await llm.outcome(answer_id)
     token, message = await other.events(answer_id, "3-0")

@@ -1,4 +1,4 @@
-"""Which model: by provider and name, or a sentence that says what to do."""
+"""Selecting the model by provider and name, and the errors for wrong names."""
 
 import pytest
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -21,7 +21,7 @@ from keel.settings import SettingsError
     ],
 )
 def test_models_by_name(name: str, kind: type[BaseChatModel]) -> None:
-    """A provider, or a class, and the name of a model, which may have colons."""
+    """A provider or a class, and the model's name, which may contain colons."""
     made = make_model(LlmSettings(model=name))
 
     assert type(made) is kind
@@ -30,7 +30,7 @@ def test_models_by_name(name: str, kind: type[BaseChatModel]) -> None:
 
 @pytest.mark.parametrize("name", ["embedded", "keel.llm.model.embedded.EmbeddedModel:embedded"])
 def test_the_pace_of_the_embedded_model(name: str) -> None:
-    """It takes its time however it is named."""
+    """The delay applies however the model is named."""
     made = make_model(LlmSettings(model=name, embedded_seconds=0.5))
 
     assert isinstance(made, EmbeddedModel)
@@ -38,8 +38,8 @@ def test_the_pace_of_the_embedded_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["staging", "production"])
-def test_the_embedded_model_is_refused_where_people_ask(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing starts there until a model is named; the message says how. A load test names the class."""
+def test_embedded_model_is_refused_in_deployments(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts until a model is named, and the message says how; a load test names the class."""
     monkeypatch.setenv("ENVIRONMENT", where)
     said = f"LLM_MODEL: name a provider and its model, such as ollama:llama3.2, when ENVIRONMENT={where}"
     with pytest.raises(SettingsError, match=said):
@@ -59,22 +59,22 @@ def test_the_embedded_model_is_refused_where_people_ask(where: str, monkeypatch:
         ("core:model", "has several chat models"),
     ],
 )
-def test_a_model_that_is_not_there(name: str, said: str) -> None:
-    """The message says what to add or to write."""
+def test_missing_model(name: str, said: str) -> None:
+    """The message says what to install or write."""
     with pytest.raises(SettingsError, match=said):
         make_model(LlmSettings(model=name))
 
 
 @pytest.mark.parametrize("name", ["", "llama3.2", "ollama:", ":llama", "ollama: llama"])
-def test_names_that_are_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They stop the start."""
+def test_invalid_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They prevent startup."""
     monkeypatch.setenv("LLM_MODEL", name)
     with pytest.raises(SettingsError, match="LLM_MODEL"):
         LlmSettings.load()
 
 
 def test_the_answer_leaves_room_for_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the model writes is no more than half of what it holds."""
+    """The model's output is at most half of its context."""
     monkeypatch.setenv("LLM_MAX_OUTPUT_TOKENS", "3000")
     with pytest.raises(SettingsError, match="LLM_MAX_OUTPUT_TOKENS"):
         LlmSettings.load()
@@ -89,7 +89,7 @@ def test_the_answer_leaves_room_for_the_question(monkeypatch: pytest.MonkeyPatch
     ],
 )
 async def test_the_embedded_model(system: str, question: str, text: str) -> None:
-    """It says the same every time, in words, with tokens; a call at once says what a stream does."""
+    """It is deterministic, and reports tokens; a plain call returns the same as a stream."""
     messages = [SystemMessage(system), HumanMessage(question)]
     chunks = [chunk async for chunk in EmbeddedModel().astream(messages)]
     whole = chunks[0] + chunks[1:]

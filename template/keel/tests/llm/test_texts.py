@@ -1,4 +1,4 @@
-"""What a model says and what a tool returns may be anything: databases and JSON get what they can hold."""
+"""Text from models and tools may contain anything: it is cleaned for databases and JSON."""
 
 import json
 
@@ -24,8 +24,8 @@ async def _odd(_: Anything, __: ToolContext) -> str:
     return ODD
 
 
-async def test_what_cannot_be_stored(llm: Llm) -> None:
-    """NUL is left out and half a surrogate pair replaced, so that one answer can't spoil the heartbeat of all."""
+async def test_unstorable_characters(llm: Llm) -> None:
+    """NUL is dropped and lone surrogates are replaced, so that one answer can't break the heartbeat of all."""
     llm.add_tool(Tool("find", "Finds.", Anything, _odd))
     pause = Pause()
     # The escapes of JSON are valid, what they stand for is not.
@@ -44,8 +44,8 @@ async def test_what_cannot_be_stored(llm: Llm) -> None:
     assert (outcome.state, outcome.text) == (AnswerState.COMPLETE, KEPT)
 
 
-async def test_a_reply_in_the_background(llm: Llm) -> None:
-    """So is a reply as a whole, such as a title."""
+async def test_background_reply(llm: Llm) -> None:
+    """The same holds for a complete reply, such as a title."""
     llm.then(ODD)
 
     assert (await llm.all.model.complete([])).text == KEPT

@@ -1,4 +1,4 @@
-"""Tools: with the rights of the caller, validated, bounded, and shown."""
+"""Tools: run with the caller's permissions, validated, limited, and shown."""
 
 import json
 
@@ -24,7 +24,7 @@ class Find(BaseModel):
 
 
 async def whose(arguments: Find, context: ToolContext) -> str:
-    """Return who asks for what."""
+    """Return the caller and the arguments."""
     return f"{context.caller.subject} finds {arguments.name}"
 
 
@@ -35,7 +35,7 @@ def tool(name: str = "find_ships", **options: object) -> Tool:
 
 
 async def test_a_tool_is_called_and_shown(llm: Llm) -> None:
-    """The model is sent its result, and the stream shows the call and the result where they happened."""
+    """The model gets the result, and the stream shows call and result in place."""
     llm.add_tool(tool())
     answer_id = await llm.ask("Let me see. ", Call("find_ships", '{"name": "Argo"}'))
     llm.then("It is here.")
@@ -61,8 +61,8 @@ async def test_a_tool_is_called_and_shown(llm: Llm) -> None:
         ("admin_tool", '{"name": "Argo"}', "There is no such tool."),
     ],
 )
-async def test_a_call_that_is_not_valid(llm: Llm, name: str, arguments: str, said: str) -> None:
-    """Nothing is done: the model is told why, and may do better. It never gets the rights of another."""
+async def test_invalid_call(llm: Llm, name: str, arguments: str, said: str) -> None:
+    """Nothing is done, and the model is told why; it never gets another caller's permissions."""
     llm.add_tool(tool())
     llm.add_tool(tool("admin_tool", scope="admin"))
     answer_id = await llm.ask(Call(name, arguments))
@@ -74,8 +74,8 @@ async def test_a_call_that_is_not_valid(llm: Llm, name: str, arguments: str, sai
     assert outcome.state is AnswerState.COMPLETE
 
 
-async def test_a_tool_is_offered_to_those_who_may(llm: Llm) -> None:
-    """The model does not hear of tools that its caller may not use."""
+async def test_tool_is_offered_by_scope(llm: Llm) -> None:
+    """The model does not learn about tools that its caller may not use."""
     llm.add_tool(tool())
     llm.add_tool(tool("find_widgets", scope="widgets:read"))
     await llm.outcome(await llm.ask("No."))
@@ -89,7 +89,7 @@ async def test_a_tool_is_offered_to_those_who_may(llm: Llm) -> None:
     ("error", "said"),
     [(NotFound("There is no such ship."), "There is no such ship."), (KeyError("x"), "The tool failed.")],
 )
-async def test_a_tool_that_fails(llm: Llm, error: Exception, said: str) -> None:
+async def test_failing_tool(llm: Llm, error: Exception, said: str) -> None:
     """The model is told what callers would be told, and no more."""
 
     async def fail(arguments: Find, context: ToolContext) -> str:
@@ -102,8 +102,8 @@ async def test_a_tool_that_fails(llm: Llm, error: Exception, said: str) -> None:
     assert (await llm.outcome(answer_id)).tools[0]["result"] == said
 
 
-async def test_results_are_cut(llm: Llm) -> None:
-    """What a tool returns leaves room for the conversation."""
+async def test_results_are_truncated(llm: Llm) -> None:
+    """A tool's result leaves room for the conversation."""
 
     async def much(arguments: Find, context: ToolContext) -> str:
         return "x" * 1_000_000
@@ -118,7 +118,7 @@ async def test_results_are_cut(llm: Llm) -> None:
 
 
 class TestRounds:
-    """The model may call tools a few times."""
+    """The number of rounds of tool calls is limited."""
 
     @pytest.fixture
     def llm_settings(self) -> LlmSettings:
@@ -126,7 +126,7 @@ class TestRounds:
         return LlmSettings(tool_rounds=2)
 
     async def test_the_last_call_has_no_tools(self, llm: Llm) -> None:
-        """A model that would go on for ever has to answer."""
+        """A model that would call tools forever has to answer."""
         llm.add_tool(tool())
         answer_id = await llm.ask(Call("find_ships", '{"name": "Argo"}'))
         llm.then(Call("find_ships", '{"name": "Argo"}'))
@@ -140,7 +140,7 @@ class TestRounds:
 
 @pytest.mark.parametrize("name", ["Find", "find ships", "", "find_ships"])
 async def test_names_of_tools(llm: Llm, name: str) -> None:
-    """A name that models can't use, or that is taken, stops the start."""
+    """An invalid or duplicate name prevents startup."""
     llm.add_tool(tool())
     with pytest.raises(PackageError, match="is taken, or not like"):
         llm.add_tool(tool(name))

@@ -1,4 +1,4 @@
-"""A server that speaks what a test tells it, byte by byte: for the wires of Ollama and of OpenAI."""
+"""A server with scripted responses, byte by byte: for the protocols of Ollama and OpenAI."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ class Response:
 
 @dataclass
 class Wire:
-    """A server and what it was asked."""
+    """A server and the requests it received."""
 
     responses: list[Response] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)

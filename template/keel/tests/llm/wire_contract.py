@@ -24,13 +24,13 @@ USED = Usage(26, 2)
 
 
 async def pieces(model: ChatModel, *turns: Turn, tools: list[dict[str, Any]] | None = None) -> list[str | Reply]:
-    """Return what the model yields."""
+    """Return the chunks that the model yields."""
     async with aclosing(model.stream(turns or ASKED, tools or [])) as stream:
         return [piece async for piece in stream]
 
 
 class WireContract:
-    """Text as it comes, tools, and everything that can go wrong."""
+    """Streaming, tools, and everything that can go wrong."""
 
     path: str
     """Where the model is asked."""
@@ -56,7 +56,7 @@ class WireContract:
         raise NotImplementedError
 
     def broken(self) -> str:
-        """Return what is not of the protocol."""
+        """Return a line that violates the protocol."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -67,11 +67,11 @@ class WireContract:
 
     @pytest.fixture
     def model(self, server: Wire) -> ChatModel:
-        """Return a model that this server has, called with the real client."""
+        """Return a model on this server, called with the real client."""
         return ChatModel(self.settings(server.url, attempts=2, retry_backoff=0, max_output_tokens=99))
 
     async def test_a_reply(self, server: Wire, model: ChatModel) -> None:
-        """Text comes in its parts, then the reply with tokens and reason; the request has the conversation."""
+        """Text arrives in parts, then the reply with tokens and reason; the request has the conversation."""
         server.responses.append(Response([self.part("Ships "), self.part("sail."), self.end()]))
         assert await pieces(model) == ["Ships ", "sail.", Reply("Ships sail.", USED, "stop", [])]
 
@@ -82,7 +82,7 @@ class WireContract:
         assert said == [("system", "Be brief."), ("user", "What?")]
         assert body["stream"] is True
 
-    async def test_text_comes_as_it_is_sent(self, server: Wire, model: ChatModel) -> None:
+    async def test_text_streams(self, server: Wire, model: ChatModel) -> None:
         """The first words do not wait for the last."""
         pause = Pause()
         server.responses.append(Response([self.part("Ships "), pause, self.part("sail."), self.end()]))
@@ -92,15 +92,15 @@ class WireContract:
             pause.over.set()
             assert await anext(stream) == "sail."
 
-    async def test_a_reply_that_had_to_stop(self, server: Wire, model: ChatModel) -> None:
-        """A reply that reached the limit of its tokens says so."""
+    async def test_truncated_reply(self, server: Wire, model: ChatModel) -> None:
+        """A reply that reached its token limit says so."""
         server.responses.append(Response([self.part("Ships"), self.end("length")]))
         reply = (await pieces(model))[-1]
 
         assert isinstance(reply, Reply)
         assert reply.finish_reason == "length"
 
-    async def test_a_call_of_a_tool(self, server: Wire, model: ChatModel) -> None:
+    async def test_tool_call(self, server: Wire, model: ChatModel) -> None:
         """Tools are offered, a call comes back, and its result is sent."""
         server.responses.append(Response([self.call(), self.end("tool_calls")]))
         (reply,) = await pieces(model, tools=[TOOL])
@@ -116,31 +116,31 @@ class WireContract:
         assert messages[2]["tool_calls"][0]["function"]["name"] == "find"
         assert (messages[3]["role"], messages[3]["content"]) == ("tool", "[]")
 
-    async def test_a_model_that_is_not_there(self, server: Wire, model: ChatModel) -> None:
-        """It is not asked for again: that would change nothing."""
+    async def test_unknown_model(self, server: Wire, model: ChatModel) -> None:
+        """The call is not retried, because that would be useless."""
         server.responses.append(Response(['{"error": "model \'tiny\' not found"}'], status=404))
         with pytest.raises(ModelFailed):
             await pieces(model)
         assert len(server.bodies) == 1
 
     @pytest.mark.parametrize("status", [500, 503, 429])
-    async def test_a_server_that_is_busy(self, server: Wire, model: ChatModel, status: int) -> None:
-        """It is asked again."""
+    async def test_busy_server(self, server: Wire, model: ChatModel, status: int) -> None:
+        """The call is retried."""
         busy = Response(['{"error": "busy"}'], status=status)
         server.responses += [busy, Response([self.part("Ships"), self.end()])]
         assert (await pieces(model))[0] == "Ships"
         assert len(server.bodies) == 2
 
-    async def test_a_server_that_stays_busy(self, server: Wire, model: ChatModel) -> None:
-        """After the last attempt, the model counts as unavailable; the client itself tries none more."""
+    async def test_server_stays_busy(self, server: Wire, model: ChatModel) -> None:
+        """After the last attempt, the model is unavailable; the client itself does not retry."""
         server.responses += [Response(['{"error": "busy"}'], status=503) for _ in range(3)]
         with pytest.raises(ModelUnavailable):
             await pieces(model)
         assert len(server.bodies) == 2
 
     @pytest.mark.parametrize("how", ["error", "connection lost", "ended early", "garbage"])
-    async def test_a_reply_that_breaks_off(self, server: Wire, model: ChatModel, how: str) -> None:
-        """It is never taken for whole, and the call is not repeated, since its text was shown."""
+    async def test_reply_breaks_off(self, server: Wire, model: ChatModel, how: str) -> None:
+        """It never counts as complete, and the call is not retried, because its text was shown."""
         rest = {"error": [self.error()], "garbage": [self.broken()]}.get(how, [])
         server.responses.append(Response([self.part("Ships "), *rest], cut=how == "connection lost"))
         seen = []
@@ -152,21 +152,21 @@ class WireContract:
         assert seen == ["Ships "]
         assert len(server.bodies) == 1
 
-    async def test_nobody_listens(self) -> None:
-        """Without a server the model counts as unavailable."""
+    async def test_no_server(self) -> None:
+        """Without a server the model is unavailable."""
         with pytest.raises(ModelUnavailable):
             await pieces(ChatModel(self.settings("http://127.0.0.1:9", attempts=1)))
 
     async def test_a_slow_model(self, server: Wire) -> None:
-        """A model that does not begin in time is given up, and its connection is closed."""
+        """If the model does not begin in time, the call is cancelled and its connection closed."""
         server.responses.append(Response([Pause()]))
         with pytest.raises(ModelUnavailable):
             await pieces(ChatModel(self.settings(server.url, attempts=1, first_token_timeout=0.5)))
         async with asyncio.timeout(60):
             await server.gone.wait()
 
-    async def test_a_reply_that_is_stopped(self, server: Wire, model: ChatModel) -> None:
-        """The server hears of it, so that it computes no more."""
+    async def test_stopped_reply(self, server: Wire, model: ChatModel) -> None:
+        """The connection is closed, so that the server stops computing."""
         pause = Pause()
         server.responses.append(Response([self.part("Ships "), pause]))
         async with aclosing(model.stream(ASKED)) as stream:

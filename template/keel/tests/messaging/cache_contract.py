@@ -1,4 +1,4 @@
-"""What every cache does, wherever it keeps values; a test class inherits it and says how one is made."""
+"""The contract of caches; a test class inherits it and provides a fixture."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Ship(BaseModel):
 
 
 class Compute:
-    """Computes values and counts how often; it can be held up."""
+    """Computes values and counts its calls; it can be paused."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -29,11 +29,11 @@ class Compute:
         self.go_on.set()
 
     def hold(self) -> None:
-        """Begin, and do not end before `go_on` is set."""
+        """Start, but do not finish before `go_on` is set."""
         self.go_on.clear()
 
     async def __call__(self) -> Any:
-        """Compute what the value was when this began."""
+        """Compute the value as of the start."""
         self.count += 1
         value = self.value
         self.begun.set()
@@ -47,10 +47,10 @@ SHIP = Ship(name="Ada", length=12.5)
 
 
 class CacheContract:
-    """The tests; a fixture `cache` is what is tested."""
+    """The tests, of the fixture `cache`."""
 
     async def test_computed_once(self, cache: Cache) -> None:
-        """A value is computed for the first caller; every caller gets a copy of its own, of the right type."""
+        """A value is computed once; each caller gets its own copy, of the right type."""
         compute = Compute(SHIP)
         values = [await cache.get_or_compute("ship:1", Ship, compute, ttl=60) for _ in range(3)]
 
@@ -60,7 +60,7 @@ class CacheContract:
         assert (cache.counters.hits, cache.counters.misses) == (2, 1)
 
     async def test_stampede(self, cache: Cache) -> None:
-        """However many ask at the same moment, it is computed once."""
+        """Concurrent callers cause one computation."""
         compute = Compute(SHIP)
         compute.hold()
         asking = [asyncio.create_task(cache.get_or_compute("ship:1", Ship, compute, ttl=60)) for _ in range(50)]
@@ -70,8 +70,8 @@ class CacheContract:
         assert await asyncio.gather(*asking) == [SHIP] * 50
         assert compute.count == 1
 
-    async def test_caller_that_gives_up(self, cache: Cache) -> None:
-        """The first caller may be cancelled; those that came later still get the value."""
+    async def test_first_caller_is_cancelled(self, cache: Cache) -> None:
+        """Later callers still get the value."""
         compute = Compute(SHIP)
         compute.hold()
         first = asyncio.create_task(cache.get_or_compute("ship:1", Ship, compute, ttl=60))
@@ -87,7 +87,7 @@ class CacheContract:
         assert compute.count == 1
 
     async def test_expiry(self, cache: Cache) -> None:
-        """Nothing is kept for longer than was said."""
+        """A value expires after its `ttl`."""
         compute = Compute(SHIP)
         async with asyncio.timeout(PATIENCE):
             while compute.count < 2:
@@ -95,7 +95,7 @@ class CacheContract:
                 await asyncio.sleep(0.01)
 
     async def test_invalidation(self, cache: Cache) -> None:
-        """A tag takes its values with it, and no others."""
+        """A tag invalidates its values, and no others."""
         one, other = Compute(1), Compute(2)
         for _ in range(2):
             assert await cache.get_or_compute("one", int, one, ttl=60, tags=["fleet", "ship:1"]) == 1
@@ -109,8 +109,8 @@ class CacheContract:
         await cache.get_or_compute("other", int, other, ttl=60, tags=["fleet", "ship:2"])
         assert other.count == 2
 
-    async def test_computation_that_began_before_an_invalidation(self, cache: Cache) -> None:
-        """What was read before a change is neither kept beyond it nor given to callers that ask after it."""
+    async def test_invalidation_during_a_computation(self, cache: Cache) -> None:
+        """A value read before the change is neither stored nor given to later callers."""
         slow = Compute("old")
         slow.hold()
         asking = asyncio.create_task(cache.get_or_compute("name", str, slow, ttl=60, tags=["ship:1"]))
@@ -125,7 +125,7 @@ class CacheContract:
         assert new.count == 1
 
     async def test_clear(self, cache: Cache) -> None:
-        """Everything can be forgotten at once, with tags and without."""
+        """All values can be deleted at once, with and without tags."""
         one, other = Compute(1), Compute(2)
         for _ in range(2):
             await cache.get_or_compute("one", int, one, ttl=60, tags=["ship:1"])
@@ -134,8 +134,8 @@ class CacheContract:
 
         assert (one.count, other.count) == (2, 2)
 
-    async def test_clear_while_something_is_computed(self, cache: Cache) -> None:
-        """What was under way is not kept either."""
+    async def test_clear_during_a_computation(self, cache: Cache) -> None:
+        """A value being computed is not stored."""
         slow = Compute(1)
         slow.hold()
         asking = asyncio.create_task(cache.get_or_compute("one", int, slow, ttl=60))
@@ -147,8 +147,8 @@ class CacheContract:
 
         assert slow.count == 2
 
-    async def test_nothing_is_a_value(self, cache: Cache) -> None:
-        """That there is nothing is kept too, if wanted for a shorter time."""
+    async def test_negative_caching(self, cache: Cache) -> None:
+        """None is stored, too, optionally for a shorter time."""
         maybe = TypeAdapter[Ship | None](Ship | None)
         nothing, shortly, something = Compute(None), Compute(None), Compute(SHIP)
         for _ in range(2):
@@ -162,8 +162,8 @@ class CacheContract:
 
         assert (nothing.count, something.count) == (1, 1)
 
-    async def test_errors_are_not_kept(self, cache: Cache) -> None:
-        """An error is raised to all waiting callers, and the next caller tries again."""
+    async def test_errors_are_not_cached(self, cache: Cache) -> None:
+        """All waiting callers get the error, and the next caller tries again."""
         compute = Compute(LookupError("no such ship"))
         compute.hold()
         asking = [asyncio.create_task(cache.get_or_compute("ship:1", Ship, compute, ttl=60)) for _ in range(3)]
@@ -177,7 +177,7 @@ class CacheContract:
         assert compute.count == 2
 
     async def test_changed_type(self, cache: Cache) -> None:
-        """Code whose model has changed never meets what older code has kept, and the other way round."""
+        """Code with a changed model never reads values of older code, nor the reverse."""
         older: Callable[..., Any] = Compute(SHIP)
 
         class Renamed(BaseModel):

@@ -1,4 +1,4 @@
-"""What every pubsub does, wherever its messages live; a test class inherits it and says how one is made."""
+"""The contract of pub/sub; a test class inherits it and provides a fixture."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ MakePubSub = Callable[..., PubSub]
 
 
 async def published(pubsub: PubSub, *data: str) -> list[Message]:
-    """Publish messages and return them as a subscriber saw them."""
+    """Publish messages, and return them as a subscriber received them."""
     async with pubsub.subscribe("a") as listener:
         for item in data:
             await pubsub.publish("a", "event", item)
@@ -19,10 +19,10 @@ async def published(pubsub: PubSub, *data: str) -> list[Message]:
 
 
 class PubSubContract:
-    """The tests; a fixture `make_pubsub` makes what is tested."""
+    """The tests, of what the fixture `make_pubsub` returns."""
 
     async def test_every_subscriber_gets_each_message(self, make_pubsub: MakePubSub) -> None:
-        """Each subscriber of a topic gets each message, in order; other topics stay apart."""
+        """Each subscriber of a topic gets each message, in order, and none of other topics."""
         pubsub = make_pubsub()
         async with pubsub.subscribe("a") as first, pubsub.subscribe("a") as second:
             await pubsub.publish("b", "event", "elsewhere")
@@ -32,8 +32,8 @@ class PubSubContract:
             for listener in (first, second):
                 assert [(await anext(listener)).data for _ in range(2)] == ["1", "2\n\nlines, and äöü"]
 
-    async def test_resuming_replays_what_was_missed(self, make_pubsub: MakePubSub) -> None:
-        """Nothing is missed and nothing comes twice."""
+    async def test_resuming_replays_missed_messages(self, make_pubsub: MakePubSub) -> None:
+        """Nothing is missed or repeated."""
         pubsub = make_pubsub()
         messages = await published(pubsub, "1", "2", "3")
 
@@ -53,8 +53,8 @@ class PubSubContract:
 
             assert (await anext(listener)).data == "2"
 
-    async def test_unknown_place(self, make_pubsub: MakePubSub) -> None:
-        """An unknown position is reported as lost, so that no subscriber waits for what never comes."""
+    async def test_unknown_position(self, make_pubsub: MakePubSub) -> None:
+        """It raises HistoryLost, so that no subscriber waits forever."""
         pubsub = make_pubsub()
         (message,) = await published(pubsub, "1")
         begin = message.id.partition("-")[0]
@@ -70,7 +70,7 @@ class PubSubContract:
         assert pubsub.listeners == 0
 
     async def test_history_is_bounded(self, make_pubsub: MakePubSub) -> None:
-        """What is too long ago is lost; what is within the history is not."""
+        """Messages beyond the history are lost; those within it are not."""
         pubsub = make_pubsub(history=2)
         messages = await published(pubsub, "1", "2", "3", "4")
 
@@ -81,7 +81,7 @@ class PubSubContract:
             assert [(await anext(listener)).data for _ in range(2)] == ["3", "4"]
 
     async def test_slow_subscriber(self, make_pubsub: MakePubSub) -> None:
-        """A subscriber that does not keep up is told so, and slows no other down."""
+        """A subscriber that does not keep up gets an error, and does not slow down others."""
         pubsub = make_pubsub(backlog=2)
         async with pubsub.subscribe("a") as slow:
             messages = [await published(pubsub, str(i)) for i in range(3)]
@@ -93,7 +93,7 @@ class PubSubContract:
         assert [message.data for (message,) in messages] == ["0", "1", "2"]
 
     async def test_missed_messages_may_exceed_the_backlog(self, make_pubsub: MakePubSub) -> None:
-        """The limit is for subscribers that are slow, not for those that were disconnected."""
+        """The backlog limits slow subscribers, not those that were disconnected."""
         pubsub = make_pubsub(backlog=2)
         messages = [(await published(pubsub, str(i)))[0] for i in range(6)]
 
@@ -101,7 +101,7 @@ class PubSubContract:
             assert [await anext(listener) for _ in range(5)] == messages[1:]
 
     async def test_listeners_are_counted(self, make_pubsub: MakePubSub) -> None:
-        """Operators and tests can see who listens; nothing is left of those who have gone."""
+        """Listeners are counted while they are subscribed."""
         pubsub = make_pubsub()
         async with pubsub.subscribe("a"), pubsub.subscribe("a"), pubsub.subscribe("b"):
             assert pubsub.listeners == 3

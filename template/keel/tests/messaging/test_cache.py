@@ -1,4 +1,4 @@
-"""The cache within the process."""
+"""The in-process cache."""
 
 import pytest
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from keel.tests.messaging.cache_contract import CacheContract, Compute
 
 
 class TestInProcessCache(CacheContract):
-    """The contract, kept by the default."""
+    """The in-process cache fulfils the contract."""
 
     @pytest.fixture
     def cache(self) -> InProcessCache:
@@ -21,7 +21,7 @@ class TestInProcessCache(CacheContract):
 
 
 async def test_memory_is_bounded() -> None:
-    """What was not asked for the longest leaves first; nothing is left of what has gone."""
+    """The least recently used values are evicted, completely."""
     cache = InProcessCache(max_bytes=3)
     computed = {key: Compute(1) for key in "abcd"}
     for key in "abcad":
@@ -35,7 +35,7 @@ async def test_memory_is_bounded() -> None:
     assert cache._tagged == {}
 
 
-async def test_larger_than_everything() -> None:
+async def test_oversized_value() -> None:
     """A value that does not fit is computed each time."""
     cache = InProcessCache(max_bytes=3)
     compute = Compute("too long")
@@ -46,7 +46,7 @@ async def test_larger_than_everything() -> None:
 
 
 async def test_endpoint_gets_the_cache(app: FastAPI, environment: None) -> None:
-    """An endpoint declares what it needs."""
+    """An endpoint gets the cache as a dependency."""
     other = create_app()
     compute = Compute(7)
 

@@ -1,4 +1,4 @@
-"""Changes are told at once within their transaction, and to live streams after the commit."""
+"""Changes reach listeners at once, in their transaction, and live streams after the commit."""
 
 import pytest
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from keel.services import services_of
 
 
 class Row(BaseModel):
-    """A row as callers see it."""
+    """A row as in the API."""
 
     id: int
 
@@ -27,7 +27,7 @@ class Recorder:
 
 
 async def test_listeners_then_streams(app: FastAPI) -> None:
-    """Those of the kind; a message for each row, and none before the commit."""
+    """Listeners of the kind come first; each row is one message, none before the commit."""
     recorder, heard = Recorder(), list[Change]()
     changes = Changes(lambda: recorder)  # ty: ignore[invalid-argument-type] - as much of it as is needed
 
@@ -44,7 +44,7 @@ async def test_listeners_then_streams(app: FastAPI) -> None:
     assert recorder.published == [("rows:ada", "created", '{"id":1}'), ("rows:ada", "created", '{"id":2}')]
 
 
-async def test_listener_that_fails_undoes_the_change(app: FastAPI) -> None:
+async def test_failing_listener_rolls_back_the_change(app: FastAPI) -> None:
     """Nothing is published."""
     recorder = Recorder()
     changes = Changes(lambda: recorder)  # ty: ignore[invalid-argument-type] - as above

@@ -1,4 +1,4 @@
-"""Following changes, whichever protocol passes them on."""
+"""Following changes, for any protocol."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,7 +13,7 @@ FIRST, SECOND = Message("1", "created", "{}"), Message("2", "created", "{}")
 
 
 class Losing:
-    """A pubsub that loses what comes after the first message of each subscription but the last."""
+    """A pub/sub that loses everything after the first message of each subscription but the last."""
 
     listeners = 0
 
@@ -44,7 +44,7 @@ class Losing:
 
 
 async def test_lost_messages_are_reported() -> None:
-    """Once, and what comes after is heard from then on."""
+    """The loss is reported once, and later messages arrive."""
     pubsub, over = Losing([FIRST], [SECOND]), asyncio.Event()
     heard: list[Message | None] = []
     async with Feed.open(pubsub, "notes:ada", "0") as feed:

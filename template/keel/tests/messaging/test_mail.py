@@ -1,4 +1,4 @@
-"""Mail, handed over to a real server on this machine."""
+"""Mail, sent to a real server on this machine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ MAIL = Mail(to="ada@example.com", subject="Grüße", text="Text", html="<p>HTML<
 
 
 class Post:
-    """Keeps what the server is given."""
+    """Keeps the messages that the server receives."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
@@ -43,7 +43,7 @@ async def post() -> AsyncIterator[tuple[Post, str]]:
 
 
 async def test_smtp(post: tuple[Post, str], environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mail arrives as text and as HTML, from the configured sender."""
+    """A mail arrives as text and HTML, from the configured sender."""
     server, url = post
     monkeypatch.setenv("MAIL_URL", url)
     monkeypatch.setenv("MAIL_SENDER", "app@example.com")
@@ -61,8 +61,8 @@ async def test_smtp(post: tuple[Post, str], environment: None, monkeypatch: pyte
     assert html.get_content().strip() == "<p>HTML</p>"
 
 
-async def test_server_that_is_away(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mail that could not be handed over raises, so that it is tried again."""
+async def test_unavailable_server(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail that could not be sent raises, so that it is retried."""
     monkeypatch.setenv("MAIL_URL", "smtp://127.0.0.1:1")
     app = create_app()
 
@@ -71,7 +71,7 @@ async def test_server_that_is_away(environment: None, monkeypatch: pytest.Monkey
 
 
 async def test_console(environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A developer reads mail in the log."""
+    """Mail is written to the log, for developers."""
     monkeypatch.delenv("MAIL_URL", raising=False)
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     app = create_app()
@@ -84,13 +84,13 @@ async def test_console(environment: None, monkeypatch: pytest.MonkeyPatch, capsy
 
 
 async def test_no_server() -> None:
-    """Where no server is configured, sending is an error."""
+    """Without a server, sending is an error."""
     with pytest.raises(RuntimeError, match="MAIL_URL"):
         await NoMailer().send(MAIL)
 
 
 def test_deployed_needs_a_sender(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mail without a sender would be refused, so nothing starts."""
+    """In deployments nothing starts without a sender, because servers would refuse the mail."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("MAIL_URL", "smtps://mail.example.com")
     monkeypatch.delenv("MAIL_SENDER", raising=False)

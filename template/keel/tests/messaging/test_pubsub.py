@@ -1,4 +1,4 @@
-"""PubSub within the process."""
+"""The in-process pub/sub."""
 
 import pytest
 
@@ -7,16 +7,16 @@ from keel.tests.messaging.pubsub_contract import MakePubSub, PubSubContract, pub
 
 
 class TestInProcessPubSub(PubSubContract):
-    """The contract, kept by the default."""
+    """The in-process pub/sub fulfils the contract."""
 
     @pytest.fixture
     def make_pubsub(self) -> MakePubSub:
-        """Return what makes a pubsub."""
+        """Return the factory."""
         return InProcessPubSub
 
 
 async def test_idle_topics_are_forgotten() -> None:
-    """Memory is for topics in use; those with a subscriber are."""
+    """Topics without subscribers are dropped after a while."""
     pubsub = InProcessPubSub(idle_seconds=0)
     (message,) = await published(pubsub, "1")
     async with pubsub.subscribe("listened to") as listener:

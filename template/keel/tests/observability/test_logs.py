@@ -1,4 +1,4 @@
-"""Lines of libraries have the same format as the application's, and people can read those that are for them."""
+"""Library lines have the application's format, and console lines are readable."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from keel.testing.support import running
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A library's line is JSON with logger, level and time, its exception included."""
+    """A library's line is JSON with logger, level, time and exception."""
     logs.configure(CoreSettings(log_format="json"))
     try:
         raise RuntimeError("reason")
@@ -33,7 +33,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_console(capsys: pytest.CaptureFixture[str]) -> None:
-    """For people, lines are text."""
+    """Console lines are text."""
     logs.configure(CoreSettings(log_format="console", log_level="INFO"))
     logging.getLogger("library").info("Hello")
 
@@ -41,7 +41,7 @@ def test_console(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_uvicorn_writes_no_access_line() -> None:
-    """One access line for each request is enough, and ours knows the request id."""
+    """There is one access log line per request: ours, with the request id."""
     logs.configure(CoreSettings())
 
     assert not logging.getLogger("uvicorn.access").hasHandlers()
@@ -59,7 +59,7 @@ def test_alembic_tells_of_revisions_alone(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def faulty(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application with a path operation and a middleware of an owner's, which logs for people."""
+    """Return an application with an owner's path operation and middleware, with console logs."""
     monkeypatch.setenv("LOG_FORMAT", "console")
     app = new_app()
     names: dict[str, object] = {"app": app, "Request": Request, "Response": Response}
@@ -77,8 +77,8 @@ async def crash():
     return app
 
 
-async def test_an_unforeseen_error_is_short(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
-    """For people, it is the frames of their own code, without local variables."""
+async def test_unexpected_error_is_short(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the console it has the owner's frames only, without local variables."""
     async with running(faulty) as client:
         assert (await client.get("/crash")).status_code == 500
 
@@ -102,7 +102,7 @@ class Terminal(StringIO):
     ("stream", "no_color", "coloured"), [(Terminal, "", True), (Terminal, "1", False), (StringIO, "", False)]
 )
 def test_colours(monkeypatch: pytest.MonkeyPatch, stream: type[StringIO], no_color: str, *, coloured: bool) -> None:
-    """They are for terminals, unless NO_COLOR is set."""
+    """Colours are for terminals, unless NO_COLOR is set."""
     output = stream()
     monkeypatch.setattr(sys, "stdout", output)
     monkeypatch.setenv("NO_COLOR", no_color)
@@ -113,8 +113,8 @@ def test_colours(monkeypatch: pytest.MonkeyPatch, stream: type[StringIO], no_col
     assert ("\x1b" in output.getvalue()) is coloured
 
 
-async def test_a_mail_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its text stands there as it is, links whole and on lines of their own."""
+async def test_mail_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its text is unchanged, with links unbroken on their own lines."""
     logs.configure(CoreSettings(log_format="console", log_level="INFO"))
     text = "Welcome!\n\nhttps://example.com/verify?token=abc\n"
     await ConsoleMailer().send(Mail(to="ada@example.com", subject="Verify", text=text, html=""))

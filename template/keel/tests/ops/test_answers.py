@@ -1,4 +1,4 @@
-"""Recorded answers, compared with what is there."""
+"""Recorded answers, compared with the project's files."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def answer(project: Path, database: str = "sqlite", **changed: str) -> None:
-    """Record the answers, as Copier does."""
+    """Record the answers, like Copier."""
     answers = {
         "auth": "true",
         "redis": "false",
@@ -33,14 +33,14 @@ def answer(project: Path, database: str = "sqlite", **changed: str) -> None:
     (project / ".copier-answers.yml").write_text(f"_commit: v1.0.0\n{''.join(lines)}", encoding="utf-8")
 
 
-def test_what_was_answered(project: Path) -> None:
-    """Nothing is said of answers that are true, nor where there are none, as in the image."""
+def test_unchanged_answers(project: Path) -> None:
+    """Nothing is reported for true answers, nor if there are none, as in the image."""
     assert [*changed_by_hand(project)] == []
     assert [*changed_by_hand(project / "keel")] == []
 
 
 def test_this_project() -> None:
-    """Its own answers are true."""
+    """This project's own answers are true."""
     assert [*changed_by_hand()] == []
 
 
@@ -48,8 +48,8 @@ def test_this_project() -> None:
     ("name", "value"),
     [("auth", "false"), ("redis", "true"), ("example", "false"), ("kubernetes", "true"), ("database", "postgresql")],
 )
-def test_what_was_changed_by_hand(project: Path, name: str, value: str) -> None:
-    """It is named, with the command that does what was meant."""
+def test_answers_edited_by_hand(project: Path, name: str, value: str) -> None:
+    """They are named, with the command that does what was meant."""
     answer(project, **{name: value})
 
     (said,) = changed_by_hand(project)

@@ -30,7 +30,7 @@ runner = CliRunner()
 
 
 class WithSecret(Settings):
-    """Settings with something to hide."""
+    """Settings with a secret."""
 
     key: SecretStr = SecretStr("")
 
@@ -41,14 +41,14 @@ def known_environment(app: FastAPI) -> None:
 
 
 def run(*arguments: str) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     result = runner.invoke(cli.build(create_app, "app"), arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every variable is there, and no password."""
+    """Every variable is shown, and no password."""
     known = [*settings_check.find_settings(), WithSecret]
     monkeypatch.setattr(settings_check, "find_settings", lambda: known)
     monkeypatch.setenv("COLUMNS", "200")
@@ -64,7 +64,7 @@ def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("problems", "status"), [([], 0), (["OLD is now called NEW"], 1)])
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, problems: list[str], status: int) -> None:
-    """What is wrong is printed, and the exit status tells a pipeline."""
+    """Problems are printed, and the exit status reports them to a pipeline."""
     allowed: list[str] = []
     monkeypatch.setattr(settings_check, "problems", lambda allow: allowed.extend(allow) or problems)
 
@@ -76,7 +76,7 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch, problems: list[st
 
 
 def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each change is told with what to do, since the last commit or a version that is named."""
+    """Each change since the last commit, or since a given version, is shown with what to do."""
     change = Change(version="v1.2.0", what="Colder.", do="Dress.", renamed={"OLD": "NEW"}, removed=("GONE",))
     monkeypatch.setattr(cli, "last_version", lambda: "v1.1.0")
     monkeypatch.setattr(cli, "changes_since", lambda version: [("core", change)] if version == "v1.1.0" else [])
@@ -89,7 +89,7 @@ def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the application cannot be built, every command says why, with what else is wrong."""
+    """If the application cannot be built, every command says why, and what else is wrong."""
     monkeypatch.setattr(sys, "argv", ["app", "settings", "--check"])
     monkeypatch.setattr(settings_check, "problems", list)
     monkeypatch.setitem(sys.modules, "app.main", Unbuildable("app.main"))
@@ -101,7 +101,7 @@ def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Unbuildable(ModuleType):
-    """A module that cannot be imported from, for the settings are wrong."""
+    """A module whose import fails, because the settings are wrong."""
 
     def __getattr__(self, name: str) -> object:
         """Fail as `create_app` does."""
@@ -109,17 +109,17 @@ class Unbuildable(ModuleType):
 
 
 def test_migrate() -> None:
-    """Migrating a database that is up to date changes nothing."""
+    """Migrating an up-to-date database changes nothing."""
     run("migrate")
 
 
-async def test_migrate_where_tables_are_missing(database: Database, unmade: str) -> None:
-    """It says which, since the database may be another project's; a migration may also have to be written yet."""
+async def test_migrate_reports_missing_tables(database: Database, unmade: str) -> None:
+    """The database may be another project's, or a migration may not have been written yet."""
     assert f"no table {unmade}: " in await anyio.to_thread.run_sync(run, "migrate")
 
 
 async def test_migrate_another_projects_database(database: Database) -> None:
-    """A revision that this project has not is explained, and nothing is changed."""
+    """An unknown revision is explained, and nothing is changed."""
     async with database.writer.begin() as connection:
         (ours,) = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).one()
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'another_0001'")
@@ -137,14 +137,14 @@ async def test_migrate_another_projects_database(database: Database) -> None:
 
 @pytest.fixture
 def unmade() -> Iterator[str]:
-    """Return the name of a table that has a model, and that no migration makes."""
+    """Return the name of a table that has a model, but no migration."""
     table = Table("unmade", Base.metadata, Column("id", Integer, primary_key=True))
     yield table.name
     Base.metadata.remove(table)
 
 
 def create_app_without_database() -> FastAPI:
-    """Make an application that gets no connection to its database."""
+    """Create an application that cannot connect to its database."""
 
     def refuse(*_: Any) -> None:
         raise OperationalError("", {}, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused by a test"))
@@ -160,14 +160,14 @@ def create_app_without_database() -> FastAPI:
 
 @pytest.fixture
 def only_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the commands find no package but the widgets'."""
+    """Let the commands find only the widgets package."""
     monkeypatch.setattr(cli, "all_packages", lambda _: [find_package("keel.tests.widgets")])
 
 
 @pytest.mark.parametrize("command", ["migrate", "seed"])
 @pytest.mark.usefixtures("only_widgets")
-def test_an_absent_database_is_explained(command: str) -> None:
-    """Instead of a traceback, a line says what the driver said, and where to look."""
+def test_unreachable_database_is_explained(command: str) -> None:
+    """Instead of a traceback, one line has the driver's message and where to look."""
     result = runner.invoke(cli.build(create_app_without_database, "app"), [command])
 
     assert result.exit_code == 1
@@ -177,14 +177,14 @@ def test_an_absent_database_is_explained(command: str) -> None:
 
 @pytest.mark.usefixtures("only_widgets")
 async def test_seed(database: Database) -> None:
-    """Demonstration data is added by every package that has some, and progress is shown."""
+    """Every package with demonstration data adds it, and progress is shown."""
     assert "widgets" in await anyio.to_thread.run_sync(run, "seed", "--count", "2")
 
     assert await database.read.scalar(select(func.count()).select_from(Widget)) == 2
 
 
 def create_app_with_a_job() -> FastAPI:
-    """Build the application with a scheduled job that adds a widget, and that a shutdown would not wait for."""
+    """Build the application with a scheduled job that adds a widget, and that outlasts a shutdown's grace period."""
     app = create_app()
     services = services_of(app)
     services.jobs = InProcessJobs(lambda: services.database, services.job_context, grace=0)
@@ -199,7 +199,7 @@ def create_app_with_a_job() -> FastAPI:
 
 
 async def test_schedule(database: Database) -> None:
-    """What is scheduled is listed, and can be run now, as cron does; the command waits until it is done."""
+    """Entries are listed, and can be run now, as by cron; the command waits for the job."""
 
     def run_schedule(*arguments: str) -> Result:
         return runner.invoke(cli.build(create_app_with_a_job, "app"), ["schedule", *arguments])
@@ -216,13 +216,13 @@ async def test_schedule(database: Database) -> None:
 
 
 def test_nothing_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no package has demonstration data, the command says so and succeeds."""
+    """Without demonstration data, the command says so and succeeds."""
     monkeypatch.setattr(cli, "all_packages", lambda _: [])
 
     assert "nothing to seed" in run("seed")
 
 
-def test_seed_refuses_other_peoples_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_is_refused_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     """A production database is not filled with demonstration data by mistake."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("ALLOWED_HOSTS", "*.example.com")

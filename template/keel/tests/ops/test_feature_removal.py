@@ -1,4 +1,4 @@
-"""What would go with a feature, and what of the owner's goes or breaks with it."""
+"""What would be deleted with a feature, and what of the owner's would be deleted or break."""
 
 import shlex
 from pathlib import Path
@@ -40,7 +40,7 @@ def write(place: Path, tree: dict[str, bytes]) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a project with the feature, as it was copied."""
+    """Return a project with the feature, as copied."""
     place = tmp_path / "project"
     write(place, {**WITH_IT, ANSWERS: b"_commit: v1.0.0\nci: github\nlamps: false\nradio: true\n"})
     # The least that is a repository: a program for each test would take longer than the tests.
@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_unedited_files_are_not_reported(project: Path) -> None:
-    """Nothing of the owner's is concerned; the tables are named all the same."""
+    """Nothing of the owner's is affected; the tables are named anyway."""
     found = compare(project, WITH_IT, WITHOUT)
 
     assert found == Removal(tuple(sorted(ADDED)), (), (), (), (), ("radios",))
@@ -60,7 +60,7 @@ def test_unedited_files_are_not_reported(project: Path) -> None:
 
 
 def test_the_owners_code_is_named(project: Path) -> None:
-    """Edits that would be deleted, files that would be left behind, and code that would fail, each by its place."""
+    """Edits that would be deleted, files left behind, and code that would fail are listed by location."""
     mine = {
         "app/radio/service.py": b"import keel.text\nMINE = 1\n",
         "app/radio/badges.py": b"from .models import Radio\n",
@@ -89,7 +89,7 @@ def test_the_owners_code_is_named(project: Path) -> None:
 
 
 def test_files_that_the_owner_deleted_are_not_reported(project: Path) -> None:
-    """Only what is there can be lost."""
+    """Only existing files can be lost."""
     (project / "app" / "radio" / "service.py").unlink()
 
     assert "app/radio/service.py" not in compare(project, WITH_IT, WITHOUT).goes
@@ -97,7 +97,7 @@ def test_files_that_the_owner_deleted_are_not_reported(project: Path) -> None:
 
 @pytest.fixture
 def copier(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a program in Copier's place that writes the two copies; return its log."""
+    """Replace Copier with a program that writes the two copies; return its log."""
     tools = project.parent / "tools"
     for name, tree in (("with", WITH_IT), ("without", WITHOUT)):
         write(tools / name, tree)
@@ -117,7 +117,7 @@ def copier(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_copier_is_asked_for_this_version(project: Path, copier: Path) -> None:
-    """Both copies are of the version that the project has, so nothing but the feature differs."""
+    """Both copies are of the project's version, so only the feature differs."""
     assert removal(project, "radio").goes == tuple(sorted(ADDED))
 
     with_it, without = sorted(copier.read_text(encoding="utf-8").splitlines(), key=lambda line: "--data" in line)
@@ -125,8 +125,8 @@ def test_copier_is_asked_for_this_version(project: Path, copier: Path) -> None:
     assert without.startswith("recopy --quiet --defaults --overwrite --vcs-ref=:current: --data=radio=false /")
 
 
-def test_the_next_update_may_take_files_too(project: Path, copier: Path) -> None:
-    """The latest version is compared with the project's: what it has no more goes."""
+def test_files_removed_by_the_next_update(project: Path, copier: Path) -> None:
+    """The latest version is compared with the project's, and its removed files are listed."""
     assert removal(project).goes == tuple(sorted(ADDED))
 
     latest, present = sorted(copier.read_text(encoding="utf-8").splitlines(), key=lambda line: "--vcs-ref" in line)
@@ -134,8 +134,8 @@ def test_the_next_update_may_take_files_too(project: Path, copier: Path) -> None
     assert "--vcs-ref" not in latest
 
 
-def test_the_command_tells_a_pipeline(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status is 0 while nothing of the owner's is concerned, then 1, and 2 where nothing can be said."""
+def test_exit_status(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 if nothing of the owner's is affected, 1 if something is, 2 on errors."""
     monkeypatch.setattr(cli, "ROOT", project)
     runner, commands = CliRunner(), cli.build(create_app, "app")
 
@@ -146,14 +146,14 @@ def test_the_command_tells_a_pipeline(project: Path, copier: Path, monkeypatch: 
     assert runner.invoke(commands, ["feature-removal", "lamps"]).exit_code == 2
 
 
-def test_a_feature_that_is_off_cannot_go(project: Path) -> None:
-    """The answer names what is on."""
+def test_feature_that_is_off(project: Path) -> None:
+    """The message lists the features that are on."""
     with pytest.raises(RemovalError, match=r"lamps is not switched on\. What is: radio\."):
         removal(project, "lamps")
 
 
-def test_a_failure_of_copier_is_passed_on(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a template that has moved; and that there is neither Copier nor uv."""
+def test_copier_errors_are_shown(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a moved template, or neither Copier nor uv being installed."""
     (copier.parent / "copier").write_text("#!/bin/sh\necho gone >&2\nexit 1\n", encoding="utf-8")
     with pytest.raises(RemovalError, match="gone"):
         removal(project, "radio")

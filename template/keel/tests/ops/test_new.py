@@ -1,4 +1,4 @@
-"""New resources: what is understood, what is refused, and that nothing half-written is left."""
+"""New resources: valid and invalid arguments, and no half-written files."""
 
 import ast
 import keyword
@@ -36,19 +36,19 @@ def project(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def new(app: FastAPI, project: Path) -> New:
-    """Return what runs the command on the application that runs for all tests."""
+    """Return a function that runs the command on the shared application."""
     commands = cli.build(lambda: app, "app")
     return lambda *arguments: CliRunner().invoke(commands, ["new", *arguments], catch_exceptions=False)
 
 
 def written(project: Path) -> list[str]:
-    """Return what is in the project, but for what was there."""
+    """Return the project's new files."""
     found = (path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file())
     return sorted(name for name in found if name not in {"pyproject.toml", "keel/docs/reserved-names.md"})
 
 
 def test_a_package_and_its_tests_are_written(new: New, project: Path) -> None:
-    """Every module is there, and the next step is named where it was not taken."""
+    """Every module exists, and the next step is shown unless it was done."""
     result = new("library_specimen", *FIELDS)
 
     assert result.exit_code == 0, result.output
@@ -60,7 +60,7 @@ def test_a_package_and_its_tests_are_written(new: New, project: Path) -> None:
 
 
 def test_dry_run(new: New, project: Path) -> None:
-    """All of it is printed, and nothing is written."""
+    """Everything is printed, and nothing is written."""
     result = new("specimen", *FIELDS, "--dry-run")
 
     assert "# app/specimens/models.py" in result.output
@@ -105,8 +105,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
-def test_what_cannot_be_is_refused(app: FastAPI, project: Path, arguments: tuple[str, ...]) -> None:
-    """A sentence says why."""
+def test_invalid_arguments_are_refused(app: FastAPI, project: Path, arguments: tuple[str, ...]) -> None:
+    """The message says why."""
     with pytest.raises(names.NewError) as refusal:
         writing.describe(app, arguments[0], arguments[1:])
 
@@ -114,8 +114,8 @@ def test_what_cannot_be_is_refused(app: FastAPI, project: Path, arguments: tuple
     assert str(refusal.value).endswith(".")
 
 
-def test_a_plural_and_a_parent_that_cannot_be_are_refused(app: FastAPI, project: Path) -> None:
-    """Options are looked at like fields."""
+def test_invalid_options_are_refused(app: FastAPI, project: Path) -> None:
+    """Options are checked like fields."""
     with pytest.raises(names.NewError, match="plural"):
         writing.describe(app, "sheep", ["title:str"], plural="sheep")
     with pytest.raises(names.NewError, match="no table `no_such_table`"):
@@ -123,7 +123,7 @@ def test_a_plural_and_a_parent_that_cannot_be_are_refused(app: FastAPI, project:
 
 
 def test_a_refusal_is_one_line(new: New, project: Path) -> None:
-    """It is no traceback, and nothing is written."""
+    """There is no traceback, and nothing is written."""
     result = new("for", "title:str")
 
     assert result.exit_code == 1
@@ -132,8 +132,8 @@ def test_a_refusal_is_one_line(new: New, project: Path) -> None:
 
 
 @pytest.mark.parametrize("there", ["app/specimens/notes.txt", "app/specimens.py", "tests/specimens/test_more.py"])
-def test_what_is_there_stays(app: FastAPI, project: Path, there: str) -> None:
-    """A folder or module of that name is not touched."""
+def test_existing_files_are_kept(app: FastAPI, project: Path, there: str) -> None:
+    """An existing folder or module of that name is not touched."""
     (project / there).parent.mkdir(exist_ok=True)
     (project / there).write_text("mine", encoding="utf-8")
 
@@ -144,7 +144,7 @@ def test_what_is_there_stays(app: FastAPI, project: Path, there: str) -> None:
 
 
 def test_nothing_is_left_if_a_folder_cannot_be_written(new: New, project: Path) -> None:
-    """The package goes again if its tests have no place."""
+    """The package is removed again if its tests cannot be written."""
     (project / "tests").rmdir()
 
     result = new("specimen", *FIELDS)
@@ -155,7 +155,7 @@ def test_nothing_is_left_if_a_folder_cannot_be_written(new: New, project: Path) 
 
 
 def test_nothing_is_left_if_the_migration_fails(new: New, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package and its tests go with the migration that could not be written."""
+    """The package and its tests are removed if the migration cannot be written."""
 
     def refuse(*_: object) -> None:
         assert (project / "app/specimens/models.py").is_file()
@@ -184,7 +184,7 @@ TYPES = st.sampled_from(["str", "str:index", "int:unique?", "decimal", "enum(a,b
 @example(name="list", fields={"type": "enum(a,b)"})
 @given(name=NAMES, fields=st.dictionaries(NAMES, TYPES, min_size=1, max_size=4))
 def names_work_or_are_refused(app: FastAPI, name: str, fields: dict[str, str]) -> None:
-    """Whatever a resource and its fields are called, no module has a name twice."""
+    """Whatever a resource and its fields are called, no module defines a name twice."""
     try:
         resource = writing.describe(app, name, [f"{field}:{kind}" for field, kind in fields.items()])
     except names.NewError:
@@ -210,5 +210,5 @@ def bindings(tree: ast.Module) -> list[str]:
 
 
 def test_names(app: FastAPI, project: Path) -> None:
-    """Names are refused with a sentence, or make modules that compile."""
+    """Names are refused with a reason, or yield modules that compile."""
     names_work_or_are_refused(app)

@@ -1,4 +1,4 @@
-"""What is set and what the code knows: every difference is named, and no value shown."""
+"""Set variables, compared with the known ones: every difference is named, without values."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ class ShipSettings(Settings):
 
 @pytest.fixture(autouse=True)
 def known(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start from the environment that all tests have, with one more settings class and a history."""
+    """Start from the tests' environment, with one more settings class and a history."""
     known = [*settings_check.find_settings(), ShipSettings]
     history = [
         ("ships", Change(version="v1.2.0", what="Colder.", renamed={"SHIPS_ICE": "SHIPS_SIZE"})),
@@ -55,15 +55,15 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def test_incomplete_examples_are_reported(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a feature has added to an example in vain is told with the settings, which are checked after each update."""
+    """Additions to a reshaped example are reported with the settings, which are checked after each update."""
     write("")
     monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is left out"])
 
     assert settings_check.problems() == ["yard.examples.notes.exports is left out"]
 
 
-def test_nothing_to_say(write: Write) -> None:
-    """Known variables are accepted in any letter case, by any alias, and for a part of a nested setting."""
+def test_known_variables(write: Write) -> None:
+    """They are accepted in any letter case, by any alias, and for a part of a nested setting."""
     write("LOG_LEVEL=INFO\nships_size=2\nHARBOUR=a\nPORT_OF_CALL=b\nSHIPS_HULL__COLOUR=red\n# OLD=1\n")
 
     assert settings_check.problems() == []
@@ -71,21 +71,21 @@ def test_nothing_to_say(write: Write) -> None:
 
 @pytest.mark.parametrize("name", ["SHIPS_ICE", "SHIPS_WATER"])
 def test_renamed_in_the_file(write: Write, name: str) -> None:
-    """A variable that was renamed, twice even, is named with its name of today."""
+    """A renamed variable, even one renamed twice, is reported with its current name."""
     path = write(f"{name}=s3cret\n")
 
     assert settings_check.problems() == [f"{path}: {name} is now called SHIPS_SIZE"]
 
 
 def test_renamed_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it is where there is no file, as in a container."""
+    """The same without a file, as in a container."""
     monkeypatch.setenv("SHIPS_ICE", "s3cret")
 
     assert settings_check.problems() == ["environment: SHIPS_ICE is now called SHIPS_SIZE"]
 
 
 def test_removed(write: Write) -> None:
-    """A variable that nothing reads any more is named with what to do, or else with what happened."""
+    """A variable that is no longer read is reported with what to do, or with what happened."""
     path = write("SHIPS_ENGINE=s3cret\nSAIL=s3cret\n")
 
     assert settings_check.problems() == [
@@ -95,7 +95,7 @@ def test_removed(write: Write) -> None:
 
 
 def test_unknown_in_the_file(write: Write) -> None:
-    """An unknown name is reported, with what may have been meant; a value is never shown."""
+    """An unknown name is reported with a suggestion, and never its value."""
     path = write("LOG_LEVLE=s3cret\nQUITE_ANOTHER=s3cret\n")
 
     assert settings_check.problems() == [
@@ -106,14 +106,14 @@ def test_unknown_in_the_file(write: Write) -> None:
 
 @pytest.mark.parametrize(("name", "slip"), [("SHIPS_SIZES", True), ("SHIPS_SERVICE_HOST", False), ("SIZE", False)])
 def test_unknown_in_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, *, slip: bool) -> None:
-    """A slip of the keyboard is found there too; the variables of others are none of ours."""
+    """Typos are found there too; other programs' variables are ignored."""
     monkeypatch.setenv(name, "s3cret")
 
     assert settings_check.problems() == ([f"environment: {name} is unknown; is it SHIPS_SIZE?"] if slip else [])
 
 
-def test_what_others_read_from_the_file(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose reads `.env` too, and so may programs whose variables are allowed."""
+def test_variables_of_other_programs(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose reads `.env` too, and other programs' variables can be allowed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "compose.yaml").write_text("image: ${IMAGE:-app}:$TAG\ncommand: $$NOT\n", encoding="utf-8")
     path = write("IMAGE=a\nTAG=b\nCOMPOSE_PROFILES=c\nNOT=d\nMINE=e\n")
@@ -122,7 +122,7 @@ def test_what_others_read_from_the_file(write: Write, tmp_path: Path, monkeypatc
 
 
 def test_missing_and_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What must be set in this environment, and what cannot be used, of every class."""
+    """Required and invalid variables of every class are reported."""
     for name, value in {
         "ENVIRONMENT": "production",
         "ALLOWED_HOSTS": "*",
@@ -145,7 +145,7 @@ def test_missing_and_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An application that cannot be built for a missing setting says which old name it still has, each thing once."""
+    """The error about a missing setting names the old variable that is still set, and each problem once."""
     monkeypatch.setenv("SHIPS_SIZE", "0")
     monkeypatch.setenv("SHIPS_ICE", "7")
     with pytest.raises(SettingsError) as caught:
@@ -154,8 +154,8 @@ def test_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings_check.explain(caught.value) == f"{caught.value}\n  environment: SHIPS_ICE is now called SHIPS_SIZE"
 
 
-def test_every_package_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Settings are found by walking `app`, so those of a package that cannot be installed are known too."""
+def test_every_package_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings are found by walking `app`, even in packages that cannot be installed."""
     monkeypatch.undo()
     modules = {cls.__module__ for cls in settings_check.find_settings()}
 

@@ -1,4 +1,4 @@
-"""What an update changed: noted by packages, told since a version."""
+"""Changes by updates: noted by packages, shown since a version."""
 
 import subprocess
 from pathlib import Path
@@ -43,7 +43,7 @@ def project(tmp_path: Path) -> Path:
     ],
 )
 def test_since(project: Path, version: str | None, expected: list[str]) -> None:
-    """Versions are numbers; what is in no release yet is newer than all; a commit before any release, older."""
+    """Versions are compared as numbers; unreleased changes are newest, and a commit before any release is oldest."""
     assert [change.version for _, change in upgrades.changes_since(version, project)] == expected
 
 
@@ -55,8 +55,8 @@ def test_since(project: Path, version: str | None, expected: list[str]) -> None:
         ('[[changes]]\nversion = "soon"\nwhat = "A."\n', ValueError),
     ],
 )
-def test_wrong_notes(project: Path, text: str, error: type[Exception]) -> None:
-    """A note with a typo in it is an error, rather than a rename that is not reported."""
+def test_invalid_notes(project: Path, text: str, error: type[Exception]) -> None:
+    """A note with a typo is an error, rather than silently ignored."""
     (project / "app/notes" / "upgrades.toml").write_text(text, encoding="utf-8")
 
     with pytest.raises(error):
@@ -64,12 +64,12 @@ def test_wrong_notes(project: Path, text: str, error: type[Exception]) -> None:
 
 
 def test_this_projects_notes() -> None:
-    """What the packages of this project note can be read."""
+    """The notes of this project's packages are valid."""
     assert upgrades.changes() == upgrades.changes_since(None)
 
 
 def test_last_version(tmp_path: Path) -> None:
-    """It is that of the last commit: an update that is not committed yet has not been looked at."""
+    """It is the last commit's version, because an uncommitted update has not been reviewed."""
     assert upgrades.last_version(tmp_path) is None
     answers = tmp_path / upgrades.ANSWERS
     _git(tmp_path, "init", "--quiet")

@@ -1,4 +1,4 @@
-"""All tests export to a collector, so that everything is tested with telemetry on."""
+"""All tests export to a collector, so that everything is tested with telemetry enabled."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING

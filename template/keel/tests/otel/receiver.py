@@ -16,10 +16,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver:
-    """Runs within a `with` block. Bodies are parsed when they are looked at."""
+    """Runs in a `with` block. Bodies are parsed on access."""
 
     def __init__(self, *, status: int = 200) -> None:
-        """Answer every request with a status."""
+        """Respond to every request with a status."""
         self.status = status
         self.received: list[tuple[str, bytes]] = []
         self.headers: Mapping[str, str] = {}

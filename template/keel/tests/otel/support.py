@@ -19,7 +19,7 @@ class Trace:
 
 
 async def flushed(receiver: Receiver) -> Receiver:
-    """Return the collector once it has all that is queued in this process."""
+    """Return the collector once it has everything queued in this process."""
     from keel.otel.providers import get_providers
     from keel.otel.settings import OtelSettings
 

@@ -26,7 +26,7 @@ Make = Callable[..., Providers]
 
 @pytest.fixture
 def silent() -> Iterator[Receiver]:
-    """Return a collector that accepts requests and does not answer before the test ends."""
+    """Return a collector that accepts requests but does not respond before the test ends."""
     with Receiver() as receiver:
         receiver.answering.clear()
         yield receiver
@@ -34,7 +34,7 @@ def silent() -> Iterator[Receiver]:
 
 @pytest.fixture
 def made(environment: None, silent: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return a function that makes providers for one test, with these variables."""
+    """Return a function that creates providers for one test, with these variables."""
     ours: list[Providers] = []
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "1")
@@ -73,7 +73,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_unavailability_is_logged_once(made: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    """However many exports fail: one line for the outage and one for the recovery, without the headers."""
+    """One line for the outage and one for the recovery, however many exports fail, and without headers."""
     logs.configure(CoreSettings(log_format="json"))
     with Receiver(status=400) as receiver:
         providers = made(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_HEADERS="authorization=s3cret")
@@ -93,7 +93,7 @@ def test_unavailability_is_logged_once(made: Make, capsys: pytest.CaptureFixture
 
 
 def test_spans_are_dropped_not_waited_for(made: Make, silent: Receiver) -> None:
-    """A full queue and a collector that does not answer do not block the application."""
+    """A full queue and an unresponsive collector do not block the application."""
     providers = made(OTEL_EXPORTER_OTLP_ENDPOINT=silent.url)
     started = time.monotonic()
     trace_something(providers, 1000)
@@ -106,7 +106,7 @@ def test_spans_are_dropped_not_waited_for(made: Make, silent: Receiver) -> None:
 async def test_shutdown_does_not_wait_for_the_collector(
     environment: None, made: Make, silent: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The flush at the end of a process has a time limit, and a line tells of it."""
+    """The flush at shutdown has a time limit, and a failure is logged."""
     providers = made(OTEL_EXPORTER_OTLP_ENDPOINT=silent.url)
     monkeypatch.setattr(plugin, "get_providers", lambda _: providers)
     monkeypatch.setattr(plugin, "FLUSH_SECONDS", 0.02)
@@ -130,7 +130,7 @@ async def test_shutdown_does_not_wait_for_the_collector(
 def test_nothing_is_installed_without_a_collector(
     environment: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    """The application has nothing more to start or stop."""
+    """The application has nothing else to start or stop."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     app = FastAPI()
@@ -156,7 +156,7 @@ def recorded(providers: Providers, context: Context | None = None) -> int:
 
 
 def test_sampler_is_configurable(made: Make) -> None:
-    """OpenTelemetry's variables choose it, in production too."""
+    """OpenTelemetry's variables select it, in production too."""
     quarter = made(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25")
     none = made(OTEL_TRACES_SAMPLER="always_off")
     every = made(ENVIRONMENT="production", OTEL_TRACES_SAMPLER="always_on")
@@ -178,7 +178,7 @@ def test_default_sampling(made: Make, monkeypatch: pytest.MonkeyPatch, environme
 
 
 def test_series_are_bounded(made: Make) -> None:
-    """Beyond 2,000 combinations of attributes, an instrument counts in one series that says so."""
+    """Beyond 2,000 combinations of attributes, an instrument counts in an overflow series."""
     with Receiver() as receiver:
         providers = made(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
         assert providers.metrics is not None
@@ -193,7 +193,7 @@ def test_series_are_bounded(made: Make) -> None:
 
 
 def test_settings_of_the_file_reach_the_sdk(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenTelemetry reads the environment alone; it takes precedence over the file."""
+    """OpenTelemetry only reads the environment, which takes precedence over the file."""
     monkeypatch.setenv("OTEL_SERVICE_NAME", "of-the-environment")
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS", raising=False)
     monkeypatch.setenv("OTEL_SDK_DISABLED", "to be restored")

@@ -1,4 +1,4 @@
-"""Log lines have the ids of their trace, on standard output and at the collector."""
+"""Log lines carry their trace's ids, on standard output and at the collector."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ tracer = trace.get_tracer("tests")
 async def test_line_has_the_ids_of_its_span(
     app: object, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As it is written and as it is exported, with the same fields; lines of libraries too."""
+    """Written and exported lines have the same fields, including lines of libraries."""
     logs.configure(CoreSettings(log_format="json"))
     structlog.contextvars.clear_contextvars()
     with tracer.start_as_current_span("work", context=Trace().context) as span:
@@ -37,7 +37,7 @@ async def test_line_has_the_ids_of_its_span(
 
 
 async def test_exceptions_are_exported_with_their_traceback(app: object, receiver: Receiver) -> None:
-    """Those of the application, and those that libraries log."""
+    """Exceptions of the application, and those logged by libraries."""
     logs.configure(CoreSettings(log_format="json"))
     try:
         raise LookupError("no such rope")

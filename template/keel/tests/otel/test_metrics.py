@@ -1,4 +1,4 @@
-"""Metrics, as a collector gets them."""
+"""Metrics, as received by a collector."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ IDENTIFIER = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}|@|/api/v1/\S*[0-9]{2}")
 
 
 async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Receiver) -> None:
-    """Rate, errors and duration of each route, however many widgets there are; an exemplar leads to a trace."""
+    """Rate, errors and duration per route, however many widgets there are; an exemplar links to a trace."""
     trace = Trace()
     for _ in range(3):
         widget = (await client.post(WIDGETS, json={"title": "Ahoy"})).json()
@@ -50,7 +50,7 @@ async def test_requests_are_measured_by_route(client: AsyncClient, receiver: Rec
 
 
 async def test_statements_are_measured(client: AsyncClient, receiver: Receiver) -> None:
-    """Durations of the database's operations, by operation."""
+    """Durations of database operations, by operation."""
     await client.post(WIDGETS, json={"title": "Ahoy"})
     metric = (await flushed(receiver)).metrics()["db.client.operation.duration"]
 
@@ -80,7 +80,7 @@ async def test_resources_are_measured(app: FastAPI, receiver: Receiver) -> None:
 async def test_waiting_for_connections_is_measured(
     client: AsyncClient, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that finds all connections of a pool in use waits for one, and that is measured."""
+    """The time that a request waits for a pooled connection is measured."""
     before = await waits(receiver)
     engine, waiting = database.writer.sync_engine, asyncio.Event()
     assert isinstance(engine.pool, QueuePool)
@@ -104,7 +104,7 @@ async def test_waiting_for_connections_is_measured(
 
 
 async def waits(receiver: Receiver) -> float:
-    """Return the seconds that were spent waiting for the writer's connections so far."""
+    """Return the seconds spent waiting for the writer's connections so far."""
     metric = (await flushed(receiver)).metrics().get("db.client.connection.wait_time")
     found = {
         attributes(point.attributes)["db.client.connection.pool.name"]: point.sum
@@ -114,7 +114,7 @@ async def waits(receiver: Receiver) -> float:
 
 
 async def test_event_loop_delay_is_measured(app: FastAPI, receiver: Receiver) -> None:
-    """A callback that blocks the event loop shows."""
+    """A callback that blocks the event loop shows up."""
     async with asyncio.timeout(PATIENCE):
         while "app.event_loop.delay" not in (await flushed(receiver)).metrics():
             await asyncio.sleep(0.1)
@@ -124,7 +124,7 @@ LEVEL = Gauge("test.tide.level", "m", "Height of the water")
 
 
 async def test_gauges_of_packages_are_read(app: FastAPI, receiver: Receiver) -> None:
-    """A read that fails is tried again the next time; its value is exported."""
+    """A failed read is retried next time, and its value exported."""
     answers: list[float | Exception] = [ConnectionError("refused"), 7.0]
 
     async def read(_: FastAPI) -> Mapping[Gauge, float]:
@@ -144,7 +144,7 @@ async def test_gauges_of_packages_are_read(app: FastAPI, receiver: Receiver) -> 
 
 
 async def test_shutdown_waits_for_a_read_in_progress(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it was cancelled, it would leak a connection."""
+    """Cancelling it would leak a connection."""
     monkeypatch.setattr(gauge_reader, "PATIENCE", PATIENCE)
     begun, ended = asyncio.Event(), asyncio.Event()
 
@@ -167,7 +167,7 @@ async def read(app):
 
 
 def test_modules_named_gauges_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the application's packages, after those of the features."""
+    """Those of the application's packages come after those of the features."""
     package = tmp_path / "harbour_with_gauges"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -180,7 +180,7 @@ def test_modules_named_gauges_are_found(tmp_path: Path, monkeypatch: pytest.Monk
     assert found == [f"{name}.gauges" for name in (*offering, package.name)]
 
 
-async def test_series_do_not_depend_on_rows_or_persons(client: AsyncClient, receiver: Receiver) -> None:
+async def test_series_do_not_depend_on_input(client: AsyncClient, receiver: Receiver) -> None:
     """The number of series is bounded by the code, not by what callers send."""
     for path in ("/nowhere/11111111-2222", f"{WIDGETS}/not-an-id", f"{WIDGETS}?search=ada@example.com"):
         await client.get(path)
@@ -198,5 +198,5 @@ async def test_series_do_not_depend_on_rows_or_persons(client: AsyncClient, rece
 
 
 def test_memory_without_proc(tmp_path: Path) -> None:
-    """The maximum so far stands for it."""
+    """The peak memory is reported instead."""
     assert resident(tmp_path / "none") > 10_000_000

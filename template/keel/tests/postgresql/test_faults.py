@@ -1,4 +1,4 @@
-"""A PostgreSQL that becomes unavailable, comes back, or loses a connection at the worst moment."""
+"""A PostgreSQL server that becomes unavailable, recovers, or loses a connection at the worst moment."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from keel.tests.widgets.api import WIDGETS, create, titles
 
 
 class Proxy:
-    """Stands between the application and the server, and can cut the line."""
+    """Forwards connections between application and server, and can cut them."""
 
     def __init__(self, target: URL) -> None:
         self._target = target
@@ -27,12 +27,12 @@ class Proxy:
         self.port = 0
 
     async def open(self) -> None:
-        """Let connections through."""
+        """Forward connections."""
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
-        """Break every connection and accept no new ones."""
+        """Cut every connection and accept no new ones."""
         assert self._server is not None
         self._server.close()
         for writer in self._writers:
@@ -63,7 +63,7 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(database_url: str) -> AsyncIterator[Proxy]:
-    """Return a proxy that lets connections through."""
+    """Return a proxy that forwards connections."""
     proxy = Proxy(make_url(database_url))
     await proxy.open()
     yield proxy
@@ -72,14 +72,14 @@ async def proxy(database_url: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def behind_proxy(app: FastAPI, proxy: Proxy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application that reaches its database by the proxy."""
+    """Return an application that connects to its database through the proxy."""
     url = make_url(database_url).difference_update_query(["host"]).set(host="127.0.0.1", port=proxy.port)
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     return create_app()
 
 
-async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy: Proxy) -> None:
-    """Callers get 503, readiness tells, liveness does not, and nothing needs a restart."""
+async def test_database_outage_and_recovery(behind_proxy: FastAPI, proxy: Proxy) -> None:
+    """Callers get 503, readiness fails, liveness does not, and nothing needs a restart."""
     async with running(behind_proxy) as client:
         widget = await create(client, title="before")
 
@@ -106,7 +106,7 @@ async def test_database_that_goes_away_and_returns(behind_proxy: FastAPI, proxy:
 async def test_restart_between_two_requests_is_not_noticed(
     app: FastAPI, client: AsyncClient, database: Database, server_url: URL
 ) -> None:
-    """Pooled connections that the server has closed are replaced, for reading and for writing."""
+    """Pooled connections closed by the server are replaced, for reading and writing."""
     widgets = await asyncio.gather(*(create(client) for _ in range(5)))
     admin = await asyncpg.connect(dsn(server_url))
     ours = "FROM pg_stat_activity WHERE datname = $1 AND application_name = ''"
@@ -124,7 +124,7 @@ async def test_restart_between_two_requests_is_not_noticed(
 
 
 async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, server_url: URL) -> None:
-    """No client is told that something is stored when the commit failed."""
+    """No client gets a success if the commit failed."""
     other = create_app()
 
     @other.post("/lost", status_code=201)
@@ -145,7 +145,7 @@ async def test_connection_lost_at_the_commit(app: FastAPI, database: Database, s
 async def test_server_that_refuses_connections(
     app: FastAPI, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is there but will not have us is an outage too, and the log says why."""
+    """A server that refuses connections is an outage too, and the log says why."""
     url = make_url(database_url).set(database="no_such_database").render_as_string(hide_password=False)
     monkeypatch.setenv("DATABASE_URL", url)
 
@@ -154,8 +154,8 @@ async def test_server_that_refuses_connections(
         assert (await client.post(WIDGETS, json={"title": "t"})).status_code == 503
 
 
-async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No request waits for ever, and one that waited is told when to retry."""
+async def test_statement_timeout(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request waits forever; one that times out gets `Retry-After`."""
     monkeypatch.setenv("DATABASE_STATEMENT_TIMEOUT", "0.1")
     other = create_app()
 
@@ -167,8 +167,8 @@ async def test_statement_that_takes_too_long(app: FastAPI, monkeypatch: pytest.M
         assert (await client.post("/slow")).status_code == 503
 
 
-async def test_server_that_has_become_read_only(client: AsyncClient, database: Database, database_url: str) -> None:
-    """After a failover writes are refused with 503 for as long as it lasts, and no connection to the standby is kept."""
+async def test_read_only_server_after_a_failover(client: AsyncClient, database: Database, database_url: str) -> None:
+    """Writes get 503 for as long as it lasts, and no connection to the standby is kept."""
     name = make_url(database_url).database
     connection = await asyncpg.connect(dsn(make_url(database_url)))
     try:

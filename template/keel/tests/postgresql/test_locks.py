@@ -36,13 +36,13 @@ IRRELEVANT = (
 
 
 def later_revisions() -> list[Script]:
-    """Return every revision but the first."""
+    """Return every revision except the first."""
     revisions = ScriptDirectory.from_config(Config(toml_file=ROOT / "pyproject.toml")).walk_revisions()
     return [revision for revision in revisions if revision.down_revision is not None]
 
 
 def findings(sql: str, accepted: str = "") -> list[str]:
-    """Return what is wrong with statements that run in one transaction on a database in use."""
+    """Return the linter's findings in statements that run in one transaction."""
     excluded = [f"--exclude={rule}" for rule in (*IRRELEVANT, *re.findall(r"[\w-]+", accepted))]
     arguments = [
         SQUAWK,
@@ -58,7 +58,7 @@ def findings(sql: str, accepted: str = "") -> list[str]:
 
 
 def test_no_migration_blocks_a_table_in_use() -> None:
-    """Each revision after the first, as SQL: no rewrite, no long lock, nothing that code still running stumbles over."""
+    """No revision after the first rewrites a table, takes a long lock, or breaks running code."""
     config = Config(toml_file=ROOT / "pyproject.toml", stdout=StringIO())
     config.attributes["database"] = open_database(PostgresqlSettings())
     for revision in later_revisions():
@@ -78,8 +78,8 @@ def test_no_migration_blocks_a_table_in_use() -> None:
         ("CREATE INDEX ix_widgets_body ON widgets (body);", "require-concurrent-index-creation"),
     ],
 )
-def test_what_blocks_is_found(statement: str, rule: str) -> None:
-    """The linter is at work, and what is accepted is let through."""
+def test_the_linter_works(statement: str, rule: str) -> None:
+    """It finds a fault, and accepts what is marked as accepted."""
     found = findings(statement)
 
     assert [rule in line for line in found] == [True]
@@ -87,7 +87,7 @@ def test_what_blocks_is_found(statement: str, rule: str) -> None:
 
 
 async def test_a_migration_does_not_wait_long_for_a_table(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives up, rather than let every other statement queue behind it."""
+    """It gives up, rather than block every later statement."""
     monkeypatch.setenv("DATABASE_LOCK_TIMEOUT", "0.2")
     engine = open_database(PostgresqlSettings.load()).migrator()
     async with engine.begin() as connection:

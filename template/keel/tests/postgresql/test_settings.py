@@ -1,4 +1,4 @@
-"""URLs of PostgreSQL, as hosting services hand them out."""
+"""PostgreSQL URLs, as provided by hosting services."""
 
 import ssl
 
@@ -25,7 +25,7 @@ from keel.postgresql.urls import parse, split
     ],
 )
 def test_urls(url: str, expected: str) -> None:
-    """Whatever the scheme, asyncpg is used; several servers may be named, and TLS asked for as asyncpg does."""
+    """Any scheme uses asyncpg; several hosts and asyncpg's TLS options are supported."""
     assert PostgresqlSettings(url=SecretStr(url)).url.get_secret_value() == expected
 
 
@@ -45,7 +45,7 @@ def test_urls(url: str, expected: str) -> None:
     ],
 )
 def test_parameters(query: str, expected: dict[str, object]) -> None:
-    """What libpq is told in a URL is told to asyncpg in its own words, and what it keeps to anyway is left out."""
+    """libpq's parameters are translated for asyncpg, and redundant ones are dropped."""
     url, arguments = split(parse(f"postgresql://u:p@host/db?{query}"))
 
     assert url.render_as_string(hide_password=False) == "postgresql+asyncpg://u:p@host/db"
@@ -53,7 +53,7 @@ def test_parameters(query: str, expected: dict[str, object]) -> None:
 
 
 def test_certificates_of_the_system() -> None:
-    """`sslrootcert=system` verifies the server with the authorities that the machine trusts."""
+    """`sslrootcert=system` verifies the server with the system's CAs."""
     _, arguments = split(parse("postgresql://host/db?sslmode=verify-full&sslrootcert=system"))
 
     assert arguments["ssl"].check_hostname
@@ -75,8 +75,8 @@ def test_certificates_of_the_system() -> None:
         ("application_name=a&application_name=b", "application_name stands in the URL twice"),
     ],
 )
-def test_parameters_that_have_no_meaning_here(query: str, named: str) -> None:
-    """The start says which it is and what to do; it does not promise what a connection would not keep."""
+def test_unsupported_parameters(query: str, named: str) -> None:
+    """Startup fails and says what to use instead, rather than ignore a guarantee."""
     with pytest.raises(ValueError, match=named) as refused:
         PostgresqlSettings(url=SecretStr(f"postgresql://u:s3cret@host/db?{query}"))
 
@@ -93,7 +93,7 @@ def test_other_urls_are_refused(url: str) -> None:
 
 
 async def test_a_hosted_url_connects(database_url: str) -> None:
-    """Reads and writes work with a URL as a hosting service gives it, and the server hears what it is told."""
+    """Reads and writes work with a hosting service's URL, and the server gets its options."""
     told = "sslmode=prefer&connect_timeout=60&application_name=shop&options=-c%20work_mem%3D8MB&target_session_attrs=read-write"
     url = make_url(database_url).set(drivername="postgres").update_query_string(told)
     database = open_database(PostgresqlSettings(url=SecretStr(url.render_as_string(hide_password=False))))

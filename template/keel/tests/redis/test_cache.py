@@ -117,7 +117,7 @@ async def test_large_values_are_not_kept(cache: RedisCache, redis: Redis, monkey
 
 
 async def test_counters_of_all_processes(cache: RedisCache, other: RedisCache) -> None:
-    """The totals hold each count once."""
+    """The totals contain each count once."""
     compute = Compute(1)
     for process in (cache, other):
         await process.get_or_compute("a", int, compute, ttl=60)
@@ -130,7 +130,7 @@ async def test_counters_of_all_processes(cache: RedisCache, other: RedisCache) -
 
 
 async def test_everything_expires(cache: RedisCache, redis: Redis) -> None:
-    """Every key but the counters has an expiry."""
+    """Every key except the counters has an expiry."""
     await cache.get_or_compute("a", int, Compute(1), ttl=60, tags=["t"])
 
     # -1: no expiry. -2: it has expired since the scan.

@@ -78,7 +78,7 @@ async def test_cluster(tmp_path: Path) -> None:
 
 
 async def test_sentinel(tmp_path: Path) -> None:
-    """The sentinels name the master."""
+    """Sentinel names the master."""
     places = [tmp_path / name for name in ("master", "sentinel")]
     for place in places:
         place.mkdir()
@@ -106,8 +106,8 @@ def test_tls() -> None:
     [("ssl_check_hostname=false", (ssl.CERT_REQUIRED, False)), ("ssl_cert_reqs=none", (ssl.CERT_NONE, False))],
 )
 @pytest.mark.parametrize("form", ["rediss://h?{}", "rediss+sentinel://h/main?{}"])
-def test_tls_that_is_not_verified(form: str, option: str, expected: tuple[ssl.VerifyMode, bool]) -> None:
-    """The URL may say so, in the words that a broker's has, too."""
+def test_unverified_tls(form: str, option: str, expected: tuple[ssl.VerifyMode, bool]) -> None:
+    """The URL may switch verification off, with the same options as a broker's."""
     pool = connect(RedisSettings.model_validate({"url": form.format(option)})).connection_pool
     connection = pool.make_connection()
 

@@ -1,4 +1,4 @@
-"""The circuit breaker: only requests that are waiting when an outage begins are delayed."""
+"""The circuit breaker: only requests in progress when an outage begins are delayed."""
 
 import asyncio
 import time
@@ -134,7 +134,7 @@ async def test_connection_closed_during_a_write(connection: GuardedConnection, o
     await recovered(connection)
 
 
-async def test_only_idempotent_commands_are_repeated(connection: GuardedConnection) -> None:
+async def test_only_idempotent_commands_are_retried(connection: GuardedConnection) -> None:
     """If the connection breaks, the outcome of a command is unknown."""
     tries = 0
 
@@ -163,7 +163,7 @@ async def test_full_server(connection: GuardedConnection) -> None:
 
 
 async def test_rejected_command(connection: GuardedConnection) -> None:
-    """An error of the command is logged; the circuit stays closed."""
+    """A command error is logged; the circuit stays closed."""
     with pytest.raises(RedisUnavailable):
         await connection.run(lambda client: client.execute_command("NO-SUCH-COMMAND"))
 
@@ -201,7 +201,7 @@ async def test_cancelled_caller(connection: GuardedConnection) -> None:
     await connection.ping()
 
 
-async def test_closed_link(connection: GuardedConnection) -> None:
+async def test_closed_connection(connection: GuardedConnection) -> None:
     """After `close` commands fail; the connection may be opened again."""
     await connection.close()
     with pytest.raises(RedisUnavailable):
@@ -211,7 +211,7 @@ async def test_closed_link(connection: GuardedConnection) -> None:
 
 
 async def test_closing_during_an_outage(connection: GuardedConnection, own_server: Server) -> None:
-    """A shutdown does not wait for an unavailable server."""
+    """Shutdown does not wait for an unavailable server."""
     own_server.kill()
     with pytest.raises(RedisUnavailable):
         await connection.ping()

@@ -33,7 +33,7 @@ def durable(tmp_path: Path) -> Iterator[Server]:
 
 
 class Load:
-    """Clients that write, read and use the cache; counts answers, failures, and commands that timed out."""
+    """Clients that write, read and use the cache; counts responses, failures, and timed-out commands."""
 
     def __init__(self, client: AsyncClient, connection: GuardedConnection, monkeypatch: pytest.MonkeyPatch) -> None:
         self._client = client
@@ -104,7 +104,7 @@ async def recovered(app: FastAPI) -> None:
 
 
 async def test_paused(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No request fails, and only those that were waiting when a pause began are delayed; at each pause."""
+    """No request fails, and each pause delays only the requests in progress when it began."""
     other = on(own_server, monkeypatch)
     async with under_load(other, monkeypatch) as load:
         for _ in range(2):
@@ -120,7 +120,7 @@ async def test_paused(app: FastAPI, own_server: Server, monkeypatch: pytest.Monk
 
 
 async def test_full(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a server that is full and evicts nothing, requests succeed without the cache."""
+    """If the server is full and evicts nothing, requests succeed without the cache."""
     other = on(own_server, monkeypatch)
     async with under_load(other, monkeypatch) as load:
         with own_server.client() as client:
@@ -149,7 +149,7 @@ async def test_killed(app: FastAPI, own_server: Server, monkeypatch: pytest.Monk
 
 
 async def follow(pubsub: PubSub, heard: list[str], resets: list[int], *, last: str) -> None:
-    """Subscribe until `last` arrives, resuming as a browser does; record messages and the places of gaps."""
+    """Subscribe until `last` arrives, resuming like a browser; record messages and the positions of gaps."""
     after = None
     while last not in heard[-1:]:
         try:
@@ -167,7 +167,7 @@ async def follow(pubsub: PubSub, heard: list[str], resets: list[int], *, last: s
 
 
 async def test_streams_over_a_crash(app: FastAPI, durable: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes publish and subscribe while the server crashes: ordered, no duplicates, no silent gap."""
+    """Two processes publish and subscribe while the server crashes: in order, no duplicates, no silent gap."""
     first, second = on(durable, monkeypatch), on(durable, monkeypatch)
     async with running(first), running(second):
         pubsubs = [services_of(first).pubsub, services_of(second).pubsub]
@@ -200,7 +200,7 @@ async def test_streams_over_a_crash(app: FastAPI, durable: Server, monkeypatch: 
 
 
 async def test_failover(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentinels promote a replica when the master is killed; the application finds it."""
+    """Sentinel promotes a replica when the master is killed; the application finds it."""
     places = [tmp_path / name for name in ("one", "two", "sentinel")]
     for place in places:
         place.mkdir()
@@ -234,7 +234,7 @@ async def test_failover(app: FastAPI, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 async def test_nothing_is_left_running(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a shutdown no connection and no task of the application is left, even after an outage."""
+    """After shutdown no connection or task of the application remains, even after an outage."""
     other = on(own_server, monkeypatch)
     before = len(asyncio.all_tasks())
     async with running(other) as client:

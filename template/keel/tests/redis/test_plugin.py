@@ -1,4 +1,4 @@
-"""The application with Redis: outages, the start, heartbeats and commands."""
+"""The application with Redis: outages, startup, heartbeats and commands."""
 
 import asyncio
 from collections.abc import Generator
@@ -122,7 +122,7 @@ async def test_too_many_pending_invalidations(
 
 
 async def test_start_without_redis(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process starts without Redis and uses it later; with `REDIS_REQUIRED` it is not ready meanwhile."""
+    """A process starts without Redis and uses it later; with `REDIS_REQUIRED` it is not ready until then."""
     own_server.kill()
     monkeypatch.setenv("REDIS_URL", own_server.url)
     monkeypatch.setenv("REDIS_REQUIRED", "true")
@@ -144,8 +144,8 @@ async def test_limits_hold_for_all_processes(app: FastAPI, monkeypatch: pytest.M
     assert [answer.status_code for answer in answers] == [404, 404, 404, 429]
 
 
-async def test_what_was_taken_in_advance_is_given_back_at_the_end(app: FastAPI, redis: Redis) -> None:
-    """A shutdown gives back what is left of leases."""
+async def test_leases_are_returned_at_shutdown(app: FastAPI, redis: Redis) -> None:
+    """Unused hits of leases are returned."""
     other = create_app()
     async with running(other, signed_in=False):
         for _ in range(1000):
@@ -157,7 +157,7 @@ async def test_what_was_taken_in_advance_is_given_back_at_the_end(app: FastAPI, 
 async def test_plain_connections_are_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A deployed process logs a warning at the start if a remote server is used without TLS."""
+    """In deployments, using a remote server without TLS logs a warning at startup."""
     monkeypatch.setenv("ENVIRONMENT", "staging")
     monkeypatch.setenv("ALLOWED_HOSTS", "test")
     monkeypatch.setenv("REDIS_URL", "redis://:secret@192.0.2.1")
@@ -173,7 +173,7 @@ async def test_plain_connections_are_reported(
 
 
 async def test_heartbeat_continues_after_errors() -> None:
-    """An outage skips the other callbacks of a beat; any other error does not."""
+    """An outage skips the remaining callbacks of a beat; other errors do not."""
     beats: list[str] = []
 
     async def unavailable() -> None:

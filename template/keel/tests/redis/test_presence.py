@@ -1,4 +1,4 @@
-"""Presence in all processes; each `RedisPresence` here is that of one process."""
+"""Presence across processes; each `RedisPresence` here represents one."""
 
 import asyncio
 import time
@@ -73,7 +73,7 @@ async def test_lost_data_is_restored(presence: RedisPresence, other: RedisPresen
 
 
 async def test_without_redis(presence: RedisPresence, connection: GuardedConnection) -> None:
-    """While Redis is unavailable, the members of this process are listed."""
+    """While Redis is unavailable, this process's members are listed."""
     await connection.close()
     async with presence.join("a", "mary"):
         await presence.beat()
@@ -82,7 +82,7 @@ async def test_without_redis(presence: RedisPresence, connection: GuardedConnect
 
 
 async def test_outage(app: FastAPI, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The application's presence is shared; its members are listed during an outage, and in Redis again after it."""
+    """Presence is shared; during an outage only this process's members are listed, and shared again afterwards."""
     monkeypatch.setenv("REDIS_URL", own_server.url)
     monkeypatch.setattr("keel.redis.presence.heartbeat", partial(heartbeat, seconds=0.05))
     ours = create_app()
@@ -103,7 +103,7 @@ async def test_outage(app: FastAPI, own_server: Server, monkeypatch: pytest.Monk
 
 @contextmanager
 def with_a_password(folder: Path) -> Generator[str]:
-    """Run a server whose user may do no more than the documentation says; return its URL."""
+    """Run a server whose user has only the documented permissions; return its URL."""
     rules = ["~p:*", "&p:*", "+@all", "-@admin", "-@dangerous", "+info"]
     with Server(folder, "--user", "me", "on", ">p@ss", *rules) as server:
         yield server.url.replace("//", "//me:p%40ss@")

@@ -1,4 +1,4 @@
-"""Pub/sub between processes; each `RedisPubSub` stands for a process."""
+"""Pub/sub between processes; each `RedisPubSub` represents one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -116,7 +116,7 @@ async def test_lost_stream_resets_subscribers(make_pubsub: MakePubSub, redis: Re
 async def test_message_lost_while_gaps_are_published(
     make_pubsub: MakePubSub, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message that is lost while a gap is being published makes another gap."""
+    """A message lost while a gap is being published causes another gap."""
     late = ["late"]
 
     def make() -> RedisPubSub:
@@ -146,7 +146,7 @@ async def test_message_lost_while_gaps_are_published(
 async def test_messages_share_round_trips(
     make_pubsub: MakePubSub, connection: GuardedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is published while Redis is slow is sent together, in order; draining waits for cancelled callers' too."""
+    """Messages published while Redis is slow are sent together, in order; draining includes cancelled callers'."""
     pubsub, run, trips, slow = make_pubsub(), connection.run, [], asyncio.Event()
     assert isinstance(pubsub, RedisPubSub)
 
@@ -169,8 +169,8 @@ async def test_messages_share_round_trips(
         assert [(await anext(listener)).data for _ in range(100)] == [str(number) for number in range(100)]
 
 
-async def test_full_queue_is_told(make_pubsub: MakePubSub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue is bounded; subscribers are told of what did not fit, also where Redis never was away."""
+async def test_full_queue_is_reported(make_pubsub: MakePubSub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue is bounded; subscribers learn of dropped messages, even if Redis was never unavailable."""
     monkeypatch.setattr("keel.redis.outbound.MAX_WAITING", 3)
     pubsub = make_pubsub()
     assert isinstance(pubsub, RedisPubSub)

@@ -1,4 +1,4 @@
-"""Rate limits with counters that all processes share."""
+"""Rate limits with shared counters."""
 
 import asyncio
 import random
@@ -74,7 +74,7 @@ async def test_fallbacks(connection: GuardedConnection) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return how many hits were waiting each time that Redis was asked."""
+    """Return the number of waiting hits at each round trip."""
     found: list[int] = []
 
     async def counted(client: Client, key: str, need: int, *arguments: object) -> object:
@@ -99,8 +99,8 @@ async def spent(storage: RedisStorage, rates: Sequence[Rate], most: int = 5_000)
     return passed
 
 
-async def test_far_from_the_limit_redis_is_rarely_asked(storage: RedisStorage, redis: Redis, asked: list[int]) -> None:
-    """A key that is used often has hits in advance; each was counted before it passed."""
+async def test_leases_save_round_trips(storage: RedisStorage, redis: Redis, asked: list[int]) -> None:
+    """A frequently used key has a lease; each hit was counted before it passed."""
     rate = Rate(100_000, YEAR)
     for number in range(1, 1001):
         (window,) = await storage.hit("a", [rate])
@@ -109,15 +109,15 @@ async def test_far_from_the_limit_redis_is_rarely_asked(storage: RedisStorage, r
     assert len(asked) < 40
 
 
-async def test_hits_at_the_same_time_ask_together(storage: RedisStorage, asked: list[int]) -> None:
-    """Those that come while Redis is being asked wait, and share one answer."""
+async def test_concurrent_hits_share_a_round_trip(storage: RedisStorage, asked: list[int]) -> None:
+    """Hits that arrive during a round trip wait, and share the next one."""
     await asyncio.gather(*(storage.hit("a", [Rate(5, YEAR)]) for _ in range(50)))
 
     assert sum(asked) == 50
     assert len(asked) <= 3
 
 
-async def test_refused_hits_that_waited_together(storage: RedisStorage, redis: Redis) -> None:
+async def test_refused_hits_of_one_round_trip(storage: RedisStorage, redis: Redis) -> None:
     """Each counts against the rates before the one that refuses it, as if they had come one by one."""
     rates = [Rate(10, YEAR), Rate(2, YEAR)]
     said = await asyncio.gather(*(storage.hit("a", rates) for _ in range(12)))
@@ -132,7 +132,7 @@ async def test_refused_hits_that_waited_together(storage: RedisStorage, redis: R
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_never_more_than_the_limit(connection: GuardedConnection, redis: Redis, seed: int) -> None:
-    """Whatever processes do, at most the limit passes; what is left of leases is given back, so that all of it can."""
+    """Whatever processes do, at most the limit passes; unused hits are returned, so that all of it can."""
     rate, chance, passed = Rate(400, YEAR), random.Random(seed), 0  # noqa: S311 - not for secrets
     storages = [RedisStorage(connection, prefix=OWN, fallback="closed") for _ in range(4)]
     for _ in range(60):
@@ -157,7 +157,7 @@ async def test_never_more_than_the_limit(connection: GuardedConnection, redis: R
 
 @pytest.mark.faults
 async def test_killed_process_takes_no_more_than_the_limit(redis_url: str, redis: Redis, tmp_path: Path) -> None:
-    """A process that is killed has let nothing pass that was not counted, and takes a tenth with it at most."""
+    """A killed process has passed only counted hits, and loses at most a tenth of the limit."""
     command = [sys.executable, "-m", "keel.tests.redis.spender", redis_url, OWN]
     passed = [tmp_path / str(number) for number in range(2)]
     processes = []
@@ -188,7 +188,7 @@ async def test_killed_process_takes_no_more_than_the_limit(redis_url: str, redis
 
 
 async def test_never_more_than_the_limit_when_redis_does_not_answer(own_server: Server) -> None:
-    """Hits whose count is unknown do not pass; those that were counted may, for as long as their lease holds."""
+    """Hits whose count is unknown do not pass; leased ones may, for as long as the lease is valid."""
     settings = RedisSettings.model_validate({"url": own_server.url})
     connection = GuardedConnection(connect(settings), timeout=PATIENCE)
     connection.open()
@@ -215,7 +215,7 @@ async def test_never_more_than_the_limit_when_redis_does_not_answer(own_server: 
 
 
 async def test_lease_ends_with_its_window(storage: RedisStorage, redis: Redis) -> None:
-    """What was counted in one window does not pass in the next."""
+    """Hits counted in one window do not pass in the next."""
     rate = Rate(1000, 1)
 
     def number() -> int:
@@ -236,8 +236,8 @@ async def test_lease_ends_with_its_window(storage: RedisStorage, redis: Redis) -
     assert number() > begun
 
 
-async def test_unused_hits_are_given_back_once(storage: RedisStorage, redis: Redis) -> None:
-    """A lease that has expired is given back; counters that began anew are owed nothing."""
+async def test_unused_hits_are_returned_once(storage: RedisStorage, redis: Redis) -> None:
+    """An expired lease is returned, unless the counters have been reset since."""
     rate = Rate(10_000, YEAR)
     await spent(storage, [rate], 12)
     assert counted(redis, rate) > 12
@@ -256,7 +256,7 @@ async def test_unused_hits_are_given_back_once(storage: RedisStorage, redis: Red
 
 
 async def test_memory_is_bounded(connection: GuardedConnection) -> None:
-    """Leases of the keys that were asked for last are remembered, and none of a key that is no longer used."""
+    """Leases of recently used keys are kept; those of unused keys are dropped."""
     storage = RedisStorage(connection, prefix=OWN, fallback="closed", max_keys=3)
     for key in "abcd":
         await storage.hit(key, [Rate(10, YEAR)])

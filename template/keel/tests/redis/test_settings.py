@@ -1,4 +1,4 @@
-"""Redis: URLs and settings."""
+"""URLs and settings of Redis."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_wrong_urls(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ["rediss://db.example.com", "redis+sentinel://a,b/main", "redis+cluster://10.0.0.1", "redis://localhost:6379/0"],
 )
 def test_open_servers_are_rejected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deployed, a remote server without credentials is rejected, and so is the default."""
+    """In deployments, a remote server without credentials is rejected, and so is the default."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("REDIS_URL", url)
     with pytest.raises(SettingsError, match="REDIS_URL"):
@@ -68,7 +68,7 @@ def test_open_servers_are_rejected(url: str, monkeypatch: pytest.MonkeyPatch) ->
     "url",
     ["rediss://:p@db.example.com", "rediss://db.example.com?ssl_certfile=/a&ssl_keyfile=/b", "unix:///run/redis.sock"],
 )
-def test_closed_servers_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protected_servers_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A password, a client certificate or a local socket is accepted."""
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("REDIS_URL", url)
@@ -77,7 +77,7 @@ def test_closed_servers_are_accepted(url: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_secrets_are_not_logged() -> None:
-    """`str()` and `repr()` have hosts and no credentials."""
+    """`str()` and `repr()` contain hosts, but no credentials."""
     url = RedisUrl.parse("redis+sentinel://me:secret@a,b:7/main?sentinel_password=hidden")
 
     assert str(url) == "sentinel a:26379,b:7 main"

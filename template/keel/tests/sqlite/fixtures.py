@@ -46,7 +46,7 @@ async def run_script(database_url: str) -> AsyncIterator[RunScript]:
 
 @pytest.fixture(scope="session")
 def explain() -> Explain:
-    """Return what asks for a plan, and returns its steps that go through a whole table, sort, or make an index first."""
+    """Return a function that explains a query, and returns its table scans, sorts and automatic indexes."""
 
     async def steps(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
         plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)

@@ -1,4 +1,4 @@
-"""Errors of SQLite, and what clients are answered."""
+"""SQLite's errors, and the responses to clients."""
 
 import asyncio
 import resource
@@ -27,7 +27,7 @@ from keel.tests.widgets.models import Label
 
 @pytest.fixture
 def other_process(environment: None, database_url: str) -> Iterator[sqlite3.Connection]:
-    """Return a connection as another process would open it."""
+    """Return a connection like another process's."""
     connection = sqlite3.connect(database_url.partition("///")[2], isolation_level=None)
     yield connection
     connection.close()
@@ -36,7 +36,7 @@ def other_process(environment: None, database_url: str) -> Iterator[sqlite3.Conn
 async def test_locked_database(
     other_process: sqlite3.Connection, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While another process holds the write lock, writes get a 503 with Retry-After and reads succeed."""
+    """While another process holds the write lock, writes get 503 with Retry-After and reads succeed."""
     widget = await create(client)
     monkeypatch.setenv("DATABASE_BUSY_TIMEOUT", "0.05")
     other_process.execute("BEGIN IMMEDIATE")
@@ -52,7 +52,7 @@ async def test_locked_database(
 
 
 async def test_write_waits_for_the_lock(other_process: sqlite3.Connection, client: AsyncClient) -> None:
-    """A lock that is released within the busy timeout only delays the request."""
+    """A lock released within the busy timeout only delays the request."""
     other_process.execute("BEGIN IMMEDIATE")
     writing = asyncio.create_task(client.post(WIDGETS, json={"title": "Soon"}))
     await asyncio.sleep(0.05)
@@ -63,7 +63,7 @@ async def test_write_waits_for_the_lock(other_process: sqlite3.Connection, clien
 
 
 async def test_read_only_file(database: Database, client: AsyncClient) -> None:
-    """The process is not ready while it could only read, and ready again once it can write."""
+    """The process is not ready while it can only read, and ready again once it can write."""
     async with database.writer.connect() as connection:
         await connection.exec_driver_sql("PRAGMA query_only=ON")
     refused, read = await client.get("/readyz"), await client.get(WIDGETS)
@@ -78,7 +78,7 @@ async def test_read_only_file(database: Database, client: AsyncClient) -> None:
 
 
 async def test_full_disk(database: Database) -> None:
-    """The check fails when nothing can be added to the file, and leaves the connection usable."""
+    """The check fails if the file cannot grow, and leaves the connection usable."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
     try:
@@ -91,7 +91,7 @@ async def test_full_disk(database: Database) -> None:
 
 
 async def test_failed_commit_fails_the_request(database: Database) -> None:
-    """A constraint deferred to COMMIT fails the request: it is not answered with 2xx, and the writer stays usable."""
+    """A deferred constraint fails at COMMIT: the request gets no 2xx, and the writer stays usable."""
     app = new_app()
     services_of(app).database = database
 
@@ -105,7 +105,7 @@ async def test_failed_commit_fails_the_request(database: Database) -> None:
 
 
 async def test_foreign_keys_are_checked(database: Database) -> None:
-    """SQLite checks them only with a pragma on each connection."""
+    """SQLite enforces them only with a pragma on each connection."""
     async with database.writer.connect() as connection:
         assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
         assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
@@ -118,8 +118,8 @@ def test_other_urls_are_rejected(url: str) -> None:
         SqliteSettings(url=url)
 
 
-def test_relative_path_begins_at_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another working directory makes no second, empty database; absolute paths stay as they are."""
+def test_relative_path_starts_at_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another working directory creates no second database; absolute paths are kept."""
     monkeypatch.chdir(tmp_path)
     expected = f"sqlite+aiosqlite:///{ROOT / 'app.db'}"
 
@@ -133,8 +133,8 @@ def test_driver_is_added() -> None:
     assert SqliteSettings(url="sqlite:////data/app.db").url == "sqlite+aiosqlite:////data/app.db"
 
 
-async def test_transaction_within_a_transaction(database: Database) -> None:
-    """It is refused at once, since it would wait for the first for ever; after the first, and beside it, there are others."""
+async def test_nested_transaction(database: Database) -> None:
+    """It is refused at once, because it would deadlock; consecutive and concurrent transactions work."""
 
     async def write() -> None:
         async with database.transaction() as session:

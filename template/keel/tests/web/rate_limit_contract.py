@@ -1,4 +1,4 @@
-"""What every rate-limit storage does; a test class inherits it and says how one is made."""
+"""The contract of rate-limit storages; a test class inherits it and provides a fixture."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ from keel.web.rate_limit import Rate, RateLimitStorage
 
 
 class RateLimitContract:
-    """The tests; a fixture `storage` is what is tested."""
+    """The tests, of the fixture `storage`."""
 
-    async def test_as_many_as_allowed(self, storage: RateLimitStorage) -> None:
-        """So many hits are allowed, however many come at once; other keys are counted apart."""
+    async def test_limit_holds_for_concurrent_hits(self, storage: RateLimitStorage) -> None:
+        """The limit holds however many hits come at once; other keys are counted separately."""
         rates = [Rate(5, 3600)]
         said = await asyncio.gather(*(storage.hit("a", rates) for _ in range(20)))
 
@@ -18,8 +18,8 @@ class RateLimitContract:
         assert all(0 < window.reset <= 3600 for (window,) in said)
         assert (await storage.hit("b", rates))[0].remaining == 4
 
-    async def test_refused_hits_count_against_nothing_else(self, storage: RateLimitStorage) -> None:
-        """Rates are asked in turn; the first that refuses ends it."""
+    async def test_refused_hits_do_not_count(self, storage: RateLimitStorage) -> None:
+        """Rates are checked in turn, up to the first that refuses."""
         rates = [Rate(2, 1800), Rate(10, 3600)]
         said = [await storage.hit("a", rates) for _ in range(4)]
 
@@ -32,7 +32,7 @@ class RateLimitContract:
         assert (await storage.hit("a", rates[1:]))[0].remaining == 7
 
     async def test_clear(self, storage: RateLimitStorage) -> None:
-        """What is forgiven is forgotten."""
+        """Clearing a key resets its count."""
         rates = [Rate(1, 3600)]
         await storage.hit("a", rates)
         await storage.clear("a")

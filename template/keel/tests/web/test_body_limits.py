@@ -1,4 +1,4 @@
-"""Requests that are small in bytes and large to parse, check and answer."""
+"""Requests that are small in bytes but expensive to parse, validate and answer."""
 
 import json
 import re
@@ -31,7 +31,7 @@ JSON = {"Content-Type": "application/json"}
     ids=["wide list", "wide object", "lists", "deep list", "deep object", "after an escaped backslash", "UTF-16"],
 )
 def test_too_much_structure(body: bytes, fault: str) -> None:
-    """Width and depth are limited, wherever they are."""
+    """Width and depth are limited at every level."""
     assert fault in (fault_of(body, 1000) or "")
 
 
@@ -47,7 +47,7 @@ def test_too_much_structure(body: bytes, fault: str) -> None:
 )
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 def test_text_is_no_structure(value: Any, separators: tuple[str, str]) -> None:
-    """What is within strings counts for nothing, however it is escaped."""
+    """The contents of strings do not count, however they are escaped."""
     assert fault_of(json.dumps(value, separators=separators).encode(), 1000) is None
 
 
@@ -61,7 +61,7 @@ async def test_deep_body(client: AsyncClient, depth: int) -> None:
 
 
 async def test_wide_body(client: AsyncClient) -> None:
-    """An object of a hundred thousand unknown members is refused in a few words."""
+    """An object with a hundred thousand unknown members is refused with a short response."""
     answer = await client.post(WIDGETS, json={f"k{i}": 0 for i in range(90_000)})
 
     assert answer.status_code == 422
@@ -69,7 +69,7 @@ async def test_wide_body(client: AsyncClient) -> None:
 
 
 async def test_wide_query(client: AsyncClient) -> None:
-    """So is a query of many parameters."""
+    """A query with many parameters is refused, too."""
     answer = await client.get(f"{WIDGETS}?{'&'.join(f'k{i}=' for i in range(5000))}")
 
     assert answer.status_code == 422
@@ -77,7 +77,7 @@ async def test_wide_query(client: AsyncClient) -> None:
 
 
 async def test_many_errors(client: AsyncClient) -> None:
-    """The first ones are told, and how many there are; a long name is cut."""
+    """Only the first errors are listed, with the total; long names are truncated."""
     document = (await client.post(WIDGETS, json={"title": "t", **{"k" * 5000 + str(i): 0 for i in range(99)}})).json()
 
     assert (len(document["errors"]), document["error_count"]) == (MAX_ERRORS, 99)
@@ -95,7 +95,7 @@ async def test_long_text_with_commas(client: AsyncClient) -> None:
 
 @pytest.fixture
 def own(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application with a limit of its own."""
+    """Return an application with its own limit."""
     monkeypatch.setenv("MAX_BODY_ITEMS", "100000")
     app = new_app()
 
@@ -107,7 +107,7 @@ def own(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 
 async def test_limit_of_a_project(own: FastAPI) -> None:
-    """A project whose callers send more may allow it."""
+    """A project may raise the limit."""
     async with running(own, signed_in=False) as client:
         assert (await client.post("/sum", json=[1] * 50_000)).json() == 50_000
         assert (await client.post("/sum", json=[1] * 100_001)).status_code == 422

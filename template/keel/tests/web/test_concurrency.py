@@ -1,4 +1,4 @@
-"""Open streams are bounded, for each caller and for the process, and so is what waits for their readers."""
+"""Limits on open streams, per caller and per process, and on what is queued for their readers."""
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
@@ -19,8 +19,8 @@ from keel.web.concurrency import ConcurrencyLimit, limit_concurrency
 from keel.web.errors import TooManyRequests, Unavailable
 
 
-def test_share_of_a_caller() -> None:
-    """A caller with as many streams as allowed gets no other until one ends; other callers still get theirs."""
+def test_streams_per_caller() -> None:
+    """A caller at the limit gets no further stream until one ends; other callers do."""
     streams = ConcurrencyLimit("streams", per_caller=1, total=10)
     with streams.counted("ada"):
         with pytest.raises(TooManyRequests), streams.counted("ada"):
@@ -31,8 +31,8 @@ def test_share_of_a_caller() -> None:
         pass
 
 
-def test_limit_of_the_process() -> None:
-    """Streams of many callers together are bounded, too."""
+def test_streams_per_process() -> None:
+    """The total over all callers is limited, too."""
     streams = ConcurrencyLimit("streams", per_caller=5, total=2)
     with streams.counted("ada"), streams.counted("bob"), pytest.raises(Unavailable), streams.counted("eve"):
         pytest.fail("one stream too many")
@@ -41,7 +41,7 @@ def test_limit_of_the_process() -> None:
 
 
 def test_networks_of_one_site() -> None:
-    """An IPv6 site has 65,536 networks to call from, and no more than half of what the process has."""
+    """An IPv6 site has 65,536 networks, but gets at most half of the process's streams."""
     streams = ConcurrencyLimit("streams", per_caller=2, total=8)
     networks = [f"2001:0db8:0001:{number:04x}" for number in range(5)]
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def test_networks_of_one_site() -> None:
 
 
 async def test_calls_of_one_operation(environment: None) -> None:
-    """One caller has a share of what is answered at once; other callers still have theirs, and what has ended makes room."""
+    """Concurrent calls of an operation are limited per caller and in total; a finished one makes room."""
     app, may_end, begun = new_app(), asyncio.Event(), list[str]()
 
     @app.get("/slow", dependencies=[Depends(limit_concurrency("calls", per_caller=2, total=3), scope="function")])
@@ -80,7 +80,7 @@ async def test_calls_of_one_operation(environment: None) -> None:
 
 
 async def test_one_stream_too_many(server: Server) -> None:
-    """It is answered with a problem, before anything is subscribed to; a stream that ends makes room."""
+    """It gets a problem document before anything is subscribed to; a stream that ends makes room."""
     services = services_of(server.app)
     allowed = services.settings.streams_per_caller
     async with server.client() as client, AsyncExitStack() as stack:
@@ -99,8 +99,8 @@ async def test_one_stream_too_many(server: Server) -> None:
             assert answer.status_code == 200
 
 
-async def test_what_waits_for_a_reader_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few large messages fill a queue as many small ones do; one message is delivered however large it is."""
+async def test_reader_queue_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few large messages fill a queue like many small ones; a single message is delivered however large it is."""
     monkeypatch.setattr(pubsub, "MAX_CHARACTERS", 100)
     messages = InProcessPubSub()
     async with messages.subscribe("a") as slow, messages.subscribe("a") as reading:
@@ -114,8 +114,8 @@ async def test_what_waits_for_a_reader_is_bounded_by_its_size(monkeypatch: pytes
             await anext(slow)
 
 
-async def test_history_is_bounded_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept for those who resume is as much as may wait for a reader."""
+async def test_history_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history kept for resuming has the same limit as a reader's queue."""
     monkeypatch.setattr(pubsub, "MAX_CHARACTERS", 100)
     messages = InProcessPubSub()
     async with messages.subscribe("a") as reading:

@@ -15,7 +15,7 @@ PAGES = ("/docs", "/redoc")
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_assets_are_served_locally(client: AsyncClient, page: str) -> None:
-    """Every URL in a page is local, and answered with 200."""
+    """Every URL in a page is local, and returns 200."""
     answer = await client.get(page)
     loaded = re.findall(r"""(?:src|href|spec-url)="([^"]+)"|url: '([^']+)'""", answer.text)
     addresses = [first or second for first, second in loaded]
@@ -42,8 +42,8 @@ async def test_policy_allows_scripts_by_hash(client: AsyncClient, page: str) -> 
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_behind_a_path(environment: None, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """URLs in the pages respect `root_path`."""
+async def test_behind_a_path_prefix(environment: None, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """URLs in the pages include `root_path`."""
     app = create_app()
     app.root_path = "/below"
     async with app.router.lifespan_context(app), calling(app) as client:
@@ -55,7 +55,7 @@ async def test_behind_a_path(environment: None, page: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["nowhere.js", "../core.py", "..%2fcore.py"])
 async def test_other_files_are_not_served(client: AsyncClient, name: str) -> None:
-    """Anything else is answered with a problem document."""
+    """Other paths get a problem document."""
     answer = await client.get(f"/docs/assets/{name}")
 
     assert answer.status_code == 404

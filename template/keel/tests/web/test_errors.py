@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer is a problem document with the id of its request."""
+"""Every error is a problem document with the request's id."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -15,7 +15,7 @@ from keel.web.openapi.problems import MEDIA_TYPE
 
 
 def assert_problem(answer: Response, status: int) -> dict[str, Any]:
-    """Check that an answer is a problem document for a status, and return it."""
+    """Check that a response is a problem document with a status, and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == MEDIA_TYPE
     document = answer.json()
@@ -26,17 +26,17 @@ def assert_problem(answer: Response, status: int) -> dict[str, Any]:
 
 
 async def test_unknown_path(client: AsyncClient) -> None:
-    """404."""
+    """It gets 404."""
     assert_problem(await client.get("/nowhere"), 404)
 
 
 async def test_no_redirects(client: AsyncClient) -> None:
-    """A slash too many is another path, in every verb."""
+    """A path with an extra slash is not found, in every method."""
     assert_problem(await client.delete("/api/v1/widgets/"), 404)
 
 
 async def test_unknown_method(client: AsyncClient) -> None:
-    """405, and which methods there are."""
+    """It gets 405, with the allowed methods."""
     answer = await client.put("/api/v1/widgets")
 
     assert_problem(answer, 405)
@@ -57,7 +57,7 @@ MALFORMED = {
 
 
 async def test_malformed_body(client: AsyncClient) -> None:
-    """A client's mistake is never a server error, whatever bytes it sends."""
+    """A client error is never a server error, whatever bytes are sent."""
     for name, content in MALFORMED.items():
         answer = await client.post("/api/v1/widgets", content=content, headers={"Content-Type": "application/json"})
 
@@ -65,23 +65,23 @@ async def test_malformed_body(client: AsyncClient) -> None:
         assert_problem(answer, answer.status_code)
 
 
-async def test_what_was_sent_is_not_repeated(client: AsyncClient) -> None:
-    """An answer may be logged where a secret must not be."""
+async def test_input_is_not_repeated(client: AsyncClient) -> None:
+    """A response may be logged where a secret must not be."""
     answer = await client.post("/api/v1/widgets", json={"title": ["s3cret"]})
 
     assert_problem(answer, 422)
     assert "s3cret" not in answer.text
 
 
-async def test_body_that_is_too_large(client: AsyncClient) -> None:
-    """413 by its declared length, before it is read."""
+async def test_oversized_body(client: AsyncClient) -> None:
+    """It gets 413 by its declared length, before it is read."""
     answer = await client.post("/api/v1/widgets", content=b"x" * 1_048_577)
 
     assert_problem(answer, 413)
 
 
-async def test_body_of_unknown_length_that_is_too_large(client: AsyncClient) -> None:
-    """413 as soon as more has come than is allowed."""
+async def test_oversized_body_of_unknown_length(client: AsyncClient) -> None:
+    """It gets 413 as soon as it exceeds the limit."""
 
     async def chunks() -> Any:
         for _ in range(17):
@@ -121,8 +121,8 @@ def faulty(environment: None) -> FastAPI:
     return app
 
 
-async def test_unforeseen_error(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
-    """500 says nothing of the reason, which the log has, under the same request id."""
+async def test_unexpected_error(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """A 500 reveals no reason; the log has it, under the same request id."""
     async with running(faulty) as client:
         answer = await client.get("/crash")
 
@@ -135,15 +135,15 @@ async def test_unforeseen_error(faulty: FastAPI, capsys: pytest.CaptureFixture[s
 
 
 async def test_status_without_a_name(faulty: FastAPI) -> None:
-    """A status that HTTP does not define still makes a document."""
+    """A status that HTTP does not define still gets a problem document."""
     async with running(faulty) as client:
         document = assert_problem(await client.get("/custom"), 499)
 
     assert document["detail"] == "Client went away"
 
 
-async def test_detail_that_is_no_text(faulty: FastAPI) -> None:
-    """FastAPI lets it be any JSON; in a problem document it is a member of its own, since `detail` is a string."""
+async def test_structured_detail(faulty: FastAPI) -> None:
+    """FastAPI allows any JSON; in a problem document it becomes an extra member, because `detail` is a string."""
     async with running(faulty) as client:
         document = assert_problem(await client.get("/structured"), 409)
 
@@ -152,7 +152,7 @@ async def test_detail_that_is_no_text(faulty: FastAPI) -> None:
 
 
 async def test_body_limit_of_a_path_operation(faulty: FastAPI) -> None:
-    """`max_body_size` of FastAPI's decorators takes the place of MAX_BODY_SIZE, upwards and downwards."""
+    """`max_body_size` of FastAPI's decorators replaces MAX_BODY_SIZE, upwards and downwards."""
     async with running(faulty) as client:
         assert (await client.post("/large", content=b"x" * 1_500_000)).json() == 1_500_000
         assert (await client.post("/small", content=b"xyz")).json() == 3
@@ -161,8 +161,8 @@ async def test_body_limit_of_a_path_operation(faulty: FastAPI) -> None:
             assert document["detail"] == f"The body exceeds the limit of {size} bytes."
 
 
-async def test_error_in_the_middle_of_an_answer(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
-    """When part of the answer is out, the connection breaks: a truncated answer must not look complete."""
+async def test_error_in_the_middle_of_a_response(faulty: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
+    """The connection is cut off, so that a truncated response does not look complete."""
 
     async def half() -> AsyncIterator[bytes]:
         yield b"half of it"

@@ -1,4 +1,4 @@
-"""Event streams end with the token that they were asked for with."""
+"""Event streams end with their token."""
 
 import json
 import time
@@ -19,7 +19,7 @@ Expire = Callable[..., None]
 
 @pytest.fixture
 def expire(monkeypatch: pytest.MonkeyPatch) -> Expire:
-    """Return a function that lets the tokens of streams expire at once, with what later verifications say."""
+    """Return a function that expires the streams' tokens at once, and sets the result of later verifications."""
 
     def run(*answers: VerifiedCaller | Exception) -> None:
         coming = iter(answers)
@@ -37,7 +37,7 @@ def expire(monkeypatch: pytest.MonkeyPatch) -> Expire:
 
 
 async def test_stream_ends_with_its_token(server: Server, expire: Expire) -> None:
-    """The last event says why, as a problem document, and the subscription ends."""
+    """The last event is a problem document with the reason, and the subscription ends."""
     expire(VerifiedCaller(GUEST, time.time()), Forbidden("Not any more."))
     async with server.client() as client:
         await sign_in(client)
@@ -51,7 +51,7 @@ async def test_stream_ends_with_its_token(server: Server, expire: Expire) -> Non
 
 
 async def test_stream_ends_if_the_tokens_subject_changes(server: Server, expire: Expire) -> None:
-    """What belongs to one subject is not told to another."""
+    """A subject's events are not sent to another one."""
     expire(VerifiedCaller(Caller("eve")))
     async with server.client() as client:
         await sign_in(client)
@@ -62,7 +62,7 @@ async def test_stream_ends_if_the_tokens_subject_changes(server: Server, expire:
 
 
 async def test_stream_continues_while_its_token_is_valid(server: Server, expire: Expire) -> None:
-    """A token that is verified again, and found valid, ends nothing."""
+    """A token that is verified again and still valid does not end the stream."""
     expire(VerifiedCaller(GUEST, time.time()), VerifiedCaller(GUEST))
     async with server.client() as client:
         await sign_in(client)

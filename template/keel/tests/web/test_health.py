@@ -17,7 +17,7 @@ from keel.testing.support import running
 
 
 async def test_liveness(client: AsyncClient) -> None:
-    """The process says that it runs."""
+    """A running process is alive."""
     answer = await client.get("/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -36,7 +36,7 @@ async def test_liveness_needs_nothing_of_other_requests(environment: None) -> No
 
 
 async def test_readiness(client: AsyncClient) -> None:
-    """Every registered check is in the answer."""
+    """The response has every registered check."""
     answer = await client.get("/readyz")
 
     assert answer.status_code == 200
@@ -45,7 +45,7 @@ async def test_readiness(client: AsyncClient) -> None:
 
 
 async def test_readiness_without_a_table(client: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
-    """A database that lacks a model's table, since it is another project's or not migrated, is not ready; the log names it."""
+    """A database that lacks a model's table is not ready; the log names the table."""
     table = Table("unmade", Base.metadata, Column("id", Integer, primary_key=True))
     try:
         answer = await client.get("/readyz")
@@ -59,7 +59,7 @@ async def test_readiness_without_a_table(client: AsyncClient, capsys: pytest.Cap
 
 
 async def test_readiness_with_a_view(client: AsyncClient, database: Database) -> None:
-    """A model may describe a view."""
+    """A model's table may be a view."""
     async with database.writer.begin() as connection:
         await connection.exec_driver_sql("CREATE VIEW of_everything AS SELECT 1 AS id")
     view = Table("of_everything", Base.metadata, Column("id", Integer, primary_key=True))
@@ -93,7 +93,7 @@ def app_with_checks(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastA
 
 
 async def test_failing_and_hanging_checks(app_with_checks: FastAPI) -> None:
-    """A check that fails or takes too long makes the process not ready; the reason stays inside."""
+    """They make the process not ready; the reason is not disclosed."""
     async with running(app_with_checks) as client:
         answer = await client.get("/readyz")
 
@@ -109,7 +109,7 @@ async def test_failing_and_hanging_checks(app_with_checks: FastAPI) -> None:
 
 
 async def test_draining(environment: None) -> None:
-    """A process that is about to stop takes no more requests, but is alive."""
+    """A stopping process is alive, but not ready."""
     app = new_app()
     async with running(app) as client:
         services_of(app).shutdown.begin()

@@ -1,4 +1,4 @@
-"""What happens to every request."""
+"""The middleware of every request."""
 
 import json
 import re
@@ -13,21 +13,21 @@ from keel.application import new_app
 from keel.testing.support import running
 
 
-async def test_request_id_is_made(client: AsyncClient) -> None:
-    """Each request has an id of its own."""
+async def test_request_id_is_generated(client: AsyncClient) -> None:
+    """Each request has its own id."""
     first, second = [(await client.get("/healthz")).headers["X-Request-ID"] for _ in range(2)]
 
     assert first != second
 
 
 async def test_request_id_of_a_proxy_is_kept(client: AsyncClient) -> None:
-    """A trace can be followed from the proxy on."""
+    """A request can be traced from the proxy on."""
     answer = await client.get("/healthz", headers={"X-Request-ID": "abc-123"})
 
     assert answer.headers["X-Request-ID"] == "abc-123"
 
 
-async def test_strange_request_id_is_replaced(client: AsyncClient) -> None:
+async def test_invalid_request_id_is_replaced(client: AsyncClient) -> None:
     """Callers can't write arbitrary text into the logs."""
     for value in ["", "a b", "x" * 129, 'a"b']:
         answer = await client.get("/healthz", headers={"X-Request-ID": value})
@@ -36,7 +36,7 @@ async def test_strange_request_id_is_replaced(client: AsyncClient) -> None:
 
 
 async def test_security_headers(client: AsyncClient) -> None:
-    """Browsers are told to be careful, on errors too."""
+    """Every response has them, errors too."""
     for path in ("/healthz", "/nowhere"):
         headers = (await client.get(path)).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -45,15 +45,15 @@ async def test_security_headers(client: AsyncClient) -> None:
 
 
 async def test_compression(client: AsyncClient) -> None:
-    """Long answers are compressed for those who accept it."""
+    """Long responses are compressed for clients that accept it."""
     answer = await client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
 
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.json()["openapi"]
 
 
-async def test_probes_below_the_path_of_a_proxy(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They stay exempt from the check of the host and from the limit when a server prepends `root_path`; others do not."""
+async def test_probes_behind_a_path_prefix(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes are exempt from host check and rate limit when a server prepends `root_path`; other paths are not."""
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com")
     monkeypatch.setenv("RATE_LIMIT", "1/hour")
     app = new_app()
@@ -69,8 +69,8 @@ async def test_probes_below_the_path_of_a_proxy(environment: None, monkeypatch: 
         assert [(await client.get("/nowhere", headers=ours)).status_code for _ in range(2)] == [404, 429]
 
 
-async def test_documentation_below_the_path_of_a_proxy(app: FastAPI) -> None:
-    """What a page asks for, the operations and the URLs of sign-in are below it; without a proxy, nothing changes."""
+async def test_documentation_behind_a_path_prefix(app: FastAPI) -> None:
+    """The pages' URLs, the operations and sign-in include the prefix; without a proxy, nothing changes."""
 
     async def below(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "path": f"/shop{scope['path']}", "root_path": "/shop"}, receive, send)
@@ -95,7 +95,7 @@ def _sign_in_urls(document: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def deployed(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Return an application as it would be deployed."""
+    """Return an application as in a deployment."""
     monkeypatch.setenv("ALLOWED_HOSTS", "test,*.example.com,[::1]")
     monkeypatch.setenv("CORS_ORIGINS", "https://front.example.com")
     monkeypatch.setenv("API_DOCS", "false")
@@ -104,15 +104,15 @@ def deployed(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     return new_app()
 
 
-async def test_hosts_that_are_ours(deployed: FastAPI) -> None:
-    """Allowed names count with any port and in any case; a wildcard stands for subdomains."""
+async def test_allowed_hosts(deployed: FastAPI) -> None:
+    """They match with any port and in any case; a wildcard matches subdomains."""
     async with running(deployed) as client:
         for host in ["test", "TEST:8000", "a.example.com", "[::1]:8000"]:
             assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404, host
 
 
 async def test_two_hosts(deployed: FastAPI) -> None:
-    """A proxy may have chosen by the other one, so both are refused (RFC 9112, section 3.2)."""
+    """Two Host headers are refused, because a proxy may use the other one (RFC 9112, section 3.2)."""
     async with running(deployed) as client:
         answer = await client.get("/nowhere", headers=[("Host", "test"), ("Host", "a.example.com")])
 
@@ -120,8 +120,8 @@ async def test_two_hosts(deployed: FastAPI) -> None:
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:problem:unknown-host")
 
 
-async def test_hosts_that_are_not_ours(deployed: FastAPI) -> None:
-    """Other names are refused with a problem."""
+async def test_other_hosts(deployed: FastAPI) -> None:
+    """They get a problem document."""
     async with running(deployed) as client:
         for host in ["evil.com", "example.com", "test.evil.com", "a.example.com.evil.com", "[::2]", ""]:
             answer = await client.get("/nowhere", headers={"Host": host})
@@ -131,13 +131,13 @@ async def test_hosts_that_are_not_ours(deployed: FastAPI) -> None:
 
 
 async def test_probes_may_use_addresses(deployed: FastAPI) -> None:
-    """An orchestrator asks by address."""
+    """An orchestrator probes by IP address."""
     async with running(deployed) as client:
         assert (await client.get("/healthz", headers={"Host": "10.0.0.7:8000"})).status_code == 200
 
 
-async def test_deployed_applications_ask_for_https(deployed: FastAPI) -> None:
-    """Browsers come back by HTTPS only."""
+async def test_hsts_in_deployments(deployed: FastAPI) -> None:
+    """Browsers return over HTTPS only."""
     async with running(deployed) as client:
         answer = await client.get("/healthz")
 
@@ -145,13 +145,13 @@ async def test_deployed_applications_ask_for_https(deployed: FastAPI) -> None:
 
 
 async def test_documentation_can_be_switched_off(deployed: FastAPI) -> None:
-    """Not every API is meant to be listed in public."""
+    """Not every API is meant to be public."""
     async with running(deployed) as client:
         assert [(await client.get(path)).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404] * 3
 
 
-async def test_scripts_of_allowed_origins(deployed: FastAPI) -> None:
-    """A browser lets an allowed origin read answers and their headers, and no other origin."""
+async def test_cors_origins(deployed: FastAPI) -> None:
+    """Scripts from an allowed origin can read responses and their headers; others cannot."""
     async with running(deployed) as client:
         allowed = await client.get("/healthz", headers={"Origin": "https://front.example.com"})
         other = await client.get("/healthz", headers={"Origin": "https://evil.com"})
@@ -161,8 +161,8 @@ async def test_scripts_of_allowed_origins(deployed: FastAPI) -> None:
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
-async def test_headers_that_scripts_may_send(deployed: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A preflight allows what the platform reads and what traces, retries and the project need, and nothing else."""
+async def test_cors_headers(deployed: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preflight allows only the platform's headers, those for tracing and retries, and the project's."""
     asked = {"Origin": "https://front.example.com", "Access-Control-Request-Method": "HEAD"}
     known = "authorization,content-type,idempotency-key,if-match,traceparent,tracestate,x-request-id"
     monkeypatch.setenv("CORS_HEADERS", "X-Tenant")
@@ -177,7 +177,7 @@ async def _preflight(client: AsyncClient, asked: dict[str, str], headers: str) -
 
 
 async def test_access_line(deployed: FastAPI, capsys: pytest.CaptureFixture[str]) -> None:
-    """A request leaves one line, with its id and duration and without its query."""
+    """A request writes one line, with its id and duration and without its query."""
     async with running(deployed) as client:
         capsys.readouterr()
         answer = await client.get("/nowhere?token=s3cret")

@@ -33,7 +33,7 @@ class Dusty(Forbidden):
 
 
 def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Return what a node refers to, or the node."""
+    """Return a node, or the target of its reference."""
     if "$ref" not in node:
         return node
     _, kind, name = node["$ref"].rsplit("/", 2)
@@ -41,7 +41,7 @@ def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the examples of problems of an operation, by status and name."""
+    """Return the example problems of an operation, by status and name."""
     found = {}
     for status, response in operation["responses"].items():
         content = resolved(document, response).get("content", {})
@@ -59,7 +59,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def test_every_operation_documents_its_problems(document: dict[str, Any]) -> None:
-    """Errors are described with the media type in which they are sent, and with an example of each type."""
+    """Errors have the media type in which they are sent, and an example of each type."""
     found = {
         status: found
         for path in document["paths"].values()
@@ -76,7 +76,7 @@ def test_every_operation_documents_its_problems(document: dict[str, Any]) -> Non
 
 
 def test_errors_of_a_router_and_of_its_operations(environment: None) -> None:
-    """Errors with one status are all documented, each by its docstring; what an owner says of a status is kept."""
+    """All errors of a status are documented by their docstrings; an owner's description is kept."""
     app, router = new_app(), APIRouter(prefix="/shelf", responses=responses(Locked))
 
     @router.post("/book", responses=responses(Dusty, NotFound))
@@ -100,7 +100,7 @@ def test_errors_of_a_router_and_of_its_operations(environment: None) -> None:
 
 
 def test_problems_of_lists_and_of_requests_with_keys(document: dict[str, Any]) -> None:
-    """What a cursor or an `Idempotency-Key` can be refused for is documented without a word of the router's."""
+    """Errors of a cursor or an `Idempotency-Key` are documented without the router declaring them."""
     operations = document["paths"]["/api/v1/widgets"]
     listing, creation = problems(document, operations["get"]), problems(document, operations["post"])
 
@@ -110,7 +110,7 @@ def test_problems_of_lists_and_of_requests_with_keys(document: dict[str, Any]) -
 
 
 def test_members_of_a_problem(document: dict[str, Any]) -> None:
-    """What is always there is required; what may be absent is never null."""
+    """Members that are always present are required; optional ones are never null."""
     problem = document["components"]["schemas"]["Problem"]
 
     assert problem["required"] == ["type", "title", "status"]
@@ -119,7 +119,7 @@ def test_members_of_a_problem(document: dict[str, Any]) -> None:
 
 
 def test_parameters_are_never_null(document: dict[str, Any]) -> None:
-    """A parameter that may be missing has the type that it has when it is there."""
+    """An optional parameter has the type of its values, without null."""
     parameters = [
         parameter
         for path in document["paths"].values()
@@ -132,7 +132,7 @@ def test_parameters_are_never_null(document: dict[str, Any]) -> None:
 
 
 def test_order(environment: None) -> None:
-    """The owner's operations come first, the platform's after them, probes last, with their tags."""
+    """The owner's operations come first, then the platform's, then probes; so do their tags."""
     app = create_app()
 
     @app.get("/later", tags=["later"])
@@ -158,18 +158,18 @@ def test_order(environment: None) -> None:
 
 
 def _example_tags(app: FastAPI) -> set[str]:
-    """Return the tags of the examples that this project has."""
+    """Return the tags of this project's examples."""
     return {tag for context in _routes_of(app, IN_EXAMPLES) for tag in getattr(context, "tags", ())}
 
 
 def _routes_of(app: FastAPI, *modules: str) -> list[RouteContext]:
-    """Return the routes whose functions are in modules that begin so."""
+    """Return the routes whose functions are in modules with a prefix."""
     contexts = iter_route_contexts(app.routes)
     return [context for context in contexts if getattr(context.endpoint, "__module__", "").startswith(modules)]
 
 
 def test_operations_have_summaries(app: FastAPI, document: dict[str, Any]) -> None:
-    """A summary of Keel's says in plain words what an operation does; it is more than the name of the function."""
+    """Keel's summaries describe the operation, and are not just the function's name."""
     paths = {context.path_format for context in _routes_of(app, "keel.", IN_EXAMPLES)} & document["paths"].keys()
 
     assert {"/healthz", "/api/v1/widgets"} <= paths
@@ -183,7 +183,7 @@ def test_operations_have_summaries(app: FastAPI, document: dict[str, Any]) -> No
 
 
 def test_summaries_of_an_owner(environment: None) -> None:
-    """A docstring's first clause is the summary; as a description it stays if it says more. What was given is kept."""
+    """A docstring's first clause is the summary; the rest stays the description. Explicit ones are kept."""
     app = new_app()
 
     @app.get("/plain")
@@ -217,14 +217,14 @@ def test_summaries_of_an_owner(environment: None) -> None:
 
 
 def test_every_model_has_a_title(document: dict[str, Any]) -> None:
-    """None is an error of FastAPI's own, which is never sent."""
+    """FastAPI's own error model, which is never sent, is absent."""
     for name, schema in document["components"]["schemas"].items():
         assert "HTTPValidationError" not in name
         assert schema["title"]
 
 
-def test_names_that_generated_clients_have(document: dict[str, Any]) -> None:
-    """Operations are called by tag and function, pages by what is on them."""
+def test_names_in_generated_clients(document: dict[str, Any]) -> None:
+    """Operations are named after tag and function, pages after their items."""
     operation = document["paths"]["/api/v1/widgets"]["get"]
 
     assert operation["operationId"] == "widgets-list_widgets"
@@ -234,8 +234,8 @@ def test_names_that_generated_clients_have(document: dict[str, Any]) -> None:
     assert [name for name in document["components"]["schemas"] if name.endswith("_")] == []
 
 
-def test_routes_that_come_later(environment: None) -> None:
-    """They are in the document, which is as complete as it was."""
+def test_late_routes(environment: None) -> None:
+    """Routes added later are in the document, which stays complete."""
     app = new_app()
     before = app.openapi()
 
@@ -250,7 +250,7 @@ def test_routes_that_come_later(environment: None) -> None:
 
 
 def test_body_limits(environment: None) -> None:
-    """A 413 says how long a body may be, also where a path operation or a router has a limit of its own."""
+    """A 413 states the body limit, even if a path operation or router has its own."""
     app, router = new_app(), APIRouter(prefix="/shelf", max_body_size=20)
 
     @router.post("/book")
@@ -274,5 +274,5 @@ def test_body_limits(environment: None) -> None:
 
 
 async def test_document_is_served(client: AsyncClient, document: dict[str, Any]) -> None:
-    """It is what tools get."""
+    """The served document is the same."""
     assert (await client.get("/openapi.json")).json() == document

@@ -1,4 +1,4 @@
-"""Methods: HEAD is answered wherever GET is, a refusal names all that a path serves. Routes: only those of a prefix are tried."""
+"""HEAD is answered wherever GET is; a 405 names all methods of a path; only routes with the path's prefix are tried."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ def app_with_routes(environment: None) -> FastAPI:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs", "/things/a", "/nowhere"])
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_head(app_with_routes: FastAPI, path: str, encoding: str) -> None:
-    """The status and the headers are those of GET, without a body."""
+    """Status and headers are those of GET, without a body."""
     async with running(app_with_routes) as client:
         got = await client.get(path, headers={"Accept-Encoding": encoding})
         head = await client.head(path, headers={"Accept-Encoding": encoding})
@@ -78,7 +78,7 @@ async def test_head(app_with_routes: FastAPI, path: str, encoding: str) -> None:
 
 @pytest.mark.parametrize(("path", "kind"), [("all/events", "text/event-stream"), ("all/rows", "text/csv")])
 async def test_head_of_a_stream_ends(app_with_routes: FastAPI, path: str, kind: str) -> None:
-    """The headers are all there is to say: nothing goes on behind them, also where the stream ends at once."""
+    """The response ends after the headers, even if the stream ends at once."""
     async with running(app_with_routes) as client:
         head = await client.head(f"/things/{path}")
 
@@ -86,8 +86,8 @@ async def test_head_of_a_stream_ends(app_with_routes: FastAPI, path: str, kind: 
     assert head.headers["Content-Type"].startswith(kind)
 
 
-async def test_head_of_a_route_that_answers_it(app_with_routes: FastAPI) -> None:
-    """What a project has written for HEAD is used."""
+async def test_own_head_route(app_with_routes: FastAPI) -> None:
+    """A project's own HEAD route is used."""
     async with running(app_with_routes) as client:
         assert (await client.head("/things/own/head")).headers["X-Own"] == "yes"
 
@@ -102,7 +102,7 @@ async def test_head_of_a_route_that_answers_it(app_with_routes: FastAPI) -> None
     ],
 )
 async def test_allow(app_with_routes: FastAPI, method: str, path: str, allowed: set[str]) -> None:
-    """A method that is not served is answered with all that are, whichever route comes first (RFC 9110, 10.2.1)."""
+    """A 405 lists all methods of the path, whichever route comes first (RFC 9110, 10.2.1)."""
     async with running(app_with_routes) as client:
         answer = await client.request(method, path)
 
@@ -123,7 +123,7 @@ async def test_head_of_the_project(client: AsyncClient) -> None:
 
 
 async def test_routes_are_tried_for_paths_with_their_prefix(environment: None) -> None:
-    """A request tries the routes of no router with another prefix; a parameter may be part of a prefix, and routes come later."""
+    """Routers with another prefix are skipped; a prefix may contain a parameter, and routes may be added later."""
     tried: list[str] = []
 
     class Watched(APIRoute):

@@ -1,4 +1,4 @@
-"""Rate limits: what is counted as one caller, and what callers are told."""
+"""Rate limits: who counts as one caller, and what callers are told."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ def limited(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     return new_app()
 
 
-async def test_callers_are_told_what_is_left(limited: FastAPI) -> None:
-    """Each answer says what is allowed and what remains of it."""
+async def test_rate_limit_header(limited: FastAPI) -> None:
+    """Each response has the limit and what remains of it."""
     async with running(limited) as client:
         answers = [await client.get("/nowhere") for _ in range(3)]
 
@@ -35,7 +35,7 @@ async def test_callers_are_told_what_is_left(limited: FastAPI) -> None:
 
 
 async def test_too_many_requests(limited: FastAPI) -> None:
-    """One more is refused with a problem that says when to come back."""
+    """A further request gets a problem document with the time to wait."""
     async with running(limited) as client:
         for _ in range(3):
             await client.get("/nowhere")
@@ -48,8 +48,8 @@ async def test_too_many_requests(limited: FastAPI) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_others_are_counted_apart(limited: FastAPI) -> None:
-    """What one address has used up, another still has."""
+async def test_addresses_are_counted_separately(limited: FastAPI) -> None:
+    """One address does not use up another's limit."""
     async with running(limited) as client:
         for _ in range(4):
             await client.get("/nowhere")
@@ -61,13 +61,13 @@ async def test_others_are_counted_apart(limited: FastAPI) -> None:
 
 
 async def test_probes_are_not_limited(limited: FastAPI) -> None:
-    """An orchestrator asks as often as it wants."""
+    """An orchestrator may probe as often as it wants."""
     async with running(limited) as client:
         assert {(await client.get("/healthz")).status_code for _ in range(10)} == {200}
 
 
 async def test_no_limit(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty rate allows everything and says nothing."""
+    """An empty rate allows everything, without a header."""
     monkeypatch.setenv("RATE_LIMIT", "")
     async with running(new_app()) as client:
         answer = await client.get("/nowhere")
@@ -84,13 +84,13 @@ KEYS = {
 
 
 def test_key_of_an_address() -> None:
-    """A host with a whole IPv6 network still counts as one; servers behind a socket file know no address."""
+    """A host with a whole IPv6 network counts as one; servers behind a Unix socket have no address."""
     assert {address: client_address({"client": (address, 1)}) for address in KEYS} == KEYS
     assert client_address({"client": None}) == "unknown"
 
 
 async def test_networks_of_one_site_share_a_limit(limited: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller who takes another IPv6 network for each request gains no more than a few times the limit."""
+    """Using another IPv6 network for each request gains at most a few times the limit."""
     monkeypatch.setattr("time.time", lambda: 600.0)
     rate_limit = services_of(limited).rate_limit
 
@@ -106,7 +106,7 @@ async def test_networks_of_one_site_share_a_limit(limited: FastAPI, monkeypatch:
 
 
 async def test_attempts_from_one_site_share_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So do attempts that are limited apart from requests; keys that are no network stand for themselves."""
+    """So do separately limited attempts; other keys stand for themselves."""
     monkeypatch.setattr("time.time", lambda: 600.0)
     rate_limit = RateLimit("")
     for number in range(NETWORKS * 2):
@@ -119,7 +119,7 @@ async def test_attempts_from_one_site_share_a_limit(monkeypatch: pytest.MonkeyPa
 
 
 class TestInProcessStorage(RateLimitContract):
-    """The contract, kept by the default."""
+    """The in-process storage fulfils the contract."""
 
     @pytest.fixture
     def storage(self) -> InProcessStorage:
@@ -128,7 +128,7 @@ class TestInProcessStorage(RateLimitContract):
 
 
 async def test_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The window before counts as far as it still overlaps the last minute."""
+    """The previous window counts by the share that overlaps the last minute."""
     clock = [600.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
     storage, rates = InProcessStorage(), [Rate(10, 60)]
@@ -150,7 +150,7 @@ async def test_window_slides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_memory_is_bounded() -> None:
-    """However many callers come, only the last ones are remembered."""
+    """However many callers there are, only the latest ones are remembered."""
     storage, rates = InProcessStorage(max_keys=3), [Rate(2, 60)]
     for key in "abcbd":
         await storage.hit(key, rates)
@@ -161,7 +161,7 @@ async def test_memory_is_bounded() -> None:
 
 
 async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> None:
-    """A storage that allows nothing uncounted is heard: 503, as a problem with a time to come back."""
+    """If the storage refuses uncounted hits, requests get 503 with a time to wait."""
 
     class Failing(InProcessStorage):
         async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
@@ -176,8 +176,8 @@ async def test_requests_that_cannot_be_counted_are_refused(limited: FastAPI) -> 
     assert answer.json()["title"] == "Service Unavailable"
 
 
-async def test_one_operation_is_limited_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit of an operation counts each caller, and leaves other operations alone."""
+async def test_limit_of_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts each caller, and does not affect other operations."""
     monkeypatch.setenv("RATE_LIMIT", "")
     app = new_app()
 
@@ -197,7 +197,7 @@ async def test_one_operation_is_limited_apart(monkeypatch: pytest.MonkeyPatch) -
         assert (await stranger.get("/limited")).status_code == 200
 
 
-def test_a_wrong_rate_is_refused_at_once() -> None:
-    """Not by the first request."""
+def test_invalid_rate_is_refused_at_once() -> None:
+    """Not only on the first request."""
     with pytest.raises(ValueError, match="often"):
         limit("often")

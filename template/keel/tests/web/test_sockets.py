@@ -1,4 +1,4 @@
-"""What happens to every WebSocket, whatever it is for."""
+"""The middleware of every WebSocket."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ HANDSHAKE = (
 
 @router.websocket("/echo")
 async def echo(websocket: WebSocket, number: int = 0) -> None:
-    """Answer what was said, as often as is asked for."""
+    """Echo messages until the client closes."""
     await websocket.accept()
     await websocket.send_text(await websocket.receive_text() * number)
     await websocket.close(4000)
@@ -50,7 +50,7 @@ def sockets(environment: None, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
 
 
 async def call(app: FastAPI, path: str, *said: str, query: str = "", host: bytes = b"test") -> list[Message]:
-    """Open a socket as a server does; return what the application sent."""
+    """Open a socket like a server; return what the application sent."""
     received: asyncio.Queue[Message] = asyncio.Queue()
     received.put_nowait({"type": "websocket.connect"})
     for text in said:
@@ -77,13 +77,13 @@ async def call(app: FastAPI, path: str, *said: str, query: str = "", host: bytes
 
 
 def lines(output: str) -> list[dict[str, Any]]:
-    """Return the access lines."""
+    """Return the access log lines."""
     found = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return [line for line in found if line["event"] == "websocket"]
 
 
 async def test_access_line(sockets: FastAPI, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """A socket leaves one line: how the handshake was answered, and which side closed it how."""
+    """A socket writes one line: the handshake's status, and which side closed it with which code."""
     accepted, *_, closed = await call(sockets, "/echo", "hi", query="number=2")
     await call(sockets, "/echo")
 
@@ -97,7 +97,7 @@ async def test_access_line(sockets: FastAPI, capfdbinary: pytest.CaptureFixture[
 
 
 def test_servers_write_no_line_of_their_own(sockets: FastAPI, capfd: pytest.CaptureFixture[str]) -> None:
-    """Of a socket at a real server there is the one line too; what else the server says is still there."""
+    """A real server logs no second line for the socket; its other log lines remain."""
     with Server(sockets) as server:
         url = urlsplit(server.url)
         for number, answer in ((b"1", b"101"), (b"x", b"422")):
@@ -113,7 +113,7 @@ def test_servers_write_no_line_of_their_own(sockets: FastAPI, capfd: pytest.Capt
 
 
 async def test_refused_handshakes_are_problems(sockets: FastAPI) -> None:
-    """An unknown host, an invalid request and an unforeseen error are answered like any other request."""
+    """An unknown host, an invalid request and an unexpected error get the same response as any request."""
     for status, sent in (
         (400, await call(sockets, "/echo", host=b"evil.example")),
         (422, await call(sockets, "/echo", query="number=x")),
@@ -129,7 +129,7 @@ async def test_refused_handshakes_are_problems(sockets: FastAPI) -> None:
 
 
 async def test_handshakes_are_counted(sockets: FastAPI) -> None:
-    """A client that connects too often is told when to retry."""
+    """A client that connects too often gets the time to wait."""
     for _ in range(3):
         assert (await call(sockets, "/echo", "hi"))[0]["type"] == "websocket.accept"
     refused = (await call(sockets, "/echo", "hi"))[0]
@@ -139,5 +139,5 @@ async def test_handshakes_are_counted(sockets: FastAPI) -> None:
 
 
 async def test_errors_after_the_handshake(sockets: FastAPI) -> None:
-    """A socket whose handler fails is closed with the code for it."""
+    """If its handler fails, the socket is closed with the matching code."""
     assert (await call(sockets, "/broken", query="late"))[-1] == {"type": "websocket.close", "code": 1011}

@@ -1,4 +1,4 @@
-"""Static pages of the project's own: where they are found, and what they may do."""
+"""The project's own static pages: where they are found, and what they may do."""
 
 from itertools import permutations
 from pathlib import Path
@@ -13,8 +13,8 @@ PATHS = ("/demo", "/demo/figures", "/demo/figures/old")
 
 
 @pytest.mark.parametrize("order", [*permutations(PATHS)])
-async def test_pages_below_others(tmp_path: Path, order: tuple[str, ...]) -> None:
-    """Each is found, with and without the last slash, in whatever order they are mounted."""
+async def test_nested_pages(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """Each is found, with and without the trailing slash, in any order of mounting."""
     app = FastAPI()
     for path in order:
         folder = tmp_path / path.replace("/", "-")

@@ -1,4 +1,4 @@
-"""An application with the endpoint, and callers that are named by their tokens."""
+"""An application with the endpoint, and callers named by their tokens."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ from keel.websockets.registry import ConnectionRegistry
 
 
 class Unauthenticated(AppError):
-    """What a feature raises that signs callers in."""
+    """The error raised by a feature that signs callers in."""
 
     status = HTTPStatus.UNAUTHORIZED
 
@@ -49,7 +49,7 @@ class Callers:
 
 @pytest.fixture(autouse=True)
 def callers(monkeypatch: pytest.MonkeyPatch) -> Callers:
-    """Let tokens be names."""
+    """Let tokens be callers' names."""
     callers = Callers()
     monkeypatch.setattr("keel.websockets.handshake.verify_caller", callers.verify_caller)
     monkeypatch.setattr("keel.websockets.credentials.verify_caller", callers.verify_caller)

@@ -1,4 +1,4 @@
-"""A small endpoint, as an owner writes one, and a client of it."""
+"""A small endpoint, as an owner would write it, and a client."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class Said(BaseModel):
 
 
 class EchoConnection(Connection):
-    """Sends back what it receives, and keeps a list of what happened."""
+    """Sends back what it receives, and records its events."""
 
     frames = client_frames(Say)
     events: list[str]
@@ -45,7 +45,7 @@ class EchoConnection(Connection):
     __slots__ = ("events",)
 
     def opened(self) -> None:
-        """Note it."""
+        """Record it."""
         self.events = ["opened"]
 
     async def start(self) -> None:
@@ -70,7 +70,7 @@ router = APIRouter()
 
 @router.websocket(PATH)
 async def echo(websocket: WebSocket) -> None:
-    """Echo, once the caller may."""
+    """Echo, for callers with the scope."""
     async with Handshake(websocket, scopes=["echo"], subprotocols=["echo.v2", "echo.v1"]) as handshake:
         if "missing" in websocket.query_params:
             raise NotFound("There is none.")
@@ -120,7 +120,7 @@ def dial(server: Server, caller: str | None = "ada", *, query: str = "", **optio
 
 @asynccontextmanager
 async def connected(server: Server, caller: str | None = "ada", **options: Any) -> AsyncGenerator[Client]:
-    """Be connected while the block runs."""
+    """Stay connected while the block runs."""
     async with dial(server, caller, **options) as socket:
         client = Client(socket)
         await client.next("hello")

@@ -19,7 +19,7 @@ from keel.websockets.registry import ConnectionRegistry
 
 
 async def test_ping(echo_server: Server) -> None:
-    """A ping is answered."""
+    """A ping gets a pong."""
     async with connected(echo_server) as client:
         await client.send(type="ping")
         await client.next("pong")
@@ -50,7 +50,7 @@ async def test_expired_token_closes_connection(echo_server: Server, callers: Cal
 
 
 async def test_fresh_token(echo_server: Server, callers: Callers) -> None:
-    """A fresh token keeps the connection open; that of another caller closes it."""
+    """A new token keeps the connection open; another caller's token closes it."""
     callers.seconds = 0.02
     async with connected(echo_server, "ada") as client:
         await client.send(type="authenticate", token="ada.fresh")
@@ -65,7 +65,7 @@ async def test_fresh_token(echo_server: Server, callers: Callers) -> None:
 
 
 async def test_fresh_token_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh token counts even if the old one is being checked, and found to have expired, when it comes."""
+    """A new token counts even if it arrives while the old one is found to have expired."""
     checking, expired, closed = asyncio.Event(), asyncio.Event(), list[CloseCode]()
 
     async def verify_caller(_: FastAPI, token: str | None, __: object = ()) -> VerifiedCaller:
@@ -87,7 +87,7 @@ async def test_fresh_token_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"type": "shout"}', '{"type": "say"}'])
 async def test_invalid_frames(echo_server: Server, text: str) -> None:
-    """An invalid frame is answered by an error; the connection stays open."""
+    """An invalid frame gets an error; the connection stays open."""
     async with connected(echo_server) as client:
         await client.socket.send(text)
         error = await client.next("error")
@@ -98,13 +98,13 @@ async def test_invalid_frames(echo_server: Server, text: str) -> None:
 
 @pytest.mark.parametrize(("frame", "code"), [(b"binary", 1003), ("x" * 65_537, 1009), ("é" * 40_000, 1009)])
 async def test_frames_that_close_the_connection(echo_server: Server, frame: str | bytes, code: int) -> None:
-    """Binary and too large frames close the connection."""
+    """Binary and oversized frames close the connection."""
     async with connected(echo_server) as client:
         await client.socket.send(frame)
         assert await client.closed() == code
 
 
-async def test_unforeseen_errors(echo_server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_unexpected_errors(echo_server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     """The client gets a code and no details; the log has them."""
     async with connected(echo_server) as client:
         await client.send(type="say", text="bug")
@@ -114,7 +114,7 @@ async def test_unforeseen_errors(echo_server: Server, capfd: pytest.CaptureFixtu
 
 
 async def test_application_errors(echo_server: Server) -> None:
-    """An error that a request would be answered with closes the connection with its code."""
+    """An `AppError` closes the connection with its code."""
     async with connected(echo_server) as client:
         await client.send(type="say", text="missing")
         assert await client.closed() == 4404
@@ -147,7 +147,7 @@ async def test_message_rate_slightly_exceeded(
 async def test_slow_client_is_disconnected(
     echo_server: Server, registry: ConnectionRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that does not read is disconnected once its queue is full, and is not waited for."""
+    """A client that does not read is disconnected once its queue is full, without waiting for it."""
     monkeypatch.setattr("keel.websockets.connection.CLOSE_SECONDS", 0.05)
     monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"send_queue_size": 16}))
     async with AsyncExitStack() as stack:
@@ -163,7 +163,7 @@ async def test_slow_client_is_disconnected(
 
 
 async def test_shutdown(environment: None) -> None:
-    """At shutdown, connections are closed with 1012, and the server does not wait for them."""
+    """At shutdown, connections are closed with 1012, and the server does not wait for clients."""
     with Server(echo_app()) as server:
         async with connected(server) as client:
             await client.echoed("last words")

@@ -1,4 +1,4 @@
-"""Handshakes: which are accepted, how the token is sent, and how one is refused."""
+"""Handshakes: accepted ones, the token, and refusals."""
 
 import json
 import time
@@ -44,7 +44,7 @@ async def test_token_in_first_frame(echo_server: Server) -> None:
 async def test_unauthenticated_socket_is_closed(
     echo_server: Server, registry: ConnectionRegistry, monkeypatch: pytest.MonkeyPatch, frame: str | bytes | None
 ) -> None:
-    """The first frame must be a token, and come in time."""
+    """The first frame must be a token, and arrive in time."""
     if frame is None:
         monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"authenticate_seconds": 0.05}))
     async with dial(echo_server, None) as socket:
@@ -54,10 +54,10 @@ async def test_unauthenticated_socket_is_closed(
     await eventually(lambda: not registry._per_caller)
 
 
-async def test_nonsense_in_place_of_a_token(
+async def test_malformed_first_frame(
     echo_server: Server, callers: Callers, registry: ConnectionRegistry
 ) -> None:
-    """A connection that the server closes while it waits for a token is not refused once more, which would be an error."""
+    """A connection closed while waiting for a token is not refused a second time, which would be an error."""
     async with dial(echo_server, None) as socket:
         await eventually(lambda: registry._per_caller)
         socket.transport.write(b"\x81\x02{}")  # not masked
@@ -73,7 +73,7 @@ async def test_nonsense_in_place_of_a_token(
 async def test_errors_after_the_first_frame(
     echo_server: Server, callers: Callers, scopes: frozenset[str], code: int
 ) -> None:
-    """An accepted handshake that fails is closed with the code of the error."""
+    """If it fails after being accepted, it is closed with the error's code."""
     callers.scopes = scopes
     async with dial(echo_server, None, query="?missing") as socket:
         client = Client(socket)
@@ -82,7 +82,7 @@ async def test_errors_after_the_first_frame(
 
 
 async def test_invalid_token_is_refused(echo_server: Server, callers: Callers) -> None:
-    """An expired token and one without the scope are refused, as is an endpoint's own error."""
+    """An expired token, one without the scope, and an endpoint's own error refuse the handshake."""
     callers.ends["late"] = time.time() - 1
     assert (await refused(echo_server, "late"))[0] == 401
     assert (await refused(echo_server, query="?missing"))[0] == 404
@@ -91,7 +91,7 @@ async def test_invalid_token_is_refused(echo_server: Server, callers: Callers) -
 
 
 async def test_other_origins_are_refused(echo_server: Server) -> None:
-    """Pages of other sites may not connect; those of the server may."""
+    """Pages from other sites may not connect; the server's own may."""
     for origin in ("https://evil.example", "null", "http://["):
         status, problem = await refused(echo_server, origin=origin)
         assert (status, problem["type"]) == (403, "urn:problem:origin-not-allowed")
@@ -108,13 +108,13 @@ async def test_other_origins_are_refused(echo_server: Server) -> None:
     ],
 )
 async def test_subprotocols(echo_server: Server, offered: list[Any], chosen: str) -> None:
-    """The server answers with its preferred protocol, else `bearer` if it is offered."""
+    """The server selects its preferred protocol, or else `bearer` if offered."""
     async with connected(echo_server, subprotocols=offered) as client:
         assert client.socket.subprotocol == chosen
 
 
 async def test_bearer_without_a_token(echo_server: Server) -> None:
-    """A client that offers `bearer` and nothing after it has to authenticate in its first frame."""
+    """A client that offers only `bearer` has to authenticate in its first frame."""
     offered: Any = ["bearer"]
     async with dial(echo_server, subprotocols=offered) as socket:
         client = Client(socket)
@@ -137,7 +137,7 @@ async def test_too_many_connections(
 async def test_guests_count_by_address(
     echo_server: Server, registry: ConnectionRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a feature that signs callers in, an address has a limited number of connections."""
+    """Without a feature that signs callers in, connections are limited per address."""
 
     async def guest(*_: object) -> VerifiedCaller:
         return VerifiedCaller(GUEST)
@@ -153,6 +153,6 @@ async def test_guests_count_by_address(
 async def test_handshake_while_draining(
     echo_server: Server, registry: ConnectionRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that is about to stop refuses handshakes."""
+    """A stopping process refuses handshakes."""
     monkeypatch.setattr(registry, "draining", True)
     assert (await refused(echo_server))[0] == 503

@@ -1,4 +1,4 @@
-"""Which pages may open a socket."""
+"""Origins that may open a socket."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from keel.websockets.handshake import is_origin_allowed
     ],
 )
 def test_origins(environment: None, origin: bytes | None, host: bytes, *, allowed: bool) -> None:
-    """A page may connect to its own host and, where it is named, to others."""
+    """A page may connect to its own host, and to hosts that allow its origin."""
     settings = CoreSettings(cors_origins=("https://front.example.com",))
     headers = [(b"host", host), *([(b"origin", origin)] if origin is not None else [])]
 

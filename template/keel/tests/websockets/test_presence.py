@@ -4,7 +4,7 @@ from keel.websockets.presence import InProcessPresence
 
 
 async def test_members() -> None:
-    """Members are named once, in order, for as long as one of their blocks runs."""
+    """Members are listed once, in order, while one of their blocks runs."""
     presence = InProcessPresence()
     async with presence.join("a", "eve"), presence.join("a", "ada"), presence.join("b", "joe"):
         async with presence.join("a", "ada"):

@@ -20,7 +20,7 @@ from keel.websockets.send_queue import SendQueue
 
 
 async def test_send_queue() -> None:
-    """Frames leave in order; `wait` returns on the next one."""
+    """Frames are sent in order; `wait` returns on the next one."""
     queue = SendQueue()
     waiting = asyncio.create_task(queue.wait())
     await asyncio.sleep(0)
@@ -43,7 +43,7 @@ def test_close_codes(code: CloseCode) -> None:
 
 
 def test_asyncapi_document() -> None:
-    """It names every frame and every close code, and all its references resolve."""
+    """It has every frame and close code, and all its references resolve."""
     found = document(
         Channel(name="echo", address="/echo", client=[Say], server=[Said], query={"n": {"type": "integer"}})
     )
@@ -59,7 +59,7 @@ def test_asyncapi_document() -> None:
 
 
 async def test_endpoint_of_the_documentation(environment: None, callers: Callers) -> None:
-    """The endpoint in the documentation does what the page says of it."""
+    """The documented endpoint works as described."""
     page = (Path(__file__).parents[2] / "docs/features/websockets.md").read_text(encoding="utf-8")
     program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     names: dict[str, Any] = {"__name__": "echo"}

@@ -1,4 +1,4 @@
-"""Widgets whose owner's account is deleted, or whose owner changes."""
+"""Widgets of deleted and transferred accounts."""
 
 from sqlalchemy import delete, update
 
@@ -20,5 +20,5 @@ class WidgetAccountData:
 
 
 def account_data(_: Services) -> WidgetAccountData:
-    """Return what deletes and transfers widgets, for `keel.auth`."""
+    """Return the handler for `keel.auth`."""
     return WidgetAccountData()

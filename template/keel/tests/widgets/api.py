@@ -1,4 +1,4 @@
-"""Calls that tests make."""
+"""API calls for tests."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,14 +10,14 @@ EVENTS = f"{WIDGETS}/events"
 
 
 async def create(client: AsyncClient, title: str = "A widget", **fields: Any) -> dict[str, Any]:
-    """Create a widget; return it as the API does."""
+    """Create a widget; return it as JSON."""
     answer = await client.post(WIDGETS, json={"title": title, **fields})
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
 async def titles(client: AsyncClient, **query: Any) -> list[str]:
-    """Return the titles of a list, the newest first."""
+    """Return the titles of a list, newest first."""
     answer = await client.get(WIDGETS, params=query)
     assert answer.status_code == 200, answer.text
     return [widget["title"] for widget in answer.json()["items"]]

@@ -1,4 +1,4 @@
-"""A consumer that writes down what it has handled: for each key the numbers, in the order in which they came."""
+"""A consumer that records what it has handled: the numbers per key, in order of arrival."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ OWNER = "consumer"
 
 
 async def note_down(session: Session, event: Received) -> None:
-    """Append the number of a widget to those of its key: a lost update, a repeat or a swap shows."""
+    """Append a widget's number to those of its key, so that lost, repeated and swapped events show."""
     made = event.data_as(WidgetMade)
     mine = select(Widget).where(Widget.owner_id == OWNER, Widget.title == (event.key or ""))
     widget = (await session.scalars(mine.with_for_update())).one_or_none()
@@ -27,7 +27,7 @@ async def note_down(session: Session, event: Received) -> None:
 
 
 async def reset(session: Session) -> None:
-    """Delete what was written down."""
+    """Delete the records."""
     await session.execute(delete(Widget).where(Widget.owner_id == OWNER))
 
 

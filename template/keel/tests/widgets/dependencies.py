@@ -1,4 +1,4 @@
-"""How a request gets its services."""
+"""Dependencies: the services of a request."""
 
 from typing import Annotated
 
@@ -14,12 +14,12 @@ WriterDep = Annotated[Caller, Security(current_caller, scopes=["widgets:write"])
 
 
 async def get_read_service(session: ReadSessionDep, caller: ReaderDep) -> WidgetReadService:
-    """Return what reads the caller's widgets."""
+    """Return the service for read requests."""
     return WidgetReadService(session, caller)
 
 
 async def get_service(session: SessionDep, caller: WriterDep, pubsub: PubSubDep) -> WidgetService:
-    """Return what changes the caller's widgets."""
+    """Return the service for write requests."""
     return WidgetService(session, caller, pubsub)
 
 

@@ -1,4 +1,4 @@
-"""How all widgets of an owner are read."""
+"""The exporter of widgets."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PAGE = 100
 
 
 class WidgetExporter:
-    """Reads widgets, the oldest first."""
+    """Reads widgets, oldest first."""
 
     scope = "widgets:read"
     columns: Sequence[str] = tuple(Widget.model_fields)

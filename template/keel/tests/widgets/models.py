@@ -11,7 +11,7 @@ from keel.db.models import Base, Timestamps
 
 
 class TestBase(Base):
-    """Base of tables that only tests have: no migration makes them, and Alembic does not see them."""
+    """Base of the tests' own tables: no migration creates them, and Alembic ignores them."""
 
     __abstract__ = True
     __test__ = False
@@ -41,6 +41,6 @@ class Label(TestBase):
 
 
 async def create_tables(database: Database) -> None:
-    """Create the tables, where they are missing, in a database that is migrated."""
+    """Create missing tables in a migrated database."""
     async with database.writer.begin() as connection:
         await connection.run_sync(TestBase.metadata.create_all)

@@ -1,4 +1,4 @@
-"""The event of widgets, which tests record themselves."""
+"""The event of widgets, recorded by tests themselves."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,7 +8,7 @@ from keel.services import Services
 
 
 class WidgetMade(Event):
-    """A widget was made."""
+    """A widget was created."""
 
     aggregate_type = "widgets"
     event_type = "widgets.made"

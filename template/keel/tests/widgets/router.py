@@ -22,7 +22,7 @@ NOT_FOUND = errors.responses(WidgetNotFound)
 
 @router.get("")
 async def list_widgets(query: Annotated[WidgetQuery, Query()], widgets: WidgetsReadDep) -> Page[Widget]:
-    """List your widgets, the newest first."""
+    """List your widgets, newest first."""
     return await widgets.list(query)
 
 
@@ -42,11 +42,11 @@ async def read_widget(widget_id: UUID, widgets: WidgetsReadDep) -> Widget:
 
 @router.patch("/{widget_id}", responses=NOT_FOUND)
 async def update_widget(widget_id: UUID, data: WidgetUpdate, widgets: WidgetsDep) -> Widget:
-    """Change what you send of a widget."""
+    """Update a widget; fields left out stay as they are."""
     return await widgets.update(widget_id, data)
 
 
 @router.delete("/{widget_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND)
 async def delete_widget(widget_id: UUID, widgets: WidgetsDep) -> None:
-    """Remove a widget."""
+    """Delete a widget."""
     await widgets.delete(widget_id)

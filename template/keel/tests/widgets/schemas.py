@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Schemas of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ class WidgetCreate(BaseModel):
 
 
 class WidgetUpdate(BaseModel):
-    """Changes to a widget; what is left out stays as it is."""
+    """Changes to a widget; fields left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class Widget(BaseModel):
 
 
 class WidgetQuery(BaseModel):
-    """Which page of the list."""
+    """Page of a list."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The rules of widgets: each belongs to the caller who created it; new ones are published."""
+"""Business rules for widgets: each belongs to the caller who created it; new ones are published."""
 
 from functools import partial
 from uuid import UUID

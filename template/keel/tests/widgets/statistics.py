@@ -1,4 +1,4 @@
-"""Widgets as tables: the days on which they were created, and all of them in chunks."""
+"""Widgets as tables: counts per day of creation, and all of them in chunks."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import date
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/widgets/statistics", tags=["widgets"], responses=RES
 
 
 class Day(BaseModel):
-    """A period, and how many widgets were created in it."""
+    """A period, and the number of widgets created in it."""
 
     period: date
     widgets: int
@@ -40,7 +40,7 @@ class WidgetRow(BaseModel):
 
 
 class Span(BaseModel, extra="forbid"):
-    """The periods that are asked for."""
+    """The requested periods."""
 
     tz: TimeZone
     unit: Unit = Unit.DAY

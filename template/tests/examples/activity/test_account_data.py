@@ -1,4 +1,4 @@
-"""Counts of an account that is deleted, or whose notes move to another."""
+"""Counts of deleted and transferred accounts."""
 
 from datetime import date
 
@@ -31,7 +31,7 @@ async def days(app: FastAPI, owner: str) -> list[Day]:
 
 
 async def test_transfer_adds_up(app: FastAPI) -> None:
-    """Day by day."""
+    """Counts are added day by day."""
     await store(app)
     async with services_of(app).database.transaction() as session:
         await account_data(services_of(app)).transfer_ownership(session, "old", "new")
@@ -43,7 +43,7 @@ async def test_transfer_adds_up(app: FastAPI) -> None:
 
 
 async def test_deletion(app: FastAPI) -> None:
-    """Of the one, and of no other."""
+    """Only the deleted account's counts are deleted."""
     await store(app)
     async with services_of(app).database.transaction() as session:
         await account_data(services_of(app)).delete(session, "old")

@@ -1,4 +1,4 @@
-"""Changes to notes are counted from their events, by day; rebuilding counts the same again."""
+"""Changes to notes are counted from their events, per day; rebuilding yields the same counts."""
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -16,7 +16,7 @@ ACTIVITY = "/api/v1/activity"
 
 
 def test_every_event_of_notes_is_counted() -> None:
-    """The consumer knows their types by name, as one in another system would."""
+    """The consumer knows event types by name, like one in another system."""
     assert COUNTED.keys() == {kind.event_type for kind in EVENTS.values()}
 
 
@@ -40,7 +40,7 @@ async def consume(app: FastAPI) -> Inbox:
 
 
 async def test_counts_changes(app: FastAPI, client: AsyncClient) -> None:
-    """Each once, however often its event comes."""
+    """Each event counts once, however often it arrives."""
     assert (await client.get(ACTIVITY)).json() == []
     await change_notes(client)
     await consume(app)
@@ -50,7 +50,7 @@ async def test_counts_changes(app: FastAPI, client: AsyncClient) -> None:
 
 
 async def test_rebuilding_counts_the_same(app: FastAPI, client: AsyncClient) -> None:
-    """What `python -m app kafka rebuild activity` does to the tables."""
+    """Does to the tables what `python -m app kafka rebuild activity` does."""
     await change_notes(client)
     inbox = await consume(app)
     before = (await client.get(ACTIVITY)).json()

@@ -1,4 +1,4 @@
-"""Calls that tests of the assistant make."""
+"""API calls for tests of the assistant."""
 
 import json
 from collections.abc import AsyncIterator

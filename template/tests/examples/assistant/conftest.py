@@ -1,4 +1,4 @@
-"""A model that says what a test wants."""
+"""A model with scripted answers."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Conversations of an account that is deleted, or whose data moves to another."""
+"""Conversations of deleted and transferred accounts."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from tests.examples.assistant.api import ask, open_conversation
 
 
 async def test_transfer_and_deletion(client: AsyncClient, database: Database) -> None:
-    """Transferred conversations belong to the new owner; those of a deleted account go with their messages."""
+    """Transferred conversations belong to the new owner; those of a deleted account are deleted with their messages."""
     subject = await sign_in(client)
     conversation = await open_conversation(client, title="Harbour")
     answer = await ask(client, conversation, "Ahoy")

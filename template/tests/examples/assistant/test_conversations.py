@@ -1,4 +1,4 @@
-"""Conversations: whose they are, their list, branches, titles."""
+"""Conversations: ownership, list, branches, titles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ async def test_a_question_and_its_answer(client: AsyncClient) -> None:
 
 
 async def test_the_model_is_sent_the_branch(client: AsyncClient) -> None:
-    """A later answer has read what was said before."""
+    """A later answer sees the earlier messages."""
     conversation = await open_conversation(client)
     first = await ask(client, conversation, "Ahoy there")
     second = await ask(client, conversation, "Ahoy there")
@@ -45,7 +45,7 @@ async def test_the_model_is_sent_the_branch(client: AsyncClient) -> None:
 
 
 async def test_headers_of_a_stream(client: AsyncClient) -> None:
-    """They name the answer, and what is left of the caller's tokens."""
+    """They name the answer, and the caller's remaining tokens."""
     conversation = await open_conversation(client)
     path = f"{CONVERSATIONS}/{conversation}/messages"
     async with client.stream("POST", path, json={"content": "Ahoy"}) as answer:
@@ -58,8 +58,8 @@ async def test_headers_of_a_stream(client: AsyncClient) -> None:
     assert again.text.count("event: message") == 1
 
 
-async def test_a_title_is_found(app: FastAPI, client: AsyncClient) -> None:
-    """After the first answer, the model finds a title; one that was given stays."""
+async def test_title_is_generated(app: FastAPI, client: AsyncClient) -> None:
+    """After the first answer the model generates a title; a given title is kept."""
     nameless, named = await open_conversation(client), await open_conversation(client, title="Mine")
     for conversation in (nameless, named):
         await ask(client, conversation, "What do the harbour lights mean at night?")
@@ -69,8 +69,8 @@ async def test_a_title_is_found(app: FastAPI, client: AsyncClient) -> None:
     assert (await read(client, named))["title"] == "Mine"
 
 
-async def test_a_title_that_was_lost(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job may be lost with its process: the next answer asks for the title again, and of the first question."""
+async def test_lost_title_is_generated_later(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the job was lost with its process, the next answer enqueues it again, for the first question."""
     conversation, jobs = await open_conversation(client), services_of(app).jobs
 
     async def lose(session: Session, payload: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ async def test_a_title_that_was_lost(app: FastAPI, client: AsyncClient, monkeypa
 
 
 async def test_a_long_conversation_is_summarised(app: FastAPI, client: AsyncClient) -> None:
-    """Once the model can't read much more, it is sent a summary in place of what was said."""
+    """Near the context limit, the model gets a summary instead of older messages."""
     conversation = await open_conversation(client, title="Long")
     long = "harbour " * 160
     usage = []
@@ -99,8 +99,8 @@ async def test_a_long_conversation_is_summarised(app: FastAPI, client: AsyncClie
     assert usage[0] < usage[1] < usage[2] > usage[3]
 
 
-async def test_a_list_has_the_last_used_first(client: AsyncClient) -> None:
-    """A question moves a conversation up; pages follow each other."""
+async def test_list_is_ordered_by_last_use(client: AsyncClient) -> None:
+    """A question moves a conversation up; pages are consistent."""
     first, second = await open_conversation(client, title="A"), await open_conversation(client, title="B")
     await ask(client, first, "Ahoy")
     page = (await client.get(CONVERSATIONS, params={"limit": 1})).json()
@@ -111,7 +111,7 @@ async def test_a_list_has_the_last_used_first(client: AsyncClient) -> None:
 
 
 async def test_renaming(client: AsyncClient) -> None:
-    """A title may be changed; nothing is an empty change."""
+    """The title can be changed; an empty body changes nothing."""
     conversation = await open_conversation(client)
     renamed = await client.patch(f"{CONVERSATIONS}/{conversation}", json={"title": "Harbour"})
     same = await client.patch(f"{CONVERSATIONS}/{conversation}", json={})
@@ -119,8 +119,8 @@ async def test_renaming(client: AsyncClient) -> None:
     assert renamed.json()["title"] == same.json()["title"] == "Harbour"
 
 
-async def test_an_answer_again(client: AsyncClient) -> None:
-    """A second answer stands beside the first, and is shown; the first is shown again on demand."""
+async def test_regenerating_an_answer(client: AsyncClient) -> None:
+    """The second answer is a sibling of the first, and is shown; the first can be shown again."""
     conversation = await open_conversation(client)
     first = await ask(client, conversation, "Ahoy")
     found = await stream(client, "POST", f"{conversation}/messages/{first['parent_id']}/regenerate")
@@ -133,8 +133,8 @@ async def test_an_answer_again(client: AsyncClient) -> None:
     assert (await read(client, conversation))["messages"][1]["id"] == first["id"]
 
 
-async def test_a_question_is_edited(client: AsyncClient) -> None:
-    """The new question stands beside the old one, whose branch is not lost."""
+async def test_editing_a_question(client: AsyncClient) -> None:
+    """The new question is a sibling of the old one, whose branch is kept."""
     conversation = await open_conversation(client)
     before = await ask(client, conversation, "Ahoy")
     old = await ask(client, conversation, "One")
@@ -150,7 +150,7 @@ async def test_a_question_is_edited(client: AsyncClient) -> None:
 
 
 async def test_deletion(client: AsyncClient) -> None:
-    """A conversation goes with its messages."""
+    """A conversation is deleted with its messages."""
     conversation = await open_conversation(client)
     answer = await ask(client, conversation, "Ahoy")
     assert (await client.delete(f"{CONVERSATIONS}/{conversation}")).status_code == 204
@@ -172,8 +172,8 @@ async def test_deletion(client: AsyncClient) -> None:
         ("DELETE", "/messages/current", None),
     ],
 )
-async def test_a_conversation_that_is_not_there(client: AsyncClient, method: str, path: str, data: object) -> None:
-    """Every operation says so, before a stream begins."""
+async def test_unknown_conversation(client: AsyncClient, method: str, path: str, data: object) -> None:
+    """Every operation returns 404, before a stream begins."""
     refused = await client.request(method, f"{CONVERSATIONS}/{ABSENT}{path}", json=data)
 
     assert refused.status_code == 404
@@ -190,8 +190,8 @@ async def test_a_conversation_that_is_not_there(client: AsyncClient, method: str
         ("GET", f"/messages/{ABSENT}/events", None),
     ],
 )
-async def test_a_message_that_is_not_there(client: AsyncClient, method: str, path: str, data: object) -> None:
-    """Every operation that names one says so."""
+async def test_unknown_message(client: AsyncClient, method: str, path: str, data: object) -> None:
+    """Every operation with a message id returns 404."""
     conversation = await open_conversation(client)
     refused = await client.request(method, f"{CONVERSATIONS}/{conversation}{path}", json=data)
 

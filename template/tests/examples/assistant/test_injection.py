@@ -1,4 +1,4 @@
-"""What a note says to the model can be quoted, and does nothing."""
+"""Prompt injection: instructions in a note can be quoted, but have no effect."""
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -22,7 +22,7 @@ async def write(app: FastAPI, subject: str, title: str, body: str) -> None:
 
 
 async def test_a_note_is_quoted(app: FastAPI, client: AsyncClient) -> None:
-    """The embedded model quotes what it finds, and does not search again for what the note says."""
+    """The embedded model quotes what it finds, and does not search again because a note says so."""
     subject = await sign_in(client)
     await write(app, subject, "Harbour", COMMAND)
     answer = await ask(client, await open_conversation(client), "Search my notes for harbour")
@@ -31,8 +31,8 @@ async def test_a_note_is_quoted(app: FastAPI, client: AsyncClient) -> None:
     assert [(tool["name"], tool["arguments"]) for tool in answer["tools"]] == [("search_notes", {"query": "harbour"})]
 
 
-async def test_a_model_that_obeys_a_note(app: FastAPI, client: AsyncClient, scripted: ScriptedModel) -> None:
-    """It can do no more than its caller, who can only search their own notes: nothing is read of another, nothing changed."""
+async def test_model_that_follows_a_note(app: FastAPI, client: AsyncClient, scripted: ScriptedModel) -> None:
+    """It can only search the caller's own notes: nothing of others is read, nothing is changed."""
     subject = await sign_in(client)
     await write(app, subject, "Harbour", COMMAND)
     await write(app, "eve", "Secret", "The treasure is on the island.")

@@ -1,4 +1,4 @@
-"""The demonstration page: what is served of it, and how to be without it."""
+"""The demonstration page: its files, and how to switch it off."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ async def test_page(anonymous: AsyncClient) -> None:
 
 
 async def test_page_can_be_switched_off(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without `ASSISTANT_DEMO` there is no page, and conversations are as they were."""
+    """Without `ASSISTANT_DEMO` there is no page, and conversations still work."""
     monkeypatch.setenv("ASSISTANT_DEMO", "false")
     async with running(create_app()) as client:
         assert (await client.get("/demo/assistant/")).status_code == 404
@@ -39,7 +39,7 @@ async def test_page_can_be_switched_off(app: FastAPI, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PAGES.iterdir()))
 def test_files_name_no_other_server(name: str) -> None:
-    """No file of the page names another server, nor makes nodes of text."""
+    """No file of the page names another server, or parses text as HTML."""
     text = PAGES.joinpath(name).read_text(encoding="utf-8")
     assert not re.search(r"https?://(?!www\.w3\.org|\[)[a-z]", text)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", text)

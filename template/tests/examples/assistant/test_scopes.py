@@ -1,4 +1,4 @@
-"""What a token has to allow, and whose conversations it opens."""
+"""Scopes, and access to other callers' conversations."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ OPERATIONS = [
 async def test_a_token_without_the_scope(
     app: FastAPI, anonymous: AsyncClient, method: str, url: str, scope: str
 ) -> None:
-    """It is refused, whatever else it allows."""
+    """A token without the scope is refused, whatever its other scopes."""
     services = services_of(app)
     token = services.auth.tokens.make("ada", " ".join(services.scopes.keys() - {scope}), ID)
     body = {"content": "Ahoy"} if url.endswith("messages") else {}
@@ -40,7 +40,7 @@ async def test_a_token_without_the_scope(
 
 
 async def test_conversations_of_another(app: FastAPI, client: AsyncClient) -> None:
-    """They are not there, for any operation."""
+    """No operation finds another caller's conversations."""
     conversation = await open_conversation(client)
     answer = await ask(client, conversation, "Ahoy")
     await sign_in(client, "eve")

@@ -1,4 +1,4 @@
-"""Streams over a real server: followed, left, resumed, stopped, refused."""
+"""Streams over a real server: followed, disconnected, resumed, stopped, refused."""
 
 import asyncio
 import json
@@ -41,8 +41,8 @@ async def go_on(server: Server, pause: Pause) -> None:
     await server.run(set_over())
 
 
-async def test_a_client_that_leaves_loses_nothing(server: Server, scripted: ScriptedModel) -> None:
-    """The answer goes on; a client that comes back gets what follows, and the whole."""
+async def test_disconnected_client_loses_nothing(server: Server, scripted: ScriptedModel) -> None:
+    """The answer continues; a client that reconnects gets the rest, and the whole answer."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause, "sail."])
     async with server.client() as client:
@@ -66,7 +66,7 @@ async def test_a_client_that_leaves_loses_nothing(server: Server, scripted: Scri
 
 
 async def test_an_answer_is_stopped(server: Server, client: AsyncClient, scripted: ScriptedModel) -> None:
-    """Any process takes the request; the answer has what there is, and says that it was stopped."""
+    """Any process accepts the request; the answer is stored as stopped, with its partial text."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause, "sail."])
     async with server.client() as other:
@@ -86,7 +86,7 @@ async def test_an_answer_is_stopped(server: Server, client: AsyncClient, scripte
 async def test_an_answer_is_followed_in_another_process(
     server: Server, client: AsyncClient, scripted: ScriptedModel
 ) -> None:
-    """Whichever process takes the request, the whole answer comes in the end."""
+    """Whichever process gets the request, the whole answer arrives."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause, "sail."])
     async with server.client() as other:
@@ -102,7 +102,7 @@ async def test_an_answer_is_followed_in_another_process(
 
 
 async def test_one_answer_at_a_time(server: Server, scripted: ScriptedModel) -> None:
-    """A second question in a conversation waits for the first answer; it is refused, and nothing is stored."""
+    """A second question in a conversation during an answer is refused, and nothing is stored."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause])
     async with server.client() as client:
@@ -120,7 +120,7 @@ async def test_one_answer_at_a_time(server: Server, scripted: ScriptedModel) -> 
     assert [(each.status_code, each.json()["type"]) for each in refused] == [(409, "urn:problem:answer-under-way")] * 2
 
 
-async def test_a_conversation_that_is_deleted_meanwhile(server: Server, scripted: ScriptedModel) -> None:
+async def test_conversation_deleted_during_an_answer(server: Server, scripted: ScriptedModel) -> None:
     """Its answer is stopped, and nothing of it is stored."""
     pause = Pause()
     scripted.scripts.append(["Ships ", pause])
@@ -133,8 +133,8 @@ async def test_a_conversation_that_is_deleted_meanwhile(server: Server, scripted
         assert (await client.get(f"{CONVERSATIONS}/{conversation}")).status_code == 404
 
 
-async def test_a_model_that_fails(client: AsyncClient, app: FastAPI, scripted: ScriptedModel) -> None:
-    """The stream says why, and the answer, which says so too, has what there is. Once the model is down, questions are refused."""
+async def test_failing_model(client: AsyncClient, app: FastAPI, scripted: ScriptedModel) -> None:
+    """The stream and the stored answer have the reason and the partial text; later questions get 503."""
     scripted.scripts += [["Ships ", ConnectionResetError()], ["It is back."]]
     conversation = await open_conversation(client, title="Harbour")
     found = await stream(client, "POST", f"{conversation}/messages", json={"content": "Ahoy"})
@@ -151,8 +151,8 @@ async def test_a_model_that_fails(client: AsyncClient, app: FastAPI, scripted: S
     assert len((await read(client, conversation))["messages"]) == 2
 
 
-async def test_tokens_that_are_used_up(client: AsyncClient, app: FastAPI) -> None:
-    """The question is refused with what is left, nothing, and until when; nothing is stored."""
+async def test_used_up_tokens(client: AsyncClient, app: FastAPI) -> None:
+    """The question is refused with the time until the limit resets; nothing is stored."""
     conversation = await open_conversation(client, title="Harbour")
     services = services_of(app)
     subject = await sign_in(client)
@@ -166,8 +166,8 @@ async def test_tokens_that_are_used_up(client: AsyncClient, app: FastAPI) -> Non
     assert (await read(client, conversation))["messages"] == []
 
 
-async def test_a_process_that_stops(server: Server, scripted: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams end with an event after which a client resumes elsewhere; the answer is whole, since it had time."""
+async def test_stopping_process(server: Server, scripted: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams end with an event on which a client resumes elsewhere; the answer is completed in time."""
     from app.main import create_app
 
     pause = Pause()
@@ -200,15 +200,15 @@ async def test_a_process_that_stops(server: Server, scripted: ScriptedModel, mon
 
 
 @pytest.mark.parametrize("body", [{}, {"content": ""}, {"content": "x" * 32_001}, {"content": "a", "role": "system"}])
-async def test_a_question_that_is_not_valid(client: AsyncClient, body: object) -> None:
-    """It is refused before anything begins."""
+async def test_invalid_question(client: AsyncClient, body: object) -> None:
+    """It is refused before anything starts."""
     conversation = await open_conversation(client)
     refused = await client.post(f"{CONVERSATIONS}/{conversation}/messages", content=json.dumps(body))
 
     assert refused.status_code == 422
 
 
-async def test_a_question_that_the_model_cannot_read(client: AsyncClient) -> None:
+async def test_question_exceeds_the_context(client: AsyncClient) -> None:
     """It is refused, and nothing is stored."""
     conversation = await open_conversation(client)
     refused = await client.post(f"{CONVERSATIONS}/{conversation}/messages", json={"content": "x" * 20_000})
@@ -218,7 +218,7 @@ async def test_a_question_that_the_model_cannot_read(client: AsyncClient) -> Non
 
 
 async def test_a_full_conversation(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conversation has a limit of messages."""
+    """The number of messages in a conversation is limited."""
     monkeypatch.setenv("ASSISTANT_MAX_MESSAGES", "2")
     async with running(create_app()) as client:
         conversation = await open_conversation(client)

@@ -1,4 +1,4 @@
-"""Helpers of most tests of chat: a room, and a client that is connected to it over a real socket."""
+"""Helpers for tests of chat: a room, and a client connected to it over a real socket."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Messages whose sender's account is deleted, or whose sender changes."""
+"""Messages of deleted and transferred accounts."""
 
 from httpx2 import AsyncClient
 
@@ -9,7 +9,7 @@ from tests.examples.chat.test_rooms import store_messages
 
 
 async def test_deletion(client: AsyncClient, database: Database) -> None:
-    """Messages of a deleted account become empty; the numbers of the others stay."""
+    """Messages of a deleted account are emptied; all messages keep their ids."""
     room = await open_room(client)
     await store_messages(database, room, 2, sender="ada")
     await store_messages(database, room, 1, sender="eve")
@@ -25,7 +25,7 @@ async def test_deletion(client: AsyncClient, database: Database) -> None:
 
 
 async def test_transfer_of_ownership(client: AsyncClient, database: Database) -> None:
-    """Messages belong to the new owner, also where both used the same client ids."""
+    """Messages belong to the new owner, even if both used the same client ids."""
     room = await open_room(client)
     await store_messages(database, room, 1, sender="ada")
     await store_messages(database, room, 1, sender="eve")

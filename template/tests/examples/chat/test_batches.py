@@ -42,7 +42,7 @@ def taken(queue: MessageQueue) -> list[Any]:
 
 @pytest.mark.parametrize(("version", "kinds"), [(BATCHED, ["messages"]), (SINGLE, ["message"] * 3)])
 async def test_messages_share_a_frame(server: Server, app: FastAPI, room: str, version: str, kinds: list[str]) -> None:
-    """New messages and missed ones share a frame for clients of the second version, and only for them."""
+    """New and missed messages share a frame, but only for clients of version 2."""
     async with connected(server, room, "ada", version) as ada:
         # This application shares the database with the server's, which finds all of them in one poll.
         await MessageStore(services_of(app).database).append(
@@ -76,7 +76,7 @@ def test_messages_frame_is_decoded() -> None:
 
 
 def test_consecutive_messages_share_a_frame() -> None:
-    """Consecutive messages share a frame, whatever batch they came in; other frames keep their place among them."""
+    """Consecutive messages share a frame, across batches; other frames keep their position among them."""
     queue = MessageQueue(batched=True)
     for batch in (Batch(messages(1, 2)), Batch(messages(3, 3))):
         queue.put_batch(batch)
@@ -89,7 +89,7 @@ def test_consecutive_messages_share_a_frame() -> None:
 
 
 def test_single_messages() -> None:
-    """A client of the first version gets a frame for each message, and the queue counts each."""
+    """A client of version 1 gets one frame per message, and the queue counts each."""
     queue = MessageQueue(batched=False)
     queue.put_batch(Batch(messages(1, 3)))
 
@@ -98,7 +98,7 @@ def test_single_messages() -> None:
 
 
 def test_frame_size_is_limited() -> None:
-    """No frame is larger than the limit, unless a single message is; the order stays."""
+    """No frame exceeds the limit, unless a single message does; the order is kept."""
     large = [message(number, "x" * (MAX_SIZE // 3)) for number in range(1, 6)] + [
         message(6, "x" * MAX_SIZE),
         message(7),
@@ -123,7 +123,7 @@ def test_batch_is_encoded_once() -> None:
 
 
 def test_buffer_orders_messages() -> None:
-    """Messages that arrive before their turn wait; those that arrive twice, or in part, are returned once."""
+    """Early messages wait; duplicates and partial duplicates are returned once."""
     buffer = MessageBuffer()
     buffer.start(2, ["1", "2"])
 
@@ -138,7 +138,7 @@ def test_buffer_orders_messages() -> None:
 
 
 def test_early_announcements_are_bounded() -> None:
-    """The buffer drops what exceeds the bound; the database has it."""
+    """The buffer drops what exceeds the limit; the database has it."""
     buffer = MessageBuffer()
     for number in range(2, MAX_EARLY + 10):
         buffer.add(number, [str(number)])
@@ -197,7 +197,7 @@ async def test_overtaken_announcement() -> None:
 
 
 async def test_gap_right_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second gap is queried, too, if it appears just when the wait for the first has ended."""
+    """A second gap is queried, too, even if it appears just as the wait for the first ends."""
     monkeypatch.setattr("app.examples.chat.live.room.GAP_SECONDS", 0)
     room, _, reader = overtaken_room()
     waiting = room._tasks["wait"]

@@ -1,4 +1,4 @@
-"""Messages are stored once and delivered once, in one order."""
+"""Messages are stored and delivered once, in order."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.examples.chat.api import BATCHED, ROOMS, SINGLE, connected, many_conn
 
 
 async def test_message_is_delivered_to_all(server: Server, client: AsyncClient, room: str) -> None:
-    """Every client in the room receives the message, its sender too, and it is in the history."""
+    """Every client in the room receives the message, including its sender, and it is in the history."""
     async with connected(server, room, "ada") as ada, connected(server, room, "eve") as eve:
         await ada.send(type="message", client_id="c1", body="Ahoy 🚢")
         received, acknowledged = await eve.next(), await ada.next()
@@ -39,7 +39,7 @@ async def test_message_is_delivered_to_all(server: Server, client: AsyncClient, 
 
 @pytest.mark.parametrize("version", [SINGLE, BATCHED])
 async def test_order_is_the_same_for_all(server: Server, room: str, version: str) -> None:
-    """Messages of many clients at once reach each of them in the order of their ids, without a gap."""
+    """Concurrent messages reach all clients in the order of their ids, without gaps."""
     async with many_connected(server, room, 5, version) as clients:
         await asyncio.gather(
             *(client.send_messages(*(f"{n}-{i}" for i in range(8))) for n, client in enumerate(clients))
@@ -65,7 +65,7 @@ async def test_rooms_are_separate(server: Server, client: AsyncClient, room: str
 
 
 async def test_resent_message_is_stored_once(server: Server, room: str) -> None:
-    """A client that lost the acknowledgement sends again and gets it; no client receives the message twice."""
+    """A client that lost the acknowledgement resends and gets it; no client receives the message twice."""
     async with connected(server, room, "eve") as eve:
         async with connected(server, room, "ada") as ada:
             await ada.send_messages("once")
@@ -80,8 +80,8 @@ async def test_resent_message_is_stored_once(server: Server, room: str) -> None:
         assert await eve.receive(2) == ["once", "twice"]
 
 
-async def test_resent_and_replayed_message_comes_once(server: Server, room: str) -> None:
-    """A client that reconnects and sends a stored message again gets it in its place, and not a second time."""
+async def test_resent_message_is_replayed_once(server: Server, room: str) -> None:
+    """A client that reconnects and resends a stored message gets it in its place, once."""
     async with connected(server, room, "ada") as ada:
         await ada.send_messages("lost", "other")
         await ada.receive(2)
@@ -93,7 +93,7 @@ async def test_resent_and_replayed_message_comes_once(server: Server, room: str)
 
 @pytest.mark.parametrize("version", [SINGLE, BATCHED])
 async def test_reconnect(server: Server, room: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that reconnects with its last message gets exactly the following ones, while others go on."""
+    """A client that reconnects with its last id gets exactly the following messages, while others keep sending."""
     monkeypatch.setattr("app.examples.chat.live.message_buffer.RECENT", 16)
     monkeypatch.setattr("app.examples.chat.live.room.RECENT", 16)
     monkeypatch.setattr("app.examples.chat.live.room.BATCH", 12)
@@ -122,7 +122,7 @@ async def test_reconnect_with_an_unknown_message(server: Server, room: str) -> N
 async def test_reconnect_without_the_database(
     server: Server, app: FastAPI, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose missed messages cannot be read is told to try later, and gets no newer ones."""
+    """If missed messages cannot be read, the client is told to retry, and gets no newer ones."""
     await MessageStore(services_of(app).database).append(_uuid(room), [Draft("eve", str(n), "x") for n in range(5)])
 
     async def unavailable(*_: object) -> None:
@@ -135,7 +135,7 @@ async def test_reconnect_without_the_database(
 
 
 async def test_unannounced_message_is_found(server: Server, app: FastAPI, room: str) -> None:
-    """A message of another process is delivered in its place, even if its publication was lost."""
+    """Another process's message is delivered in order, even if its publication was lost."""
     async with connected(server, room) as ada:
         await ada.send_messages("first")
         await ada.receive(1)
@@ -148,7 +148,7 @@ async def test_unannounced_message_is_found(server: Server, app: FastAPI, room: 
 async def test_client_ahead_of_the_process(
     server: Server, app: FastAPI, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that reconnects from a process that was ahead does not get the same messages again."""
+    """A client that reconnects from a process that was ahead gets no message twice."""
     rooms: RoomRegistry = server.state["chat_rooms"]
     async with connected(server, room, "ada") as ada:
         monkeypatch.setattr(rooms, "settings", rooms.settings.model_copy(update={"poll_seconds": 0.5}))
@@ -162,7 +162,7 @@ async def test_client_ahead_of_the_process(
 
 
 async def test_publications_out_of_order(server: Server, app: FastAPI, room: str) -> None:
-    """A message that arrives first waits for earlier ones; one that arrives twice is delivered once."""
+    """An early message waits for earlier ones; a duplicate is delivered once."""
     pubsub = services_of(server.app).pubsub
     async with connected(server, room) as ada:
         store = MessageStore(services_of(app).database)
@@ -178,7 +178,7 @@ async def test_publications_out_of_order(server: Server, app: FastAPI, room: str
 
 
 async def test_message_that_cannot_be_stored(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its sender gets an error with its id; sent again once the database answers, it is delivered."""
+    """Its sender gets an error with its id; resent once the database answers, it is delivered."""
     original = Database.transaction
 
     def unavailable(self: Database) -> Any:
@@ -213,7 +213,7 @@ async def test_broken_pubsub(server: Server, room: str, monkeypatch: pytest.Monk
 async def test_slow_client_is_disconnected(
     server: Server, room: str, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that does not read is disconnected; others receive everything meanwhile."""
+    """A client that does not read is disconnected; the others still receive everything."""
     registry = services_of(server.app).websockets
     monkeypatch.setattr("keel.websockets.connection.CLOSE_SECONDS", 0.05)
     monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"send_queue_size": 16}))
@@ -231,7 +231,7 @@ async def test_slow_client_is_disconnected(
 
 
 async def test_concurrent_messages_get_consecutive_ids(database: Database, room: str) -> None:
-    """Messages that are stored concurrently get different ids, without a gap."""
+    """Messages stored concurrently get different ids, without gaps."""
     store = MessageStore(database)
     drafts = [Draft("ada", str(n), "x") for n in range(10)]
     await asyncio.gather(*(store.append(_uuid(room), [draft]) for draft in [*drafts, *drafts]))

@@ -1,4 +1,4 @@
-"""The descriptions of the socket for tools, and the demonstration page."""
+"""The machine-readable protocol documents, and the demonstration page."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ PAGES = Path(plugin.__file__).with_name("pages")
 
 
 async def test_asyncapi_document(client: AsyncClient) -> None:
-    """It is served, names every frame and every close code, and all its references resolve."""
+    """It has every frame and close code, and all its references resolve."""
     document = (await client.get(PATH)).json()
     text = json.dumps(document)
 
@@ -99,7 +99,7 @@ def test_demo_files_name_no_other_server(name: str) -> None:
 async def test_client_of_the_documentation(
     server: Server, client: AsyncClient, room: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The program of the documentation sends a message, receives it, and receives those of others."""
+    """The documented client sends a message, receives it, and receives those of others."""
     page = (Path(__file__).parents[3] / "keel/docs/features/chat.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}

@@ -158,7 +158,7 @@ class Client:
 
 
 async def test_every_message_is_delivered_once(app: FastAPI, breakable: list[Breakable], tmp_path: Path) -> None:
-    """Whatever is killed and restarted under load: every client receives every message, once, in one order."""
+    """Whatever is killed under load, every client receives every message once, in one order."""
     other = create_app()
     async with running(other, signed_in=False) as client, working(tmp_path, 2) as workers, asyncio.timeout(500):
         await sign_in(client)

@@ -26,7 +26,7 @@ async def test_rooms_have_indexes(client: AsyncClient, watch_queries: WatchQueri
 async def test_messages_have_indexes(
     database: Database, client: AsyncClient, room: str, watch_queries: WatchQueries
 ) -> None:
-    """History, and what clients resume by."""
+    """History, and the query for resuming clients."""
     async with watch_queries() as faults:
         assert (await client.get(f"{ROOMS}/{room}/messages")).status_code == 200
         reader = ChatReader(database.read)

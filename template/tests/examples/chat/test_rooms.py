@@ -23,7 +23,7 @@ async def test_open_room(client: AsyncClient) -> None:
 
 
 async def test_list_rooms(client: AsyncClient) -> None:
-    """Pages lead through all rooms, newest first."""
+    """Pages cover all rooms, newest first."""
     for n in range(5):
         await open_room(client, str(n))
     first = (await client.get(ROOMS, params={"limit": 3})).json()
@@ -34,7 +34,7 @@ async def test_list_rooms(client: AsyncClient) -> None:
 
 
 async def test_history(client: AsyncClient, database: Database) -> None:
-    """Pages lead back to the first message, and stay right while new ones arrive."""
+    """Pages go back to the first message, and stay consistent while new ones arrive."""
     room = await open_room(client)
     await store_messages(database, room, 7)
     first = await client.get(f"{ROOMS}/{room}/messages", params={"limit": 4})
@@ -47,7 +47,7 @@ async def test_history(client: AsyncClient, database: Database) -> None:
 
 
 async def test_cursor_of_another_room(client: AsyncClient, database: Database) -> None:
-    """A cursor is valid for its list only."""
+    """A cursor is valid only for its own list."""
     room, other = await open_room(client), await open_room(client)
     await store_messages(database, room, 2)
     cursor = (await client.get(f"{ROOMS}/{room}/messages", params={"limit": 1})).json()["next"]
@@ -71,7 +71,7 @@ async def test_invalid_rooms(client: AsyncClient, body: dict[str, object]) -> No
 
 
 async def test_seed(app: FastAPI, client: AsyncClient) -> None:
-    """Demonstration data is a room with messages."""
+    """The demonstration data is a room with messages."""
     assert [None async for _ in seed(app, 60)] == [None] * 60
     (room,) = (await client.get(ROOMS)).json()["items"]
 

@@ -82,7 +82,7 @@ async def test_unknown_room(server: Server, room: str) -> None:
 
 
 async def test_other_origins_are_refused(server: Server, room: str) -> None:
-    """Pages of other sites may not connect; those of the server may."""
+    """Pages from other sites may not connect; the server's own may."""
     for origin in ("https://evil.example", "null", "http://["):
         status, problem = await refused(server, room, origin=origin)
         assert (status, problem["type"]) == (403, "urn:problem:origin-not-allowed")
@@ -92,7 +92,7 @@ async def test_other_origins_are_refused(server: Server, room: str) -> None:
 
 
 async def test_subprotocols(server: Server, room: str) -> None:
-    """The server answers with its preferred protocol, else `bearer` if it is offered."""
+    """The server selects its preferred protocol, or else `bearer` if offered."""
     token = await token_of(server, "ada") or "none"
     for offered, chosen in (
         (["keel.chat.v1", "bearer", token], "keel.chat.v1"),
@@ -117,7 +117,7 @@ async def test_token_in_first_frame(server: Server, room: str, callers: Callers)
 async def test_unauthenticated_socket_is_closed(
     server: Server, room: str, callers: Callers, monkeypatch: pytest.MonkeyPatch, frame: str | bytes | None
 ) -> None:
-    """The first frame must be a token, and come in time."""
+    """The first frame must be a token, and arrive in time."""
     if frame is None:
         registry = services_of(server.app).websockets
         monkeypatch.setattr(registry, "settings", registry.settings.model_copy(update={"authenticate_seconds": 0.05}))
@@ -128,7 +128,7 @@ async def test_unauthenticated_socket_is_closed(
 
 
 async def test_unknown_room_after_token_in_first_frame(server: Server, room: str, callers: Callers) -> None:
-    """A client must authenticate before it is told that a room is unknown."""
+    """A client must authenticate before it learns that a room is unknown."""
     async with dial(server, str(uuid4())) as socket:
         ada = ChatClient(socket)
         await ada.send(type="authenticate", token="ada")
@@ -136,7 +136,7 @@ async def test_unknown_room_after_token_in_first_frame(server: Server, room: str
 
 
 async def test_invalid_token_is_refused(server: Server, room: str, callers: Callers) -> None:
-    """An expired token and one without the scope to read refuse the handshake."""
+    """An expired token, and one without the scope to read, refuse the handshake."""
     callers.ends["late"] = time.time() - 1
     assert (await refused(server, room, subprotocols=["bearer", "late"]))[0] == 401
     callers.scopes = frozenset()
@@ -154,7 +154,7 @@ async def test_expired_token_closes_connection(server: Server, room: str, caller
 
 
 async def test_fresh_token(server: Server, room: str, callers: Callers) -> None:
-    """A fresh token keeps the connection open; that of another caller closes it."""
+    """A new token keeps the connection open; another caller's token closes it."""
     callers.seconds = 0.02
     async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
         await ada.send(type="authenticate", token="ada.fresh")
@@ -170,7 +170,7 @@ async def test_fresh_token(server: Server, room: str, callers: Callers) -> None:
 
 
 async def test_read_only_token(server: Server, room: str, callers: Callers) -> None:
-    """A token with the scope to read only cannot send messages."""
+    """A token with only the scope to read cannot send messages."""
     callers.scopes = frozenset({"chat:read"})
     async with connected(server, room, subprotocols=["bearer", "ada"]) as ada:
         await ada.send_messages("hello")
@@ -195,7 +195,7 @@ async def test_read_only_token(server: Server, room: str, callers: Callers) -> N
     ],
 )
 async def test_invalid_frames(server: Server, room: str, text: str, named: str | None) -> None:
-    """An invalid frame is answered by an error with its `client_id`, if any; the connection stays open."""
+    """An invalid frame gets an error with its `client_id`, if any; the connection stays open."""
     async with connected(server, room) as ada:
         await ada.socket.send(text)
         error = await ada.next("error")
@@ -207,7 +207,7 @@ async def test_invalid_frames(server: Server, room: str, text: str, named: str |
 
 @pytest.mark.parametrize(("frame", "code"), [(b"binary", 1003), ("x" * 65_537, 1009), ("é" * 40_000, 1009)])
 async def test_frames_that_close_the_connection(server: Server, room: str, frame: str | bytes, code: int) -> None:
-    """Binary and too large frames close the connection."""
+    """Binary and oversized frames close the connection."""
     async with connected(server, room) as ada:
         await ada.socket.send(frame)
         assert await ada.closed() == code
@@ -266,7 +266,7 @@ async def test_presence(server: Server, client: AsyncClient, room: str, callers:
 
 
 async def test_empty_room_is_closed(server: Server, room: str) -> None:
-    """When the last client leaves, the process keeps nothing of the room."""
+    """When the last client leaves, the process frees the room."""
     registry = services_of(server.app).websockets
     rooms: RoomRegistry = server.state["chat_rooms"]
     async with connected(server, room):
@@ -287,12 +287,12 @@ async def test_shutdown(app: FastAPI, client: AsyncClient) -> None:
 
 
 async def test_handshake_while_draining(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is about to stop refuses handshakes."""
+    """A stopping process refuses handshakes."""
     monkeypatch.setattr(services_of(server.app).websockets, "draining", True)
     assert (await refused(server, room))[0] == 503
 
 
-async def test_unforeseen_errors(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unexpected_errors(server: Server, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client gets a code, and no details."""
 
     async def broken(*_: object) -> None:

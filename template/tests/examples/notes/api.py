@@ -1,4 +1,4 @@
-"""Calls that most tests of notes make."""
+"""API calls for tests of notes."""
 
 from typing import Any
 

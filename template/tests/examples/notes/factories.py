@@ -1,4 +1,4 @@
-"""Notes for tests that do not care what is in them."""
+"""Notes for tests that do not care about their contents."""
 
 from polyfactory import Use
 from polyfactory.factories.pydantic_factory import ModelFactory

@@ -1,4 +1,4 @@
-"""What the tests of notes tell the others."""
+"""Fixtures of notes for other tests."""
 
 UNGUESSABLE = r"/notes/import$"
 """Of generated text, next to nothing is a CSV file."""

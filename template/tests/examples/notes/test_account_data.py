@@ -1,4 +1,4 @@
-"""Notes whose owner's account is deleted, or whose owner changes."""
+"""Notes of deleted and transferred accounts."""
 
 import pytest
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ from tests.examples.notes.api import NOTES, create, titles
 
 
 async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Notes and tags of a deleted account are gone."""
+    """Notes and tags of a deleted account are deleted."""
     await create(client, tags=["pier"])
     owner = await sign_in(client)
     async with database.transaction() as session:
@@ -26,7 +26,7 @@ async def test_deletion(app: FastAPI, client: AsyncClient, database: Database) -
 
 
 async def test_imports(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Imports follow their owner's account: transferred to the new owner, and deleted with the rows that wait."""
+    """Imports are transferred with their owner's data, and deleted with it, including pending rows."""
     old, new = await sign_in(client), await sign_in(client, "heir")
     async with database.transaction() as session:
         for owner in (old, new):
@@ -41,7 +41,7 @@ async def test_imports(app: FastAPI, client: AsyncClient, database: Database) ->
 
 
 async def test_transfer(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Notes and tags belong to the new owner; a word that both use becomes one tag."""
+    """Notes and tags belong to the new owner; a tag that both use becomes one."""
     await create(client, title="transferred", tags=["both", "alone"])
     old = await sign_in(client)
     new = await sign_in(client, "heir")
@@ -55,7 +55,7 @@ async def test_transfer(app: FastAPI, client: AsyncClient, database: Database) -
 
 
 async def test_cached_pages_are_invalidated(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cached pages of the previous owner are invalidated, after the commit."""
+    """Cached pages of the previous owner are invalidated after the commit."""
     invalidated: list[str] = []
 
     async def invalidate(*tags: str) -> None:

@@ -1,4 +1,4 @@
-"""Many at once: nothing is lost."""
+"""Concurrent requests: no update is lost."""
 
 import asyncio
 from uuid import UUID
@@ -14,7 +14,7 @@ CALLERS = 20
 
 
 async def test_concurrent_read_modify_writes_all_count(client: AsyncClient, database: Database) -> None:
-    """Twenty transactions read a note and append to what they read: every line is there in the end."""
+    """Twenty transactions read a note and append to it: every line is there in the end."""
     subject = await sign_in(client)
     note = await create(client, body="")
     lines = [f"{i}\n" for i in range(CALLERS)]
@@ -33,7 +33,7 @@ async def test_concurrent_read_modify_writes_all_count(client: AsyncClient, data
 
 
 async def test_concurrent_updates_take_turns(client: AsyncClient) -> None:
-    """Updates that do not care about versions all succeed, one after the other."""
+    """Updates without a version all succeed, one after the other."""
     note = await create(client)
     url = f"{NOTES}/{note['id']}"
 
@@ -43,8 +43,8 @@ async def test_concurrent_updates_take_turns(client: AsyncClient) -> None:
     assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 12))
 
 
-async def test_of_concurrent_updates_with_one_entity_tag_one_succeeds(client: AsyncClient) -> None:
-    """All others are told that the note has changed."""
+async def test_concurrent_updates_with_one_etag(client: AsyncClient) -> None:
+    """One succeeds; the others get 412."""
     note = await create(client)
     url = f"{NOTES}/{note['id']}"
 
@@ -55,7 +55,7 @@ async def test_of_concurrent_updates_with_one_entity_tag_one_succeeds(client: As
 
 
 async def test_concurrent_creators_share_new_tags(client: AsyncClient) -> None:
-    """A tag that several requests create at the same moment is made once."""
+    """A tag created by several requests at once is created once."""
     notes = await asyncio.gather(*(create(client, tags=["new", "also new"]) for _ in range(10)))
 
     assert [note["tags"] for note in notes] == [["also new", "new"]] * 10

@@ -1,4 +1,4 @@
-"""Live changes, heard over a real connection."""
+"""Live changes over a real connection."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ async def wait_for_listeners(server: Server, count: int) -> None:
     await eventually(lambda: services_of(server.app).pubsub.listeners == count)
 
 
-async def test_changes_are_heard_in_order(server: Server) -> None:
+async def test_changes_arrive_in_order(server: Server) -> None:
     """Every subscriber gets each change, with the note, after it is stored."""
     async with calling(server) as client, client.stream("GET", EVENTS) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
@@ -81,8 +81,8 @@ async def test_changes_are_heard_in_order(server: Server) -> None:
     assert json.loads(updated["data"])["title"] == "New"
 
 
-async def test_nothing_is_missed_once_the_answer_has_begun(server: Server) -> None:
-    """A client that has the answer's headers gets every change from then on, however long subscribing took."""
+async def test_nothing_is_missed_after_the_headers(server: Server) -> None:
+    """A client that has the response's headers gets every later change, however long subscribing took."""
     hesitating = Hesitating(services_of(server.app).pubsub)
     server.app.dependency_overrides[get_pubsub] = lambda: hesitating
     async with calling(server) as client, client.stream("GET", EVENTS) as answer:
@@ -91,8 +91,8 @@ async def test_nothing_is_missed_once_the_answer_has_begun(server: Server) -> No
         assert json.loads((await anext(events(answer)))["data"]) == note
 
 
-async def test_refused_changes_are_not_heard(server: Server) -> None:
-    """What did not happen is not announced."""
+async def test_refused_changes_are_not_published(server: Server) -> None:
+    """A change that was refused is not announced."""
     async with calling(server) as client, client.stream("GET", EVENTS) as answer:
         heard = events(answer)
         note = await create(client)
@@ -104,7 +104,7 @@ async def test_refused_changes_are_not_heard(server: Server) -> None:
 
 
 async def test_resuming(server: Server) -> None:
-    """After a lost connection, listening goes on with what was missed."""
+    """After a lost connection, the stream continues with the missed changes."""
     async with calling(server) as client:
         async with client.stream("GET", EVENTS) as answer:
             heard = events(answer)
@@ -116,8 +116,8 @@ async def test_resuming(server: Server) -> None:
             assert json.loads((await anext(events(answer)))["data"])["title"] == "missed"
 
 
-async def test_resuming_after_something_unknown(server: Server) -> None:
-    """A client whose missed events are unknown gets a reset, and then the events that follow."""
+async def test_resuming_after_an_unknown_event(server: Server) -> None:
+    """A client whose missed events are unknown gets a reset, then the following events."""
     async with calling(server) as client:
         async with client.stream("GET", EVENTS, headers={"Last-Event-ID": "of another process"}) as answer:
             heard = events(answer)
@@ -129,7 +129,7 @@ async def test_resuming_after_something_unknown(server: Server) -> None:
 
 
 async def test_listening_uses_no_database_connection(server: Server) -> None:
-    """A thousand listeners leave the pool alone."""
+    """A thousand listeners occupy no pooled connection."""
     async with calling(server) as client, client.stream("GET", EVENTS):
         await wait_for_listeners(server, 1)
 
@@ -137,7 +137,7 @@ async def test_listening_uses_no_database_connection(server: Server) -> None:
 
 
 async def test_disconnected_listener_is_forgotten(server: Server) -> None:
-    """Nothing is kept for a client that has left."""
+    """Nothing is kept for a disconnected client."""
     async with calling(server) as client:
         async with client.stream("GET", EVENTS):
             await wait_for_listeners(server, 1)
@@ -145,7 +145,7 @@ async def test_disconnected_listener_is_forgotten(server: Server) -> None:
 
 
 async def test_shutdown_ends_streams(app: FastAPI) -> None:
-    """A listener does not hold the shutdown up, and the server finishes what is under way."""
+    """A listener does not delay the shutdown, and requests in progress are finished."""
     with Server(create_app()) as server:
         async with calling(server) as client, client.stream("GET", EVENTS) as answer:
             await asyncio.to_thread(server.stop)

@@ -21,7 +21,7 @@ async def exported(client: AsyncClient, **body: Any) -> tuple[dict[str, Any], st
 
 
 async def test_json_lines(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line is a note as the API represents it, the oldest first, however many pages they are read in."""
+    """Each line is a note as in the API, oldest first, across pages."""
     monkeypatch.setattr("app.examples.notes.exports.PAGE", 2)
     notes = [await create(client, title=f"Note {number}") for number in range(5)]
     task, content = await exported(client)
@@ -31,7 +31,7 @@ async def test_json_lines(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_csv(client: AsyncClient) -> None:
-    """Tags are a JSON array in their cell."""
+    """Tags are a JSON array in a cell."""
     await create(client, title="First", tags=["b", "a"])
     await create(client, title="Second", tags=[])
     _, content = await exported(client, format="csv")

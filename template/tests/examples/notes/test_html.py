@@ -1,4 +1,4 @@
-"""Cached pages: never stale, and none of a deleted note."""
+"""Cached pages: never stale, and never of a deleted note."""
 
 import asyncio
 import re
@@ -49,7 +49,7 @@ async def page(client: AsyncClient, note: dict[str, str]) -> str:
 
 
 async def test_long_pages_are_rendered_once(client: AsyncClient, renderings: Renderings) -> None:
-    """A page is rendered once for each version; short ones are not worth asking for."""
+    """A page is rendered once per version; short ones are not cached."""
     long, short = await create(client, body=LONG), await create(client, body="*short*")
     for note in (long, long, short, short):
         assert "<em>" in await page(client, note)
@@ -60,10 +60,10 @@ async def test_long_pages_are_rendered_once(client: AsyncClient, renderings: Ren
     assert renderings.count == 4
 
 
-async def test_nothing_is_left_of_what_is_gone(
+async def test_changes_invalidate_the_cache(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Changing or deleting a note forgets what was kept of it, after the commit."""
+    """Changing or deleting a note invalidates its page, after the commit."""
     forgotten: list[str] = []
     invalidate = services_of(app).cache.invalidate
 
@@ -80,8 +80,8 @@ async def test_nothing_is_left_of_what_is_gone(
     assert forgotten == [f"note:{note['id']}"] * 2
 
 
-async def test_a_caller_fills_no_queue(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few pages of one caller are rendered or wait at once; more are refused, and one that is done makes room."""
+async def test_rendering_is_limited_per_caller(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few pages of one caller are rendered or queued at once; a finished one makes room."""
     waiting, may_go_on = list[str](), asyncio.Event()
 
     async def wait(title: str, _: str) -> str:
@@ -102,8 +102,8 @@ async def test_a_caller_fills_no_queue(client: AsyncClient, monkeypatch: pytest.
     assert (await client.get(url)).status_code == 200
 
 
-def test_rendering_takes_time_in_proportion() -> None:
-    """Whatever is in a body, ten times as much of it takes far less than the hundred times that a quadratic one takes."""
+def test_rendering_time_is_linear() -> None:
+    """For any kind of body, ten times the length takes far less than a hundred times as long."""
     for part in HARD:
         short, long = (seconds(part * (size // len(part))) for size in (10_000, 100_000))
 
@@ -122,7 +122,7 @@ def seconds(body: str) -> float:
 
 
 async def test_raw_html_is_shown(client: AsyncClient) -> None:
-    """It is not obeyed, and links that would run a script lead nowhere."""
+    """HTML is escaped, and links that would run a script are removed."""
     body = "Text: <script>alert(1)</script> <b onclick=x> [a](javascript:x) [b](DATA:text/html,x) [c](https://a.b)"
     html = await page(client, await create(client, body=body))
 

@@ -1,4 +1,4 @@
-"""Notes from a CSV file."""
+"""Notes imported from a CSV file."""
 
 import asyncio
 import json
@@ -95,7 +95,7 @@ async def make_idle(database: Database) -> None:
 
 @pytest.mark.usefixtures("small_pieces")
 async def test_rows_become_notes(client: AsyncClient, database: Database) -> None:
-    """All of them, piece by piece, with their tags; nothing waits in the end."""
+    """All rows, chunk by chunk, with their tags; no pending rows remain."""
     lines = [f"Note {number},Body {number},even; {number}" for number in range(5)]
 
     found = await done(client, await started(client, *lines))
@@ -113,8 +113,8 @@ async def test_rows_become_notes(client: AsyncClient, database: Database) -> Non
     assert await count(database, models.ImportPiece) == 0
 
 
-async def test_new_notes_are_told(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is an event for those who follow the notes of its owner."""
+async def test_new_notes_are_published(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is an event for the owner's live streams."""
     told: list[tuple[str, str, str]] = []
 
     async def publish(topic: str, event: str, data: str) -> None:
@@ -128,8 +128,8 @@ async def test_new_notes_are_told(app: FastAPI, client: AsyncClient, monkeypatch
     assert told == [(f"notes:{subject}", "created", title) for title in ("First", "Second")]
 
 
-async def test_what_programs_write(client: AsyncClient) -> None:
-    """A byte order mark, other orders of columns, quoted line breaks and quotation marks, no last line break."""
+async def test_csv_dialects(client: AsyncClient) -> None:
+    """A byte order mark, other column orders, quoted line breaks and quotes, no trailing line break."""
     content = '\ufeffBody,Title\r\n"two\r\nlines",First\r\n\r\n,"said ""so"""'.encode()
     answer = await client.post(IMPORT, content=content, headers={"Content-Type": "text/csv; charset=UTF-8"})
 
@@ -139,14 +139,14 @@ async def test_what_programs_write(client: AsyncClient) -> None:
     assert [(note["title"], note["body"]) for note in notes] == [("First", "two\r\nlines"), ('said "so"', "")]
 
 
-async def test_a_file_without_rows(client: AsyncClient) -> None:
-    """It is done as soon as it is looked at."""
+async def test_file_without_rows(client: AsyncClient) -> None:
+    """The import is done at once."""
     assert (await done(client, await started(client)))["rows"] == 0
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_rows_that_are_not_valid(client: AsyncClient, database: Database) -> None:
-    """The answer names their lines and columns, and nothing of the file is kept."""
+async def test_invalid_rows(client: AsyncClient, database: Database) -> None:
+    """The response lists their lines and columns, and nothing of the file is stored."""
     answer = await upload(client, "First,,", "Second,,", ",,", '"Third",two cells', f'"a\nb",,{"x" * 51}')
 
     assert answer.status_code == 422
@@ -162,8 +162,8 @@ async def test_rows_that_are_not_valid(client: AsyncClient, database: Database) 
     assert await count(database, models.NoteImport) == await count(database, models.ImportPiece) == 0
 
 
-async def test_rows_are_left_out(client: AsyncClient) -> None:
-    """With `partial`, those that are valid become notes; of the others, the first are told of and all are counted."""
+async def test_partial_import(client: AsyncClient) -> None:
+    """With `partial`, valid rows become notes; of the others, the first are listed and all are counted."""
     wrong = ["," for _ in range(service.MAX_FAULTS + 5)]
 
     found = await done(client, await started(client, "First,,", *wrong, "Last,,", partial=True))
@@ -192,7 +192,7 @@ async def test_rows_are_left_out(client: AsyncClient) -> None:
     ],
     ids=["empty", "no title", "twice", "unknown", "Latin-1", "cut", "open", "quotes", "endless", "long", "many"],
 )
-async def test_files_that_are_not_valid(
+async def test_invalid_files(
     client: AsyncClient,
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -201,7 +201,7 @@ async def test_files_that_are_not_valid(
     line: int,
     partial: bool,
 ) -> None:
-    """They are refused as a whole, and the answer says from which line on."""
+    """They are refused as a whole, with the first invalid line."""
     monkeypatch.setattr(rows, "MAX_ROWS", 3)
 
     answer = await client.post(IMPORT, content=content, headers=CSV, params={"partial": partial})
@@ -212,16 +212,16 @@ async def test_files_that_are_not_valid(
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/csv; charset=latin-1"])
-async def test_other_content(client: AsyncClient, kind: str) -> None:
-    """What is not called CSV in UTF-8 is refused by its name."""
+async def test_unsupported_media_type(client: AsyncClient, kind: str) -> None:
+    """Anything but CSV in UTF-8 is refused by its media type."""
     answer = await client.post(IMPORT, content=b"[]", headers={"Content-Type": kind})
 
     assert (answer.status_code, answer.json()["type"]) == (415, "urn:problem:not-csv")
 
 
 @pytest.mark.parametrize("told", [True, False])
-async def test_the_size_of_a_file(client: AsyncClient, database: Database, *, told: bool) -> None:
-    """It has a limit of its own: above that of other bodies, and kept whether or not the size is told at first."""
+async def test_file_size_limit(client: AsyncClient, database: Database, *, told: bool) -> None:
+    """It is larger than for other bodies, and holds whether or not the length is declared."""
     row = b"Note," + b"x" * 94_995
 
     async def pieces(number: int) -> AsyncIterator[bytes]:
@@ -242,15 +242,15 @@ async def test_the_size_of_a_file(client: AsyncClient, database: Database, *, to
 
 
 async def test_uploads_are_limited(client: AsyncClient) -> None:
-    """A caller may upload ten files a minute; other requests are not counted."""
+    """A caller may upload ten files per minute; other requests are not counted."""
     answers = [(await upload(client, ",,")).status_code for _ in range(11)]
 
     assert answers == [422] * 10 + [429]
     assert (await client.get(NOTES)).status_code == 200
 
 
-async def test_rows_are_stored_as_they_come(app: FastAPI, database: Database) -> None:
-    """No more of a file is kept in memory than a piece and a record, however large it is."""
+async def test_uploads_are_streamed(app: FastAPI, database: Database) -> None:
+    """At most a chunk and a record are kept in memory, however large the file is."""
     stored: list[int] = []
 
     async def file() -> AsyncIterator[bytes]:
@@ -265,7 +265,7 @@ async def test_rows_are_stored_as_they_come(app: FastAPI, database: Database) ->
 
 
 def test_records_are_not_kept() -> None:
-    """Whatever was read is let go of, also where a quotation mark is in the wrong place."""
+    """Memory of parsed records is freed, even after a misplaced quote."""
     records = CsvRecords()
     for number in range(1000):
         assert [*records.feed(b'a,"b\n')] == []
@@ -277,8 +277,8 @@ def test_records_are_not_kept() -> None:
         [*records.feed(b'"' + b"x" * MAX_RECORD)]
 
 
-async def test_an_upload_that_breaks_off(app: FastAPI, database: Database) -> None:
-    """Nothing of it is kept."""
+async def test_interrupted_upload(app: FastAPI, database: Database) -> None:
+    """Nothing of it is stored."""
 
     async def file() -> AsyncIterator[bytes]:
         yield b"title\nFirst\n"
@@ -290,8 +290,8 @@ async def test_an_upload_that_breaks_off(app: FastAPI, database: Database) -> No
     assert await count(database, models.NoteImport) == 0
 
 
-async def test_an_import_that_is_deleted_meanwhile(app: FastAPI, database: Database) -> None:
-    """Its upload ends with an error that says so."""
+async def test_import_deleted_during_its_upload(app: FastAPI, database: Database) -> None:
+    """The upload ends with an error that says so."""
 
     async def file() -> AsyncIterator[bytes]:
         yield b"title\nFirst\n"
@@ -303,7 +303,7 @@ async def test_an_import_that_is_deleted_meanwhile(app: FastAPI, database: Datab
 
 
 async def test_imports_of_others(app: FastAPI, client: AsyncClient) -> None:
-    """For another caller they are not there."""
+    """Other callers can't see them."""
     address = await started(client, "Mine,,")
     await done(client, address)
     app.dependency_overrides[current_caller] = lambda: Caller("stranger")
@@ -314,10 +314,10 @@ async def test_imports_of_others(app: FastAPI, client: AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_a_lost_process_is_told_and_made_up_for(
+async def test_stalled_import_is_resumed(
     app: FastAPI, client: AsyncClient, database: Database, lost_jobs: pytest.MonkeyPatch
 ) -> None:
-    """An import does not run for ever: it is called stalled, and the schedule's job goes on with it."""
+    """An import without progress is reported as stalled, and the scheduled job resumes it."""
     address = await started(client, *(f"Note {number},," for number in range(5)))
     assert (await progress(client, address))["state"] == "running"
     await make_idle(database)
@@ -331,10 +331,10 @@ async def test_a_lost_process_is_told_and_made_up_for(
     assert (await done(client, address))["rows_done"] == 5
 
 
-async def test_what_gets_on_is_left_alone(
+async def test_active_imports_are_not_resumed(
     app: FastAPI, client: AsyncClient, database: Database, lost_jobs: pytest.MonkeyPatch
 ) -> None:
-    """The schedule's job does not resume what has got on lately, or is done."""
+    """The scheduled job ignores imports that make progress, or are done."""
     await started(client, "Note,,")
     lost_jobs.undo()
     async with database.transaction() as session:
@@ -345,8 +345,8 @@ async def test_what_gets_on_is_left_alone(
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_a_restart(client: AsyncClient, lost_jobs: pytest.MonkeyPatch) -> None:
-    """A process that starts goes on at once with what one before it has left, and repeats nothing."""
+async def test_restart(client: AsyncClient, lost_jobs: pytest.MonkeyPatch) -> None:
+    """A starting process resumes its predecessor's imports at once, and repeats nothing."""
     address = await started(client, *(f"Note {number},," for number in range(5)))
     lost_jobs.undo()
 
@@ -357,8 +357,8 @@ async def test_a_restart(client: AsyncClient, lost_jobs: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("small_pieces", "lost_jobs")
-async def test_two_transactions_at_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """The second leaves the import to the first, or waits and imports the piece after it: as the database locks, a row or all."""
+async def test_concurrent_transactions(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """The second skips the import, or waits and imports the next chunk, depending on the database's locks."""
     address = await started(client, *(f"Note {number},," for number in range(5)))
     job, payload = ImportJob(services_of(app)), {"id": address.rpartition("/")[2]}
 
@@ -379,10 +379,10 @@ async def test_two_transactions_at_once(app: FastAPI, client: AsyncClient, datab
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_two_processes_at_once(
+async def test_concurrent_processes(
     app: FastAPI, client: AsyncClient, database: Database, lost_jobs: pytest.MonkeyPatch
 ) -> None:
-    """Each row becomes one note, also where an import is resumed that was never lost."""
+    """Each row becomes one note, even if a running import is resumed."""
     address = await started(client, *(f"Note {number},," for number in range(9)))
     import_id = address.rpartition("/")[2]
     lost_jobs.undo()
@@ -398,7 +398,7 @@ async def test_two_processes_at_once(
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_a_piece_that_fails(app: FastAPI, client: AsyncClient, database: Database, lost_jobs: object) -> None:
+async def test_failing_chunk(app: FastAPI, client: AsyncClient, database: Database, lost_jobs: object) -> None:
     """Nothing of it is stored, and the next attempt imports all of it."""
     subject = await sign_in(client)
     address = await started(client, "First,,", "Second,,")
@@ -418,7 +418,7 @@ async def test_a_piece_that_fails(app: FastAPI, client: AsyncClient, database: D
 
 
 async def test_retention(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Imports are deleted after a week, uploads that never ended after a day, and notes never."""
+    """Imports are deleted after a week, unfinished uploads after a day, and notes never."""
     await done(client, await started(client, "Note,,"))
     services, state, ages = services_of(app), models.ImportState, []
     for age, before in (
@@ -437,8 +437,8 @@ async def test_retention(app: FastAPI, client: AsyncClient, database: Database) 
     assert await titles(client) == ["Note"] * 3
 
 
-async def test_the_document_tells_of_the_file(client: AsyncClient) -> None:
-    """The body is CSV, and has its own limit."""
+async def test_openapi_document(client: AsyncClient) -> None:
+    """The body is CSV, with its own size limit."""
     operation = (await client.get("/openapi.json")).json()["paths"][IMPORT]["post"]
 
     assert operation["operationId"] == "notes-import_notes"

@@ -1,4 +1,4 @@
-"""Notes of other owners do not exist for a caller."""
+"""Other owners' notes are invisible to a caller."""
 
 import json
 
@@ -17,7 +17,7 @@ from tests.examples.notes.test_events import EVENTS, events
 
 
 async def test_notes_of_others_are_not_found(app: FastAPI, client: AsyncClient) -> None:
-    """In every verb, filter and cursor, the notes of others are as if they were not there."""
+    """No method, filter or cursor reveals other owners' notes."""
     note = await create(client, title="private", tags=["secret"])
     await create(client, title="also private", tags=["secret"])
     page = (await client.get(NOTES, params={"limit": 1})).json()
@@ -36,7 +36,7 @@ async def test_notes_of_others_are_not_found(app: FastAPI, client: AsyncClient) 
 
 
 async def test_tags_of_others_are_not_shared(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Two owners may use the same word without meeting: each has a row for it."""
+    """If two owners use the same tag, each has its own row."""
     await create(client, title="first", tags=["word"])
     app.dependency_overrides[current_caller] = lambda: Caller("stranger")
     await create(client, title="second", tags=["word"])
@@ -46,7 +46,7 @@ async def test_tags_of_others_are_not_shared(app: FastAPI, client: AsyncClient, 
 
 
 async def test_streams_of_others(server: Server) -> None:
-    """A stream has events of the caller's own notes only."""
+    """A stream contains only events of the caller's own notes."""
     async with server.client() as client:
         await sign_in(client)
         async with client.stream("GET", EVENTS) as answer:

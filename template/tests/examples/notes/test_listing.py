@@ -29,7 +29,7 @@ ORDERS = {
 
 
 async def test_order(client: AsyncClient) -> None:
-    """Each order holds in both directions; unless told otherwise, the newest note comes first."""
+    """Each order works in both directions; by default the newest note comes first."""
     notes = {title: await create(client, title=title) for title in "bac"}
     await client.patch(f"{NOTES}/{notes['b']['id']}", json={"body": "changed last"})
 
@@ -37,8 +37,8 @@ async def test_order(client: AsyncClient) -> None:
     assert await titles(client) == ORDERS["-created_at"]
 
 
-async def test_pages_meet_without_gaps(client: AsyncClient) -> None:
-    """Following `next` shows every note once, even where many have the same title."""
+async def test_pages_are_complete(client: AsyncClient) -> None:
+    """Following `next` shows every note once, even if many have the same title."""
     expected = [(await create(client, title=title))["id"] for title in "aabbc"]
 
     for sort in ["title", "-created_at", "updated_at"]:
@@ -54,7 +54,7 @@ async def test_pages_meet_without_gaps(client: AsyncClient) -> None:
 
 
 async def test_link_header_leads_to_the_next_page(client: AsyncClient) -> None:
-    """The link keeps filters and limit, so that a client needs to know neither."""
+    """The link keeps filters and limit."""
     for title in "abc":
         await create(client, title=title, tags=["t"])
 
@@ -67,8 +67,8 @@ async def test_link_header_leads_to_the_next_page(client: AsyncClient) -> None:
     assert 'rel="next"' not in second.headers["Link"]
 
 
-async def test_notes_that_come_meanwhile_do_not_shift_pages(client: AsyncClient) -> None:
-    """A page begins after the last note seen, however many are added in front."""
+async def test_new_notes_do_not_shift_pages(client: AsyncClient) -> None:
+    """A page begins after the last note seen, however many are added before it."""
     for title in "abc":
         await create(client, title=title)
     first = (await client.get(NOTES, params={"limit": 2})).json()
@@ -77,8 +77,8 @@ async def test_notes_that_come_meanwhile_do_not_shift_pages(client: AsyncClient)
     assert await titles(client, limit=2, cursor=first["next"]) == ["a"]
 
 
-async def test_tags_narrow(client: AsyncClient) -> None:
-    """A note must have all the tags that are asked for."""
+async def test_tag_filter(client: AsyncClient) -> None:
+    """A note must have all requested tags."""
     await create(client, title="both", tags=["red", "round"])
     await create(client, title="one", tags=["red"])
 
@@ -100,7 +100,7 @@ FOUND = {
 
 
 async def test_search(client: AsyncClient) -> None:
-    """Search ignores case and accents, wants every word, and takes wildcards literally."""
+    """Search ignores case and accents, requires every word, and treats wildcards literally."""
     for title in ["Café Ünal", "Straße", "1000 times", "100% sure", "axb", "a_b", "back\\slash"]:
         await create(client, title=title, body="")
 
@@ -108,7 +108,7 @@ async def test_search(client: AsyncClient) -> None:
 
 
 async def test_search_follows_changes(client: AsyncClient) -> None:
-    """A changed note is found by its new words only."""
+    """A changed note is found only by its new words."""
     note = await create(client, title="before", body="old")
     await client.patch(f"{NOTES}/{note['id']}", json={"body": "new"})
 
@@ -116,8 +116,8 @@ async def test_search_follows_changes(client: AsyncClient) -> None:
     assert await titles(client, q="old") == []
 
 
-async def test_span_of_time(client: AsyncClient) -> None:
-    """The beginning belongs to the span, the end does not."""
+async def test_time_filter(client: AsyncClient) -> None:
+    """The start is included, the end is not."""
     first, second = await create(client, title="1"), await create(client, title="2")
 
     assert await titles(client, created_from=second["created_at"]) == ["2"]
@@ -138,8 +138,8 @@ WRONG_QUERIES: list[dict[str, Any]] = [
 ]
 
 
-async def test_wrong_query(client: AsyncClient) -> None:
-    """What no list can mean is refused, unknown parameters too."""
+async def test_invalid_query(client: AsyncClient) -> None:
+    """Invalid and unknown parameters are refused."""
     for query in WRONG_QUERIES:
         assert (await client.get(NOTES, params=query)).status_code == 422, query
 
@@ -155,8 +155,8 @@ WRONG_CURSORS = [
 ]
 
 
-async def test_wrong_cursor(client: AsyncClient) -> None:
-    """A cursor that this list did not make is refused, whatever is in it."""
+async def test_invalid_cursor(client: AsyncClient) -> None:
+    """A cursor that this list did not issue is refused, whatever it contains."""
     for cursor in WRONG_CURSORS:
         answer = await client.get(NOTES, params={"cursor": cursor})
 

@@ -1,4 +1,4 @@
-"""Changes to notes are events of the outbox: in their transaction, keyed by owner, without the body."""
+"""Changes to notes are events in the outbox: in their transaction, keyed by owner, without the body."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ async def events(app: FastAPI) -> list[dict[str, Any]]:
 
 
 async def test_changes_are_recorded(app: FastAPI, client: AsyncClient) -> None:
-    """Created, updated and deleted, each with the note as it is then."""
+    """Created, updated and deleted, each with the note as of then."""
     owner = await sign_in(client)
     note = await create(client, title="one", body="secret", tags=["x"])
     await client.patch(f"{NOTES}/{note['id']}", json={"title": "two"})
@@ -40,7 +40,7 @@ async def test_changes_are_recorded(app: FastAPI, client: AsyncClient) -> None:
 
 
 async def test_refused_change_is_no_event(app: FastAPI, client: AsyncClient) -> None:
-    """Such as one of a note that has changed meanwhile."""
+    """Such as one based on a stale version."""
     note = await create(client, title="one")
     refused = await client.patch(f"{NOTES}/{note['id']}", json={"title": "two"}, headers={"If-Match": '"9"'})
     assert refused.status_code == 412

@@ -1,4 +1,4 @@
-"""Indexes serve every query on notes: no request goes through all notes of all callers, and no list is sorted anew."""
+"""Indexes serve every query on notes: no request scans all notes, and no list is sorted."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ QUERIES = [
 
 
 async def test_lists_have_indexes(client: AsyncClient, watch_queries: WatchQueries) -> None:
-    """Each order, with each filter, on the first page and on the next."""
+    """Each order, with each filter, on the first page and the next."""
     for title in "ab":
         await create(client, title=title, body="harbour", tags=["red", "round"])
 

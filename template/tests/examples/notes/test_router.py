@@ -7,8 +7,8 @@ from httpx2 import AsyncClient
 from tests.examples.notes.api import NOTES, create
 
 
-async def test_create_returns_the_note_and_where_it_is(client: AsyncClient) -> None:
-    """A new note has an address, a version and its tags in order."""
+async def test_create_returns_note_and_location(client: AsyncClient) -> None:
+    """A new note has a location, a version and its tags in order."""
     answer = await client.post(NOTES, json={"title": "Paint the boat", "body": "Blue.", "tags": ["sea", "boat"]})
 
     note = answer.json()
@@ -20,7 +20,7 @@ async def test_create_returns_the_note_and_where_it_is(client: AsyncClient) -> N
 
 
 async def test_read_returns_what_was_created(client: AsyncClient) -> None:
-    """A note comes back as it was answered when it was made."""
+    """A note is read as it was returned on creation."""
     note = await create(client, tags=["b", "a"])
 
     answer = await client.get(f"{NOTES}/{note['id']}")
@@ -30,15 +30,15 @@ async def test_read_returns_what_was_created(client: AsyncClient) -> None:
 
 
 async def test_read_unknown_note(client: AsyncClient) -> None:
-    """A note that does not exist is a problem of its own type."""
+    """An unknown note has its own problem type."""
     answer = await client.get(f"{NOTES}/{uuid4()}")
 
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:problem:note-not-found"
 
 
-async def test_read_again_with_entity_tag(client: AsyncClient) -> None:
-    """A client that has the current note gets no body."""
+async def test_conditional_read(client: AsyncClient) -> None:
+    """A client that has the current version gets 304 without a body."""
     note = await create(client)
 
     answer = await client.get(f"{NOTES}/{note['id']}", headers={"If-None-Match": 'W/"1"'})
@@ -49,7 +49,7 @@ async def test_read_again_with_entity_tag(client: AsyncClient) -> None:
 
 
 async def test_update_changes_only_what_is_sent(client: AsyncClient) -> None:
-    """Fields that are left out stay as they were."""
+    """Fields left out stay as they are."""
     note = await create(client, tags=["old"])
 
     answer = await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"})
@@ -64,7 +64,7 @@ async def test_update_changes_only_what_is_sent(client: AsyncClient) -> None:
 
 
 async def test_update_replaces_tags(client: AsyncClient) -> None:
-    """Tags are sent as a whole; those that exist are used again."""
+    """Tags are sent as a whole; existing ones are reused."""
     note = await create(client, tags=["a", "b"])
 
     answer = await client.patch(f"{NOTES}/{note['id']}", json={"tags": ["c", "b"]})
@@ -74,7 +74,7 @@ async def test_update_replaces_tags(client: AsyncClient) -> None:
 
 
 async def test_changing_only_tags_makes_a_new_version(client: AsyncClient) -> None:
-    """An entity tag covers all that a note shows, its tags included."""
+    """The entity tag covers everything in a note, including its tags."""
     note = await create(client, tags=["a"])
 
     answer = await client.patch(f"{NOTES}/{note['id']}", json={"tags": ["b"]})
@@ -84,7 +84,7 @@ async def test_changing_only_tags_makes_a_new_version(client: AsyncClient) -> No
 
 
 async def test_stale_entity_tag_is_refused(client: AsyncClient) -> None:
-    """A change based on an old version does not happen."""
+    """An update based on an old version is refused."""
     url = f"{NOTES}/{(await create(client, title='Old'))['id']}"
     await client.patch(url, json={"title": "Current"})
 
@@ -100,7 +100,7 @@ async def test_stale_entity_tag_is_refused(client: AsyncClient) -> None:
 
 
 async def test_current_entity_tag_is_accepted(client: AsyncClient) -> None:
-    """A change based on the current version happens."""
+    """An update based on the current version succeeds."""
     note = await create(client)
 
     answer = await client.patch(f"{NOTES}/{note['id']}", json={"title": "New"}, headers={"If-Match": '"7", "1"'})
@@ -109,7 +109,7 @@ async def test_current_entity_tag_is_accepted(client: AsyncClient) -> None:
 
 
 async def test_delete(client: AsyncClient) -> None:
-    """A deleted note is gone, and deleting it again says so."""
+    """A deleted note is gone, and deleting it again is 404."""
     note = await create(client, tags=["a"])
 
     first = await client.delete(f"{NOTES}/{note['id']}", headers={"If-Match": "*"})
@@ -136,7 +136,7 @@ NO_NOTES: list[tuple[object, list[str]]] = [
 ]
 
 
-async def test_create_refuses_what_is_no_note(client: AsyncClient) -> None:
+async def test_create_refuses_invalid_notes(client: AsyncClient) -> None:
     """Wrong, missing, unknown and oversized fields are each named."""
     for body, location in NO_NOTES:
         answer = await client.post(NOTES, json=body)
@@ -146,7 +146,7 @@ async def test_create_refuses_what_is_no_note(client: AsyncClient) -> None:
 
 
 async def test_update_refuses_null(client: AsyncClient) -> None:
-    """Null is no way to leave a field out."""
+    """Null is not the same as leaving a field out."""
     url = f"{NOTES}/{(await create(client))['id']}"
 
     for field in ["title", "body", "tags"]:
@@ -156,8 +156,8 @@ async def test_update_refuses_null(client: AsyncClient) -> None:
         assert answer.json()["errors"][0]["location"][:2] == ["body", field]
 
 
-async def test_update_with_nothing_changes_nothing(client: AsyncClient) -> None:
-    """An empty change is no new version."""
+async def test_empty_update(client: AsyncClient) -> None:
+    """It creates no new version."""
     note = await create(client)
 
     answer = await client.patch(f"{NOTES}/{note['id']}", json={})
@@ -166,7 +166,7 @@ async def test_update_with_nothing_changes_nothing(client: AsyncClient) -> None:
 
 
 async def test_rendered_markdown_is_harmless(client: AsyncClient) -> None:
-    """Markdown becomes HTML; HTML in a note and links to scripts stay text."""
+    """Markdown becomes HTML; HTML in a note and script links stay text."""
     note = await create(client, title="<b>T</b>", body="**bold** <script>alert(1)</script> [x](javascript:alert(1))")
 
     answer = await client.get(f"{NOTES}/{note['id']}/html")

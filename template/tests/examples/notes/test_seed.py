@@ -12,7 +12,7 @@ COUNT = select(func.count()).select_from(Note.__table__)
 
 
 async def test_seed(app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many notes are stored as were asked for, over several transactions."""
+    """The requested number of notes is stored, over several transactions."""
     monkeypatch.setattr(seed, "_BATCH", 2)
 
     stored = [await database.read.scalar(COUNT) async for _ in seed.seed(app, 5)]

@@ -1,4 +1,4 @@
-"""The tool that searches notes: those of the caller who asks, whatever a note or a model says."""
+"""The tool that searches notes: only the caller's, whatever a note or a model says."""
 
 import json
 
@@ -23,7 +23,7 @@ async def write(app: FastAPI, caller: Caller, title: str, body: str = "") -> Non
 
 
 async def test_own_notes_are_found(app: FastAPI) -> None:
-    """The newest first, five at most, and none of another's."""
+    """The newest first, at most five, and none of other callers."""
     for number in range(7):
         await write(app, ADA, f"Harbour {number}", "x" * 2000)
     await write(app, EVE, "Harbour of Eve")
@@ -44,8 +44,8 @@ async def test_own_notes_are_found(app: FastAPI) -> None:
         {},
     ],
 )
-async def test_no_argument_leads_to_the_notes_of_another(app: FastAPI, arguments: dict[str, object]) -> None:
-    """A model that was talked into asking for more is refused."""
+async def test_unknown_arguments_are_refused(app: FastAPI, arguments: dict[str, object]) -> None:
+    """A model that was talked into asking for other callers' notes is refused."""
     await write(app, EVE, "Harbour of Eve")
     result = await services_of(app).llm.tools.call("search_notes", arguments, ADA)
 
@@ -54,7 +54,7 @@ async def test_no_argument_leads_to_the_notes_of_another(app: FastAPI, arguments
 
 
 async def test_a_caller_without_the_scope(app: FastAPI) -> None:
-    """A token for the assistant alone does not read notes through it."""
+    """A token for the assistant alone cannot read notes through it."""
     caller = Caller("ada", frozenset({"assistant:write"}))
     await write(app, ADA, "Harbour")
     tools = services_of(app).llm.tools

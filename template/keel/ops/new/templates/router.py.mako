@@ -27,13 +27,13 @@ router = APIRouter(prefix="${path}", tags=["${r.plural.slug}"]${"" if r.read_onl
 
 
 async def get_read_service(session: ReadSessionDep${", caller: CallerDep" if r.caller else ""}${f", {r.parent_id}: UUID" if r.parent else ""}) -> ${r.singular.pascal}Service:
-    """Return the service for a request that reads."""
+    """Return the service for read requests."""
     return ${r.singular.pascal}Service(session${", caller" if r.caller else ""}${f", {r.parent_id}" if r.parent else ""})
 % if not r.read_only:
 
 
 async def get_service(session: SessionDep${", caller: CallerDep" if r.caller else ""}${f", {r.parent_id}: UUID" if r.parent else ""}) -> ${r.singular.pascal}Service:
-    """Return the service for a request that writes, in one transaction."""
+    """Return the service for write requests, in one transaction."""
     return ${r.singular.pascal}Service(session${", caller" if r.caller else ""}${f", {r.parent_id}" if r.parent else ""})
 % endif
 
@@ -69,7 +69,7 @@ async def read_${r.singular}(${r.singular}_id: UUID, ${r.plural.variable}: ${r.p
 
 @router.patch("/{${r.singular}_id}"${documented(missing, *refusals)})
 async def update_${r.singular}(${r.singular}_id: UUID, data: ${r.singular.pascal}Update, ${r.plural.variable}: ${r.plural.pascal}Dep) -> ${r.singular.pascal}:
-    """Change what you send of ${r.singular.one}."""
+    """Update ${r.singular.one}; fields left out stay as they are."""
     return await ${r.plural.variable}.update(${r.singular}_id, data)
 
 

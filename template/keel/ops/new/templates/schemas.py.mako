@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Schemas of requests and responses."""
 <%
     finite = ", allow_inf_nan=False" if any(field.kind == "json" for field in r.fields) else ""
 %>\
@@ -36,7 +36,7 @@ class ${r.singular.pascal}Create(BaseModel, extra="forbid"${finite}):
 
 
 class ${r.singular.pascal}Update(BaseModel, extra="forbid"${finite}):
-    """Changes to ${r.singular.one}; what is left out stays as it is."""
+    """Changes to ${r.singular.one}; fields left out stay as they are."""
 
 % for field in r.fields:
     ${field.name}: ${field.sent} | MISSING${" | None" if field.nullable else ""} = MISSING
@@ -57,7 +57,7 @@ class ${r.singular.pascal}(BaseModel, from_attributes=True):
 
 
 class ${r.singular.pascal}Query(PageQuery):
-    """Which ${r.plural.words} a list holds, and in which order; a minus puts the highest first."""
+    """Filters and order of a list of ${r.plural.words}; a minus sorts in descending order."""
 
 % for field in r.filters:
     ${field.name}: ${field.sent} | None = None

@@ -1,4 +1,4 @@
-"""The rules of ${r.plural.words}: ${"who owns them, and what is refused" if r.caller else "what is refused"}."""
+"""Business rules for ${r.plural.words}${": who owns them, and what is refused" if r.caller else ""}."""
 <%
     # The errors about what is referred to: classes, words, and whether that has owners.
     absent = {r.parent.model: (r.parent.singular.words, r.parent.owned)} if r.parent else {}
@@ -6,7 +6,7 @@
         others = [field for field in r.references if field.short.pascal != r.singular.pascal]
         absent |= {field.short.pascal: (field.label, bool(r.limits(field.target))) for field in others}
     same = " or ".join(field.label for field in r.unique)
-    taken = f"{'You have' if r.owned and not r.parent else 'There is'} {r.singular.one} with this {same} already."
+    taken = f"{'You already have' if r.owned and not r.parent else 'There is already'} {r.singular.one} with this {same}."
 %>\
 
 from uuid import UUID
@@ -37,7 +37,7 @@ class ${name}NotFound(NotFound):
 
 
 class ${r.singular.pascal}Exists(Conflict):
-    """There is ${r.singular.one} with the same ${same} already."""
+    """There is already ${r.singular.one} with the same ${same}."""
 
     type = "urn:problem:${r.singular.slug}-exists"
 % endif

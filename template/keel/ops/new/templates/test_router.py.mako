@@ -38,7 +38,7 @@ from keel.testing.identity import sign_in
 % if r.parent:
 @pytest.fixture
 async def url(client: AsyncClient, database: Database) -> str:
-    """Return the address of the ${r.plural.words} of ${r.parent.singular.one}."""
+    """Return the URL of the ${r.plural.words} of ${r.parent.singular.one}."""
 % if "owner_id" in r.inserted(r.parent):
     owner_id = await sign_in(client)
 % endif
@@ -51,7 +51,7 @@ ${r.plural.upper()} = "/api/v1/${r.plural.slug}"
 
 
 ${"async " if r.made else ""}def body(${"client: AsyncClient, database: Database, " if r.made else ""}number: int) -> dict[str, Any]:
-    """Return what makes ${r.singular.one}; a higher number comes later in each order."""
+    """Return a valid body; a higher number sorts later in every order."""
 % if r.made:
 % if any("owner_id" in r.inserted(field.target) for field in r.made):
     owner_id = await sign_in(client)
@@ -69,7 +69,7 @@ ${"async " if r.made else ""}def body(${"client: AsyncClient, database: Database
 
 
 async def create(${used()}, number: int, **fields: Any) -> dict[str, Any]:
-    """${"Add" if r.read_only else "Create"} ${r.singular.one}; return it as the API does."""
+    """${"Add" if r.read_only else "Create"} ${r.singular.one}; return it as JSON."""
 % if r.read_only:
 % if r.owned:
     owner_id = await sign_in(client)
@@ -88,7 +88,7 @@ async def create(${used()}, number: int, **fields: Any) -> dict[str, Any]:
 
 
 async def test_read(${used()}) -> None:
-    """A row is at its address, as it is in the list."""
+    """A row is the same in the list and on its own."""
     ${r.singular.variable} = await create(${arguments}, 1)
 
     assert (await client.get(${url})).json()["items"] == [${r.singular.variable}]
@@ -96,7 +96,7 @@ async def test_read(${used()}) -> None:
 
 
 async def test_create_and_read(${used()}) -> None:
-    """A new ${r.singular.words} is at its address."""
+    """A new ${r.singular.words} can be read at its `Location`."""
     sent = ${body(1)}
 
     answer = await client.post(${url}, json=sent)
@@ -107,8 +107,8 @@ async def test_create_and_read(${used()}) -> None:
 % if optional:
 
 
-async def test_what_may_be_left_out(${used()}) -> None:
-    """What is not sent has its default."""
+async def test_defaults(${used()}) -> None:
+    """Fields that are not sent have their defaults."""
     defaults = {${", ".join(f'"{field.name}": {field.absent}' for field in optional)}}
     sent = {name: value for name, value in ${f"({body(1)})" if r.made else body(1)}.items() if name not in defaults}
 
@@ -119,7 +119,7 @@ async def test_what_may_be_left_out(${used()}) -> None:
 
 
 async def test_update_and_delete(${used()}) -> None:
-    """A change leaves the rest; a deleted ${r.singular.words} is gone."""
+    """An update changes only what was sent; a deleted ${r.singular.words} is gone."""
     ${r.singular.variable} = await create(${arguments}, 1)
     address = f"{${url}}/{${r.singular.variable}['id']}"
     changes = {${", ".join(changes)}}
@@ -134,7 +134,7 @@ async def test_update_and_delete(${used()}) -> None:
 
 
 async def test_unknown_${r.singular}(client: AsyncClient${", url: str" if r.parent else ""}) -> None:
-    """Each operation answers 404."""
+    """Every operation answers 404."""
     address = f"{${url}}/{uuid4()}"
 
 % if r.read_only:
@@ -148,7 +148,7 @@ async def test_unknown_${r.singular}(client: AsyncClient${", url: str" if r.pare
 
 
 async def test_unknown_${r.parent.singular}(client: AsyncClient, url: str) -> None:
-    """Without its ${r.parent.singular.words} there is no list."""
+    """An unknown ${r.parent.singular.words} has no list."""
     address = url.replace(url.split("/")[-2], str(uuid4()))
 
     assert (await client.get(address)).json()["type"] == "urn:problem:${r.parent.singular.slug}-not-found"
@@ -158,7 +158,7 @@ async def test_unknown_${r.parent.singular}(client: AsyncClient, url: str) -> No
 
 
 async def test_${field.name}_is_unique(${used()}) -> None:
-    """The second ${r.singular.words} with the same ${field.label} is a conflict, by creation and by change."""
+    """A second ${r.singular.words} with the same ${field.label} is a conflict, on creation and on update."""
     first, second = await create(${arguments}, 1), await create(${arguments}, 2)
     same = {"${field.name}": first["${field.name}"]}
 
@@ -174,7 +174,7 @@ async def test_${field.name}_is_unique(${used()}) -> None:
 
 
 async def test_unknown_${field.short}(${used()}) -> None:
-    """What ${r.singular.one} refers to must be there."""
+    """A reference must exist."""
     answer = await client.post(${url}, json={**${body(1)}, "${field.name}": str(uuid4())})
 
     assert answer.status_code == 404
@@ -183,8 +183,8 @@ async def test_unknown_${field.short}(${used()}) -> None:
 
 
 @pytest.mark.parametrize("wrong", [${", ".join([*(f'{{"{field.name}": {field.wrong}}}' for field in r.fields), '{"no_such_field": 1}'])}])
-async def test_wrong_${r.singular}(${used()}, wrong: dict[str, Any]) -> None:
-    """What is no ${r.singular.words} is refused."""
+async def test_invalid_${r.singular}(${used()}, wrong: dict[str, Any]) -> None:
+    """Invalid fields are rejected."""
     assert (await client.post(${url}, json={**${body(1)}, **wrong})).status_code == 422
 % endif
 
@@ -214,7 +214,7 @@ async def test_pages(${used()}, sort: str) -> None:
 
 @pytest.mark.parametrize("name", [${", ".join(f'"{field.name}"' for field in narrowing)}])
 async def test_filters(${used()}, name: str) -> None:
-    """A filter leaves what has the value."""
+    """A filter returns only the rows that match."""
     first, _ = await create(${arguments}, 1), await create(${arguments}, 2)
 
     answer = await client.get(${url}, params={name: first[name]})
@@ -225,7 +225,7 @@ async def test_filters(${used()}, name: str) -> None:
 
 
 async def test_${r.plural}_of_others(app: FastAPI, ${used()}) -> None:
-    """For another caller they are not there."""
+    """Other callers can't see or change them."""
     address = f"{${url}}/{(await create(${arguments}, 1))['id']}"
     app.dependency_overrides[current_caller] = lambda: Caller("stranger")
 

@@ -62,16 +62,16 @@ async def loopback() -> "AsyncIterator[LoopbackProvider]":
 
 @pytest.fixture
 def provider(loopback: "LoopbackProvider") -> "Iterator[LoopbackProvider]":
-    """Return a provider that knows Ada, and has no fault yet."""
-    loopback.mend()
+    """Return a provider that knows Ada, without faults."""
+    loopback.clear_faults()
     loopback.knows("ada-there", email="ada@example.com", email_verified=True)
     yield loopback
-    loopback.mend()
+    loopback.clear_faults()
 
 
 @pytest.fixture(scope="session")
 async def believing_app(environment: None, loopback: "LoopbackProvider") -> AsyncIterator[FastAPI]:
-    """Return an application that believes the provider, and has seen what it publishes while it was without fault."""
+    """Return an application that trusts the provider, with its metadata and keys cached."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTH_OIDC_ISSUER", loopback.url)
         patch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
@@ -99,20 +99,20 @@ async def oidc_app(
 
 @pytest.fixture
 def nothing_known(oidc_app: FastAPI, provider: "LoopbackProvider") -> None:
-    """Let the application ask again for what the provider publishes: for tests in which that is another."""
+    """Clear the cached metadata and keys, for tests that change them."""
     believe(oidc_app, provider.url, client_secret=CLIENT_SECRET)
 
 
 @pytest.fixture
 async def browser(oidc_app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Return a browser, which keeps cookies."""
+    """Return a browser with a cookie jar."""
     async with calling(oidc_app) as client:
         yield client
 
 
 @pytest.fixture
 def sign_in(browser: AsyncClient, provider: "LoopbackProvider") -> SignIn:
-    """Return what takes a browser to the provider and back; the answer is what the browser sees then."""
+    """Return a function that takes a browser to the provider and back, and returns the final response."""
 
     async def run(sub: str = "ada-there") -> Response:
         return await go_through(browser, provider, sub)

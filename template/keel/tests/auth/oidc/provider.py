@@ -65,8 +65,8 @@ class LoopbackProvider:
         self._thread.join()
         self._server.server_close()
 
-    def mend(self) -> None:
-        """Be without fault again."""
+    def clear_faults(self) -> None:
+        """Remove all injected faults."""
         self.changes.clear()
         self.answers.clear()
         self.calls.clear()
@@ -82,14 +82,14 @@ class LoopbackProvider:
         self._storage.store_user(User(sub=sub, claims=claims))
 
     def rotate(self) -> None:
-        """Sign with another key, and publish that one alone: there are two, which take turns."""
+        """Switch to the other of two keys, and publish only that one."""
         if not self._keys:
             self._keys = [self._storage.jwk, type(self._storage.jwk).generate_key(is_private=True)]
         self._storage.jwk = self._keys[self._storage.jwk is self._keys[0]]
 
     @property
     def key(self) -> jwk.RSAKey:
-        """Return the key that signs."""
+        """Return the current signing key."""
         return jwk.RSAKey.import_key(self._storage.jwk.as_dict(is_private=True))
 
     def change_claims(self, claims: dict[str, Any], *, alg: str = "RS256", key: Any = None) -> None:
@@ -156,7 +156,7 @@ class LoopbackProvider:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """Return what a JWT says, without checking anything."""
+    """Return a JWT's claims, unverified."""
     from joserfc.util import urlsafe_b64decode
 
     return json.loads(urlsafe_b64decode(token.split(".")[1].encode()))

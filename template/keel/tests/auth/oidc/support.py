@@ -31,23 +31,23 @@ CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 def believe(app: FastAPI, issuer: str, **settings: Any) -> None:
-    """Let an application believe a provider, of which it knows nothing yet."""
+    """Let an application trust a provider of which it has cached nothing yet."""
     made = OidcSettings(issuer=issuer, client_id="harbour", **settings)
     services_of(app).oidc = make_oidc(made, services_of(app).auth.settings)
 
 
 async def log_in(browser: AsyncClient) -> Response:
-    """Begin to sign in; the answer sends the browser to the provider."""
+    """Start a sign-in; the response redirects to the provider."""
     return await browser.get(f"{OIDC}/login", params={"code_challenge": CHALLENGE})
 
 
 def state_of(url: str) -> str:
-    """Return the state in an address, on the way there or back."""
+    """Return the state in a URL, to the provider or back."""
     return parse_qs(urlsplit(url).query)["state"][0]
 
 
 async def begin(browser: AsyncClient, provider: "LoopbackProvider", sub: str = "ada-there") -> str:
-    """Take a browser to the provider, and sign in there; return where the provider sends it back to."""
+    """Take a browser to the provider, and sign in there; return the redirect URL."""
     begun = await log_in(browser)
     assert begun.status_code == 303, begun.text
     back = urlsplit(await provider.authorize(begun.headers["Location"], sub))
@@ -56,7 +56,7 @@ async def begin(browser: AsyncClient, provider: "LoopbackProvider", sub: str = "
 
 
 async def go_through(browser: AsyncClient, provider: "LoopbackProvider", sub: str = "ada-there") -> Response:
-    """Take a browser to the provider and back; return what it sees then."""
+    """Take a browser to the provider and back; return the final response."""
     return await browser.get(await begin(browser, provider, sub))
 
 
@@ -73,24 +73,24 @@ async def admit(app: FastAPI, email: str | None = "ada@example.com", sub: str = 
 
 
 def code_of(response: Response) -> str:
-    """Return the code that a browser is sent on with."""
+    """Return the code in the browser's redirect."""
     assert response.status_code == 303, response.text
     return response.headers["Location"].partition("#code=")[2]
 
 
 async def exchange(client: AsyncClient, code: str, **fields: str) -> Response:
-    """Exchange the code that a browser is sent on with."""
+    """Exchange the code in the browser's redirect."""
     return await client.post(f"{OIDC}/token", json={"code": code, "code_verifier": VERIFIER, **fields})
 
 
 async def me(client: AsyncClient, code: str) -> dict[str, object]:
-    """Return the account that a sign-in led to."""
+    """Return the account that signed in."""
     tokens = (await exchange(client, code)).json()
     answer = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     return answer.json()
 
 
 async def count(app: FastAPI, model: type) -> int:
-    """Return how many rows a table has."""
+    """Return the number of rows in a table."""
     async with services_of(app).database.transaction() as session:
         return (await session.scalars(select(func.count()).select_from(model))).one()

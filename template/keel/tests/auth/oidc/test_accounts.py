@@ -1,4 +1,4 @@
-"""Accounts of persons who sign in with OpenID Connect."""
+"""Accounts of users who sign in with OpenID Connect."""
 
 import asyncio
 from dataclasses import replace
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, outbox: Outbox) -> None:
-    """A new person gets a verified account, without a password and without administration."""
+    """A new user gets a verified account, without a password and without admin rights."""
     answer = await sign_in()
 
     assert answer.headers["Location"].startswith("https://front.example.com/signed-in#code=")
@@ -51,15 +51,15 @@ async def test_new_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: Sig
 
 
 async def test_same_person_again(browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """The provider's subject identifies the account, also after a change of the address."""
+    """The provider's subject identifies the account, even after a change of address."""
     first = await me(browser, code_of(await sign_in()))
     provider.knows("ada-there", email="countess@example.com", email_verified=False)
 
     assert await me(browser, code_of(await sign_in())) == first
 
 
-async def test_address_that_passed_on(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """Two people of one provider are two, also if one gets the address of the other's account later."""
+async def test_reassigned_address(oidc_app: FastAPI, browser: AsyncClient) -> None:
+    """Two subjects are two accounts, even if one takes over the other's address later."""
     ada = await me(browser, await admit(oidc_app))
     bob = await me(browser, await admit(oidc_app, "bob@example.com", "bob-there"))
 
@@ -70,7 +70,7 @@ async def test_address_that_passed_on(oidc_app: FastAPI, browser: AsyncClient) -
 async def test_linking(
     browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider", new_person: NewPerson
 ) -> None:
-    """Where both sides have verified the address, however spelt, the account is one; its password goes on working."""
+    """If both sides have verified the address, in any spelling, they share one account; its password still works."""
     person = await new_person()
     provider.knows("ada-there", email="ADA@Example.COM", email_verified=True)
 
@@ -79,8 +79,8 @@ async def test_linking(
     assert (await browser.post(f"{AUTH}/token", data=form)).status_code == 200
 
 
-async def test_owner_is_told(oidc_app: FastAPI, new_person: NewPerson, outbox: Outbox) -> None:
-    """A new way into an account is told by mail, once."""
+async def test_owner_is_notified(oidc_app: FastAPI, new_person: NewPerson, outbox: Outbox) -> None:
+    """Linking an account notifies its owner by mail, once."""
     person = await new_person()
     await admit(oidc_app, person.email)
     told = await mailed(outbox)
@@ -121,7 +121,7 @@ async def test_unconfirmed_account(
     ],
 )
 def test_unverified_address(claims: dict[str, object]) -> None:
-    """An address counts if it is valid and the provider has verified it."""
+    """Only valid addresses that the provider has verified count."""
     assert _verified_address({"email": "ada@example.com", "email_verified": True}) == "ada@example.com"
     assert _verified_address({"email": "ada@example.com", "email_verified": "true"}) == "ada@example.com"
     assert _verified_address(claims) is None
@@ -131,7 +131,7 @@ def test_unverified_address(claims: dict[str, object]) -> None:
 async def test_person_without_a_verified_address(
     oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", new_person: NewPerson, *, known: bool
 ) -> None:
-    """Without the provider's word there is no account, and no way into one; known addresses are answered like others."""
+    """Without a verified address there is no sign-in; known and unknown addresses get the same response."""
     if known:
         await new_person()
     provider.knows("ada-there", email="ada@example.com", email_verified=False)
@@ -145,7 +145,7 @@ async def test_person_without_a_verified_address(
 
 
 async def test_closed_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn) -> None:
-    """A closed account is refused at the callback, with an earlier code, and by linking."""
+    """A closed account is refused at the callback, with an earlier code, and on linking."""
     first = code_of(await sign_in())
     async with services_of(oidc_app).database.transaction() as session:
         await session.execute(update(User).values(is_active=False))
@@ -160,7 +160,7 @@ async def test_closed_account(oidc_app: FastAPI, browser: AsyncClient, sign_in: 
 
 
 async def test_closed_registration(oidc_app: FastAPI, sign_in: SignIn, new_person: NewPerson) -> None:
-    """Where strangers cannot register, the provider's people who have an account still come in."""
+    """With registration disabled, existing accounts can still sign in."""
     auth = services_of(oidc_app).auth
     services_of(oidc_app).auth = replace(auth, settings=auth.settings.model_copy(update={"registration": False}))
     try:
@@ -175,10 +175,10 @@ async def test_closed_registration(oidc_app: FastAPI, sign_in: SignIn, new_perso
     assert await count(oidc_app, Identity) == 1
 
 
-async def test_rights_are_ours_to_give(
+async def test_provider_grants_no_admin_rights(
     oidc_app: FastAPI, browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider"
 ) -> None:
-    """Nothing that a provider or a browser adds makes an administrator."""
+    """Claims and parameters from a provider or browser never make an administrator."""
     claims = {"is_admin": True, "is_active": True, "scope": "admin", "subject": "s", "id": "1", "roles": ["admin"]}
     provider.knows("ada-there", email="ada@example.com", email_verified=True, **claims)
 
@@ -192,14 +192,14 @@ async def test_rights_are_ours_to_give(
 
 
 async def test_administrators_keep_their_rights(oidc_app: FastAPI, browser: AsyncClient, new_person: NewPerson) -> None:
-    """Local administrators keep their scope when they sign in by the provider."""
+    """Administrators keep their scope when they sign in through the provider."""
     await new_person(is_admin=True)
 
     assert "admin" in (await exchange(browser, await admit(oidc_app))).json()["scope"].split()
 
 
 async def test_deleted_account(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """With an account goes what the provider's subject was remembered for."""
+    """Deleting an account deletes its identities at the provider."""
     first = await me(browser, await admit(oidc_app))
     async with services_of(oidc_app).database.transaction() as session:
         await session.delete(await session.get(User, UUID(str(first["id"]))))
@@ -208,8 +208,8 @@ async def test_deleted_account(oidc_app: FastAPI, browser: AsyncClient) -> None:
     assert (await me(browser, await admit(oidc_app)))["id"] != first["id"]
 
 
-async def test_twice_at_once(oidc_app: FastAPI) -> None:
-    """Concurrent first sign-ins of one person create one account."""
+async def test_concurrent_first_sign_ins(oidc_app: FastAPI) -> None:
+    """Concurrent first sign-ins of one user create one account."""
     codes = await asyncio.gather(*(admit(oidc_app) for _ in range(5)))
 
     assert len({*codes}) == 5
@@ -224,7 +224,7 @@ async def test_audit(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The log says what happened, and holds neither addresses nor anything that opens a door."""
+    """The log records what happened, without addresses or secrets."""
     await new_person()
     monkeypatch.setenv("LOG_LEVEL", "INFO")
     logs.configure(CoreSettings.load())
@@ -246,7 +246,7 @@ async def test_audit(
 
 
 async def test_absent_without_a_provider(app: FastAPI) -> None:
-    """Where no provider is set there is nothing of it, not even in the documentation."""
+    """Without a configured provider, the routes do not exist, not even in the OpenAPI document."""
     async with calling(app) as client:
         assert (await log_in(client)).status_code == 404
     assert not [path for path in app.openapi()["paths"] if path.startswith(f"{AUTH}/oidc/")]

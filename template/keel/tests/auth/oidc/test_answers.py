@@ -51,7 +51,7 @@ async def assert_failed(browser: AsyncClient, url: str) -> None:
 
 
 async def test_request_to_the_provider(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Authorization code flow, with everything that protects it, and nothing secret in the address."""
+    """The request uses the code flow with state, nonce and PKCE, and no secret in the URL."""
     begun = await log_in(browser)
 
     location = urlsplit(begun.headers["Location"])
@@ -83,7 +83,7 @@ async def test_cookie(browser: AsyncClient) -> None:
 
 
 async def test_deployed_cookie(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Elsewhere than on a developer's machine it travels by https alone, and no subdomain can plant one."""
+    """In deployments the cookie is sent over HTTPS only, and a subdomain cannot set it."""
     services_of(oidc_app).oidc = replace(services_of(oidc_app).oidc, secure=True)
     async with calling(oidc_app) as client:
         client.base_url = "https://test"
@@ -100,7 +100,7 @@ async def test_deployed_cookie(oidc_app: FastAPI, browser: AsyncClient, provider
 
 
 async def assert_failed_with(client: AsyncClient, back: str) -> None:
-    """Make sure that an answer is refused."""
+    """Check that a response is refused."""
     assert (await client.get(back)).json()["type"] == "urn:problem:sign-in-failed"
 
 
@@ -116,7 +116,7 @@ async def test_wrong_state(browser: AsyncClient, provider: "LoopbackProvider", s
 async def test_another_browser(
     oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", app: FastAPI
 ) -> None:
-    """A response of an attacker's sign-in is refused in another browser (login CSRF)."""
+    """A response from an attacker's sign-in is refused in another browser (login CSRF)."""
     back = await begin(browser, provider)
 
     async with calling(oidc_app) as victim:
@@ -127,8 +127,8 @@ async def test_another_browser(
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a.b.c.d.e", "\u00e9"])
-async def test_made_up_cookie(browser: AsyncClient, provider: "LoopbackProvider", cookie: str) -> None:
-    """A cookie that we have not encrypted is refused."""
+async def test_forged_cookie(browser: AsyncClient, provider: "LoopbackProvider", cookie: str) -> None:
+    """A cookie that was not encrypted by us is refused."""
     back = await answer_of(browser)
     browser.cookies.clear()
 
@@ -155,15 +155,15 @@ async def test_cookie_of_another_key(oidc_app: FastAPI, browser: AsyncClient, pr
 async def test_expired_attempt(
     browser: AsyncClient, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An attempt ends after ten minutes, whatever the browser does with its cookie."""
+    """A sign-in expires after ten minutes, even if the browser keeps its cookie."""
     monkeypatch.setattr(attempts, "LIFETIME", -1)
 
     await assert_failed(browser, await answer_of(browser))
     assert TOKEN not in provider.calls
 
 
-async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """The provider takes a code once; even a browser that kept its cookie signs in once."""
+async def test_replayed_response(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+    """The provider accepts a code once; even a browser that kept its cookie signs in once."""
     back = await begin(browser, provider)
     cookie = browser.cookies[cookie_name(secure=False)]
     assert (await browser.get(back)).status_code == 303
@@ -175,7 +175,7 @@ async def test_replayed_answer(browser: AsyncClient, provider: "LoopbackProvider
     assert "The provider does not accept this code" in again.json()["detail"]
 
 
-async def test_made_up_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
+async def test_forged_code(browser: AsyncClient, provider: "LoopbackProvider") -> None:
     """A code that the provider did not issue is refused."""
     await assert_failed(browser, await answer_of(browser))
 
@@ -193,7 +193,7 @@ async def test_injected_code(oidc_app: FastAPI, browser: AsyncClient, provider: 
 
 @pytest.mark.parametrize("query", ["error=access_denied", "error=x&code=y", "", "code="])
 async def test_refusal(browser: AsyncClient, provider: "LoopbackProvider", query: str) -> None:
-    """A refusal at the provider fails the sign-in."""
+    """An error from the provider fails the sign-in."""
     state = state_of((await log_in(browser)).headers["Location"])
 
     await assert_failed(browser, f"{OIDC}/callback?state={state}&{query}")
@@ -201,7 +201,7 @@ async def test_refusal(browser: AsyncClient, provider: "LoopbackProvider", query
 
 
 async def test_response_of_another_issuer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """An answer that names another provider was mixed up with ours (RFC 9207); our own name is right."""
+    """A response with another issuer is refused (RFC 9207); the right issuer is accepted."""
     answer = await browser.get(f"{await answer_of(browser)}&iss=https://evil.example")
     assert answer.status_code == 502
     assert TOKEN not in provider.calls
@@ -211,7 +211,7 @@ async def test_response_of_another_issuer(browser: AsyncClient, provider: "Loopb
 
 @pytest.mark.usefixtures("nothing_known")
 async def test_missing_issuer(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Where the provider says that it names itself, an answer without a name is not its."""
+    """If the provider announces the `iss` parameter, a response without it is refused."""
     provider.changes["/.well-known/openid-configuration"] = lambda said: {
         **said,
         "authorization_response_iss_parameter_supported": True,
@@ -223,7 +223,7 @@ async def test_missing_issuer(browser: AsyncClient, provider: "LoopbackProvider"
 
 
 async def test_no_open_redirect(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Nothing that a caller sends decides where a browser is sent."""
+    """Nothing that a caller sends determines a redirect target."""
     evil = "https://evil.example"
     query = "&".join(f"{name}={evil}" for name in ("next", "redirect_uri", "redirect", "return_to", "url"))
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Referer": evil, "Origin": evil}
@@ -239,7 +239,7 @@ async def test_no_open_redirect(browser: AsyncClient, provider: "LoopbackProvide
     assert "evil" not in answer.headers["Location"]
 
 
-async def test_no_token_in_an_address(sign_in: SignIn) -> None:
+async def test_no_token_in_a_url(sign_in: SignIn) -> None:
     """The code is in the fragment, and useless without the verifier."""
     location = urlsplit((await sign_in()).headers["Location"])
 
@@ -250,7 +250,7 @@ async def test_no_token_in_an_address(sign_in: SignIn) -> None:
 
 @pytest.mark.parametrize("challenge", [None, "", "short", "x" * 44, "=" * 43])
 async def test_challenge_is_required(browser: AsyncClient, challenge: str | None) -> None:
-    """A sign-in cannot be started without a challenge."""
+    """A sign-in cannot start without a challenge."""
     params = {} if challenge is None else {"code_challenge": challenge}
 
     assert (await browser.get(f"{OIDC}/login", params=params)).status_code == 422
@@ -297,7 +297,7 @@ async def test_code_is_stored_hashed(oidc_app: FastAPI, sign_in: SignIn) -> None
 
 
 async def test_refresh_token_in_a_cookie(oidc_app: FastAPI, browser: AsyncClient) -> None:
-    """A page may have the refresh token where no script reads it; other sites' pages may not."""
+    """A page can get the refresh token in an HttpOnly cookie; pages on other sites cannot."""
     body = {"code": await admit(oidc_app), "code_verifier": VERIFIER}
     headers = {"X-Requested-With": "test", "Origin": "https://evil.example"}
     refused = await browser.post("/api/v1/auth/browser/oidc", json=body, headers=headers)

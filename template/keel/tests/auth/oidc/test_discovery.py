@@ -32,7 +32,7 @@ RIGHT = {
     ],
 )
 def test_wrong_discovery(said: dict[str, object]) -> None:
-    """A document of another issuer, with untrusted endpoints or without a safe algorithm is refused."""
+    """A document with another issuer, untrusted endpoints or no safe algorithm is refused."""
     settings = OidcSettings(issuer="https://id.example", client_id="harbour")
     assert read_metadata(RIGHT, settings).issuer == "https://id.example"
 
@@ -41,7 +41,7 @@ def test_wrong_discovery(said: dict[str, object]) -> None:
 
 
 def test_deployed_needs_https() -> None:
-    """Deployed, endpoints without HTTPS are refused."""
+    """In deployments, endpoints without HTTPS are refused."""
     local = OidcSettings(issuer="https://id.example", client_id="harbour")
     deployed = local.model_copy(update={"environment": "production"})
     assert read_metadata(RIGHT, deployed).jwks_uri == "https://id.example/keys"

@@ -45,7 +45,7 @@ def provider_key() -> jwk.ECKey:
 
 @pytest.fixture
 def rsa_key(loopback: "LoopbackProvider") -> jwk.RSAKey:
-    """Return another such key: that of the provider on loopback, since making one takes longer than most tests."""
+    """Return another RSA key: the loopback provider's, because generating one is slow."""
     return jwk.RSAKey.import_key(loopback.key.as_dict(private=True), {"kid": "published"})
 
 
@@ -57,7 +57,7 @@ def verify(token: str, key: Any = None, algorithms: Sequence[str] = ("ES256",)) 
 
 
 def sign(claims: dict[str, Any], *, key: Any = None, alg: str = "ES256", **header: Any) -> str:
-    """Sign claims; those that are None are left out, and so are such headers."""
+    """Sign claims; claims and headers that are None are left out."""
     said = {name: value for name, value in claims.items() if value is not None}
     headers = {"alg": alg, "kid": "published", **header}
     headers = {name: value for name, value in headers.items() if value is not None}
@@ -70,13 +70,13 @@ def _part(value: object) -> str:
 
 
 def forge(header: dict[str, object], secret: bytes | None) -> str:
-    """Sign the right claims with a shared secret, or not at all."""
+    """Sign valid claims with a shared secret, or not at all."""
     text = f"{_part(header)}.{_part(RIGHT | {'at_hash': _half_hash('access', 'RS256')})}"
     return f"{text}.{_part(hmac.digest(secret, text.encode(), 'sha256')) if secret else ''}"
 
 
 def offered(*algorithms: str) -> list[str]:
-    """Return what we accept of the algorithms that discovery offers."""
+    """Return the accepted ones among the algorithms that discovery offers."""
     endpoints = dict.fromkeys(("authorization_endpoint", "token_endpoint", "jwks_uri"), f"{ISSUER}/x")
     document = {"issuer": ISSUER, **endpoints, "id_token_signing_alg_values_supported": algorithms}
     return read_metadata(document, OidcSettings(issuer=ISSUER, client_id="harbour")).algorithms
@@ -115,7 +115,7 @@ def offered(*algorithms: str) -> list[str]:
     ],
 )
 def test_wrong_claims(claims: dict[str, object]) -> None:
-    """A token signed by the provider itself is refused if it is not for us, for this attempt, and for now."""
+    """A token signed by the provider is refused unless it is for this client, this attempt and this time."""
     with pytest.raises(InvalidIdToken) as refused:
         verify(sign(RIGHT | claims))
 
@@ -135,20 +135,20 @@ def test_wrong_claims(claims: dict[str, object]) -> None:
     ],
 )
 def test_right_claims(claims: dict[str, object]) -> None:
-    """Optional claims are accepted, and the provider's clock may differ a little."""
+    """Optional claims are accepted, and a small clock skew is tolerated."""
     assert verify(sign(RIGHT | claims))["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "NONE"])
 def test_unsigned(rsa_key: jwk.RSAKey, alg: str) -> None:
-    """An unsigned token is refused, also where discovery offers `none`."""
+    """An unsigned token is refused, even if discovery offers `none`."""
     with pytest.raises(InvalidIdToken):
         verify(forge({"alg": alg}, None), rsa_key, offered("RS256", "none"))
 
 
 @pytest.mark.parametrize("form", ["pem", "der", "jwk", "client secret"])
 def test_shared_secret(rsa_key: jwk.RSAKey, form: str) -> None:
-    """HS256 is refused, also where discovery offers it: neither the public key nor our secret signs."""
+    """HS256 is refused, even if discovery offers it, with the public key and with our secret."""
     secrets = {
         "pem": rsa_key.as_pem(private=False),
         "der": rsa_key.as_der(private=False),
@@ -162,7 +162,7 @@ def test_shared_secret(rsa_key: jwk.RSAKey, form: str) -> None:
 
 @pytest.mark.parametrize(("kid", "refusal"), [("published", InvalidIdToken), ("other", UnknownKey), (None, UnknownKey)])
 def test_another_key(kid: str | None, refusal: type[Exception]) -> None:
-    """A key of one's own signs nothing; it may only be one that we have not seen yet if it has no name that we know."""
+    """An unknown key is refused; it may only be a new key if its id is unknown, too."""
     own = jwk.ECKey.generate_key("P-256")
 
     with pytest.raises(InvalidIdToken) as refused:
@@ -174,7 +174,7 @@ def test_another_key(kid: str | None, refusal: type[Exception]) -> None:
 @pytest.mark.parametrize("header", ["jwk", "jku"])
 @pytest.mark.parametrize("kid", ["published", None])
 def test_key_in_the_header(header: str, kid: str | None) -> None:
-    """A token cannot bring its own key, or say where one is."""
+    """A token cannot bring its own key, nor say where to fetch one."""
     own = jwk.ECKey.generate_key("P-256")
     brought: dict[str, Any] = {"jwk": own.as_dict(private=False), "jku": "https://evil.example/jwks"}
 
@@ -183,7 +183,7 @@ def test_key_in_the_header(header: str, kid: str | None) -> None:
 
 
 def test_algorithm_that_is_not_offered(rsa_key: jwk.RSAKey) -> None:
-    """The right key with another algorithm than discovery offers is wrong."""
+    """The right key with an algorithm that discovery does not offer is refused."""
     hashed = {alg: RIGHT | {"at_hash": _half_hash("access", alg)} for alg in ("RS256", "RS512")}
     tokens = {alg: sign(claims, key=rsa_key, alg=alg) for alg, claims in hashed.items()}
 
@@ -202,7 +202,7 @@ def test_no_token(token: str) -> None:
 
 @pytest.mark.parametrize(("algorithm", "bits"), [("RS256", 256), ("PS384", 384), ("ES512", 512), ("Ed25519", 512)])
 def test_half_hash(algorithm: str, bits: int) -> None:
-    """The hash of an access token is made with the hash function of the signature."""
+    """`at_hash` uses the hash function of the signature."""
     whole = hashlib.new(f"sha{bits}", b"token").digest()
 
     assert _half_hash("token", algorithm) == _part(whole[: bits // 16])

@@ -1,4 +1,4 @@
-"""ID tokens of a sign-in: what they are checked against, and the provider's keys."""
+"""ID tokens of a sign-in: the expected values, and the provider's keys."""
 
 from typing import TYPE_CHECKING
 
@@ -26,22 +26,22 @@ async def assert_refused(app: FastAPI, sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize("claim", ["nonce", "iss", "aud", "at_hash"])
-async def test_sign_ins_differ(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", claim: str) -> None:
-    """A token is held against this attempt, this provider, this client and this access token; see `test_id_tokens`."""
+async def test_expected_claims(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider", claim: str) -> None:
+    """A token must match this attempt, provider, client and access token; see `test_id_tokens`."""
     provider.change_claims({claim: "another"})
 
     await assert_refused(oidc_app, sign_in)
 
 
 async def test_algorithm_that_is_not_offered(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """A token that is signed with an algorithm that discovery does not offer is refused."""
+    """A token signed with an algorithm that discovery does not offer is refused."""
     provider.change_claims({"at_hash": None}, alg="RS512")
 
     await assert_refused(oidc_app, sign_in)
 
 
-async def test_signed_again(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """Tokens that are signed with another key are refused."""
+async def test_token_signed_by_another_key(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
+    """Tokens signed with another key are refused."""
     provider.change_claims({})
 
     assert (await sign_in()).status_code == 303
@@ -50,7 +50,7 @@ async def test_signed_again(oidc_app: FastAPI, sign_in: SignIn, provider: "Loopb
 
 @pytest.mark.usefixtures("nothing_known")
 async def test_published_secret(oidc_app: FastAPI, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """A shared secret among the published keys is passed over, and signs nothing where discovery offers HS256."""
+    """A shared secret among the published keys is ignored, even if discovery offers HS256."""
     from joserfc.jwk import OctKey
 
     secret = OctKey.import_key(b"x" * 32, {"kid": "shared"})
@@ -73,7 +73,7 @@ async def test_no_token(oidc_app: FastAPI, provider: "LoopbackProvider", token: 
 
 @pytest.mark.usefixtures("nothing_known")
 async def test_rotation(sign_in: SignIn, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that the provider has just begun to use is fetched, at most once a minute however many tokens name one."""
+    """A new key of the provider is fetched, at most once a minute however many tokens name one."""
     assert (await sign_in()).status_code == 303
     provider.rotate()
     provider.calls.clear()
@@ -92,7 +92,7 @@ async def test_rotation(sign_in: SignIn, provider: "LoopbackProvider", monkeypat
 
 @pytest.mark.usefixtures("nothing_known")
 async def test_rotation_by_name(sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """So it is where tokens name their key, and several are published."""
+    """The same with several published keys and key ids in the tokens."""
     provider.change_claims({})
     assert (await sign_in()).status_code == 303
     provider.rotate()

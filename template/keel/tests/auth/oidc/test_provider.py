@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 async def test_metadata_and_keys_are_cached(
     sign_in: SignIn, provider: "LoopbackProvider", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Discovery and keys are asked for once, not for every person; after an hour, once more."""
+    """Discovery and keys are fetched once for all users, and again after an hour."""
     for _ in range(2):
         assert (await sign_in()).status_code == 303
     assert provider.calls.count(DISCOVERY) == 1
@@ -70,7 +70,7 @@ async def test_pause_after_a_failure(
     for _ in range(3):
         assert (await log_in(browser)).status_code == 503
     assert provider.calls.count(DISCOVERY) == 1
-    provider.mend()
+    provider.clear_faults()
     clock[0] += cache.FAILURE_PAUSE + 1
 
     assert (await log_in(browser)).status_code == 303
@@ -78,7 +78,7 @@ async def test_pause_after_a_failure(
 
 @pytest.mark.parametrize("kind", ["silent", "dripping"])
 async def test_slow_provider(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", kind: str) -> None:
-    """A call ends after the timeout, also if the provider sends slowly."""
+    """A call is cancelled after the timeout, even if the provider sends slowly."""
     believe(oidc_app, provider.url, timeout=0.05)
     # Either would take ten minutes.
     provider.answers[DISCOVERY] = b" " * 30_000
@@ -122,7 +122,7 @@ async def assert_fault(app: FastAPI, what: str) -> None:
 @pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
 async def test_invalid_discovery_document(oidc_app: FastAPI, provider: "LoopbackProvider", answer: object) -> None:
-    """An invalid discovery document is the provider's fault, and redirects are not followed."""
+    """An invalid discovery document is the provider's fault; redirects are not followed."""
     provider.answers[DISCOVERY] = answer
 
     await assert_fault(oidc_app, "discovery")
@@ -154,7 +154,7 @@ async def test_invalid_token_response(oidc_app: FastAPI, provider: "LoopbackProv
 
 
 async def test_invalid_response_is_reported(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """The caller learns that it is the provider's fault, and nothing of its response."""
+    """The caller learns that the provider is at fault, but nothing of its response."""
     back = await begin(browser, provider)
     provider.answers[TOKEN] = b"<html>"
 
@@ -174,7 +174,7 @@ async def test_wrong_discovery_is_reported(browser: AsyncClient, provider: "Loop
 
 
 async def test_address_from_userinfo(browser: AsyncClient, sign_in: SignIn, provider: "LoopbackProvider") -> None:
-    """Providers that keep addresses out of ID tokens are asked for them, with the access token."""
+    """If the ID token has no address, userinfo is requested with the access token."""
     provider.change_claims({"email": None, "email_verified": None})
 
     assert (await me(browser, code_of(await sign_in())))["email"] == "ada@example.com"
@@ -202,7 +202,7 @@ async def test_invalid_userinfo(sign_in: SignIn, provider: "LoopbackProvider") -
 async def test_client_authentication(
     oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider", method: str
 ) -> None:
-    """The client authenticates by the method that the provider supports."""
+    """The client authenticates with a method that the provider supports."""
     believe(oidc_app, provider.url, client_secret=CLIENT_SECRET)
     provider.changes[DISCOVERY] = lambda said: {**said, "token_endpoint_auth_methods_supported": [method]}
 
@@ -211,7 +211,7 @@ async def test_client_authentication(
 
 
 async def test_public_client(oidc_app: FastAPI, browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """Without a secret, PKCE alone protects the code; this provider knows no such clients, and says so."""
+    """Without a secret, PKCE alone protects the code; this provider has no public clients, and says so."""
     believe(oidc_app, provider.url)
 
     assert (await browser.get(await begin(browser, provider))).status_code == 502
@@ -219,7 +219,7 @@ async def test_public_client(oidc_app: FastAPI, browser: AsyncClient, provider: 
 
 
 async def test_wrong_client_secret(browser: AsyncClient, provider: "LoopbackProvider") -> None:
-    """A wrong client secret is reported as a fault between us and the provider."""
+    """A wrong client secret is reported as a configuration error, not the caller's fault."""
     provider.answers[TOKEN] = {"error": "invalid_client"}
 
     answer = await browser.get(await begin(browser, provider))

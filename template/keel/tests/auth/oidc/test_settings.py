@@ -1,4 +1,4 @@
-"""Settings of the provider."""
+"""Settings of the OpenID provider."""
 
 import pytest
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("environment")
         ({"TIMEOUT": "0"}, "AUTH_OIDC_TIMEOUT: "),
     ],
 )
-def test_refused(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str) -> None:
+def test_invalid_settings(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str) -> None:
     """The message names the variable."""
     for name, value in {"ISSUER": "https://id.example", "CLIENT_ID": "harbour", **variables}.items():
         monkeypatch.setenv(f"AUTH_OIDC_{name}", value)
@@ -39,7 +39,7 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], mes
 @pytest.mark.parametrize("name", ["ISSUER", "REDIRECT_URL"])
 @pytest.mark.parametrize("place", ["staging", "production"])
 def test_deployed_needs_https(monkeypatch: pytest.MonkeyPatch, place: str, name: str) -> None:
-    """Elsewhere than on a developer's machine, nothing travels where it can be listened to."""
+    """In deployments the issuer must use HTTPS."""
     monkeypatch.setenv("ENVIRONMENT", place)
     monkeypatch.setenv("AUTH_OIDC_ISSUER", "https://id.example")
     monkeypatch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
@@ -51,7 +51,7 @@ def test_deployed_needs_https(monkeypatch: pytest.MonkeyPatch, place: str, name:
 
 
 def test_deployed_page_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does a browser carry its code to a page that can be listened to."""
+    """In deployments the page that receives the code must use HTTPS."""
     app = new_app()
     for name, value in {
         "ENVIRONMENT": "production",
@@ -68,12 +68,12 @@ def test_deployed_page_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_needed_without_a_provider() -> None:
-    """A project that does not sign in this way sets nothing."""
+    """Without a provider, no setting is required."""
     assert OidcSettings.load().issuer == ""
 
 
-def test_issuer_is_kept_letter_by_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An issuer that ends with a slash is another than the one that does not."""
+def test_issuer_is_not_normalized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer with a trailing slash differs from the one without."""
     monkeypatch.setenv("AUTH_OIDC_CLIENT_ID", "harbour")
     for issuer in ("https://id.example", "https://id.example/"):
         monkeypatch.setenv("AUTH_OIDC_ISSUER", issuer)

@@ -17,7 +17,7 @@ NAME = "tests.Probe"
 
 
 class Waiting:
-    """A call that waits within a method, and how it ended."""
+    """A call that waits in a method, and how it ended."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -31,20 +31,20 @@ class Probe:
         self._app = app
 
     async def fail(self, _: bytes, __: Context) -> bytes:
-        """Raise an unforeseen error."""
+        """Raise an unexpected error."""
         raise LookupError("a secret")
 
     async def fail_late(self, _: bytes, __: Context) -> AsyncGenerator[bytes]:
-        """Raise it after an answer has begun."""
+        """Raise an unexpected error after the first message."""
         yield b"first"
         raise LookupError("a secret")
 
     async def give_up(self, _: bytes, context: Context) -> bytes:
-        """End the call by gRPC's own means."""
+        """Abort the call through gRPC's context."""
         await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
 
     async def store_and_wait(self, _: bytes, __: Context) -> bytes:
-        """Store a widget and never come to an end; `app.state.waiting` tells how far that is."""
+        """Store a widget and wait forever; `app.state.waiting` shows the progress."""
         waiting: Waiting = self._app.state.waiting
         services = services_of(self._app)
         try:
@@ -57,11 +57,11 @@ class Probe:
         raise AssertionError("nothing ends the wait")
 
     async def count(self, requests: AsyncIterator[bytes], _: Context) -> bytes:
-        """Say how many messages have come."""
+        """Return the number of received messages."""
         return str(len([each async for each in requests])).encode()
 
     async def write(self, request: bytes, context: Context) -> None:
-        """Answer twice, as a method may that is no generator."""
+        """Write two messages, as a method that is no generator may."""
         await context.write(request)
         await context.write(request)
 

@@ -38,7 +38,7 @@ class Servicer:
         self._app = app
 
     async def create(self, request: StringValue, context: Context) -> StringValue:
-        """Add a widget of a title; return its id."""
+        """Add a widget with a title; return its id."""
         caller = await current_caller(self._app, context, WRITE)
         data = validated(WidgetCreate, {"title": request.value}, {"title": "value"})
         services = services_of(self._app)
@@ -47,7 +47,7 @@ class Servicer:
         return StringValue(value=str(widget.id))
 
     async def get(self, request: StringValue, context: Context) -> StringValue:
-        """Return the title of a widget of an id."""
+        """Return the title of the widget with an id."""
         widgets = self._reading(await current_caller(self._app, context, READ))
         widget = await widgets.get(validated(Key, {"id": request.value}, {"id": "value"}).id)
         return StringValue(value=widget.title)
@@ -60,7 +60,7 @@ class Servicer:
         return answer
 
     async def rename(self, request: Struct, context: Context) -> StringValue:
-        """Give the widget of an `id` the `title`."""
+        """Set the `title` of the widget with an `id`."""
         caller = await current_caller(self._app, context, WRITE)
         key = validated(Key, {"id": request["id"]}, {})
         data = validated(WidgetUpdate, {"title": request["title"]}, {})

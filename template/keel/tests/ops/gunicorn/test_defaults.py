@@ -41,7 +41,7 @@ def test_workers_follow_the_quota(tmp_path: Path, files: dict[str, str], expecte
 
 
 def test_both_families_are_served() -> None:
-    """A socket at the address takes IPv4; where the machine has IPv6, it takes that, too."""
+    """A socket accepts IPv4 and, if the machine has it, IPv6."""
     host = bind_address("8000").rpartition(":")[0]
     hosts = ["127.0.0.1", *(["::1"] if host == "[::]" else [])]
     assert host in {"[::]", "0.0.0.0"}  # noqa: S104 - what a server is meant for
@@ -54,7 +54,7 @@ def test_both_families_are_served() -> None:
 
 
 def test_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is served by IPv4."""
+    """IPv4 is served."""
 
     def refuse(*_: object) -> None:
         raise OSError
@@ -65,7 +65,7 @@ def test_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_proxies_by_ipv4_through_an_ipv6_socket() -> None:
-    """Their addresses are trusted in the form that such a socket reports."""
+    """IPv4 proxies are trusted in the form that an IPv6 socket reports."""
     trusted = trusted_proxies("127.0.0.1, 10.0.0.0/8,::1,*").split(",")
 
     assert trusted[:4] == ["127.0.0.1", "10.0.0.0/8", "::1", "*"]
@@ -94,12 +94,12 @@ def test_quota_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_log_format_follows_the_application(environ: dict[str, str], *, json_lines: bool) -> None:
-    """JSON when deployed, unless `LOG_FORMAT` says otherwise."""
+    """JSON in deployments, unless `LOG_FORMAT` says otherwise."""
     assert bool(log_config(environ)) == json_lines
 
 
 def test_log_lines_are_json() -> None:
-    """A line has the keys of the application's lines, and tracebacks are a key of their own."""
+    """A line has the keys of the application's lines, and a separate key for tracebacks."""
     chosen = log_config({"LOG_FORMAT": "json"})["formatters"]["json"]
     # As `logging.config` makes it.
     formatter: logging.Formatter = logging.config.DictConfigurator({}).configure_formatter(dict(chosen))
@@ -120,7 +120,7 @@ def test_log_lines_are_json() -> None:
 
 @pytest.mark.parametrize(("workers", "recycled"), [("1", False), ("2", True)])
 def test_single_worker_is_not_recycled(monkeypatch: pytest.MonkeyPatch, workers: str, *, recycled: bool) -> None:
-    """While it restarts, nothing would serve."""
+    """No other worker could serve during its restart."""
     monkeypatch.setenv("WEB_CONCURRENCY", workers)
     chosen = runpy.run_path(str(ROOT / "deploy/gunicorn.conf.py"))
 

@@ -1,4 +1,4 @@
-"""What clients may take of a worker: large heads, slow requests, unread answers, and connections."""
+"""Limits on clients of a worker: large heads, slow requests, unread responses, and connections."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def answer(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-    """Read the body, then answer 204; `/stay` never ends, and `/long` is 32 MiB."""
+    """Read the body, then respond with 204; `/stay` never ends, and `/long` is 32 MiB."""
     while scope["path"] != "/stay" and (message := await receive()).get("more_body"):
         if message["type"] == "http.disconnect":
             return
@@ -45,7 +45,7 @@ async def answer(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]
 
 @pytest.fixture
 async def server() -> AsyncIterator[GracefulServer]:
-    """Return a server that serves two connections at a time."""
+    """Return a server that accepts two connections at a time."""
     config = Config(answer, http=LimitedProtocol, limit_concurrency=2, lifespan="off", log_config=None)
     config.load()
     created = GracefulServer(config, on_ready=lambda: None, awaits_successors=lambda: False)
@@ -80,7 +80,7 @@ def connections(server: GracefulServer, phase: Phase) -> list[LimitedProtocol]:
 
 
 def let_pass(server: GracefulServer, seconds: float) -> None:
-    """Look at the connections as the server does some time from now."""
+    """Check the connections as the server would after some time."""
     now = asyncio.get_running_loop().time() + seconds
     for connection in list(server.server_state.connections):
         assert isinstance(connection, LimitedProtocol)
@@ -88,13 +88,13 @@ def let_pass(server: GracefulServer, seconds: float) -> None:
 
 
 async def status(client: Client) -> int:
-    """Return the status of an answer; 0 if the connection was closed without one."""
+    """Return the status of a response; 0 if the connection was closed without one."""
     line = await asyncio.wait_for(client[0].readline(), PATIENCE)
     return int(line.split()[1]) if line else 0
 
 
 async def closed(client: Client) -> bool:
-    """Return whether the server closes a connection, whatever it sends before."""
+    """Return whether the server closes a connection, whatever it sends first."""
     with suppress(ConnectionError):
         await asyncio.wait_for(client[0].read(), PATIENCE)
     client[1].close()
@@ -113,7 +113,7 @@ async def closed(client: Client) -> bool:
     ids=["one header without end", "a part of a header", "many headers", "a long path", "a whole head"],
 )
 async def test_large_head(server: GracefulServer, head: bytes) -> None:
-    """It is answered with 431 as soon as it exceeds the limit, and the connection is closed."""
+    """It gets 431 as soon as it exceeds the limit, and the connection is closed."""
     client = await connect(server, head)
 
     assert await status(client) == 431
@@ -121,7 +121,7 @@ async def test_large_head(server: GracefulServer, head: bytes) -> None:
 
 
 async def test_head_within_the_limit(server: GracefulServer) -> None:
-    """It may come in parts, and the limit counts each head of a connection by itself."""
+    """It may arrive in parts, and the limit applies to each head of a connection."""
     client = await connect(server)
     for _ in range(3):
         for part in (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ", b"a" * 30_000, b"a" * 30_000, b"\r\n\r\n"):
@@ -141,7 +141,7 @@ async def test_head_within_the_limit(server: GracefulServer) -> None:
     ],
 )
 async def test_slow_request(server: GracefulServer, sent: bytes, phase: Phase, seconds: float) -> None:
-    """A head or a body that takes too long is answered with 408, and not before."""
+    """A head or body that takes too long gets 408, and not before."""
     client = await connect(server, sent)
     await eventually(lambda: connections(server, phase))
     let_pass(server, seconds / 2)
@@ -153,7 +153,7 @@ async def test_slow_request(server: GracefulServer, sent: bytes, phase: Phase, s
 
 
 async def test_silent_connection(server: GracefulServer) -> None:
-    """It is closed like one that is kept alive for the next request."""
+    """It is closed like an idle keep-alive connection."""
     client = await connect(server)
     await eventually(lambda: connections(server, Phase.REQUEST))
     let_pass(server, server.config.timeout_keep_alive + 1)
@@ -162,8 +162,8 @@ async def test_silent_connection(server: GracefulServer) -> None:
     assert await closed(client)
 
 
-async def test_requests_before_their_turn(server: GracefulServer) -> None:
-    """A few may wait on a connection for an answer before them; with more it is closed, and no further one is parsed."""
+async def test_pipelined_requests(server: GracefulServer) -> None:
+    """A few may be pipelined; with more the connection is closed, and no further one is parsed."""
     patient = await connect(server, GET * protocol.MAX_PIPELINED)
     assert [await next_status(patient) for _ in range(protocol.MAX_PIPELINED)] == [204] * protocol.MAX_PIPELINED
     impatient = await connect(server, STAY + GET * (protocol.MAX_PIPELINED + 1))
@@ -173,8 +173,8 @@ async def test_requests_before_their_turn(server: GracefulServer) -> None:
 
 
 @pytest.mark.parametrize("sent", [GET, GET[:20], b"no request"], ids=["whole", "begun", "nonsense"])
-async def test_request_behind_a_stream(server: GracefulServer, sent: bytes) -> None:
-    """The stream ends with its connection, whatever was sent behind it; nothing is written into its answer."""
+async def test_request_pipelined_behind_a_stream(server: GracefulServer, sent: bytes) -> None:
+    """The stream ends with its connection; nothing else is written into its response."""
     reader, writer = await connect(server, STAY)
     assert await reader.readuntil(b"x\r\n")
     writer.write(sent)
@@ -189,14 +189,14 @@ async def test_request_behind_a_stream(server: GracefulServer, sent: bytes) -> N
 
 
 async def next_status(client: Client) -> int:
-    """Return the status of an answer without a body, and read the rest of it."""
+    """Return the status of a response without a body, and read the rest of it."""
     answered = await status(client)
     await client[0].readuntil(b"\r\n\r\n")
     return answered
 
 
 async def test_reset_connection(server: GracefulServer) -> None:
-    """Nothing of a connection is kept that its client has reset after an answer, as some proxies do with each."""
+    """A connection that its client resets after a response is freed completely."""
     client = await connect(server, GET)
     assert await next_status(client) == 204
     (connection,) = await found(lambda: connections(server, Phase.REQUEST))
@@ -212,7 +212,7 @@ async def test_reset_connection(server: GracefulServer) -> None:
 
 
 async def test_quick_requests_outlive_the_limits(server: GracefulServer) -> None:
-    """What was answered counts no more."""
+    """Finished requests do not count towards the limits."""
     client = await connect(server, POST + b"0123456789")
     assert await status(client) == 204
     await eventually(lambda: connections(server, Phase.REQUEST))
@@ -224,8 +224,8 @@ async def test_quick_requests_outlive_the_limits(server: GracefulServer) -> None
     client[1].close()
 
 
-async def test_unread_answer(server: GracefulServer) -> None:
-    """A client that does not read is cut off; what waited for it is given back."""
+async def test_unread_response(server: GracefulServer) -> None:
+    """A client that does not read is disconnected, and its buffers are freed."""
     reader, writer = await connect(server, LONG)
     (connection,) = await found(lambda: [each for each in connections(server, Phase.ANSWER) if each.flow.write_paused])
     await settled(connection)
@@ -245,7 +245,7 @@ async def found(look: Callable[[], list[LimitedProtocol]]) -> list[LimitedProtoc
 
 
 async def settled(connection: LimitedProtocol) -> None:
-    """Wait until the operating system takes no more of an answer."""
+    """Wait until the operating system accepts no more of a response."""
     before = -1
     while (size := connection.transport.get_write_buffer_size()) != before:
         before = size
@@ -253,7 +253,7 @@ async def settled(connection: LimitedProtocol) -> None:
 
 
 async def test_one_connection_too_many(server: GracefulServer) -> None:
-    """The one that has waited longest for its client makes room; those that are being answered stay."""
+    """The connection that has waited longest for its client is closed; those being answered stay."""
     busy = await connect(server, STAY)
     assert await status(busy) == 200
     oldest = await connect(server, GET[:20])
@@ -268,7 +268,7 @@ async def test_one_connection_too_many(server: GracefulServer) -> None:
 
 
 async def test_all_connections_are_busy(server: GracefulServer) -> None:
-    """Probes are answered all the same; other requests are told to come back."""
+    """Probes are still answered; other requests get 503."""
     busy = [await connect(server, STAY) for _ in range(2)]
     assert [await status(client) for client in busy] == [200, 200]
     refused = await connect(server, GET)
@@ -281,8 +281,8 @@ async def test_all_connections_are_busy(server: GracefulServer) -> None:
         client[1].close()
 
 
-async def test_probes_below_the_path_of_a_proxy() -> None:
-    """They are known without the prefix that the server prepends."""
+async def test_probes_behind_a_path_prefix() -> None:
+    """Probes are recognized without the prefix that the server prepends."""
     statuses = []
 
     async def send(message: Any) -> None:

@@ -1,4 +1,4 @@
-"""A worker's server, in the tests' own process: SIGTERM, reloads, and connections at the shutdown."""
+"""A worker's server, in the test process: SIGTERM, reloads, and connections at shutdown."""
 
 import asyncio
 import signal
@@ -17,14 +17,14 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def answer(scope: Any, _: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-    """Answer 204; the application of these tests."""
+    """Respond with 204."""
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 class Successors:
-    """What the server is told about a reload."""
+    """The state of a reload, as reported to the server."""
 
     ready = 0
     awaited = False
@@ -57,7 +57,7 @@ def server(successors: Successors) -> GracefulServer:
 
 @pytest.fixture
 async def serving(server: GracefulServer, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Return the task of the server, which serves."""
+    """Return the task of the running server."""
     # Uvicorn raises the signal again after it has stopped.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -75,7 +75,7 @@ async def connect(listener: socket.socket) -> tuple[asyncio.StreamReader, asynci
 
 
 async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
-    """Send a request; return the head of the answer."""
+    """Send a request; return the head of the response."""
     reader, writer = connection
     writer.write(REQUEST)
     return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -88,14 +88,14 @@ async def ended(task: asyncio.Task[None]) -> bool:
 
 
 async def test_sigterm_stops_the_server(serving: asyncio.Task[None], successors: Successors) -> None:
-    """Without a reload, at once; the worker was reported as ready when it began to serve."""
+    """Without a reload it stops at once; the worker was reported as ready when it began to serve."""
     assert successors.ready == 1
     signal.raise_signal(signal.SIGTERM)
 
     assert await ended(serving)
 
 
-async def test_replaced_worker_serves_on(
+async def test_replaced_worker_keeps_serving(
     serving: asyncio.Task[None], successors: Successors, listener: socket.socket
 ) -> None:
     """It stops only once its successors serve."""
@@ -111,7 +111,7 @@ async def test_replaced_worker_serves_on(
 
 
 async def test_second_signal_stops_at_once(serving: asyncio.Task[None], successors: Successors) -> None:
-    """Also if the successors do not serve yet."""
+    """Even if the successors do not serve yet."""
     successors.awaited = True
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGTERM)
@@ -139,7 +139,7 @@ async def test_connected_clients_are_answered(
     *,
     used: bool,
 ) -> None:
-    """A request that arrives during the shutdown, on a kept or a new connection, is answered; then that closes."""
+    """A request that arrives during the shutdown, on an old or new connection, is answered; then it is closed."""
     monkeypatch.setattr("keel.ops.gunicorn.worker.DRAIN_SECONDS", PATIENCE if used else 0.0)
     monkeypatch.setattr("keel.ops.gunicorn.worker.FIRST_REQUEST_SECONDS", 0.0 if used else PATIENCE)
     connection = await connect(listener)
@@ -157,10 +157,10 @@ async def test_connected_clients_are_answered(
     connection[1].close()
 
 
-async def test_silent_clients_do_not_hold_the_server_up(
+async def test_silent_clients_do_not_delay_shutdown(
     server: GracefulServer, serving: asyncio.Task[None], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They have a limited time to send a request."""
+    """They have limited time to send a request."""
     monkeypatch.setattr("keel.ops.gunicorn.worker.DRAIN_SECONDS", 0.0)
     monkeypatch.setattr("keel.ops.gunicorn.worker.FIRST_REQUEST_SECONDS", 0.0)
     reader, writer = await connect(listener)
@@ -173,7 +173,7 @@ async def test_silent_clients_do_not_hold_the_server_up(
 
 
 async def test_accept_queue_is_answered(server: GracefulServer, listener: socket.socket) -> None:
-    """Connections that the kernel has accepted, and the server has not, are not reset."""
+    """Connections accepted by the kernel, but not by the server, are not reset."""
     before = signal.getsignal(signal.SIGTERM)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

@@ -14,7 +14,7 @@ def test_without_a_reload() -> None:
 
 
 def test_old_workers_wait_for_all_successors() -> None:
-    """The new workers do not wait, nor does the one that replaces a successor that has died."""
+    """New workers do not wait, nor does one that replaces a successor that died."""
     board = Scoreboard()
     board.start_reload(2, 2)
     assert [board.awaits_successors(age) for age in (1, 2, 3, 4, 5)] == [True, True, False, False, False]
@@ -25,8 +25,8 @@ def test_old_workers_wait_for_all_successors() -> None:
     assert not board.awaits_successors(1)
 
 
-def test_slots_are_used_again() -> None:
-    """A slot that holds the age of an earlier worker does not count as ready."""
+def test_slots_are_reused() -> None:
+    """A slot with the age of an earlier worker does not count as ready."""
     board = Scoreboard(slots=2)
     for age in (1, 2):
         board.mark_ready(age)

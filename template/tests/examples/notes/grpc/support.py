@@ -1,4 +1,4 @@
-"""A client of the service of notes."""
+"""A client of the notes service."""
 
 from typing import Any
 

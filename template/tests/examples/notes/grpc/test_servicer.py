@@ -23,7 +23,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_note_is_the_same_over_both_protocols(notes: Notes, client: AsyncClient) -> None:
-    """Its etag too."""
+    """Including its etag."""
     made = await notes.create("Ahoy", body="There.", tags=["b", "a"])
     answer = await client.get(f"{NOTES}/{made.id}")
     read = await notes.get(made.id)
@@ -36,7 +36,7 @@ async def test_note_is_the_same_over_both_protocols(notes: Notes, client: AsyncC
 
 
 async def test_list_is_the_same_over_both_protocols(notes: Notes, client: AsyncClient) -> None:
-    """Filters and orders are the same, and the page token is HTTP's cursor."""
+    """Filters and orders are the same, and the page token is the HTTP cursor."""
     for title, tags in (("Buy rope", ["shop"]), ("Mend the sail", []), ("Buy tar", ["shop"])):
         await create(client, title=title, tags=tags)
 
@@ -65,7 +65,7 @@ async def test_list_by_time(notes: Notes) -> None:
 
 
 async def test_page_sizes(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A size above the maximum is the maximum; a page that would be too many bytes has fewer notes, and none is lost."""
+    """Sizes are capped at the maximum; a page that would be too large has fewer notes, and none is lost."""
     for number in range(3):
         await notes.create(f"{number}", body="x" * 500)
     assert len((await notes.list(page_size=2**31 - 1)).notes) == 3
@@ -93,7 +93,7 @@ async def test_page_sizes(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 async def test_update_mask(notes: Notes, mask: tuple[str, ...], fields: dict[str, Any], expected: object) -> None:
-    """It names the fields to change; without one, those that are not empty change."""
+    """It names the fields to update; without one, those that are not empty are updated."""
     made = await notes.create("old", body="old", tags=["old"])
     changed = await notes.update(made.id, *mask, **fields)
 
@@ -117,7 +117,7 @@ async def test_stale_etag_is_refused(notes: Notes) -> None:
 
 @pytest.mark.parametrize("method", ["get", "update", "delete"])
 async def test_unknown_note(notes: Notes, method: str) -> None:
-    """NOT_FOUND by each method."""
+    """Each method returns NOT_FOUND."""
     assert (await refused(getattr(notes, method)(str(uuid4())))).code is grpc.StatusCode.NOT_FOUND
 
 
@@ -150,7 +150,7 @@ async def test_invalid_requests(notes: Notes, request_: Any, fields: list[str]) 
 
 
 async def test_page_token_of_another_order(notes: Notes) -> None:
-    """A page token is valid only for the list that it came from."""
+    """A page token is valid only for its own list."""
     for _ in range(2):
         await notes.create()
     token = (await notes.list(page_size=1)).next_page_token
@@ -158,7 +158,7 @@ async def test_page_token_of_another_order(notes: Notes) -> None:
     assert (await refused(notes.list(page_token=token, order="NOTE_ORDER_TITLE"))).reason == "INVALID_CURSOR"
 
 
-async def test_commit_before_answer(app: FastAPI, notes: Notes, client: AsyncClient) -> None:
+async def test_commit_before_response(app: FastAPI, notes: Notes, client: AsyncClient) -> None:
     """If the commit fails, the call fails, and no change is published."""
 
     def refuse(connection: Connection) -> None:

@@ -30,7 +30,7 @@ async def watching(app: FastAPI, notes: Notes) -> AsyncIterator[Any]:
 
 
 async def test_changes_are_streamed_in_order(watching: Any, notes: Notes, client: AsyncClient) -> None:
-    """Whichever protocol they are made by, each with the note."""
+    """Whichever protocol made them, each with the note."""
     note = await create(client, title="made by HTTP")
     await notes.update(note["id"], title="changed by gRPC")
     await client.delete(f"{NOTES}/{note['id']}")
@@ -46,7 +46,7 @@ async def test_changes_are_streamed_in_order(watching: Any, notes: Notes, client
 
 
 async def test_stream_can_be_resumed(app: FastAPI, watching: Any, notes: Notes) -> None:
-    """After a lost connection, the stream continues with what was missed."""
+    """After a lost connection, the stream continues with the missed changes."""
     await notes.create("seen")
     token = (await watching.read()).resume_token
     watching.cancel()
@@ -59,7 +59,7 @@ async def test_stream_can_be_resumed(app: FastAPI, watching: Any, notes: Notes) 
 
 
 async def test_unknown_resume_token_resets(app: FastAPI, notes: Notes) -> None:
-    """A client whose missed changes are not known any more is told to list anew, and then gets new changes."""
+    """A client whose missed changes are no longer known is told to list again, then gets new changes."""
     watching = await notes.watch("of another process")
     await notes.create("next")
 
@@ -70,7 +70,7 @@ async def test_unknown_resume_token_resets(app: FastAPI, notes: Notes) -> None:
 
 
 async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
-    """It uses no database connection, and its subscription ends with it."""
+    """It holds no database connection, and its subscription ends with it."""
     await eventually(lambda: connections_in_use(services_of(app).database) == 0)
     assert services_of(app).pubsub.listeners == 1
     watching.cancel()
@@ -78,7 +78,7 @@ async def test_stream_holds_no_connection(app: FastAPI, watching: Any) -> None:
 
 
 async def test_stream_ends_with_its_token(app: FastAPI, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expired token is checked again; the stream ends with the error."""
+    """When the token expires it is verified again; the stream ends with the error."""
     answers = [
         VerifiedCaller(GUEST, time.time()),
         VerifiedCaller(GUEST, time.time()),

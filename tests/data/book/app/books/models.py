@@ -13,7 +13,7 @@ from keel.db.models import Base
 
 
 class BookStatus(StrEnum):
-    """What the status of a book can be."""
+    """Values of a book's status."""
 
     UNREAD = "unread"
     READING = "reading"

@@ -17,12 +17,12 @@ router = APIRouter(prefix="/books", tags=["books"], route_class=IdempotentRoute,
 
 
 async def get_read_service(session: ReadSessionDep, caller: CallerDep) -> BookService:
-    """Return the service for a request that reads."""
+    """Return the service for read requests."""
     return BookService(session, caller)
 
 
 async def get_service(session: SessionDep, caller: CallerDep) -> BookService:
-    """Return the service for a request that writes, in one transaction."""
+    """Return the service for write requests, in one transaction."""
     return BookService(session, caller)
 
 
@@ -52,7 +52,7 @@ async def read_book(book_id: UUID, books: BooksReadDep) -> Book:
 
 @router.patch("/{book_id}", responses=responses(BookNotFound, BookExists))
 async def update_book(book_id: UUID, data: BookUpdate, books: BooksDep) -> Book:
-    """Change what you send of a book."""
+    """Update a book; fields left out stay as they are."""
     return await books.update(book_id, data)
 
 

@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Schemas of requests and responses."""
 
 from datetime import date
 from decimal import Decimal
@@ -29,7 +29,7 @@ class BookCreate(BaseModel, extra="forbid"):
 
 
 class BookUpdate(BaseModel, extra="forbid"):
-    """Changes to a book; what is left out stays as it is."""
+    """Changes to a book; fields left out stay as they are."""
 
     title: Title | MISSING = MISSING
     author: Author | MISSING = MISSING
@@ -52,7 +52,7 @@ class Book(BaseModel, from_attributes=True):
 
 
 class BookQuery(PageQuery):
-    """Which books a list holds, and in which order; a minus puts the highest first."""
+    """Filters and order of a list of books; a minus sorts in descending order."""
 
     author: Author | None = None
     status: BookStatus | None = None

@@ -1,4 +1,4 @@
-"""The rules of books: who owns them, and what is refused."""
+"""Business rules for books: who owns them, and what is refused."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ class BookNotFound(NotFound):
 
 
 class BookExists(Conflict):
-    """There is a book with the same isbn already."""
+    """There is already a book with the same isbn."""
 
     type = "urn:problem:book-exists"
 
@@ -44,14 +44,14 @@ class BookService:
 
     async def create(self, data: BookCreate) -> Book:
         """Add a book."""
-        with unique(BookExists("You have a book with this isbn already.")):
+        with unique(BookExists("You already have a book with this isbn.")):
             book = await self._books.add(owner_id=self._owner_id, **data.model_dump())
         return Book.model_validate(book)
 
     async def update(self, book_id: UUID, data: BookUpdate) -> Book:
         """Change a book."""
         book = await self._get_for_update(book_id)
-        with unique(BookExists("You have a book with this isbn already.")):
+        with unique(BookExists("You already have a book with this isbn.")):
             await self._books.update(book, **data.model_dump(exclude_unset=True))
         return Book.model_validate(book)
 

@@ -15,7 +15,7 @@ BOOKS = "/api/v1/books"
 
 
 def body(number: int) -> dict[str, Any]:
-    """Return what makes a book; a higher number comes later in each order."""
+    """Return a valid body; a higher number sorts later in every order."""
     return {
         "title": f"Title {number}",
         "author": f"Author {number}",
@@ -27,14 +27,14 @@ def body(number: int) -> dict[str, Any]:
 
 
 async def create(client: AsyncClient, number: int, **fields: Any) -> dict[str, Any]:
-    """Create a book; return it as the API does."""
+    """Create a book; return it as JSON."""
     answer = await client.post(BOOKS, json={**body(number), **fields})
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
 async def test_create_and_read(client: AsyncClient) -> None:
-    """A new book is at its address."""
+    """A new book can be read at its `Location`."""
     sent = body(1)
 
     answer = await client.post(BOOKS, json=sent)
@@ -44,8 +44,8 @@ async def test_create_and_read(client: AsyncClient) -> None:
     assert (await client.get(answer.headers["Location"])).json() == answer.json()
 
 
-async def test_what_may_be_left_out(client: AsyncClient) -> None:
-    """What is not sent has its default."""
+async def test_defaults(client: AsyncClient) -> None:
+    """Fields that are not sent have their defaults."""
     defaults = {"published": None, "status": "unread"}
     sent = {name: value for name, value in body(1).items() if name not in defaults}
 
@@ -55,7 +55,7 @@ async def test_what_may_be_left_out(client: AsyncClient) -> None:
 
 
 async def test_update_and_delete(client: AsyncClient) -> None:
-    """A change leaves the rest; a deleted book is gone."""
+    """An update changes only what was sent; a deleted book is gone."""
     book = await create(client, 1)
     address = f"{BOOKS}/{book['id']}"
     changes = {"title": "Title 2", "published": None}
@@ -69,7 +69,7 @@ async def test_update_and_delete(client: AsyncClient) -> None:
 
 
 async def test_unknown_book(client: AsyncClient) -> None:
-    """Each operation answers 404."""
+    """Every operation answers 404."""
     address = f"{BOOKS}/{uuid4()}"
 
     answers = [await client.get(address), await client.patch(address, json={}), await client.delete(address)]
@@ -78,7 +78,7 @@ async def test_unknown_book(client: AsyncClient) -> None:
 
 
 async def test_isbn_is_unique(client: AsyncClient) -> None:
-    """The second book with the same isbn is a conflict, by creation and by change."""
+    """A second book with the same isbn is a conflict, on creation and on update."""
     first, second = await create(client, 1), await create(client, 2)
     same = {"isbn": first["isbn"]}
 
@@ -103,8 +103,8 @@ async def test_isbn_is_unique(client: AsyncClient) -> None:
         {"no_such_field": 1},
     ],
 )
-async def test_wrong_book(client: AsyncClient, wrong: dict[str, Any]) -> None:
-    """What is no book is refused."""
+async def test_invalid_book(client: AsyncClient, wrong: dict[str, Any]) -> None:
+    """Invalid fields are rejected."""
     assert (await client.post(BOOKS, json={**body(1), **wrong})).status_code == 422
 
 
@@ -128,7 +128,7 @@ async def test_pages(client: AsyncClient, sort: str) -> None:
 
 @pytest.mark.parametrize("name", ["author", "status"])
 async def test_filters(client: AsyncClient, name: str) -> None:
-    """A filter leaves what has the value."""
+    """A filter returns only the rows that match."""
     first, _ = await create(client, 1), await create(client, 2)
 
     answer = await client.get(BOOKS, params={name: first[name]})
@@ -137,7 +137,7 @@ async def test_filters(client: AsyncClient, name: str) -> None:
 
 
 async def test_books_of_others(app: FastAPI, client: AsyncClient) -> None:
-    """For another caller they are not there."""
+    """Other callers can't see or change them."""
     address = f"{BOOKS}/{(await create(client, 1))['id']}"
     app.dependency_overrides[current_caller] = lambda: Caller("stranger")
 

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class NotesServiceStub:
-    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
-    it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
-    `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
+    """The caller's notes. Callers authenticate with the metadata `authorization: Bearer <token>`, if the server requires
+    it. Errors carry `google.rpc.ErrorInfo` (with a machine-readable `reason`), `google.rpc.RequestInfo`, and where they
+    apply `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """
 
     def __init__(self, channel):
@@ -70,9 +70,9 @@ class NotesServiceStub:
 
 
 class NotesServiceServicer:
-    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
-    it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
-    `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
+    """The caller's notes. Callers authenticate with the metadata `authorization: Bearer <token>`, if the server requires
+    it. Errors carry `google.rpc.ErrorInfo` (with a machine-readable `reason`), `google.rpc.RequestInfo`, and where they
+    apply `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """
 
     def CreateNote(self, request, context):
@@ -83,7 +83,7 @@ class NotesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetNote(self, request, context):
-        """Reads a note. NOT_FOUND: there is none of this id, or it belongs to another caller.
+        """Reads a note. NOT_FOUND: there is no note with this id, or it belongs to another caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,22 +97,22 @@ class NotesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateNote(self, request, context):
-        """Changes a note. ABORTED: it has changed since the etag was seen.
+        """Updates a note. ABORTED: it has changed since the etag was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteNote(self, request, context):
-        """Removes a note. ABORTED: it has changed since the etag was seen.
+        """Deletes a note. ABORTED: it has changed since the etag was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchNotes(self, request, context):
-        """Tells of changes as they are stored. Nothing is missed that happens after the initial metadata has come. The stream may
-        end at any time, with UNAVAILABLE when the server stops or the reader is too slow: call again with the last resume token.
+        """Streams changes as they are stored. No change after the initial metadata is missed. The stream may end at
+        any time, with UNAVAILABLE when the server stops or the reader is too slow: call again with the last resume token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,9 +160,9 @@ def add_NotesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotesService:
-    """The caller's notes. Callers authenticate by the metadata `authorization: Bearer <token>`, where the server wants
-    it. Errors carry `google.rpc.ErrorInfo` (its `reason` is for programs), `google.rpc.RequestInfo`, and where they apply
-    `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
+    """The caller's notes. Callers authenticate with the metadata `authorization: Bearer <token>`, if the server requires
+    it. Errors carry `google.rpc.ErrorInfo` (with a machine-readable `reason`), `google.rpc.RequestInfo`, and where they
+    apply `google.rpc.BadRequest` and `google.rpc.RetryInfo`.
     """
 
     @staticmethod
