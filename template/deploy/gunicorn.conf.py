@@ -15,8 +15,8 @@ on_reload = worker.on_reload
 bind = defaults.bind_address(os.environ.get("PORT", "8000"))
 workers = int(os.environ.get("WEB_CONCURRENCY") or defaults.usable_cpus())
 forwarded_allow_ips = defaults.trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1"))
-# Connections of one worker, sockets and streams included. Beyond that, those that have waited longest for their clients
-# are closed; where all are being answered, new ones are told to come back, and only probes are answered.
+# Connections of one worker, sockets and streams included. Beyond that, those that have been idle longest are closed; if
+# none is idle, new requests are told to retry, and only probes are answered.
 worker_connections = int(os.environ.get("WEB_CONNECTIONS") or 2000)
 # Longer than the idle timeout of common load balancers (60 s), which would otherwise reuse a closed connection.
 keepalive = 75
@@ -24,7 +24,7 @@ keepalive = 75
 graceful_timeout = 30
 # A worker whose event loop blocks for this many seconds is killed and replaced.
 timeout = 30
-# Workers are recycled, which bounds leaks, at different times. A single worker is not: nothing would serve meanwhile.
+# Workers are recycled at different times, which bounds leaks. A single one is not: nothing would serve meanwhile.
 max_requests = 100_000 if workers > 1 else 0
 max_requests_jitter = max_requests // 10
 # Heartbeats are written to memory: a slow disk would block a worker, which would then be killed.
