@@ -22,7 +22,7 @@ def separate(url: str) -> tuple[str, dict[str, Any] | None]:
     options = {name: others.pop(name) for name in _FILES | _VALUES.keys() if name in others}
     for name, values in _VALUES.items():
         if options.get(name, values[0]) not in values:
-            raise ValueError(f"{name} is {' or '.join(values)}")
+            raise ValueError(f"{name} must be {' or '.join(values)}")
     if scheme not in SCHEMES:
         if options:
             raise ValueError(f"{', '.join(sorted(options))}: for TLS write amqps:// or rediss://")

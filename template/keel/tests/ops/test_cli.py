@@ -97,7 +97,7 @@ def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module("app", run_name="__main__")
 
-    assert stopped.value.code == "The settings are not usable:\n  KEY: set it"
+    assert stopped.value.code == "The settings are not valid:\n  KEY: set it"
 
 
 class Unbuildable(ModuleType):
@@ -105,7 +105,7 @@ class Unbuildable(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         """Fail as `create_app` does."""
-        raise SettingsError("The settings are not usable:\n  KEY: set it")
+        raise SettingsError("The settings are not valid:\n  KEY: set it")
 
 
 def test_migrate() -> None:

@@ -57,9 +57,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_incomplete_examples_are_reported(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a feature has added to an example in vain is told with the settings, which are checked after each update."""
     write("")
-    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is left out"])
+    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is skipped"])
 
-    assert settings_check.problems() == ["yard.examples.notes.exports is left out"]
+    assert settings_check.problems() == ["yard.examples.notes.exports is skipped"]
 
 
 def test_nothing_to_say(write: Write) -> None:

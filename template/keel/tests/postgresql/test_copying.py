@@ -113,8 +113,8 @@ async def test_an_error_leaves_nothing_behind(source: str, target: AsyncEngine) 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://localhost/app", "no URL of a SQLite database"),
-        ("app.db", "no URL of a SQLite database"),
+        ("postgresql://localhost/app", "not the URL of a SQLite database"),
+        ("app.db", "not the URL of a SQLite database"),
         ("sqlite:///missing.db", r"no file missing\.db"),
     ],
 )
@@ -129,5 +129,5 @@ async def test_a_schema_that_is_behind(tmp_path: Path, target: AsyncEngine) -> N
     empty = tmp_path / "empty.db"
     empty.touch()
 
-    with pytest.raises(CopyError, match=r"In the source, tables are missing: copied_folders, copied_papers\. Run"):
+    with pytest.raises(CopyError, match=r"Tables are missing in the source: copied_folders, copied_papers\. Run"):
         await copy_database(f"sqlite:///{empty}", target, lambda *_: None)

@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ class WidgetCreate(BaseModel):
 
 
 class WidgetUpdate(BaseModel):
-    """Changes to a widget; what is left out stays as it is."""
+    """Changes to a widget; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -148,4 +148,4 @@ def _moment(name: str, timestamp: Timestamp) -> datetime:
     try:
         return timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest([Violation(name, "The moment is out of range.", "OUT_OF_RANGE")]) from error
+        raise InvalidRequest([Violation(name, "The time is out of range.", "OUT_OF_RANGE")]) from error

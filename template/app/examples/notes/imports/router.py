@@ -66,9 +66,7 @@ async def import_notes(
     request: Request,
     response: Response,
     *,
-    partial: Annotated[
-        bool, Query(description="Skip invalid rows instead of refusing the file")
-    ] = False,
+    partial: Annotated[bool, Query(description="Skip invalid rows instead of refusing the file")] = False,
 ) -> NoteImport:
     """Import notes from a CSV file. Read the progress at `Location`.
 

@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 <%
     finite = ", allow_inf_nan=False" if any(field.kind == "json" for field in r.fields) else ""
 %>\
@@ -36,7 +36,7 @@ class ${r.singular.pascal}Create(BaseModel, extra="forbid"${finite}):
 
 
 class ${r.singular.pascal}Update(BaseModel, extra="forbid"${finite}):
-    """Changes to ${r.singular.one}; what is left out stays as it is."""
+    """Changes to ${r.singular.one}; omitted fields stay as they are."""
 
 % for field in r.fields:
     ${field.name}: ${field.sent} | MISSING${" | None" if field.nullable else ""} = MISSING

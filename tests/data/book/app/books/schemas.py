@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 
 from datetime import date
 from decimal import Decimal
@@ -29,7 +29,7 @@ class BookCreate(BaseModel, extra="forbid"):
 
 
 class BookUpdate(BaseModel, extra="forbid"):
-    """Changes to a book; what is left out stays as it is."""
+    """Changes to a book; omitted fields stay as they are."""
 
     title: Title | MISSING = MISSING
     author: Author | MISSING = MISSING
