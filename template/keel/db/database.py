@@ -208,7 +208,7 @@ def unavailable_if_outage(error: Exception) -> Exception:
     if not isinstance(error, OUTAGES) and not _is_transient(error):
         return error
     log.warning("database_unavailable", error=repr(error))
-    return Unavailable("The database is not available at the moment.")
+    return Unavailable("The database is not available; try again later.")
 
 
 def _is_transient(error: Exception) -> bool:

@@ -53,7 +53,7 @@ async def read_conversation(
     conversations: ConversationsReadDep,
     before: Annotated[UUID | None, Query(description="`earlier` of the previous response")] = None,
 ) -> ConversationDetail:
-    """Read a conversation with the last messages of the branch shown, or those before a given one."""
+    """Read a conversation: it has the last messages of the branch shown, or those before a given one."""
     return await conversations.detail(conversation_id, before)
 
 

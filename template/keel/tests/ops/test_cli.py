@@ -85,7 +85,7 @@ def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is not read"):
         assert part in output
-    assert run("upgrades", "--since", "v1.2.0") == "Nothing to know of since v1.2.0.\n"
+    assert run("upgrades", "--since", "v1.2.0") == "Nothing noticeable has changed since v1.2.0.\n"
 
 
 def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ async def test_migrate_another_projects_database(database: Database) -> None:
 
     assert result.exit_code == 1
     assert "another_0001" in result.output
-    assert "Look at DATABASE_URL" in result.output
+    assert "Check DATABASE_URL" in result.output
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_the_command_tells_a_pipeline(project: Path, copier: Path, monkeypatch: 
 
 def test_a_feature_that_is_off_cannot_go(project: Path) -> None:
     """The answer names what is on."""
-    with pytest.raises(RemovalError, match=r"lamps is not switched on\. What is: radio\."):
+    with pytest.raises(RemovalError, match=r"lamps is not switched on\. Switched on: radio\."):
         removal(project, "lamps")
 
 

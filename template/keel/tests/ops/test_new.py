@@ -127,7 +127,7 @@ def test_a_refusal_is_one_line(new: New, project: Path) -> None:
     result = new("for", "title:str")
 
     assert result.exit_code == 1
-    assert result.output == "`for` is a keyword of Python's; choose another name. Nothing was written.\n"
+    assert result.output == "`for` is a Python keyword; choose another name. Nothing was written.\n"
     assert written(project) == []
 
 
@@ -137,7 +137,7 @@ def test_what_is_there_stays(app: FastAPI, project: Path, there: str) -> None:
     (project / there).parent.mkdir(exist_ok=True)
     (project / there).write_text("mine", encoding="utf-8")
 
-    with pytest.raises(names.NewError, match="exists already"):
+    with pytest.raises(names.NewError, match="already exists"):
         writing.describe(app, "specimen", FIELDS)
 
     assert written(project) == [there]

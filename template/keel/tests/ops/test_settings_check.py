@@ -89,8 +89,8 @@ def test_removed(write: Write) -> None:
     path = write("SHIPS_ENGINE=s3cret\nSAIL=s3cret\n")
 
     assert settings_check.problems() == [
-        f"{path}: SHIPS_ENGINE is not read any more: Row.",
-        f"{path}: SAIL is not read any more: Wetter.",
+        f"{path}: SHIPS_ENGINE is no longer read: Row.",
+        f"{path}: SAIL is no longer read: Wetter.",
     ]
 
 
