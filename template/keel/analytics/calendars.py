@@ -68,7 +68,7 @@ class Unit(StrEnum):
         return day + timedelta(days=count * (7 if self is Unit.WEEK else 1))
 
     def distance(self, first: date, last: date) -> int:
-        """Return the number of periods from the one that begins on a day to the one that begins on another, inclusive."""
+        """Return the number of periods from the one that begins on `first` to the one that begins on `last`, inclusive."""
         if self is Unit.MONTH:
             return (last.year - first.year) * _MONTHS + last.month - first.month + 1
         return (last - first).days // (7 if self is Unit.WEEK else 1) + 1

@@ -83,7 +83,7 @@ def _adapter(row: type[BaseModel], *, split: bool) -> TypeAdapter[Any]:
 
 
 class CsvWriter:
-    """RFC 4180, in UTF-8 with a header. Missing values are empty; text that a spreadsheet would run is escaped by an apostrophe."""
+    """RFC 4180, in UTF-8 with a header. Missing values are empty; text that spreadsheets would run gets an apostrophe."""
 
     def __init__(self, row: type[BaseModel]) -> None:
         from pyarrow.csv import CSVWriter, WriteOptions

@@ -74,7 +74,7 @@ async def serving(app: FastAPI, packages: Iterable[Package]) -> AsyncGenerator[i
         finally:
             # Ends streams.
             services_of(app).shutdown.begin()
-            # gRPC cancels calls that arrive as it stops (grpc/grpc#41785); clients that watch health no longer send any.
+            # gRPC cancels calls that arrive as it stops (grpc/grpc#41785); clients that watch health send none by then.
             await health.drain(settings.drain_seconds)
             health.end()
             await server.stop(settings.grace_seconds)

@@ -1,4 +1,4 @@
-"""Telemetry of answers and tools, with OpenTelemetry's names and units where they exist. Neither text nor callers are recorded."""
+"""Telemetry of answers and tools, named as OpenTelemetry does where it can be. Neither text nor callers are recorded."""
 
 import asyncio
 import time
@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from keel.observability import tracing
 
-_ENDED = tracing.meter.create_counter(
-    "app.llm.answer.ended", unit="{answer}", description="Ended answers, by state"
-)
+_ENDED = tracing.meter.create_counter("app.llm.answer.ended", unit="{answer}", description="Ended answers, by state")
 _ACTIVE = tracing.meter.create_up_down_counter(
     "app.llm.answer.active", unit="{answer}", description="Answers under way, including those that wait for their turn"
 )

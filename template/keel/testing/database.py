@@ -12,12 +12,12 @@ from keel.db.database import Database
 from keel.db.models import IS_VIEW, load_models
 from keel.testing.support import RunScript, Wipe
 
-UNMIGRATED = """No migration creates {names}, so the tests' database lacks it. Generate one, review it, and rerun the tests:
+UNMIGRATED = """No migration creates {names}, so the tests' database lacks it. Generate one, review it, rerun the tests:
     uv run python -m app migrate
     uv run alembic revision --autogenerate -m "what is new" """
 
-UNMARKED = """These models describe views: {names}. A view is not emptied after a test, and autogenerate must not create a
-table for it, so write in the model:
+UNMARKED = """These models describe views: {names}. A view is not emptied after a test, and autogenerate must not create
+a table for it, so write in the model:
     __table_args__ = {{"info": {{"is_view": True}}}}"""
 
 _VIEW = "the view "

@@ -54,9 +54,7 @@ def describe(
     above = find_target(f"--nested-under {parent}", [parent], singular.pascal, plural) if parent else None
     if above and above.owned:
         if owned is False:
-            raise NewError(
-                f"`{above.table}` belong to owners, so rows nested under them do too: omit --shared."
-            )
+            raise NewError(f"`{above.table}` belong to owners, so rows nested under them do too: omit --shared.")
         owned = False
     taken = ["id", "owner_id", *([f"{above.singular}_id"] if above else [])]
     resource = Resource(
