@@ -42,7 +42,7 @@ async def read_widget(widget_id: UUID, widgets: WidgetsReadDep) -> Widget:
 
 @router.patch("/{widget_id}", responses=NOT_FOUND)
 async def update_widget(widget_id: UUID, data: WidgetUpdate, widgets: WidgetsDep) -> Widget:
-    """Change what you send of a widget."""
+    """Change the fields of a widget that you send."""
     return await widgets.update(widget_id, data)
 
 

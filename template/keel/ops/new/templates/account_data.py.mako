@@ -1,4 +1,4 @@
-"""What happens to ${r.plural.words} when their owner's account is deleted, or when they get another owner."""
+"""${r.plural.words.capitalize()} of an account that is deleted or merged."""
 
 from sqlalchemy import delete, update
 
@@ -15,10 +15,10 @@ class ${r.singular.pascal}AccountData:
         await session.execute(delete(${r.singular.pascal}).where(${r.singular.pascal}.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's ${r.plural.words} to another one."""
+        """Transfer a subject's ${r.plural.words} to another one."""
         await session.execute(update(${r.singular.pascal}).where(${r.singular.pascal}.owner_id == old).values(owner_id=new))
 
 
 def account_data(_: Services) -> ${r.singular.pascal}AccountData:
-    """Return what does so."""
+    """Return the handler of ${r.plural.words}."""
     return ${r.singular.pascal}AccountData()

@@ -19,7 +19,7 @@ from keel.db.models import Base
 
 
 class ${field.python}(StrEnum):
-    """What the ${field.label} of ${r.singular.one} can be."""
+    """The ${field.label} of ${r.singular.one}."""
 
 % for name, value in field.members:
     ${name} = "${value}"

@@ -31,7 +31,7 @@ class ${r.singular.pascal}Repository(Repository[${r.singular.pascal}]):
 % if r.parent:
 
     async def ${r.parent.singular}_exists(self, ${r.parent_id}: UUID, ${"owner_id: str, " if r.parent.owned else ""}*, lock: bool = False) -> bool:
-        """Return whether there is such ${r.parent.singular.one}; with a lock it stays until the transaction ends."""
+        """Return whether there is such ${r.parent.singular.one}; with a lock, it can be deleted only after the transaction."""
         statement = select(${r.parent.model}.id).where(${r.parent.model}.id == ${r.parent_id}${f", {r.parent.model}.owner_id == owner_id" if r.parent.owned else ""})
         if lock:
             statement = statement.with_for_update(read=True, key_share=True)
@@ -40,7 +40,7 @@ class ${r.singular.pascal}Repository(Repository[${r.singular.pascal}]):
 % for field in r.references:
 
     async def ${field.short}_exists(self, ${field.name}: UUID${"".join(f", {name}: {kind}" for name, kind in r.limits(field.target))}) -> bool:
-        """Return whether there is such ${field.target.singular.one}, which then stays until the transaction ends."""
+        """Return whether there is such ${field.target.singular.one}, and lock it until the transaction ends."""
         statement = select(${field.target.model}.id).where(${field.target.model}.id == ${field.name}${"".join(f", {field.target.model}.{name} == {name}" for name, _ in r.limits(field.target))})
         return await self.session.first(statement.with_for_update(read=True, key_share=True)) is not None
 % endfor

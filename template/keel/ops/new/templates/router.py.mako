@@ -69,7 +69,7 @@ async def read_${r.singular}(${r.singular}_id: UUID, ${r.plural.variable}: ${r.p
 
 @router.patch("/{${r.singular}_id}"${documented(missing, *refusals)})
 async def update_${r.singular}(${r.singular}_id: UUID, data: ${r.singular.pascal}Update, ${r.plural.variable}: ${r.plural.pascal}Dep) -> ${r.singular.pascal}:
-    """Change what you send of ${r.singular.one}."""
+    """Change the fields of ${r.singular.one} that you send."""
     return await ${r.plural.variable}.update(${r.singular}_id, data)
 
 

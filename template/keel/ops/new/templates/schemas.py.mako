@@ -57,7 +57,7 @@ class ${r.singular.pascal}(BaseModel, from_attributes=True):
 
 
 class ${r.singular.pascal}Query(PageQuery):
-    """Which ${r.plural.words} a list holds, and in which order; a minus puts the highest first."""
+    """The filters and order of a list of ${r.plural.words}; with a minus, highest first."""
 
 % for field in r.filters:
     ${field.name}: ${field.sent} | None = None

@@ -37,7 +37,7 @@ class ${name}NotFound(NotFound):
 
 
 class ${r.singular.pascal}Exists(Conflict):
-    """There is ${r.singular.one} with the same ${same} already."""
+    """There is already ${r.singular.one} with the same ${same}."""
 
     type = "urn:problem:${r.singular.slug}-exists"
 % endif

@@ -1,4 +1,4 @@
-"""What happens to books when their owner's account is deleted, or when they get another owner."""
+"""Books of an account that is deleted or merged."""
 
 from sqlalchemy import delete, update
 
@@ -15,10 +15,10 @@ class BookAccountData:
         await session.execute(delete(Book).where(Book.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's books to another one."""
+        """Transfer a subject's books to another one."""
         await session.execute(update(Book).where(Book.owner_id == old).values(owner_id=new))
 
 
 def account_data(_: Services) -> BookAccountData:
-    """Return what does so."""
+    """Return the handler of books."""
     return BookAccountData()

@@ -13,7 +13,7 @@ from keel.db.models import Base
 
 
 class BookStatus(StrEnum):
-    """What the status of a book can be."""
+    """The status of a book."""
 
     UNREAD = "unread"
     READING = "reading"

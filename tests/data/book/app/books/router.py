@@ -52,7 +52,7 @@ async def read_book(book_id: UUID, books: BooksReadDep) -> Book:
 
 @router.patch("/{book_id}", responses=responses(BookNotFound, BookExists))
 async def update_book(book_id: UUID, data: BookUpdate, books: BooksDep) -> Book:
-    """Change what you send of a book."""
+    """Change the fields of a book that you send."""
     return await books.update(book_id, data)
 
 

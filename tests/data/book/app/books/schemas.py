@@ -52,7 +52,7 @@ class Book(BaseModel, from_attributes=True):
 
 
 class BookQuery(PageQuery):
-    """Which books a list holds, and in which order; a minus puts the highest first."""
+    """The filters and order of a list of books; with a minus, highest first."""
 
     author: Author | None = None
     status: BookStatus | None = None

@@ -19,7 +19,7 @@ class BookNotFound(NotFound):
 
 
 class BookExists(Conflict):
-    """There is a book with the same isbn already."""
+    """There is already a book with the same isbn."""
 
     type = "urn:problem:book-exists"
 
