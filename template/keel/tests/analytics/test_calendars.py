@@ -93,5 +93,5 @@ def test_the_ends_of_time(zone: str, moment: datetime, unit: Unit) -> None:
 )
 def test_unknown_zones(name: str) -> None:
     """Only a name of the database is one."""
-    with pytest.raises(ValidationError, match="name a time zone"):
+    with pytest.raises(ValidationError, match="use an IANA time zone"):
         TypeAdapter(TimeZone).validate_python(name)

@@ -158,7 +158,7 @@ def test_a_failure_of_copier_is_passed_on(project: Path, copier: Path, monkeypat
     with pytest.raises(RemovalError, match="gone"):
         removal(project, "radio")
     monkeypatch.setenv("PATH", str(project))
-    with pytest.raises(RemovalError, match="Copier is needed"):
+    with pytest.raises(RemovalError, match="Install uv, which fetches Copier"):
         removal(project, "radio")
 
 

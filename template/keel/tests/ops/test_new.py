@@ -77,7 +77,7 @@ REFUSED = {
     ("auth_key", "title:str"): "belongs to Keel",
     ("page", "title:str"): "two Page",
     ("model", "title:str"): "another --plural",
-    ("specimen", "title"): "no field",
+    ("specimen", "title"): "not a field",
     ("specimen", "title:string"): "no type `string`",
     ("specimen", "title:str:big"): "no `:big`",
     ("specimen", "class:str"): "keyword",

@@ -92,7 +92,7 @@ async def test_a_target_with_rows_is_refused(source: str, target: AsyncEngine) -
     async with target.begin() as connection:
         await connection.execute(insert(FOLDERS), {"id": 3})
 
-    with pytest.raises(CopyError, match=r"must be empty, and has rows in: copied_folders"):
+    with pytest.raises(CopyError, match=r"must be empty, but has rows in: copied_folders"):
         await copy_database(source, target, lambda *_: None)
 
 
