@@ -83,7 +83,7 @@ def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
 
     output = run("upgrades")
 
-    for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is no longer read"):
+    for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is no longer"):
         assert part in output
     assert run("upgrades", "--since", "v1.2.0") == "Nothing noticeable has changed since v1.2.0.\n"
 
