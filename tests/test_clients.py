@@ -124,7 +124,7 @@ def test_clients_work(isolated: Isolated, page: Page, tmp_path: Path) -> None:
         "same_note": True,
         "listed": ["Anchor", "Buoy", "Tides"],
         "wrong_password": "The address or the password is wrong.",
-        "reused": "This key came with another request; send a new one.",
+        "reused": "This key was used for another request; send a new one.",
         "invalid": "body.title: String should have at least 1 character",
         "renamed": 2,
         "stale": None,

@@ -102,5 +102,5 @@ def test_features_are_switched_on_late(
         in_vain = [name for name in added if name.startswith(NOTES) and lacks(project.path, name)]
         for name in in_vain:
             module = name.removesuffix(".py").replace("/", ".")
-            assert f"{module} is left out: the example has no {NOTES.replace('/', '.')}." in told
+            assert f"{module} is skipped: the example no longer has {NOTES.replace('/', '.')}." in told
         assert (checked.returncode == 1) == bool(in_vain), told

@@ -123,7 +123,7 @@ def test_flaky_is_green_and_listed(tmp_path: Path, way: tuple[str, ...]) -> None
     assert "captured: lucky is False" in output
     assert "second run, alone: passed in " in output
     assert "captured: lucky is True" in output
-    assert "A flaky test is a fault to be mended" in output
+    assert "A flaky test is a bug: fix it." in output
     assert "= 1 passed, 1 flaky in " in output
     assert "FAILURES" not in output
 
@@ -240,7 +240,7 @@ def test_collection_error_is_red(tmp_path: Path) -> None:
     (tmp_path / "test_unimportable.py").write_text("import no_such_module\n", encoding="utf-8")
     status, output = run(tmp_path, FLAKY, *ONE_PROCESS, "--continue-on-collection-errors")
     assert status == 1, output
-    assert "No test was rerun: there are errors outside of tests." in output
+    assert "No test was rerun: there are errors outside tests." in output
 
 
 def test_reruns_are_alone(tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def test_ids_can_be_read_back() -> None:
 
 def test_unknown_words_are_named() -> None:
     """A wrong id is refused with the words that are known."""
-    with pytest.raises(ValueError, match=r"Unknown in 'sqlite\+gopher': gopher\. Known words: sqlite, "):
+    with pytest.raises(
+        ValueError, match=r"Unknown words in 'sqlite\+gopher': gopher\. Known words: sqlite, "
+    ):
         parse(nine(), "sqlite+gopher")
     with pytest.raises(ValueError, match="No such closed question: gopher"):
         combine(nine(), {"gopher": True})

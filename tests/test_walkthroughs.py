@@ -70,7 +70,7 @@ def test_keep_your_project_up_to_date(repository: Path, shell: Shell) -> None:
     )
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 1, "there was nothing to migrate"
     # What is committed has been looked at.
-    assert shell.must("uv run python -m app upgrades") == "Nothing to know of since v1.1.0.\n"
+    assert shell.must("uv run python -m app upgrades") == "Nothing noticeable has changed since v1.1.0.\n"
     (project / ".env").write_text("READINESS_TIMEOUT=5.125\nLOG_LEVLE=INFO\n", encoding="utf-8")
     status, output = shell.run("uv run python -m app settings --check")
     assert (status, output) == (1, named)

@@ -12,7 +12,7 @@ from keel.ops import cli, settings_check
 from keel.settings import SettingsError
 
 if __name__ == "__main__":
-    # The first process of a container gets no signal that it has no handler for. Long-running roles bring their own.
+    # A container's first process receives only signals that it handles. Long-running roles install their own handlers.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         from app.main import create_app

@@ -1,4 +1,4 @@
-"""The application: Keel's platform, and every package of `app/` that offers it something."""
+"""The application: Keel's platform, with the packages of `app/`."""
 
 from fastapi import FastAPI
 
@@ -10,7 +10,7 @@ def create_app() -> FastAPI:
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
-        PackageError: a package of `app/` is not what it has to be; the message says what to change.
+        PackageError: a package of `app/` breaks a convention; the message says what to change.
     """
     app = create_platform("app")
 

@@ -1,4 +1,4 @@
-"""What the project is called, what it does and which version it is, as `pyproject.toml` says it."""
+"""The project's name, description and version, from `pyproject.toml`."""
 
 import tomllib
 from pathlib import Path
@@ -11,8 +11,8 @@ _pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 NAME: str = _pyproject["tool"]["keel"]["title"]
 SLUG: str = _pyproject["tool"]["keel"]["slug"]
-"""The name for machines, such as the database's."""
+"""The machine-readable name, such as for the database."""
 DESCRIPTION: str = _pyproject["project"]["description"]
 VERSION: str = _pyproject["project"]["version"]
 DEFAULTS: dict[str, Any] = _pyproject["tool"]["keel"].get("defaults", {})
-"""This project's defaults of settings, by variable."""
+"""This project's defaults for settings, by variable."""

@@ -51,14 +51,14 @@ def create_app(
     """Build the application.
 
     Args:
-        root: the name of the package whose packages are found by what they hold (`keel.packages`).
-        middleware: your own, outermost first. It runs inside the platform's, as does what `app.add_middleware` adds:
-            its answers have a request id, security headers and an access line, and its errors are problem documents.
-        problem_format: makes a response of another format from the members of a problem document.
+        root: the name of the package whose packages are found by their modules (`keel.packages`).
+        middleware: your own, outermost first. It runs inside the platform's, as does that of `app.add_middleware`:
+            its responses get a request id, security headers and an access line, and its errors are problem documents.
+        problem_format: builds a response of another format from the members of a problem document.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.
-        PackageError: a package of the root is not what it has to be, or clashes with another; the message says what to
+        PackageError: a package of the root breaks a convention, or clashes with another; the message says what to
             change.
     """
     app = new_app(middleware, problem_format, CALLER_MIDDLEWARE)
@@ -92,14 +92,14 @@ def new_app(
         title=about.NAME,
         description=about.DESCRIPTION,
         version=about.VERSION,
-        # Our own pages take their place.
+        # Replaced by our own pages.
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.api_docs else None,
         exception_handlers=errors.HANDLERS,
-        # A redirect would be neither an answer nor a problem document.
+        # A redirect would be neither a response of the API nor a problem document.
         redirect_slashes=False,
-        # One span for each request, where a provider takes it; our own log lines tell of errors.
+        # One span per request, if a provider is set; our own log lines report errors.
         telemetry={"operation_spans": False, "logs": False, "exclude": lambda scope: path_below(scope) in EXEMPT},
         lifespan=_lifespan,
         middleware=list(middleware),
@@ -119,8 +119,8 @@ def new_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     services = services_of(app)
-    check_routes(app)  # again: some may have been added since; nothing is migrated yet
-    # Again, since a server may have set up its own logging after it imported the application.
+    check_routes(app)  # again: routes may have been added since; nothing is migrated yet
+    # Again, since a server may have configured its own logging after importing the application.
     logs.configure(services.settings)
     services.shutdown = Shutdown()
     if services.settings.deployed:
@@ -130,17 +130,17 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 
 def settle_gc() -> None:
-    """Exclude the objects of the start-up from garbage collections, and collect less often.
+    """Exclude objects created at startup from garbage collection, and collect less often.
 
-    A request leaves some hundred short-lived objects, which by default trigger a collection every few requests. One in
-    many of them traverses every loaded module, model and route, while all requests wait.
+    A request leaves a few hundred short-lived objects, which by default trigger a collection every few requests. Some
+    collections traverse every loaded module, model and route, while all requests wait.
     """
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 
 
 def install_packages(app: FastAPI, packages: Sequence[Package]) -> None:
-    """Give an application what packages offer it."""
+    """Add the routers, plugins and other hooks of packages to an application."""
     services = services_of(app)
     for _, module in load_each(packages, "plugin"):
         module.install(app)

@@ -24,25 +24,25 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedCaller:
-    """A caller, and how long its token proves it: connections that last longer verify the token again."""
+    """A caller, and how long its token is proof of it: connections that last longer verify the token again."""
 
     caller: Caller
     expires_at: float | None = None
-    """Seconds since 1970 at which to verify the token again; None: never."""
+    """Unix time at which to verify the token again; None for never."""
 
 
 GUEST = Caller(subject="guest")
 
 
 class TokenSubjectMismatch(Forbidden):
-    """The token now belongs to another subject than when the answer began."""
+    """The token now belongs to another subject than at the start of the response."""
 
     type = "urn:problem:token-subject-mismatch"
 
 
 @dataclass(slots=True)
 class Verification:
-    """The caller of a long answer, and how to verify it again: by this, streams of every protocol end with their token."""
+    """The caller of a long response, and how to verify it again, so that streams in any protocol end with the token."""
 
     verified: VerifiedCaller
     again: Callable[[], Awaitable[VerifiedCaller]]
@@ -51,7 +51,7 @@ class Verification:
         """Verify the caller again.
 
         Raises:
-            AppError: the token is not valid any more, lacks a scope by now, or belongs to another subject.
+            AppError: the token is no longer valid, now lacks a scope, or belongs to another subject.
         """
         verified = await self.again()
         if verified.caller.subject != self.verified.caller.subject:
@@ -59,7 +59,7 @@ class Verification:
         self.verified = verified
 
     async def until_shutdown(self, shutdown: Shutdown) -> None:
-        """Return when the process begins to stop; `repeat` whenever the token expires, and raise what that raises."""
+        """Return when the process begins to stop; `repeat` whenever the token expires, and let its errors propagate."""
         while True:
             expires_at = self.verified.expires_at
             with suppress(TimeoutError):

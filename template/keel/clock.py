@@ -1,4 +1,4 @@
-"""Moments: the current one, and those that callers name."""
+"""Times: the current one, and those in requests."""
 
 import re
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ def now() -> datetime:
 
 
 def _is_date_time(value: object) -> object:
-    """Refuse what pydantic would take for seconds since 1970: the OpenAPI document promises RFC 3339 alone."""
+    """Refuse numbers, which pydantic reads as Unix time: the OpenAPI document promises only RFC 3339."""
     if isinstance(value, str) and not _DATE_TIME.match(value):
-        raise ValueError("write the moment as in 2026-01-31T12:00:00Z")
+        raise ValueError("write the time as in 2026-01-31T12:00:00Z")
     return value
 
 
@@ -25,8 +25,8 @@ def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("the moment is out of range") from None
+        raise ValueError("the time is out of range") from None
 
 
 UtcDatetime = Annotated[AwareDatetime, BeforeValidator(_is_date_time), AfterValidator(_to_utc)]
-"""A moment with a zone (RFC 3339), turned into UTC."""
+"""A time with a zone (RFC 3339), converted to UTC."""

@@ -1,4 +1,4 @@
-"""Dependencies: how a path operation gets the services of the application."""
+"""Dependencies: the application's services for path operations."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -14,7 +14,7 @@ from keel.messaging.pubsub import PubSub
 from keel.services import Services
 
 SESSION = "keel.session"
-"""The key in a request's scope under which its session is, once it has one."""
+"""The key of a request's session in its ASGI scope, once it has one."""
 
 
 def _services(connection: HTTPConnection) -> Services:
@@ -22,7 +22,7 @@ def _services(connection: HTTPConnection) -> Services:
 
 
 async def get_services(connection: HTTPConnection) -> Services:
-    """Return everything that the application works with."""
+    """Return the application's services."""
     return _services(connection)
 
 
@@ -32,7 +32,7 @@ async def get_database(connection: HTTPConnection) -> Database:
 
 
 async def get_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
-    """Give a request its one transaction."""
+    """Yield the request's only transaction."""
     database: Database = _services(connection).database
     async with database.transaction() as session:
         connection.scope[SESSION] = session
@@ -40,7 +40,7 @@ async def get_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
 
 
 async def get_read_session(connection: HTTPConnection) -> ReadSession:
-    """Return what reads without a transaction."""
+    """Return a session that reads without a transaction."""
     return _services(connection).database.read
 
 
@@ -50,23 +50,23 @@ async def get_cache(connection: HTTPConnection) -> Cache:
 
 
 async def get_pubsub(connection: HTTPConnection) -> PubSub:
-    """Return where messages are published and subscribed to."""
+    """Return the application's pub/sub."""
     return _services(connection).pubsub
 
 
 async def get_jobs(connection: HTTPConnection) -> Jobs:
-    """Return where the application enqueues jobs."""
+    """Return the application's job queue."""
     return _services(connection).jobs
 
 
 async def get_shutdown(connection: HTTPConnection) -> Shutdown:
-    """Return what tells long responses that the process is about to stop."""
+    """Return the signal that the process is about to stop, for long responses."""
     return _services(connection).shutdown
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
-# Function scope: the commit comes before the response, so what the caller is told has really happened.
+# Function scope: the commit precedes the response, so a success response is never wrong.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 ReadSessionDep = Annotated[ReadSession, Depends(get_read_session)]
 CacheDep = Annotated[Cache, Depends(get_cache)]

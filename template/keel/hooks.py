@@ -1,4 +1,4 @@
-"""Hooks: the modules of a package that are found by their names, and what each must hold."""
+"""Hooks: the modules of a package that are found by their names, and what each must provide."""
 
 from inspect import signature
 from types import ModuleType
@@ -6,27 +6,27 @@ from types import ModuleType
 from fastapi import APIRouter
 
 HOOKS = {
-    "router": "`router`, an APIRouter below /api/v1; `SCOPES`, if callers need any: scope to description",
+    "router": "`router`, an APIRouter below /api/v1; `SCOPES`, if callers need scopes: scope to description",
     "events": "`router`, an APIRouter of streams below /api/v1",
     "models": "tables, for migrations",
     "settings": "subclasses of `keel.settings.Settings`",
     "commands": "`commands`, a Typer application: a group of commands with the package's name",
-    "seed": "`seed(app, count)`, an asynchronous iterator that adds demonstration rows of `services.seed_owner` one by one",
+    "seed": "`seed(app, count)`, an async iterator that adds demonstration rows of `services.seed_owner` one by one",
     "account_data": "`account_data(services)`, which deletes or transfers what an account owns",
     "exports": "`exporters(services)`: name to exporter",
-    "tools": "`tools(services)`: a sequence of tools, which are called with the rights of the caller",
-    "gauges": "`read(app)`, an asynchronous function: gauge to value; read while telemetry is exported",
-    "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events that it records",
+    "tools": "`tools(services)`: a sequence of tools, which are called with the caller's permissions",
+    "gauges": "`read(app)`, an async function: gauge to value; read while telemetry is exported",
+    "outbox": "`event_types(services)`, which listens to changes and returns the classes of the events it records",
     "consumers": "`consumers(services)`: what the package does with events",
     "grpc": "`add_services(app, server)`, which adds servicers and returns their names",
-    "statistics": "`install(app)`, which adds routes that stand before those of `router`",
-    "plugin": "`install(app)`, for what no other module does",
+    "statistics": "`install(app)`, which adds routes that take precedence over those of `router`",
+    "plugin": "`install(app)`, for everything that no other hook covers",
 }
-"""The modules that are looked for, and what each holds."""
+"""The modules that are looked for, and what each provides."""
 
 
 class PackageError(Exception):
-    """A package of the application is not what it has to be; the message says what to change."""
+    """A package of the application breaks a convention; the message says what to change."""
 
 
 _FUNCTIONS = {
@@ -41,14 +41,14 @@ _FUNCTIONS = {
     "statistics": ("install", ["app"]),
     "plugin": ("install", ["app"]),
 }
-"""The function that a module must have, and what it is called with."""
+"""The function that a module must have, and its arguments."""
 
 
 def checked(hook: str, module: ModuleType) -> ModuleType:
     """Return a module that was imported for a hook.
 
     Raises:
-        PackageError: it lacks what its name promises.
+        PackageError: it lacks what its name requires.
     """
     if hook in _FUNCTIONS:
         name, arguments = _FUNCTIONS[hook]
@@ -57,7 +57,7 @@ def checked(hook: str, module: ModuleType) -> ModuleType:
         name = "router"
         fault = _type_fault(getattr(module, name, None), APIRouter)
     elif hook == "commands":
-        from typer import Typer  # only the command line needs it
+        from typer import Typer  # only needed on the command line
 
         name = "commands"
         fault = _type_fault(getattr(module, name, None), Typer)
@@ -65,7 +65,7 @@ def checked(hook: str, module: ModuleType) -> ModuleType:
         return module
     if fault:
         raise PackageError(
-            f"{module.__name__}: `{name}` {fault}. The module is found by its name and must hold {HOOKS[hook]}."
+            f"{module.__name__}: `{name}` {fault}. The module is found by its name and must provide {HOOKS[hook]}."
         )
     return module
 

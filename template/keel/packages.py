@@ -1,4 +1,4 @@
-"""What the packages of `app/` offer, found by the names of their modules.
+"""The packages of `app/`, and their hooks, found by the names of modules.
 
 A package needs no registration: `app/books/router.py` with a `router` is enough. Packages may be nested.
 """
@@ -19,13 +19,13 @@ from fastapi import FastAPI
 from keel.hooks import HOOKS, PackageError, checked
 
 WINGS = ("keel", "app")
-"""The platform and what is built on it."""
+"""The platform and the application built on it."""
 
 EXAMPLES = "examples"
-"""The folder of a root package that is Keel's: its packages may be deleted or reshaped by hand."""
+"""The folder of a root package with Keel's examples: they may be deleted or changed by hand."""
 
 ADDED = ("account_data", "exports", "grpc", "outbox", "statistics", "tools")
-"""What features add to an example, whenever they are switched on."""
+"""Modules that features add to an example whenever they are switched on."""
 
 COMMANDS = (
     "migrate",
@@ -39,13 +39,13 @@ COMMANDS = (
     "packages",
     "new",
 )
-"""The commands of `python -m app` that every project may have: no package with commands can be called so."""
+"""The platform's commands of `python -m app`: no package with commands may have such a name."""
 
 log = structlog.get_logger()
 
 
 class Feature(Protocol):
-    """A package of `keel/` that was chosen, or its module `plugin`."""
+    """A package of `keel/` that the project includes, or its module `plugin`."""
 
     __name__: str
 
@@ -55,7 +55,7 @@ class Feature(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package and those of its modules that are looked for."""
+    """A package and the hooks that it has."""
 
     name: str
     """Its full name, such as `app.books`."""
@@ -70,10 +70,10 @@ class Package:
     def load(self, hook: str) -> ModuleType | None:
         """Import a module of the package, if it has one of that name.
 
-        What a feature has added to an example that is no longer what it was is left out, with a warning.
+        A module that a feature added to an example is skipped with a warning if the example lacks what it imports.
 
         Raises:
-            PackageError: the module lacks what its name promises.
+            PackageError: the module lacks what its name requires.
         """
         if hook not in self.offers:
             return None
@@ -83,7 +83,7 @@ class Package:
         return checked(hook, import_module(f"{self.name}.{hook}"))
 
     def missing(self, hook: str) -> str | None:
-        """Return the module of this example that a feature's addition imports and that is missing; None if none is."""
+        """Return the missing module of this example that a feature's addition imports; None if nothing is missing."""
         if hook not in ADDED or hook not in self.offers or self.name.split(".")[1:2] != [EXAMPLES]:
             return None
         try:
@@ -96,46 +96,46 @@ class Package:
 
 
 def incomplete_examples(packages: Iterable[Package]) -> Iterator[str]:
-    """Yield a sentence for each module that a feature has added to an example and that can't be imported."""
+    """Yield a sentence for each module that a feature added to an example and that can't be imported."""
     for package in packages:
         for hook in ADDED:
             if missing := package.missing(hook):
                 yield (
-                    f"{package.name}.{hook} is left out: the example has no {missing} as it needs. Delete it, or leave "
-                    "the examples out: copier update --data example=false"
+                    f"{package.name}.{hook} is skipped: the example no longer has {missing}, which it needs. Delete "
+                    "it, or omit the examples: copier update --data example=false"
                 )
 
 
 def load_each(packages: Iterable[Package], hook: str) -> Iterator[tuple[Package, Any]]:
-    """Import the modules of that name, of all packages that have one."""
+    """Import the modules of a name from all packages that have one."""
     for package in packages:
         if module := package.load(hook):
             yield package, module
 
 
 def find_packages(root: str) -> list[Package]:
-    """Return the packages below a root package that offer anything, in the order of their names.
+    """Return the packages below a root package that have hooks, in the order of their names.
 
     Raises:
-        PackageError: a package offers nothing, or has a module whose name is almost one that is looked for.
+        PackageError: a package has no hook, or a module whose name is almost that of one.
     """
     found: list[Package] = []
     for name in _subpackages(root):
         below = _find(name)
         if not below and name != f"{root}.{EXAMPLES}":
             raise PackageError(
-                f"{name} offers nothing: none of {', '.join(HOOKS)}. Put helpers that are no package of their own into "
-                f"a module, such as {name}.py, or into the package that uses them."
+                f"{name} has none of the modules {', '.join(HOOKS)}. Put helpers that need no package of their own "
+                f"into a module, such as {name}.py, or into the package that uses them."
             )
         found += below
     return found
 
 
 def check_commands(packages: Iterable[Package]) -> None:
-    """Compare the names of the groups of commands that packages bring.
+    """Check that the command groups of packages have distinct names.
 
     Raises:
-        PackageError: two have the same name, or one has that of a command; the message names both.
+        PackageError: two have the same name, or one has that of a platform command; the message names both.
     """
     found = dict.fromkeys(COMMANDS, "keel.ops.cli")
     for package in packages:
@@ -144,12 +144,12 @@ def check_commands(packages: Iterable[Package]) -> None:
             if other != package.name:
                 raise PackageError(
                     f"`python -m app {package.short_name}` would be both {other} and {package.name}. Rename your package, "
-                    "or have its commands in a package of another name."
+                    "or move its commands to a package of another name."
                 )
 
 
 def find_package(name: str) -> Package:
-    """Return a package and what it offers, given its name or that of its module `plugin`."""
+    """Return a package and its hooks, given its name or that of its module `plugin`."""
     name = name.removesuffix(".plugin")
     modules = {module.name for module in iter_modules([*_path(name)])}
     return Package(name, tuple(hook for hook in HOOKS if hook in modules))
@@ -160,7 +160,7 @@ def _find(name: str) -> list[Package]:
     package = find_package(name)
     for module in sorted(modules - HOOKS.keys()):
         if close := get_close_matches(module, HOOKS, n=1, cutoff=0.85):
-            raise PackageError(f"{name}.{module} is not looked for; rename it to {close[0]} ({HOOKS[close[0]]}).")
+            raise PackageError(f"{name}.{module} is not a hook; rename it to {close[0]} ({HOOKS[close[0]]}).")
     if package.offers:
         return [package]
     return [found for child in _subpackages(name) for found in _find(child)]
@@ -169,7 +169,7 @@ def _find(name: str) -> list[Package]:
 def _subpackages(name: str) -> list[str]:
     found = {module.name for module in iter_modules([*_path(name)]) if module.ispkg}
     if name.split(".")[1:] == [EXAMPLES]:
-        # An example that was deleted has no `__init__` either.
+        # A deleted example has no `__init__` either.
         folders = (path for place in _path(name) for path in Path(place).iterdir() if path.is_dir())
         found |= {path.name for path in folders if path.name.isidentifier() and path.name != "__pycache__"}
     return sorted(f"{name}.{module}" for module in found)

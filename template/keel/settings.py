@@ -29,11 +29,11 @@ class Environment(StrEnum):
 
 
 class DevDefault:
-    """Marks a field whose default is for `local` and `test` only; other environments must set the variable."""
+    """Marks a field whose default is only for `local` and `test`; other environments must set the variable."""
 
 
 class _ProjectDefaults(PydanticBaseSettingsSource):
-    """Defaults of this project, by variable, in `[tool.keel.defaults]` of `pyproject.toml`."""
+    """Defaults of this project by variable, from `[tool.keel.defaults]` in `pyproject.toml`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - as pydantic calls it
         """Return the project's default of a field, or None."""
@@ -49,8 +49,8 @@ class _ProjectDefaults(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Base of every settings class.
 
-    Values come from environment variables, then from the file that `ENV_FILE` names (`.env` of the project unless set;
-    empty for none), then from `[tool.keel.defaults]` of `pyproject.toml`. A package's class sets its own `env_prefix`.
+    Values come from environment variables, then from the file `ENV_FILE` (by default `.env` of the project; empty for
+    none), then from `[tool.keel.defaults]` in `pyproject.toml`. A package's class sets its own `env_prefix`.
     """
 
     model_config = SettingsConfigDict(
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave out sources that are not configured: each costs as much as all the rest of reading a class."""
+        """Omit sources that are not configured: each takes as long as everything else in reading a class."""
         places = ((dotenv_settings, "env_file"), (file_secret_settings, "secrets_dir"))
         asked = (source for source, place in places if getattr(source, place, None))
         return (init_settings, env_settings, *asked, *([_ProjectDefaults(settings_cls)] if about.DEFAULTS else []))
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         """Read the settings.
 
         Raises:
-            SettingsError: a value is missing or invalid. Values themselves are not repeated, since they may be secret.
+            SettingsError: a value is missing or invalid. The message does not repeat values, which may be secret.
         """
         try:
             return cls()
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
                 f"{cls.variable(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"].removeprefix("Value error, ")
                 for e in error.errors(include_input=False, include_url=False)
             ]
-        raise SettingsError("The settings are not usable:\n  " + "\n  ".join(problems))
+        raise SettingsError("The settings are not valid:\n  " + "\n  ".join(problems))
 
     @classmethod
     def variable(cls, field: str) -> str:
@@ -138,13 +138,13 @@ def _each(check: Callable[[str], str]) -> AfterValidator:
 
 
 split_commas = BeforeValidator(_split)
-"""Lets a field of several names or keys be written with commas between them."""
+"""Accepts a field of several names or keys as a comma-separated list."""
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, split_commas]
 """Several names in one variable, separated by commas (or a JSON list)."""
 
 Rate = Annotated[str, AfterValidator(_rate)]
-"""Rates in the notation of `limits`, such as `600/minute`; several are separated by semicolons, and "" means none."""
+"""Rates in the notation of `limits`, such as `600/minute`; separate several with semicolons; "" means no limit."""
 
 
 class CoreSettings(Settings):
@@ -152,25 +152,25 @@ class CoreSettings(Settings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
-    """`auto`: for people in local, JSON elsewhere."""
+    """`auto`: human-readable in local, JSON elsewhere."""
 
     allowed_hosts: Annotated[CommaSeparated, _each(hosts.host), DevDefault] = ("*",)
-    """Host names that requests may use; `*.example.com` stands for any subdomain, `*` for any host."""
+    """Host names that requests may use; `*.example.com` matches any subdomain, `*` any host."""
 
     cors_origins: Annotated[CommaSeparated, _each(hosts.origin)] = ()
     """Origins whose scripts may call the API from a browser."""
 
     cors_headers: CommaSeparated = ()
-    """Request headers that these scripts may send, besides those that the platform knows."""
+    """Request headers that these scripts may send, in addition to the platform's."""
 
     rate_limit: Rate = "600/minute"
-    """Requests of one caller (or one client address) in a window."""
+    """Rate limit of requests for each caller (or client address)."""
 
     max_body_size: Annotated[int, Field(ge=1)] = 1_048_576
-    """Bytes of a request body."""
+    """The largest request body, in bytes."""
 
     max_body_items: Annotated[int, Field(ge=1)] = 10_000
-    """Members and elements of a JSON body."""
+    """The most members and elements of a JSON body."""
 
     streams_per_caller: Annotated[int, Field(ge=1)] = 20
     """Streams that one caller (or one client address) may have open in one process."""
@@ -179,7 +179,7 @@ class CoreSettings(Settings):
     """Streams that one process may have open."""
 
     readiness_timeout: Annotated[float, Field(gt=0)] = 2.0
-    """Seconds that one readiness check may take."""
+    """Timeout of one readiness check, in seconds."""
 
     api_docs: bool = True
     """Whether `/docs`, `/redoc` and `/openapi.json` are served."""

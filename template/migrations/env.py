@@ -18,7 +18,7 @@ metadata = load_models("keel", "app")
 
 
 def migrator() -> AsyncEngine:
-    """Return the engine of the application that migrates itself, else that of a new one."""
+    """Return the engine of the application that is migrating itself, or else a new application's."""
     database = context.config.attributes.get("database")
     if database is None:
         from app.main import create_app
@@ -40,15 +40,15 @@ def render_item(type_: str, item: Any, autogenerate: AutogenContext) -> str | bo
     """Write migrations that stay the same when the application's own types change.
 
     Raises:
-        CommandError: an enumeration would become a type of PostgreSQL's own. Autogenerate does not make such a type for
-            a new column, nor drop it, nor change its members.
+        CommandError: an enumeration would become a native type of PostgreSQL. Autogenerate does not create such a type
+            for a new column, drop it, or change its members.
     """
     if type_ != "type":
         return False
     if isinstance(item, Enum) and item.native_enum and autogenerate.dialect.name == "postgresql":
         raise CommandError(
-            f"The enumeration `{item.name}` would become a type of PostgreSQL's own, of which autogenerate sees no change. "
-            "Annotate the column and leave the type out, `Mapped[...] = mapped_column()`, or write native_enum=False."
+            f"The enumeration `{item.name}` would become a native PostgreSQL type, whose changes autogenerate misses. "
+            "Annotate the column and omit the type, `Mapped[...] = mapped_column()`, or pass native_enum=False."
         )
     return "sa.DateTime(timezone=True)" if isinstance(item, UtcTimestamp) else False
 

@@ -1,1 +1,1 @@
-"""What the tests stand on: reading the questions, rendering, and running what was rendered."""
+"""The foundation of the tests: reading the questions, rendering projects, and running them."""

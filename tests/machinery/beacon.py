@@ -1,4 +1,4 @@
-"""A made-up feature, added to a clone of the template as CONTRIBUTING says that features are added."""
+"""A made-up feature, added to a clone of the template by the steps in CONTRIBUTING."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "beacon"
-#: What it needs and no other feature does; the shared environment has it, too.
+#: A distribution that no other feature needs; the shared environment includes it.
 DEPENDENCY = "humanize>=4.9"
 
 _QUESTION = """\
@@ -74,7 +74,7 @@ _DROP = """\
 def add_beacon(repository: Path, name: str = NAME, *, always: bool = False) -> None:
     """Add the question, the manifest, the package, and the entries in the seams.
 
-    With `always` there is no question: every project has the package.
+    With `always` there is no question: every project gets the package.
     """
     copy_package(repository / "template", name)
     if not always:
@@ -84,10 +84,10 @@ def add_beacon(repository: Path, name: str = NAME, *, always: bool = False) -> N
 
 
 def make_toggle(repository: Path, name: str = NAME) -> None:
-    """Make a toggle of what every project had.
+    """Turn a part of every project into a toggle.
 
-    Every preset suggests it: `copier update --defaults` asks nothing, and must take nothing away. A
-    question can't know whether it is asked for a new project; `_copier_operation` is there for `_exclude` alone.
+    Every preset suggests it: `copier update --defaults` asks nothing, and must remove nothing. A question can't
+    know whether it is asked for a new project; `_copier_operation` is only available in `_exclude`.
     """
     suggested = "preset == 'everything'"
     _ask(repository, name, _QUESTION.replace(suggested, "preset is defined"))
@@ -105,7 +105,7 @@ def _ask(repository: Path, name: str, question: str) -> None:
 
 
 def _places(template: Path, name: str) -> list[tuple[Path, str, str]]:
-    """Which file gets what, before which text."""
+    """Return files, the text before which to insert, and the text to insert."""
     (first,) = (template / "migrations" / "versions").glob("0001_*")
     revision = first if first.suffix == ".jinja" else first.rename(f"{first}.jinja")
     places = [

@@ -1,4 +1,4 @@
-"""A headless Chromium that tests steer."""
+"""A headless Chromium controlled by tests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-#: Long enough for a busy machine: it is waited for only where something fails.
+#: Long enough for a busy machine: only a failure takes this long.
 SECONDS = 60
-#: What the browser says of a server that stops, depending on the moment; and of one that has no icon.
+#: The browser's messages about a server that stops, depending on the moment, and about a missing icon.
 EXPECTED_ERRORS = (
     "ERR_CONNECTION_",
     "ERR_EMPTY_RESPONSE",
@@ -32,7 +32,7 @@ TABLET = 600
 
 
 class Browser:
-    """A browser with two tabs on one page; `tab` says which of them is used."""
+    """A browser with two tabs on one page; `tab` selects one of them."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         """Take a browser that has just been started."""
@@ -45,20 +45,20 @@ class Browser:
         self.driver.get(address)
 
     def tab(self, number: int) -> None:
-        """Go on in one of the tabs."""
+        """Switch to a tab."""
         self.driver.switch_to.window(self.driver.window_handles[number])
 
     def size(self, width: int, height: int) -> None:
-        """Show the page on a screen of this size; a window would not become as small as a phone."""
+        """Emulate a screen of this size; a window can't be as small as a phone."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < TABLET}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def text(self, selector: str) -> str:
-        """What stands in an element; nothing if it is not there."""
+        """Return the text of an element; empty if it does not exist."""
         return str(self.script("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
 
     def script(self, code: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the script returns
-        """What a script returns in the page."""
+        """Run a script in the page; return its result."""
         return self.driver.execute_script(code, *arguments)
 
     def write(self, selector: str, *words: str) -> None:
@@ -67,28 +67,28 @@ class Browser:
         field.send_keys(*words, Keys.ENTER)
 
     def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
+        """Press keys in the focused element."""
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
     def focused(self) -> str:
-        """The id or the text of what has the focus."""
+        """Return the id or the text of the focused element."""
         return str(self.script("return document.activeElement.id || document.activeElement.innerText"))
 
     def sees(self, selector: str, text: str) -> None:
-        """Wait until an element says something."""
+        """Wait until an element contains a text."""
         self.until(lambda: text in self.text(selector), f"{selector} never said {text!r}")
 
     def until(self, holds: Callable[[], object], otherwise: str = "") -> None:
-        """Wait until something holds."""
+        """Wait until a condition is true."""
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: holds(), otherwise)
 
     def complaints(self) -> list[str]:
-        """What the browser logged, such as violations of the page's policy, but for a server that stopped."""
+        """Return the browser's log, such as violations of the page's policy, except about a server that stopped."""
         found = [entry["message"] for entry in self.driver.get_log("browser")]
         return [text for text in found if not any(word in text for word in EXPECTED_ERRORS)]
 
     def fits(self, selector: str) -> bool:
-        """Whether an element can be seen whole, and nothing is wider than the screen."""
+        """Whether an element is completely visible, and nothing is wider than the screen."""
         return bool(
             self.script(
                 """

@@ -1,4 +1,4 @@
-"""Compile each distinct Python file of a run once: most files are the same in most results."""
+"""Compile each distinct Python file of a run once: most files are the same in most projects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def share_bytecode(project: Path, store: Path, known: dict[Path, int] | None = None) -> None:
-    """Give a project's files their bytecode, from a store that the workers share.
+    """Add bytecode to a project's files, from a store that the workers share.
 
-    Only a file that can be compiled gets any; the others fail later, where their error is reported. With `known`,
-    files are left out that have not changed since the last time.
+    Files that can't be compiled are skipped; they fail later, where their error is reported. With `known`, files
+    that have not changed since the last call are skipped too.
     """
     store.mkdir(parents=True, exist_ok=True)
     known = {} if known is None else known
@@ -33,5 +33,5 @@ def share_bytecode(project: Path, store: Path, known: dict[Path, int] | None = N
         target = Path(cache_from_source(str(path)))
         target.parent.mkdir(exist_ok=True)
         target.unlink(missing_ok=True)
-        # A copy rather than a link: the store is shared by workers that write to it at the same time.
+        # A copy, not a link: workers write to the shared store concurrently.
         target.write_bytes(compiled.read_bytes())

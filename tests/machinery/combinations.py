@@ -1,7 +1,7 @@
-"""Which combinations of answers are tested: all of them where that is affordable, else a covering set.
+"""The combinations of answers that are tested: all of them if that is affordable, else a covering set.
 
-A combination is written `database+feature+feature`, and at the end the answers to further questions where they
-differ from the default: `postgresql+auth+redis+ci-none+kubernetes`.
+The id of a combination is `database+feature+feature`, followed by the answers to further questions that differ from
+the default: `postgresql+auth+redis+ci-none+kubernetes`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tests.machinery.questions import DATABASE, Axis, Questions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-#: So many choices of toggles are run exhaustively by default; the toggles asked first come first.
+#: The number of toggles that are run exhaustively by default, in the order in which they are asked.
 EXHAUSTIVE = 64
 
 _CANDIDATES = 60
 
-#: How questions with two answers hang on the toggles asked first: an answer is the parity of these, by number.
+#: How questions with two answers depend on the first toggles: an answer is the parity of these, by number.
 #: Parities of an odd number of toggles make any three answers meet equally often, three of them or these and the
 #: toggles themselves; for a sum of three odd sets is not empty. These were chosen by trial among all such: few of the
 #: rows suffice for any three answers (12 for the database and the example, 17 with three more), so that each test file
 #: of a project has to be run in few combinations (`shares`).
 _PARITIES = ((0, 1, 3), (2, 4, 5), (0, 2, 4), (1, 2, 4), (0, 2, 3), (1, 3, 5))
 
-#: Answers that may meet in a row.
+#: Answers that may occur together in a row.
 Group = frozenset[tuple[str, Any]]
 
 
@@ -46,7 +46,7 @@ class Combination:
 
 
 def combine(questions: Questions, answers: dict[str, Any]) -> Combination:
-    """The combination for these answers. A question left out gets its default; a toggle, no."""
+    """Return the combination for these answers. An omitted question gets its default, an omitted toggle no."""
     axes = (
         questions.databases,
         *(Axis(name, (False, True)) for name in questions.toggles),
@@ -62,7 +62,7 @@ def combine(questions: Questions, answers: dict[str, Any]) -> Combination:
 
 
 def parse(questions: Questions, text: str) -> Combination:
-    """The combination with this id. Raises ValueError, saying which words are known."""
+    """Return the combination with this id; raise ValueError with the known words if it is not valid."""
     known: dict[str, tuple[str, Any]] = {
         str(value): (DATABASE, value) for value in questions.databases.values
     }
@@ -72,15 +72,15 @@ def parse(questions: Questions, text: str) -> Combination:
     }
     words = text.split("+")
     if strange := [word for word in words if word not in known]:
-        raise ValueError(f"Unknown in {text!r}: {', '.join(strange)}. Known words: {', '.join(known)}")
+        raise ValueError(f"Unknown words in {text!r}: {', '.join(strange)}. Known words: {', '.join(known)}")
     return combine(questions, dict(known[word] for word in words))
 
 
 def default_set(questions: Questions) -> list[Combination]:
-    """The default run: the extremes, every choice among the toggles asked first, any three answers at least once.
+    """Return the default run: the extremes, every choice among the first toggles, any three answers at least once.
 
-    Each choice of toggles comes with one database and one answer to each further question. Where there are two answers,
-    parity decides; for the others, by which most groups of three meet that have not met before.
+    Each choice of toggles comes with one database and one answer to each further question. If there are two answers,
+    parity decides; otherwise the one that covers most new groups of three.
     """
     few = questions.toggles
     while 2 ** len(few) > EXHAUSTIVE:
@@ -103,7 +103,7 @@ def default_set(questions: Questions) -> list[Combination]:
 
 
 def _by_parity(questions: Questions, values: Sequence[bool]) -> dict[str, Any]:
-    """What goes with a choice among the first toggles: the database, what owns code, further toggles, the rest."""
+    """Return the other answers for a choice among the first toggles: database, parts, further toggles, the rest."""
     parts = [axis for axis in questions.extras if axis.name in questions.parts]
     later = [Axis(name, (False, True)) for name in questions.toggles[len(values) :]]
     axes = [questions.databases, *parts, *later, *(axis for axis in questions.extras if axis not in parts)]
@@ -116,19 +116,19 @@ def _by_parity(questions: Questions, values: Sequence[bool]) -> dict[str, Any]:
 
 
 def full_set(questions: Questions) -> list[Combination]:
-    """The full run: every toggle with each database, and the default run for the further questions."""
+    """Return the full run: every choice of toggles with each database, and the default run for further questions."""
     return _unique([*default_set(questions), *exhaustive(questions, questions.toggles)])
 
 
 def exhaustive(questions: Questions, toggles: Sequence[str]) -> list[Combination]:
-    """All choices among these toggles, with each database."""
+    """Return all choices among these toggles, with each database."""
     names = (DATABASE, *toggles)
     values = (questions.databases.values, *((False, True) for _ in toggles))
     return [combine(questions, dict(zip(names, row, strict=True))) for row in product(*values)]
 
 
 def extremes(questions: Questions) -> list[Combination]:
-    """Nothing and everything, with each database, with and without the example.
+    """Return nothing and everything, with each database, with and without the example.
 
     The first has the fewest features, the last the most; both have the example.
     """
@@ -145,7 +145,7 @@ def extremes(questions: Questions) -> list[Combination]:
 
 
 def cover(questions: Questions, strength: int) -> list[Combination]:
-    """Combinations in which any so many answers meet at least once: greedy, and the same on every machine."""
+    """Return combinations that cover any `strength` answers at least once: greedy, and the same on every machine."""
     axes = _axes(questions)
     return _covering(questions, axes, set(_tuples(axes, strength)))
 
@@ -174,13 +174,13 @@ def _tuples(axes: Sequence[Axis], strength: int) -> Iterator[frozenset[tuple[str
 
 
 def _groups(axes: Sequence[Axis], row: dict[str, Any], strength: int) -> set[Group]:
-    """The groups of answers that meet in a row."""
+    """Return the groups of answers that occur together in a row."""
     answers = [(axis.name, row[axis.name]) for axis in axes]
     return {frozenset(group) for group in combinations(answers, min(strength, len(answers)))}
 
 
 def _order(group: frozenset[tuple[str, Any]]) -> list[str]:
-    """A set has no order of its own: it differs from process to process."""
+    """Return the group in a fixed order: that of a set differs between processes."""
     return sorted(map(repr, group))
 
 

@@ -1,8 +1,8 @@
-"""What the configurator of the documentation knows: `uv run python -m tests.machinery.configurator` writes it.
+"""The data of the documentation's configurator, written by `uv run python -m tests.machinery.configurator`.
 
 A figure that depends on answers is a sum: `{"": 3, "auth": 2, "auth redis": -1}` is 3, 2 more with `auth`, and 1 less
-with both. A choice that isn't the default counts as `ci=none`. Such a sum is exact as long as it goes far enough, which
-is checked on answers that it was not made from.
+with both. A choice other than the default is written as `ci=none`. Such a sum is exact if it has enough terms, which
+is checked on answers that it was not built from.
 """
 
 import json
@@ -31,7 +31,7 @@ Sum = dict[str, int]
 
 
 class Template:
-    """The template: its questions, and what its files depend on."""
+    """The template: its questions, and the answers that its files depend on."""
 
     def __init__(self, root: Path = ROOT) -> None:
         """Read `copier.yml`, and find the files of `template/`."""
@@ -44,7 +44,7 @@ class Template:
             keep_trailing_newline=True,
             **self.raw["_envops"],
         )
-        #: The values of each question that decides about files, the default first.
+        #: The values of each question that affects files, the default first.
         self.choices = {
             name: values
             for name, question in self.raw.items()
@@ -60,21 +60,21 @@ class Template:
 
     @property
     def files(self) -> list[str]:
-        """The paths of all files of `template/`, as they are there."""
+        """Return the paths of all files of `template/`, unrendered."""
         found = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in found if "__pycache__" not in path.parts)
 
     def depends(self, source: str) -> list[str]:
-        """The questions that the text of a template depends on."""
+        """Return the questions that the text of a template depends on."""
         return [
             name for name in self.choices if name in meta.find_undeclared_variables(self.jinja.parse(source))
         ]
 
     def total(self, questions: Sequence[str], of: Callable[[Answers], int]) -> Sum:
-        """Return a figure as a sum; `questions` are those that it depends on.
+        """Return a figure as a sum over the questions that it depends on.
 
         Raises:
-            ValueError: it depends on more answers at once than is tried.
+            ValueError: it depends on more than `DEEPEST` answers at once.
         """
         known: dict[tuple[Any, ...], int] = {}
 
@@ -105,7 +105,7 @@ class Template:
         return found
 
     def is_there(self, path: str) -> Sum:
-        """Return 1 where a file is rendered, by its path in a project."""
+        """Return 1 if a file is rendered, by its path in a project."""
         conditions = [condition for condition, spec in self.blocks if spec.match_file(path)]
         expressions = [self.jinja.compile_expression(condition) for condition in conditions]
         questions = [name for name in self.choices if re.search(rf"\b{name}\b", " ".join(conditions))]
@@ -113,7 +113,7 @@ class Template:
 
 
 def _values(question: Mapping[str, Any]) -> list[Any]:
-    """Return what may be answered, what adds nothing first: no, or the first choice."""
+    """Return the possible answers; first the one that adds nothing: no, or the first choice."""
     if question["type"] == "bool":
         return [False, True]
     choices = question.get("choices", {})
@@ -121,12 +121,12 @@ def _values(question: Mapping[str, Any]) -> list[Any]:
 
 
 def literal(name: str, value: object) -> str:
-    """Return an answer as sums write it."""
+    """Return an answer in the notation of sums."""
     return name if value is True else f"{name}={value}"
 
 
 def evaluate(figure: Sum, answers: Answers) -> int:
-    """Return a sum for some answers."""
+    """Evaluate a sum for some answers."""
     given = {literal(*pair) for pair in answers.items()}
     return sum(count for term, count in figure.items() if given.issuperset(term.split()))
 
@@ -151,7 +151,7 @@ LISTED = {
 
 
 class Conf:
-    """What templates read of Copier's own settings."""
+    """Copier's own settings that templates read."""
 
     answers_file = ".copier-answers.yml"
     dst_path = Path("harbour-log")
@@ -161,7 +161,7 @@ FIXED = {**NAMED, "preset": "api", "_copier_conf": Conf, "_copier_operation": "c
 
 
 def data(root: Path = ROOT) -> dict[str, Any]:
-    """Return what the page needs: questions, files with their lines, what three of them list, and where each is."""
+    """Return the page's data: questions, files with their lines, the items of three of them, and where each occurs."""
     template = Template(root)
     files, lists = [], {}
     for source in template.files:
@@ -169,7 +169,7 @@ def data(root: Path = ROOT) -> dict[str, Any]:
         path = source.removesuffix(".jinja").replace("{{ _copier_conf.answers_file }}", Conf.answers_file)
         lines: int | Sum = text.count(b"\n")
         if path == Conf.answers_file:
-            lines = 0  # Copier's own record, which no one reads
+            lines = 0  # Copier's own record, which is not for readers
         elif path != source:
             rendering = Rendering(template, text.decode())
             lines = rendering.total(lambda rendered: rendered.count("\n"))
@@ -182,18 +182,18 @@ class Rendering:
     """A file of the template that depends on answers."""
 
     def __init__(self, template: Template, text: str) -> None:
-        """Take the text with its Jinja."""
+        """Take the unrendered text."""
         self.template = template
         self.compiled = template.jinja.from_string(text)
         self.questions = template.depends(text)
         self.render = cache(lambda answers: self.compiled.render(**FIXED, **dict(answers)))
 
     def total(self, of: Callable[[str], int]) -> Sum:
-        """Return a figure of what is rendered."""
+        """Return a figure of the rendered text."""
         return self.template.total(self.questions, lambda answers: of(self.render(tuple(answers.items()))))
 
     def listed(self, of: Callable[[str], list[str]]) -> list[list[Any]]:
-        """Return the names that are found in what is rendered, in their order, each with where it is there."""
+        """Return the names found in the rendered text, in order, each with the sum of its presence."""
         names = cache(lambda text: tuple(of(text)))
         everything: dict[str, None] = {}
         for database, *_ in product(self.template.choices["database"]):
@@ -207,7 +207,7 @@ class Rendering:
 
 
 def _questions(template: Template) -> list[dict[str, Any]]:
-    """Return the questions that decide about files, in order, with the defaults that no preset suggests."""
+    """Return the questions that affect files, in order, with their defaults apart from presets."""
     found = []
     for name in template.choices:
         question = template.raw[name]
@@ -220,7 +220,7 @@ def _questions(template: Template) -> list[dict[str, Any]]:
 
 
 def _first_sentence(question: str) -> str:
-    """Return what the reference says first about a question, as plain text."""
+    """Return the first sentence of the reference about a question, as plain text."""
     reference = QUESTIONS.read_text(encoding="utf-8")
     found = re.search(rf"^### {question}\n\n(.+?\.)(?:\s|$)", reference, re.MULTILINE | re.DOTALL)
     if not found or found[1].startswith("`"):
@@ -230,7 +230,7 @@ def _first_sentence(question: str) -> str:
 
 
 def _presets(template: Template) -> list[dict[str, Any]]:
-    """Return each preset: its name, its label, and the toggles that it suggests."""
+    """Return each preset's name, label, and suggested toggles."""
     found = []
     for label, preset in template.raw["preset"]["choices"].items():
         suggested = [
@@ -244,7 +244,7 @@ def _presets(template: Template) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Write the data beside the page."""
+    """Write the data next to the page."""
     found = data()
     DATA.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
     sys.stdout.write(f"{DATA}: {len(found['files'])} files, {DATA.stat().st_size} bytes\n")

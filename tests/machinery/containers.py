@@ -1,7 +1,7 @@
-"""Containers without an engine: runc, the program that engines run them with, on what buildah has built.
+"""Containers without an engine: runc, the runtime that engines use, on images built by buildah.
 
-They are closed as in compose.yaml: a read-only root, no capability, nothing writable but /tmp and the volume. The
-network is the machine's own, and no resource is limited.
+They are restricted as in compose.yaml: a read-only root, no capabilities, nothing writable but /tmp and the volume.
+They use the host's network, without resource limits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Container:
     """A running container."""
 
     def __init__(self, name: str, runc: list[str], process: subprocess.Popen[bytes], log: Path) -> None:
-        """Take its name, runc's command line, the process that waits for its end, and what it prints to."""
+        """Take its name, runc's command line, the process that waits for its end, and its log file."""
         self._name = name
         self._runc = runc
         self.process = process
@@ -33,7 +33,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -42,18 +42,18 @@ class Container:
         return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
     def stop(self) -> int:
-        """Send SIGTERM to its first process, as engines do; its exit status."""
+        """Send SIGTERM to its first process, as engines do; return its exit status."""
         subprocess.run([*self._runc, "kill", self._name, "SIGTERM"], check=True, capture_output=True)
         return self.process.wait(_STOP_SECONDS)
 
 
 class Containers:
-    """Makes containers of one image."""
+    """Creates containers of one image."""
 
     def __init__(
         self, place: Path, root: Path, image: dict[str, Any], volume: Path, *, writable: bool = False
     ) -> None:
-        """Take a place for state, the image's mounted root and its configuration, and what is mounted as /data."""
+        """Take a folder for state, the image's mounted root and its configuration, and the folder to mount as /data."""
         self._writable = writable
         self._place = place
         self._root = root
@@ -69,7 +69,7 @@ class Containers:
 
     @contextlib.contextmanager
     def started(self, *command: str, **variables: str) -> Generator[Container]:
-        """A container that runs a command; removed at the end."""
+        """Yield a container that runs a command; remove it at the end."""
         name = f"keel-{next(_numbers)}"
         bundle = self._place / name
         bundle.mkdir()
@@ -90,7 +90,7 @@ class Containers:
             process.wait()
 
     def run(self, *command: str, **variables: str) -> tuple[int, str]:
-        """Run a command in a container of its own to its end; its exit status and what it printed."""
+        """Run a command in a new container to its end; return its exit status and output."""
         with self.started(*command, **variables) as container:
             return container.process.wait(120), container.log
 
@@ -119,7 +119,7 @@ class Containers:
 
 
 def until(container: Container, happened: Any, seconds: float = 60) -> None:  # noqa: ANN401 - a question
-    """Return when something has happened, which the container is to bring about."""
+    """Wait until a condition that the container should bring about is true."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert container.process.poll() is None, container.log

@@ -1,10 +1,10 @@
-"""Do once per process what Copier does once per copy or per file, with the same result each time. For the tests only.
+"""Cache what Copier does for each copy or file with the same result, for tests only.
 
-- Copier compiles every part of every path anew for each copy. Code objects don't depend on the environment that made
-  them, only on its syntax, which is one and the same throughout a template. It halves the time of a copy.
-- It renders names that hold no Jinja, with all answers at hand. What comes out is what went in.
-- For each file it starts git, to ask whether the repository it copies into leaves modes alone. Only where one does,
-  as on Windows, is there anything more to do.
+- Copier compiles every part of every path again for each copy. Code objects depend only on the syntax of the Jinja
+  environment, which is the same throughout a template. Caching them halves the time of a copy.
+- It renders names without Jinja with all answers, although the result is the same name.
+- For each file it starts git to ask whether the target repository ignores file modes. Only if it does, as on Windows,
+  is there anything else to do.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from jinja2 import Environment
 
 _compile = Environment.compile
 _compiled: dict[tuple[Any, ...], Any] = {}
-_sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - what is called for each file
-_render_string = Worker._render_string  # noqa: SLF001 - what is called for each part of each path
+_sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - called for each file
+_render_string = Worker._render_string  # noqa: SLF001 - called for each part of each path
 _find_answers: Any = vars(Worker)["answers_relpath"]
 
 
 def memoise_copying() -> None:
-    """Replace them in this process by what remembers."""
+    """Replace these methods in this process with caching ones."""
     setattr(Environment, "compile", _compile_once)  # noqa: B010 - a method is replaced on purpose
     setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010 - as above
     setattr(Worker, "_render_string", _render_if_needed)  # noqa: B010 - as above

@@ -1,4 +1,4 @@
-"""A database of its own for a check that needs one: a file, or one created on the run's PostgreSQL and dropped."""
+"""Separate databases for checks: a file, or one created on the run's PostgreSQL and dropped afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _numbers = count()
 
 @contextlib.contextmanager
 def empty_database(kind: str, server: str | None, directory: Path) -> Generator[str]:
-    """The URL of an empty database, as a rendered project's DATABASE_URL wants it."""
+    """Yield the URL of an empty database, in the form of a rendered project's DATABASE_URL."""
     if kind == "sqlite":
         file = directory / f"check-{os.getpid()}-{next(_numbers)}.db"
         yield f"sqlite+aiosqlite:///{file}"
@@ -36,14 +36,14 @@ def empty_database(kind: str, server: str | None, directory: Path) -> Generator[
 
 @contextlib.contextmanager
 def copied_database(url: str, server: str | None, directory: Path) -> Generator[str]:
-    """The URL of a copy of a database, to which there must be no connection."""
+    """Yield the URL of a copy of a database; there must be no connection to the original."""
     if server is not None and not url.startswith("sqlite"):
         with _created(server, f'TEMPLATE "{url.rpartition("/")[2]}"') as copy:
             yield copy
         return
     with empty_database("sqlite", None, directory) as copy:
         source, target = Path(url.partition("///")[2]), copy.partition("///")[2]
-        for path in source.parent.glob(f"{source.name}*"):  # with its journal, where it has one
+        for path in source.parent.glob(f"{source.name}*"):  # with its journal, if it has one
             shutil.copyfile(path, target + path.name.removeprefix(source.name))
         yield copy
 
@@ -59,7 +59,7 @@ def _created(server: str, options: str) -> Generator[str]:
 
 
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """The rows of a statement."""
+    """Execute a statement and return its rows."""
     if url.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(url.partition("///")[2])) as connection:
             return connection.execute(statement).fetchall()

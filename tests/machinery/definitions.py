@@ -1,4 +1,4 @@
-"""What the modules of a project define: classes, their bases and their private names."""
+"""The definitions in a project's modules: classes, their bases and their private names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _REASON = re.compile(r"\bprivate: (\S.{9,})$")
 
-#: Documented as public; the underscore only keeps them apart from names of columns and fields.
+#: Documented as public; the underscore only distinguishes them from names of columns and fields.
 _PUBLIC = {"_asdict", "_fields", "_make", "_mapping", "_replace"}
 
 
@@ -55,12 +55,12 @@ def is_private(name: str) -> bool:
 
 
 def module_name(path: Path) -> str:
-    """The full name of the module at a path within the project."""
+    """Return the full name of the module at a path within the project."""
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
 def parse(project: Path, path: Path) -> Module:
-    """Read what a module defines."""
+    """Read the definitions of a module."""
     source = path.read_text(encoding="utf-8")
     module = Module(path.relative_to(project).as_posix(), ast.parse(source), _reasons(source), {})
     name = module_name(path.relative_to(project))
@@ -92,7 +92,7 @@ def _reasons(source: str) -> dict[int, str]:
 
 
 def full_name(node: ast.expr, names: dict[str, str]) -> str | None:
-    """What an expression such as `a.b.C` or `C[T]` names."""
+    """Return the full name in an expression such as `a.b.C` or `C[T]`."""
     if isinstance(node, ast.Subscript):
         return full_name(node.value, names)
     if isinstance(node, ast.Attribute):
@@ -114,7 +114,7 @@ def _class(module: str, node: ast.ClassDef, bases: list[str]) -> Class:
 
 
 def _defined(node: ast.AST) -> Iterator[str]:
-    """Private names that a statement defines."""
+    """Yield the private names that a statement defines."""
     names: list[str] = []
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():

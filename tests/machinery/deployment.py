@@ -1,4 +1,4 @@
-"""The files around the application, rendered for every combination, and what tests of them have in common."""
+"""Deployment files, rendered for every combination, and helpers of their tests."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tests.machinery.combinations import Combination
     from tests.machinery.questions import Questions
 
-#: The parts of a project that it is not deployed by, and that no settings are named in.
+#: The parts of a project that neither belong to its deployment nor name settings.
 ASIDE = ("app", "keel", "migrations", "tests", "conftest.py", "*.md", "pyproject.toml", ".copier-answers.yml")
-#: Everything about deployment that there is.
+#: All answers about deployment.
 MOST = {"ci": "github", "kubernetes": True}
 AWKWARD = {"project_name": "Hafen \"Lög\" '${HOME}': #1", "description": 'a: "b" \\ $X - é'}
 
@@ -33,9 +33,9 @@ AWKWARD = {"project_name": "Hafen \"Lög\" '${HOME}': #1", "description": 'a: "b
 def deployments(
     questions: Questions, template: Path, chosen: Iterable[Combination], scratch: Path
 ) -> list[Path]:
-    """Render how each combination is deployed, with everything about deployment; the extremes with every answer to it.
+    """Render the deployment of each combination, with everything switched on; the extremes with every answer about it.
 
-    A result that is the same as an earlier one is left out: most features change nothing here.
+    A result identical to an earlier one is skipped: most features change nothing here.
     """
     extras = [
         dict(zip((axis.name for axis in questions.extras), row, strict=True))
@@ -54,7 +54,7 @@ def deployments(
 
 
 def digest(path: Path) -> str:
-    """The digest of a file, or of all files in a directory with their paths."""
+    """Return the digest of a file, or of all files in a directory with their paths."""
     result = hashlib.sha256()
     for file in [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file()):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -63,14 +63,14 @@ def digest(path: Path) -> str:
 
 
 def distinct(projects: Iterable[Path], pattern: str) -> list[Path]:
-    """The files or directories that match in any project, each content once."""
+    """Return the matching files or directories of all projects, each content once."""
     found = {digest(path): path for project in projects for path in project.glob(pattern)}
     assert found, pattern
     return list(found.values())
 
 
 def lint(program: str, *arguments: str | Path) -> str:
-    """Run a program that is installed beside this interpreter; what it printed. Fail with what it says."""
+    """Run a program installed next to this interpreter; return its output. Fail with it on errors."""
     command = [str(Path(sysconfig.get_path("scripts")) / program), *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
@@ -79,25 +79,25 @@ def lint(program: str, *arguments: str | Path) -> str:
 
 
 def settings(project: Path) -> set[str]:
-    """The variables that a project's settings classes read; `.env.example` has them all, as another test holds."""
+    """Return the variables that a project's settings classes read; another test asserts that `.env.example` has all."""
     text = (project / ".env.example").read_text(encoding="utf-8")
     return set(re.findall(r"^# ([A-Z][A-Z_]+)=", text, re.MULTILINE))
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The one document of a YAML file."""
+    """Load a YAML file with one document."""
     (document,) = documents([path])
     return document
 
 
 def documents(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """Every document of these YAML files."""
+    """Yield every document of these YAML files."""
     for path in paths:
         yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
 
 
 def pod(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The specification of the pods that a manifest makes, or nothing."""
+    """Return the pod specification of a manifest; empty if it creates no pods."""
     spec = manifest.get("spec", {})
     spec = spec.get("jobTemplate", {}).get("spec", spec)
     made = spec.get("template", {}).get("spec", {})
@@ -106,6 +106,6 @@ def pod(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The containers of the pods that a manifest makes, those that run before the others first."""
+    """Return the containers of a manifest's pods, init containers first."""
     spec = pod(manifest)
     return [*spec.get("initContainers", []), *spec.get("containers", [])]

@@ -1,6 +1,6 @@
-"""How a run is spread over processes: what shares something dear stays together, and what takes longest goes first.
+"""Distribution of a run over processes: tests that share expensive fixtures stay together, and the longest go first.
 
-Suites wait for sockets and servers as much as they compute, so there are more processes than processors.
+Suites spend as much time waiting for sockets and servers as computing, so there are more processes than processors.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 QUESTIONS = Questions.load(ROOT / "copier.yml")
 
-#: Their tests share copies that have lived, one for each database; each takes half a minute.
+#: Their tests share projects with edits and rows, one for each database; each takes half a minute.
 _PROMISES = ("test_late_enabling", "test_switching_off")
-#: Their tests share what the combinations are deployed with.
+#: Their tests share the deployment files of the combinations.
 _DEPLOYED = ("test_cluster", "test_deploy", "test_pipeline")
 #: Their tests share nothing.
 _ALONE = ("test_isolated", "test_thorough")
@@ -45,14 +45,14 @@ _LONG = (
 
 
 class Scheduler(LoadScopeScheduling):
-    """Hands out units of tests, in the order in which they were collected."""
+    """Distributes units of tests in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:
         return unit(nodeid)
 
 
 def processes(config: pytest.Config) -> int:
-    """How many processes a run is worth; none but this one if it was asked for certain tests."""
+    """Return the number of processes for a run; only this one if certain tests were requested."""
     if config.getoption("file_or_dir") or config.getoption("keyword") or config.getoption("markexpr"):
         return 0
     named = len(config.getoption("combination") or ())
@@ -61,7 +61,7 @@ def processes(config: pytest.Config) -> int:
 
 
 def unit(nodeid: str) -> str:
-    """What is run in one process, one after another: by default, a file."""
+    """Return the unit of a test, which one process runs in sequence: by default, a file."""
     path, _, test = nodeid.partition("::")
     stem, case = PurePosixPath(path).stem, test.partition("[")[2].rstrip("]")
     if stem == "test_combinations":
@@ -77,7 +77,7 @@ def unit(nodeid: str) -> str:
 
 
 def arrange(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The tests in the order in which they are begun: files that take long, combinations, and all else."""
+    """Return the tests in the order of their start: slow files, combinations, then all others."""
     return sorted(items, key=_turn)
 
 

@@ -1,6 +1,6 @@
 """One environment with everything that any combination or made-up feature declares, built once and shared by all.
 
-That each project declares what it needs is proven elsewhere: by a check on its imports and by isolated installs.
+Other tests show that each project declares what it needs: a check of its imports, and isolated installs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 CACHE = ROOT / ".cache"
 DECLARATIONS = "template/pyproject.toml.jinja"
-#: For programs of this environment that are started again and again: their bytecode is kept, whatever the shell says.
+#: For programs of this environment that are started repeatedly: their bytecode is kept, regardless of the shell.
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
 _KEEP_SECONDS = 7 * 24 * 3600
 
 
 def uv() -> str:
-    """The uv that runs these tests, else the one on PATH."""
+    """Return the uv that runs these tests, else the one on PATH."""
     found = os.environ.get("UV") or shutil.which("uv")
     if found is None:
         raise RuntimeError("uv was not found; run the tests by `python3 -m uv run pytest`")
@@ -46,7 +46,7 @@ def uv() -> str:
 
 
 def declared(pyproject: Path, *groups: str) -> set[str]:
-    """Names of the distributions that a project declares, in its dependencies and in these groups."""
+    """Return the names of distributions that a project declares, in its dependencies and in these groups."""
     data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     lines = list(data["project"].get("dependencies", ()))
     for group in groups:
@@ -56,20 +56,20 @@ def declared(pyproject: Path, *groups: str) -> set[str]:
 
 @contextlib.contextmanager
 def one_at_a_time(cache: Path = CACHE) -> Generator[None]:
-    """Make what runs of this checkout share while no other run does; wait for it, and say so."""
+    """Hold the lock for building what runs of this checkout share; wait for it, and report that."""
     cache.mkdir(exist_ok=True)
     with (cache / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Another run is making what is shared in {cache}: waiting for it", file=sys.stderr)
+            print(f"Another run is building shared files in {cache}: waiting for it", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def shared_environment(questions: Questions, template: Path, scratch: Path) -> Path:
-    """The interpreter of the shared environment, built unless one for these declarations is there."""
-    # Copier looks at each file of a template for each copy: it gets one that has no other.
+    """Return the interpreter of the shared environment; build it unless one for these declarations exists."""
+    # Copier examines each file of a template for each copy: give it one with the only file that matters.
     bare = scratch / "template"
     for name in ("copier.yml", DECLARATIONS):
         (bare / name).parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +90,14 @@ def shared_environment(questions: Questions, template: Path, scratch: Path) -> P
 
 
 def _prune(current: Path) -> None:
-    """Remove environments that no run has used for a week: each template state with other dependencies makes one."""
+    """Remove environments unused for a week: each state of the template with other dependencies creates one."""
     for mark in CACHE.glob("shared-*/complete"):
         if mark.parent != current and time.time() - mark.stat().st_mtime > _KEEP_SECONDS:
             shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def _widest(questions: Questions) -> list[dict[str, object]]:
-    """Answers whose declarations together are those of all: a feature's may depend on one other answer."""
+    """Return answers whose declarations together cover all: a feature's may depend on one other answer."""
     single = [
         combine(questions, combination.answers)
         for toggle in questions.toggles

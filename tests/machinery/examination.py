@@ -1,4 +1,4 @@
-"""Everything that is done to one combination, in one worker process: render, check, run its own tests."""
+"""The examination of one combination, in one worker process: render, check, run its own tests."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 TYPES = ("--output-format", "concise", "--no-progress", "--python")
 _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
-#: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. Log lines are
-#: kept for a failure's report: six times for each test, by a walk through the loggers of everything that is loaded.
+#: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. So would
+#: capturing logs for a failure's report: six times per test, pytest walks through all loggers.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
-#: Long tests of parts that look the same whatever else is chosen. They run where a suite is run whole, and a feature's
-#: own where least is chosen besides.
+#: Long tests of parts that do not depend on other answers. They run where a suite is run whole, and a feature's own
+#: in the combination with the fewest other features.
 APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
@@ -47,13 +47,13 @@ APART = (
     "tests/examples/chat/test_delivery.py",
 )
 WITHOUT_APART = tuple(f"--ignore={path}" for path in APART)
-#: The same with failed assertions explained. What is loaded already can't be rewritten, nor need it be.
+#: The same with failed assertions explained. Modules that are already loaded can't be rewritten, nor need they be.
 EXPLAIN = (*_QUIET, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 @dataclass
 class Report:
-    """What was found out about one combination."""
+    """The results of one combination."""
 
     id: str
     problems: dict[str, str] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class Report:
     passed: bool = False
     cpu: float = 0.0
     same_as: str = ""
-    #: What each stage cost, in seconds of the processor.
+    #: The cost of each stage, in CPU seconds.
     stages: dict[str, float] = field(default_factory=dict)
-    #: How many test files there were, and how many were left to other combinations.
+    #: The number of test files, and how many of them were left to other combinations.
     files: dict[str, int] = field(default_factory=dict)
 
     def note(self, check: str, found: Iterable[str]) -> None:
-        """Keep what a check found, if anything."""
+        """Record the findings of a check, if any."""
         if text := "\n".join(found):
             self.problems[check] = text
 
@@ -80,9 +80,9 @@ def examine(
     shares: Shares | None = None,
     keep: bool = False,
 ) -> Report:
-    """Render and examine a combination. The result stays on disk when something is wrong with it.
+    """Render and examine a combination. A faulty project is kept on disk.
 
-    With `shares`, only the part of its suite is run that falls to it.
+    With `shares`, only its share of the suite is run.
     """
     questions = Questions.load(resources.template / "copier.yml")
     project = resources.scratch / combination.id
@@ -116,7 +116,7 @@ def _python(
     spending: Spending,
     shares: Shares | None,
 ) -> None:
-    """The checks that depend on the Python side alone: done once for results that share it byte by byte."""
+    """Run the checks that depend only on Python files, once for all results in which these are identical."""
     reuse = Reuse(resources.scratch / "python", project)
     if resources.reuse and not reuse.claim():
         earlier = Report(**json.loads(reuse.wait()))
@@ -155,9 +155,9 @@ def check_python(
     spending: Spending,
     left: Sequence[str] = (),
 ) -> None:
-    """Types, declared imports, layers, modules alone, migrations that match the models.
+    """Check types, declared imports, layers, isolated imports of modules, and that migrations match the models.
 
-    The types of test files that are `left` to other combinations are left to these, too.
+    The types of test files that are `left` to other combinations are also checked there.
     """
     warm, stage = spending.warm, spending.stage
     with stage("reachability"):
@@ -178,21 +178,21 @@ def check_python(
 
 
 def type_errors(project: Path, resources: Resources, left: Sequence[str] = ()) -> list[str]:
-    """What the type checker says, of all files but those that are `left`."""
+    """Return the type checker's findings in all files but those `left`."""
     less = [word for path in left for word in ("--exclude", path)]
     return program(project, resources, "ty", "check", *TYPES, str(resources.python), *less)
 
 
 def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
-    """What the linter of imports says."""
+    """Return the import linter's findings."""
     return failed(warm.run("importlinter.cli:lint_imports_command", "--no-cache", directory=project))
 
 
 def migration_faults(project: Path, database: str, resources: Resources, warm: WarmProcess) -> list[str]:
-    """What Alembic says of the migrations: they have to run up and down, and to give what the models describe."""
+    """Return Alembic's errors: migrations must run up and down, and match the models."""
     with empty_database(database, resources.server, resources.scratch) as url:
         environment = {"DATABASE_URL": url, "ENVIRONMENT": "test"}
-        # In one process, one after another: a third of what they take is importing the project.
+        # In one process, in sequence: a third of their time is importing the project.
         then = [["check"], ["downgrade", "base"]]
         return failed(
             warm.run("alembic", "upgrade", "head", directory=project, environment=environment, then=then)
@@ -207,9 +207,9 @@ def run_suite(
     database: str,
     options: tuple[str, ...] = (),
 ) -> None:
-    """The project's own tests; after a failure once more, with assertions explained, for the report."""
+    """Run the project's own tests; after a failure, rerun them with assertions explained, for the report."""
     environment = suite_environment(resources, database)
-    # Then every module that no test has loaded.
+    # The second run then loads every module that no test has loaded.
     last = [*modules.modules(project)]
     outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment, modules=last)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
@@ -224,7 +224,7 @@ def run_suite(
 
 
 def suite_environment(resources: Resources, database: str) -> dict[str, str]:
-    """What a project's tests are told: the servers. They tell themselves apart there: by databases, by prefixes."""
+    """Return the environment of a project's tests: the servers, which they share using own databases and prefixes."""
     servers = {"TEST_REDIS_URL": resources.redis} if resources.redis else {}
     if resources.server and database == "postgresql":
         servers["TEST_DATABASE_URL"] = resources.server
@@ -232,12 +232,12 @@ def suite_environment(resources: Resources, database: str) -> dict[str, str]:
 
 
 def program(project: Path, resources: Resources, name: str, *arguments: str) -> list[str]:
-    """Run a program of the shared environment in the project; what it said if it failed."""
+    """Run a program of the shared environment in the project; return its output if it failed."""
     command = [str(resources.python.parent / name), *arguments]
     result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     return [f"{result.stdout}{result.stderr}" or f"status {result.returncode}"] if result.returncode else []
 
 
 def failed(outcome: Outcome) -> list[str]:
-    """What a warm job said if it failed."""
+    """Return the output of a warm job if it failed."""
     return [f"status {outcome.status}\n{outcome.tail()}"] if outcome.status else []

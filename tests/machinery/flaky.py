@@ -1,4 +1,4 @@
-"""A pytest plugin: rerun a failed test once, alone, after all others; the run is green if it passes then."""
+"""A pytest plugin: rerun a failed test once, alone, after all others; if it then passes, the run is green."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ if TYPE_CHECKING:
 
     from tests.machinery.rerunning import Second
 
-#: More failures than this are not bad luck.
+#: More failures than this are not flaky.
 MOST = 3
 _SHARED = "teardown of a shared fixture"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--no-rerun`, and an internal option for the process of a rerun."""
+    """Add `--no-rerun`, and an internal option for the process of a rerun."""
     group = parser.getgroup("flaky")
-    group.addoption(
-        "--no-rerun", action="store_true", help="a failed test is not rerun at the end of the run"
-    )
+    group.addoption("--no-rerun", action="store_true", help="do not rerun failed tests at the end of the run")
     group.addoption("--rerun-of", metavar="NODEID", help=argparse.SUPPRESS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Rerun from the process that the developer sees; workers and reruns have no reruns of their own."""
+    """Rerun tests from the main process only, not from workers or reruns."""
     if nodeid := config.getoption("rerun_of"):
         config.pluginmanager.register(Rerun(nodeid))
     elif not (config.getoption("no_rerun") or config.getoption("usepdb") or hasattr(config, "workerinput")):
@@ -41,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Mark failures that belong to other tests as much as to the one that is blamed."""
+    """Mark failures in the teardown of shared fixtures, which may be caused by any test."""
     report = yield
     if call.excinfo is not None and _in_shared_teardown(call.excinfo.value):
         report.user_properties.append((_SHARED, True))
@@ -70,14 +68,14 @@ class Reruns:
 
     @pytest.hookimpl(tryfirst=True)  # before the terminal, which changes the outcome of a test with subtests
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember what ran and what failed: setup, call, teardown, or the worker that crashed."""
+        """Record what ran and what failed: setup, call, teardown, or a crashed worker."""
         self._reported.add(report.nodeid)
         if report.failed and not hasattr(report, "wasxfail"):
             self._failed.setdefault(report.nodeid, []).append(report)
 
     @pytest.hookimpl(trylast=True)  # by now the workers have ended
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Rerun what failed, unless the run was stopped early or is red anyway."""
+        """Rerun failed tests, unless the run was stopped early or fails anyway."""
         stopped = (
             session.shouldfail or session.shouldstop or session.exitstatus != pytest.ExitCode.TESTS_FAILED
         )
@@ -98,7 +96,7 @@ class Reruns:
         self._move_statistics()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show both outputs of each test that was rerun; a first one that counts is under FAILURES or ERRORS."""
+        """Show both outputs of each rerun test; the first one, if it counts, is under FAILURES or ERRORS."""
         if not self._second and not self._note:
             return
         terminalreporter.section("flaky")
@@ -115,17 +113,17 @@ class Reruns:
             terminalreporter.section("flaky: summary", "_")
             for nodeid in flaky:
                 terminalreporter.write_line(f"FLAKY {nodeid}")
-            terminalreporter.write_line("A flaky test is a fault to be mended, not a habit.")
+            terminalreporter.write_line("A flaky test is a bug: fix it.")
 
     def _hopeless(self, session: pytest.Session) -> str:
-        """Why the run is red whatever a rerun shows."""
+        """Return why the run fails regardless of reruns; empty if it need not."""
         if len(self._failed) > MOST:
             return f"{len(self._failed)} failed, which is more than {MOST}"
         if len(self._reported) != session.testscollected:
             return "not every test has run"
         reports = [report for reports in self._failed.values() for report in reports]
         if len(reports) != session.testsfailed:
-            return "there are errors outside of tests"
+            return "there are errors outside tests"
         if any(_SHARED in dict(report.user_properties) for report in reports):
             return "the teardown of a shared fixture failed, which no single test can repeat"
         return ""
@@ -137,7 +135,7 @@ class Reruns:
         return rerun(self._config, nodeid)
 
     def _move_statistics(self) -> None:
-        """Count what passed as flaky, no longer as failed."""
+        """Count tests that passed on rerun as flaky instead of failed."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         flaky = {nodeid: self._failed[nodeid] for nodeid, second in self._second.items() if not second.status}
         if terminal is None or not flaky:

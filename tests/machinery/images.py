@@ -1,8 +1,8 @@
 """Images without a container engine: the real Dockerfile, built by buildah in a chroot.
 
-The base images cannot be had from a container registry everywhere. Their place is taken by a Debian that debootstrap
-makes, whose Python is of the same version, and by the `uv` of this environment. Every instruction of the Dockerfile
-is executed as written, but for `--start-interval`, which older versions of buildah refuse.
+The base images are not available from a container registry everywhere. A Debian made by debootstrap, with a Python of
+the same version, and the `uv` of this environment replace them. Every instruction of the Dockerfile is executed as
+written, except `--start-interval`, which older versions of buildah refuse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 PROGRAMS = ("buildah", "debootstrap", "runc")
-#: Names the Debian mirror to use, where apt's sources name none.
+#: The variable that names the Debian mirror to use if apt's sources name none.
 MIRROR = "DEBIAN_MIRROR"
 
 _SUITE = "trixie"
@@ -31,17 +31,17 @@ _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def missing() -> str:
-    """Why no image can be built here, or nothing."""
+    """Return why no image can be built here; empty if one can."""
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
     if absent:
         return f"{', '.join(absent)} not installed"
     if os.geteuid() != 0:
         return "debootstrap needs root"
-    return "" if _is_made() or mirror() else f"apt's sources have no Debian mirror; {MIRROR} may name one"
+    return "" if _is_made() or mirror() else f"apt's sources have no Debian mirror; set {MIRROR}"
 
 
 def mirror() -> str:
-    """Where Debian's packages come from: what the environment says, else what this machine's apt uses."""
+    """Return the Debian mirror: from the environment, else the one of this machine's apt."""
     if given := os.environ.get(MIRROR):
         return given
     if shutil.which("apt-get") is None:
@@ -53,15 +53,15 @@ def mirror() -> str:
 
 
 class Builder:
-    """Images in a directory of their own."""
+    """Builds images in a separate directory."""
 
     def __init__(self, place: Path, uv: Path) -> None:
-        """Keep everything below `place`; `uv` is the program that builds use."""
+        """Keep everything below `place`; `uv` is the binary that builds use."""
         self._place = place
         self._uv = uv
 
     def buildah(self, *arguments: str, timeout: float = 600) -> str:
-        """Run buildah; what it printed. Raises AssertionError with what it said if it failed."""
+        """Run buildah and return its output; raise AssertionError with it on failure."""
         place = ("--root", f"{self._place}/root", "--runroot", f"{self._place}/run")
         result = subprocess.run(
             ["buildah", *place, *arguments],
@@ -77,16 +77,16 @@ class Builder:
         return result.stdout.strip()
 
     def bases(self, dockerfile: str) -> None:
-        """Make what stands in for the base images that a Dockerfile names."""
+        """Create replacements of the base images that a Dockerfile names."""
         (python,) = set(re.findall(r"^FROM (python:\S+)", dockerfile, re.MULTILINE))
         (uv,) = re.findall(r"COPY --from=(\S+/uv:\S+)", dockerfile)
         version = python.removeprefix("python:").partition("-")[0]
         debian = _debian()
         assert (debian / "usr" / "bin" / f"python{version}").exists(), (
-            f"{_SUITE} has another Python than {python}"
+            f"{_SUITE} has a Python other than {python}"
         )
         with self._from_scratch(f"docker.io/library/{python}", PATH="/usr/local/bin:/usr/bin:/bin") as root:
-            # Device nodes among it: what reads files would read /dev/zero for ever.
+            # It contains device nodes: reading files would never end at /dev/zero.
             subprocess.run(["cp", "--archive", f"{debian}/.", root], check=True)
             (root / "usr/local/bin/python").symlink_to("../../bin/python3")
             if bundle := os.environ.get("SSL_CERT_FILE"):
@@ -104,7 +104,7 @@ class Builder:
         self.buildah("commit", "--quiet", "--rm", container, name)
 
     def build(self, project: Path, name: str, **arguments: str) -> dict[str, Any]:
-        """Build a project's image; its configuration."""
+        """Build a project's image; return its configuration."""
         dockerfile = project / "Dockerfile"
         text = dockerfile.read_text(encoding="utf-8").replace(" --start-interval=1s", "")
         accepted = project.parent / f"{project.name}.Dockerfile"
@@ -118,7 +118,7 @@ class Builder:
 
     @contextlib.contextmanager
     def mounted(self, image: str) -> Generator[Path]:
-        """The root of an image, as a directory."""
+        """Yield the root of an image as a directory."""
         container = self.buildah("from", "--pull=never", image)
         yield Path(self.buildah("mount", container))
         self.buildah("rm", container)
@@ -135,7 +135,7 @@ def _is_made() -> bool:
 
 
 def _debian() -> Path:
-    """A minimal Debian with Python, made once for this checkout."""
+    """Return a minimal Debian with Python, built once for this checkout."""
     if not _is_made():
         unfinished = _DEBIAN.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)

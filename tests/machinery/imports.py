@@ -1,4 +1,4 @@
-"""Checks that what a project imports is what it declares."""
+"""Checks that a project declares what it imports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_PARTY = frozenset({"app", "keel", "tests", "migrations"})
 
-#: Folders of code that runs with the group dev, one in each wing, and what both share.
+#: Folders of code that runs with the group dev, in each wing and shared.
 _TESTS = {"tests", "testing", "conftest.py"}
 
 _OWNERS = """
@@ -37,7 +37,7 @@ print(json.dumps({module: sorted(names) for module, names in owners.items()}))
 
 
 def undeclared(project: Path, python: Path) -> Iterator[str]:
-    """Imports of third-party modules whose distribution the project does not declare where it must."""
+    """Yield imports of third-party modules whose distribution the project does not declare in the right place."""
     runtime = declared(project / "pyproject.toml")
     everything = declared(project / "pyproject.toml", "dev")
     owners = _owners(python)
@@ -54,14 +54,14 @@ def undeclared(project: Path, python: Path) -> Iterator[str]:
 
 
 def third_party(project: Path) -> set[str]:
-    """Every third-party module that a project names in an import."""
+    """Return every third-party module that a project imports."""
     named = {module for path in project.rglob("*.py") for _, module in _imported(path.read_bytes())}
     return {name for name in named if name.partition(".")[0] not in FIRST_PARTY | sys.stdlib_module_names}
 
 
 @cache
 def _imported(source: bytes) -> list[tuple[int, str]]:
-    """What a file imports, by line. Most files are the same in most results: each content is parsed once a process."""
+    """Return a file's imports by line. Most files are the same in most projects: each is parsed once per process."""
     found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -72,7 +72,7 @@ def _imported(source: bytes) -> list[tuple[int, str]]:
 
 
 def _distributions(owners: dict[str, set[str]], module: str) -> set[str]:
-    """The distribution that installs this module, or the nearest package around it."""
+    """Return the distributions that install this module, or its nearest parent package."""
     while module and module not in owners:
         module = module.rpartition(".")[0]
     return owners.get(module, set())
@@ -80,7 +80,7 @@ def _distributions(owners: dict[str, set[str]], module: str) -> set[str]:
 
 @cache
 def _owners(python: Path) -> dict[str, set[str]]:
-    """Every installed module with the distributions that bring files of it."""
+    """Return the distributions of every installed module."""
     known = python.parent.parent / "owners.json"
     if not known.is_file():
         result = subprocess.run([str(python), "-c", _OWNERS], capture_output=True, text=True, check=True)

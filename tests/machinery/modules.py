@@ -1,10 +1,9 @@
 """The check that every module of a project can be imported first in its process.
 
-A circle of imports shows only in the module that happens to be imported first. Where no module that is being imported
-can be asked for by another that its import leads to, the order makes no difference: then one process that imports all
-modules, one after another, says of each what a process of its own would. That there is no circle is read off the texts;
-the rest is done by the process of the project's own tests, which has most modules loaded. With `--no-reuse`, each
-module is imported in a process of its own.
+A circular import shows only in the module that happens to be imported first. Without circles, the order makes no
+difference: one process that imports all modules in sequence gives the same result as a process per module. The source
+text shows that there is no circle; the process of the project's own tests, which has loaded most modules, does the
+rest. With `--no-reuse`, each module is imported in its own process.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ if TYPE_CHECKING:
 PACKAGES = ("app", "keel")
 
 _TESTS = {"tests", "testing"}
-#: Blocks that run when a module is imported. What stands in a function runs later.
+#: Blocks that run when a module is imported, unlike the body of a function.
 _RUN_LATER = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def modules(project: Path) -> dict[str, Path]:
-    """The modules of a project by their names, those of its tests aside."""
+    """Return the modules of a project by name, except its tests."""
     found = sorted(path for package in PACKAGES for path in (project / package).rglob("*.py"))
     places = {path: path.relative_to(project) for path in found}
     return {_name(place): path for path, place in places.items() if not _TESTS & set(place.parts)}
 
 
 def circles(project: Path) -> Iterator[str]:
-    """A circle of imports, if there is any."""
+    """Yield a circle of imports, if there is one."""
     found = modules(project)
     graph = {name: _needs(name, path, found) for name, path in found.items()}
     try:
@@ -46,7 +45,7 @@ def circles(project: Path) -> Iterator[str]:
 
 
 def unimportable(project: Path, warm: WarmProcess) -> Iterator[str]:
-    """Modules that cannot be imported alone: each is tried in a process of its own."""
+    """Yield modules that cannot be imported alone, each tried in its own process."""
     reports = project.parent / f"{project.name}.modules.json"
     request = {"modules": [*modules(project)], "reports": str(reports)}
     outcome = warm.run("alone", directory=project, alone=request)
@@ -60,10 +59,10 @@ def unimportable(project: Path, warm: WarmProcess) -> Iterator[str]:
 
 
 def _needs(name: str, path: Path, known: Collection[str]) -> set[str]:
-    """The modules that are loaded, or asked for a name, while this one is imported.
+    """Return the modules that are loaded, or whose names are used, while this one is imported.
 
-    The packages around a module are there before it is run, if only in part: to load one of their modules asks
-    nothing of them.
+    A module's parent packages exist, at least partly, before it runs: loading another of their modules needs
+    nothing from them.
     """
     around = {name.rpartition(".")[0]}
     while "" not in around:
@@ -79,13 +78,13 @@ def _needs(name: str, path: Path, known: Collection[str]) -> set[str]:
         inside = {f"{module}.{each}" for each in names}
         needed |= (way | inside) - around
         if names and not inside <= set(known):
-            needed.add(module)  # a name of the module itself, which has to be there by then
+            needed.add(module)  # a name of the module itself, which must exist by then
     return (needed & set(known)) - {name}
 
 
 @cache
 def _imported(source: bytes) -> list[tuple[int, str, tuple[str, ...]]]:
-    """What a file imports when it is run: the dots before a module, the module, and which names of it."""
+    """Return the imports that a file executes: the leading dots, the module, and the names."""
     found: list[tuple[int, str, tuple[str, ...]]] = []
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:

@@ -1,4 +1,4 @@
-"""Metrics that came by OTLP, as OpenMetrics text: named as Prometheus names what it receives by OTLP.
+"""OTLP metrics as OpenMetrics text, with the names that Prometheus gives to metrics received over OTLP.
 
 The rules are those of https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 """
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _UNITS = {"s": "seconds", "ms": "milliseconds", "By": "bytes", "m": "meters", "1": "ratio"}
-#: Attributes of the resource that deploy/grafana/prometheus.yaml makes labels.
+#: Resource attributes that deploy/grafana/prometheus.yaml turns into labels.
 _PROMOTED = ("service.instance.id", "service.name", "service.version", "deployment.environment.name")
 
 Labels = dict[str, str]
-#: What a family is, and the time of each sample in seconds, its name's end, labels and value.
+#: The type of each family, and its samples: time in seconds, suffix of the name, labels and value.
 Families = dict[str, tuple[str, list[tuple[float, str, Labels, float]]]]
 
 
 def families(reports: Iterable[tuple[Mapping[str, Any], Any]]) -> Families:
-    """Every sample, by the family that it belongs to."""
+    """Return all samples by family."""
     found: Families = {}
     for about, metric in reports:
         kind = metric.WhichOneof("data")
@@ -51,7 +51,7 @@ def families(reports: Iterable[tuple[Mapping[str, Any], Any]]) -> Families:
 
 
 def text(found: Families) -> str:
-    """The samples as OpenMetrics: families together, each series in the order of time."""
+    """Return the samples as OpenMetrics, grouped by family, with each series in order of time."""
     lines = []
     for name, (type_, samples) in found.items():
         lines.append(f"# TYPE {name} {type_}")
@@ -72,7 +72,7 @@ def text(found: Families) -> str:
 
 
 def exported(found: Families) -> dict[str, set[str]]:
-    """The labels of each metric, by the name that a query has to use."""
+    """Return the labels of each metric, by its name in queries."""
     names: dict[str, set[str]] = defaultdict(set)
     for name, (_, samples) in found.items():
         for _, end, labels, _ in samples:

@@ -1,4 +1,4 @@
-"""Pictures of dashboards, drawn from the answers to their queries: what a person on call would see."""
+"""Pictures of dashboards, drawn from the results of their queries: what a person on call would see."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Series = tuple[str, list[tuple[float, float]]]
 
 
 def draw(board: Mapping[str, Any], answers: Mapping[tuple[int, str], list[dict[str, Any]]]) -> str:
-    """A dashboard as SVG; `answers` has the series of each panel's target."""
+    """Return a dashboard as SVG; `answers` has the series of each panel's target."""
     parts, height = [], 40
     for panel in board["panels"]:
         place = panel["gridPos"]

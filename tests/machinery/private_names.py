@@ -1,8 +1,8 @@
-"""Finds uses of private names of libraries: a project must survive their upgrades.
+"""Finds uses of private names of libraries, which could break on an upgrade.
 
 A name with one leading underscore is a library's unless the project defines it where it is used: in the class or one of
-the project's classes that it inherits from (`self._x`), or in the module (`other._x`). A use that cannot be avoided has
-its reason beside it, in a comment on the same line: `# private: reason`.
+the project's classes that it inherits from (`self._x`), or in the module (`other._x`). An unavoidable use states its
+reason in a comment on the same line: `# private: reason`.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Use(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """Where it is, and the name."""
+        """Return its location and the name."""
         return f"{self.path}:{self.line}: {self.name}"
 
 
 @dataclass
 class Result:
-    """What was found in a project."""
+    """The findings in a project."""
 
     unexplained: list[Use] = field(default_factory=list)
     explained: dict[Use, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Result:
 
 
 def find_private_names(project: Path, paths: Iterable[Path], python: Path | None = None) -> Result:
-    """Examine files of a project; with its interpreter, overrides of private methods of libraries, too."""
+    """Examine files of a project; given its interpreter, also find overrides of libraries' private methods."""
     modules = {module_name(path.relative_to(project)): parse(project, path) for path in paths}
     classes = {
         f"{name}.{key}": each for name, module in modules.items() for key, each in module.classes.items()
@@ -82,7 +82,7 @@ def find_private_names(project: Path, paths: Iterable[Path], python: Path | None
 
 
 def _inherited(name: str, classes: dict[str, Class]) -> set[str]:
-    """Private names of a class of the project and of those that it inherits from."""
+    """Return private names of a project's class and of its base classes in the project."""
     if name not in classes:
         return set()
     return classes[name].own.union(
@@ -96,7 +96,7 @@ def _uses(module: Module, name: str, classes: dict[str, Class]) -> Iterator[tupl
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ClassDef):
             own = _inherited(f"{name}.{node.name}", classes)
-            # What a library's class may define is judged by what this class does not.
+            # A name that this class does not define may come from a library's base class.
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Attribute) and _receiver(inner) and is_private(inner.attr):
                     bases = (_inherited(base, classes) for base in classes[f"{name}.{node.name}"].bases)
@@ -106,7 +106,7 @@ def _uses(module: Module, name: str, classes: dict[str, Class]) -> Iterator[tupl
 
 
 def _receiver(node: ast.Attribute) -> str:
-    """`self`, `cls` or `super` where an attribute is one of theirs."""
+    """Return `self`, `cls` or `super` if that is the object of an attribute."""
     match node.value:
         case ast.Name(id="self" | "cls" as name):
             return name
@@ -129,7 +129,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _accesses(module: Module, tree: ast.Module, own: set[str]) -> Iterator[tuple[int, str]]:
-    """Attributes of anything but `self`, and names in calls of `getattr` and the like."""
+    """Yield attributes of anything but `self`, and names in calls such as `getattr`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not _receiver(node) and is_private(node.attr):
             full = full_name(node.value, module.imported) or ""
@@ -140,7 +140,7 @@ def _accesses(module: Module, tree: ast.Module, own: set[str]) -> Iterator[tuple
 
 
 def _named(node: ast.Call) -> str:
-    """The attribute that a call such as `getattr(x, "name")` names."""
+    """Return the attribute in a call such as `getattr(x, "name")`."""
     match node:
         case ast.Call(func=ast.Name(id=function), args=[_, ast.Constant(value=str(name)), *_]):
             return name if function in _ACCESSORS else ""
@@ -148,7 +148,7 @@ def _named(node: ast.Call) -> str:
 
 
 def _overrides(classes: dict[str, Class], python: Path) -> dict[str, list[tuple[int, str]]]:
-    """Private methods of libraries that classes of the project define anew, by module."""
+    """Return libraries' private methods that the project's classes override, by module."""
     foreign: dict[str, set[str]] = {name: set(_libraries(name, classes)) for name in classes}
     wanted = sorted(set().union(*foreign.values()))
     command = [str(python), "-W", "ignore", "-c", _INHERITED]
@@ -166,7 +166,7 @@ def _overrides(classes: dict[str, Class], python: Path) -> dict[str, list[tuple[
 
 
 def _libraries(name: str, classes: dict[str, Class]) -> Iterator[str]:
-    """The classes of libraries that a class inherits from, as `module:Class`."""
+    """Yield a class's base classes from libraries, as `module:Class`."""
     for base in classes[name].bases:
         if base in classes:
             yield from _libraries(base, classes) if base != name else ()

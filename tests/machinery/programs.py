@@ -1,4 +1,4 @@
-"""Programs of the system that a test puts before a project: found, or the test is skipped by their name."""
+"""System programs that tests put in front of a project; a missing one skips the test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def program(name: str) -> str:
-    """Where a program is, in the system's directories too; the test is skipped where there is none."""
+    """Return the path of a program, searching system directories too; skip the test if it is missing."""
     found = shutil.which(
         name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     )
@@ -30,7 +30,7 @@ def program(name: str) -> str:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, answers: Callable[[], object]) -> Generator[None]:
-    """Run a program until the block ends, which begins once `answers` raises no `OSError`."""
+    """Run a program while the block runs; the block begins once `answers` raises no `OSError`."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

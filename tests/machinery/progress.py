@@ -1,4 +1,4 @@
-"""How far a run is with the combinations, and what it has to say about them in the end."""
+"""The progress of a run through the combinations, and its summary."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
     import pytest
 
-#: What a test of a combination tells of its report.
+#: The property with which a combination's test passes on its report.
 PROPERTY = "combination"
 #: Seconds between two lines of progress.
 _PACE = 15.0
 
 
 class Progress:
-    """A plugin of the process that the developer sees."""
+    """A plugin of the main process."""
 
     def __init__(self, config: pytest.Config, count: int) -> None:
-        """Expect so many combinations."""
+        """Expect a number of combinations."""
         self._config = config
         self._count = count
         self._found: dict[str, dict[str, Any]] = {}
@@ -32,7 +32,7 @@ class Progress:
         self._started = self._spoke = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Say at once what failed, remember what was found out, and say how far everything is."""
+        """Report failures at once, record results, and print the progress."""
         self._spent.add(report)
         if report.failed:
             self._say(f"FAILED {report.nodeid}\n{_tail(report.longreprtext)}")
@@ -51,7 +51,7 @@ class Progress:
             )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what the combinations cost, and repeat how to reproduce the failed ones."""
+        """Print the cost of combinations, and how to reproduce failures."""
         terminalreporter.write_line(f"CPU by file, setting up shared things aside: {self._spent.told()}")
         own = [told for told in self._found.values() if not told["same_as"]]
         if not own:
@@ -61,7 +61,7 @@ class Progress:
         terminalreporter.write_line(
             f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python"
         )
-        terminalreporter.write_line(f"dearest suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
+        terminalreporter.write_line(f"most expensive suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
         terminalreporter.write_line(f"CPU by stage: {_sums(self._found.values())}")
         terminalreporter.write_line(f"reused: {len(self._found) - len(own)} combinations the same in Python")
         files = [sum(told["files"].get(key, 0) for told in own) for key in ("left", "all")]
@@ -73,7 +73,7 @@ class Progress:
             for one in terminalreporter.stats.get("failed", ())
         }
         for name, command in self._failed.items():
-            word = "FAILED" if name in failed else "FLAKY"  # it passed when it was rerun
+            word = "FAILED" if name in failed else "FLAKY"  # it passed on rerun
             terminalreporter.write_line(f"{word} {name}: {command}")
 
     def _say(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Progress:
 
 
 def _sums(told: Iterable[Mapping[str, Any]]) -> str:
-    """What stages cost together, the dearest first."""
+    """Return the total cost of stages, most expensive first."""
     total: dict[str, float] = {}
     for name, seconds in (item for each in told for item in each["stages"].items()):
         total[name] = total.get(name, 0.0) + seconds
@@ -97,7 +97,7 @@ def _tail(text: str, lines: int = 40) -> str:
 
 
 def reproduce(answers: Mapping[str, object], destination: str = "/tmp/keel-result") -> str:  # noqa: S108 - shown
-    """One line of shell that copies this combination and runs its tests."""
+    """Return a shell command that copies this combination and runs its tests."""
     everything = {**NAMED, **answers}
     data = " ".join(f"--data {name}={_shell(value)}" for name, value in everything.items())
     return (

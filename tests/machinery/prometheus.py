@@ -1,4 +1,4 @@
-"""A real Prometheus, where one is installed: filled with what was exported, and asked."""
+"""A real Prometheus, if installed: loaded with exported metrics, and queried."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 def installed() -> bool:
-    """Whether there is a Prometheus on this machine, with its tool."""
+    """Whether Prometheus and promtool are installed."""
     return all(shutil.which(name) for name in ("prometheus", "promtool"))
 
 
 class Prometheus:
-    """A server that answers queries as of one moment."""
+    """A server for queries at one time."""
 
     def __init__(self, address: str, moment: float) -> None:
-        """Ask this address about this moment (seconds since 1970)."""
+        """Query this address at this Unix time."""
         self._address = address
         self._moment = moment
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        """The samples of an instant query; an error of the query is raised with what Prometheus says."""
+        """Return the samples of an instant query; raise ValueError with Prometheus's message if it is not valid."""
         return self._get("query", query=query, time=self._moment)
 
     def range(self, query: str, seconds: float, step: float) -> list[dict[str, Any]]:
-        """The series of the last so many seconds."""
+        """Return the series of the last `seconds`."""
         return self._get(
             "query_range", query=query, start=self._moment - seconds, end=self._moment, step=step
         )
@@ -54,7 +54,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def filled(exposition: str, moment: float, place: Path) -> Generator[Prometheus]:
-    """A server on loopback that has these samples (OpenMetrics text)."""
+    """Yield a server on loopback that contains these samples (OpenMetrics text)."""
     samples = place / "samples.txt"
     samples.write_text(exposition, encoding="utf-8")
     promtool("tsdb", "create-blocks-from", "openmetrics", str(samples), str(place / "data"))
@@ -88,7 +88,7 @@ def filled(exposition: str, moment: float, place: Path) -> Generator[Prometheus]
 
 
 def promtool(*arguments: str) -> str:
-    """Run Prometheus's tool; what it printed."""
+    """Run promtool; return its output."""
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{result.stdout[-3000:]}{result.stderr[-3000:]}"
     return result.stdout

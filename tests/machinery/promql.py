@@ -1,4 +1,4 @@
-"""What queries name: enough of PromQL's grammar to tell metrics and labels from all else."""
+"""Names in queries: enough of PromQL's grammar to recognise metrics and labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Named:
 
 
 def named(query: str) -> Named:
-    """What a query names. Values of labels are of no interest: those that are missing give an empty answer."""
+    """Return the names in a query. Label values are ignored: a missing one gives an empty result."""
     text = _RANGE.sub(" ", _STRING.sub('""', query))
     labels: set[str] = set()
     for group in _GROUPING.findall(text):

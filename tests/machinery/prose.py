@@ -15,7 +15,7 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
 def sentences(text: str) -> str:
-    """Return what is read as prose, on the lines where it was; a piece of code is a name that occurs once."""
+    """Return the prose on its original lines, with each piece of code replaced by a unique name."""
     for pattern in (_FRONT, _FENCE):
         text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
     names = count()

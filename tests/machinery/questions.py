@@ -1,4 +1,4 @@
-"""What copier.yml asks. Nothing here names a feature: a new question needs no change in the tests."""
+"""The questions of copier.yml. Nothing here names a feature: a new question needs no change in the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DATABASE = "database"
 PRESET = "preset"
 
-#: Patterns of what Python code is in.
+#: Patterns of paths with Python code.
 _CODE = re.compile(r"^/(app|keel|tests)/(?!docs/)")
 _GUARD = re.compile(r"^\{% if (?P<condition>.+?) %\}$")
 
@@ -35,21 +35,21 @@ class Axis:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One block of `_exclude`: what is left out when its condition holds."""
+    """One block of `_exclude`: the files excluded if its condition is true."""
 
     condition: str
     patterns: tuple[str, ...]
 
     @property
     def question(self) -> str:
-        """The question that decides, or an empty string where the operation does."""
+        """The question that decides, or an empty string if the operation does."""
         found = re.match(r"(?:not )?\(?(\w+)", self.condition)
         name = str(found.group(1)) if found else ""
         return "" if name.startswith("_") else name
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is of several features, and what it names is left out if all of them are off."""
+        """Whether it belongs to several features, and its files are excluded only if all are off."""
         return len(re.findall(r"\bnot \w+", self.condition)) > 1
 
 
@@ -106,7 +106,7 @@ class Questions:
 
     @cached_property
     def switchable(self) -> tuple[str, ...]:
-        """What owns code and can be switched on and off: the features, then the example."""
+        """The answers that own code and can be switched on and off: the features, then the example."""
         return (*self.toggles, *self.parts)
 
     @cached_property

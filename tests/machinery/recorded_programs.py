@@ -1,4 +1,4 @@
-"""Programs that are not to be had here (a cluster's, a forge's): what a script calls them with is recorded."""
+"""Stand-ins for programs that are not available (of a cluster, of a forge), which record how scripts call them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ sys.exit(status)
 
 
 class Recorder:
-    """Stands for a program on the path of the scripts that it runs."""
+    """Replaces a program on the PATH of the scripts that it runs."""
 
     def __init__(
         self, directory: Path, name: str, answers: Mapping[str, tuple[int, str]] | None = None
     ) -> None:
-        """Take a place for the program, its name, and what it answers by its first words: status and output."""
+        """Take a folder for the program, its name, and its answers (status and output) by the first words of a call."""
         directory.mkdir()
         self._directory = directory
         self._calls = directory / "calls"
@@ -41,13 +41,13 @@ class Recorder:
 
     @property
     def calls(self) -> list[list[str]]:
-        """The arguments of each call."""
+        """Return the arguments of each call."""
         return [json.loads(line) for line in self._calls.read_text(encoding="utf-8").splitlines()]
 
     def run(
         self, *command: str, cwd: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, with the program on its path."""
+        """Run a command to its end, with the program on its PATH."""
         path = f"{self._directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         environment = {**os.environ, **variables, "PATH": path}
         return subprocess.run(

@@ -1,7 +1,7 @@
-"""A real Valkey for the run: the server that TEST_REDIS_URL names, else one out of a wheel, if that is there.
+"""A real Valkey for the run: the server at TEST_REDIS_URL, else one from a wheel, if installed.
 
-A shell supervises it and kills it when its own standard input ends: that happens however the test run ends. Projects
-that find no server start their own, which costs each of them some tenths of a second.
+A shell supervises it and kills it when its own standard input closes, which happens however the test run ends.
+Projects without a server start their own, which costs each of them some tenths of a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
 
 @contextlib.contextmanager
 def redis(python: Path) -> Generator[str | None]:
-    """The URL of a server that lasts as long as this context; None where the environment has none."""
+    """Yield the URL of a server, which runs for the duration of this context; None if the environment has none."""
     if given := os.environ.get(VARIABLE):
         yield given
         return
@@ -47,7 +47,7 @@ def redis(python: Path) -> Generator[str | None]:
         ) as supervisor:
             _wait(supervisor, port)
             yield f"redis://127.0.0.1:{port}/0"
-            # Leaving the context of the process closes its standard input and waits for it.
+            # Leaving the context of the process closes its standard input and waits for its end.
 
 
 def _wait(supervisor: subprocess.Popen[bytes], port: int) -> None:

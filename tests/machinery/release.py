@@ -1,7 +1,7 @@
-"""A release: `uv run python -m tests.machinery.release --dry-run` shows all that it would do, and changes nothing.
+"""Releases: `uv run python -m tests.machinery.release --dry-run` shows everything that it would do, without changes.
 
-It names the version in the changelog and in upgrade notes, runs every test, commits and tags. Nothing leaves this
-machine without `--push`.
+It writes the version to the changelog and upgrade notes, runs every test, commits and tags. Nothing is pushed
+without `--push`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Version = tuple[int, int, int]
 
 @dataclass
 class Release:
-    """What is to be released, from which repository."""
+    """A version to release, and its repository."""
 
     root: Path
     version: Version
@@ -44,16 +44,16 @@ class Release:
 
     @property
     def name(self) -> str:
-        """The version as people write it."""
+        """The version without a prefix."""
         return ".".join(map(str, self.version))
 
     @property
     def tag(self) -> str:
-        """The version as git has it."""
+        """The name of the git tag."""
         return f"v{self.name}"
 
     def commands(self, *, push: bool) -> list[list[str]]:
-        """What is run once the files are written."""
+        """Return the commands to run once the files are written."""
         made = [
             ["git", "commit", "--quiet", "--all", "--message", f"Release {self.tag}"],
             ["git", "tag", "--annotate", "--message", f"Keel {self.name}", self.tag],
@@ -62,15 +62,15 @@ class Release:
 
     @property
     def pushing(self) -> list[str]:
-        """What makes a release public."""
+        """The command that publishes a release."""
         return ["git", "push", "--atomic", "origin", "HEAD", self.tag]
 
 
 def version_of(text: str) -> Version:
-    """The parts of a version. Raises ValueError if it is none."""
+    """Return the parts of a version; raise ValueError if it is not valid."""
     found = _VERSION.fullmatch(text)
     if not found:
-        raise ValueError(f"{text} is no version such as 1.2.0")
+        raise ValueError(f"{text} is not a version such as 1.2.0")
     major, minor, patch = map(int, found.groups())
     return major, minor, patch
 
@@ -82,17 +82,17 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def released(root: Path) -> list[Version]:
-    """The versions that have a tag, the oldest first."""
+    """Return the tagged versions, oldest first."""
     return sorted(version_of(tag) for tag in git(root, "tag").split() if _VERSION.fullmatch(tag))
 
 
 def notes(root: Path) -> list[Path]:
-    """The files with upgrade notes that a project reads."""
+    """Return the files with upgrade notes that a project reads."""
     return sorted((root / "template").glob("**/upgrades.toml"))
 
 
 def asks_something(root: Path) -> bool:
-    """Whether a setting was renamed or removed since the last release: what only a major version may do."""
+    """Whether a setting was renamed or removed since the last release, which requires a major version."""
     changes: list[dict[str, Any]] = [
         change
         for path in notes(root)
@@ -102,7 +102,7 @@ def asks_something(root: Path) -> bool:
 
 
 def propose(root: Path, previous: Version | None) -> Version:
-    """The first version, or the next: a major one if owners have to do something, else a minor one."""
+    """Return the first or next version: a major one if owners have to do something, else a minor one."""
     if previous is None:
         return FIRST
     major, minor, _ = previous
@@ -110,7 +110,7 @@ def propose(root: Path, previous: Version | None) -> Version:
 
 
 def plan(root: Path, version: Version | None, date: str, check: Sequence[str] = CHECK) -> Release:
-    """Work out what files will say."""
+    """Prepare a release and the new contents of its files."""
     previous = max(released(root), default=None)
     release = Release(root, version or propose(root, previous), date, previous, check)
     changelog = root / "CHANGELOG.md"
@@ -124,17 +124,17 @@ def plan(root: Path, version: Version | None, date: str, check: Sequence[str] = 
 
 
 def faults(release: Release) -> list[str]:
-    """What stands in the way of a release, a sentence each."""
+    """Return a sentence for each obstacle to a release."""
     root = release.root
     found: list[str] = []
     if git(root, "status", "--porcelain").strip():
         found.append("The working tree has changes: commit or stash them.")
     if (branch := git(root, "branch", "--show-current").strip()) != "main":
-        found.append(f"Releases are made of main, not of {branch or 'a detached commit'}.")
+        found.append(f"Release from main, not from {branch or 'a detached commit'}.")
     if release.previous and release.version <= release.previous:
         found.append(f"{release.name} does not come after {'.'.join(map(str, release.previous))}.")
     if release.previous and release.version[0] == release.previous[0] and asks_something(root):
-        found.append("A setting was renamed or removed: that takes a major version.")
+        found.append("A setting was renamed or removed: release a major version.")
     text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     unreleased = text.partition(UNRELEASED)[2].partition("\n## ")[0]
     if not unreleased.strip():
@@ -142,13 +142,13 @@ def faults(release: Release) -> list[str]:
     upgrade = (root / "docs" / "upgrade-notes.md").read_text(encoding="utf-8")
     if f"\n## {release.name}\n" not in upgrade:
         found.append(
-            f"docs/upgrade-notes.md has no section '## {release.name}', if only to say that nothing is asked."
+            f"docs/upgrade-notes.md has no section '## {release.name}', if only to say that there is nothing to do."
         )
     return found
 
 
 def difference(release: Release) -> str:
-    """What would change, as a diff."""
+    """Return the changes as a diff."""
     shown: list[str] = []
     for path, text in release.edits.items():
         name = path.relative_to(release.root).as_posix()
@@ -158,7 +158,7 @@ def difference(release: Release) -> str:
 
 
 def make(release: Release, before: Sequence[Sequence[str]], *, push: bool) -> int:
-    """Write, check, commit and tag. If anything fails before the commit, the files are as they were."""
+    """Write, check, commit and tag. If anything fails before the commit, restore the files."""
     try:
         for path, text in release.edits.items():
             path.write_text(text, encoding="utf-8")
@@ -182,11 +182,11 @@ def make(release: Release, before: Sequence[Sequence[str]], *, push: bool) -> in
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT, check: Sequence[str] = CHECK) -> int:
     """Return the exit status of the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.machinery.release", description=__doc__)
-    parser.add_argument("version", nargs="?", type=version_of, help="such as 1.2.0; the next one by default")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
-    parser.add_argument("--date", default=f"{datetime.now(UTC):%Y-%m-%d}", help="today by default (UTC)")
+    parser.add_argument("version", nargs="?", type=version_of, help="such as 1.2.0; by default the next one")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changes")
+    parser.add_argument("--date", default=f"{datetime.now(UTC):%Y-%m-%d}", help="by default today (UTC)")
     parser.add_argument("--pin-images", action="store_true", help="pin images to their digests; needs Docker")
-    parser.add_argument("--push", action="store_true", help="push the commit and the tag in the end")
+    parser.add_argument("--push", action="store_true", help="push the commit and the tag at the end")
     options = parser.parse_args(arguments)
     release = plan(root, options.version, options.date, check)
     found = faults(release)

@@ -1,4 +1,4 @@
-"""Made-up releases of the template, with the changes that real ones bring. The first is the template as it is."""
+"""Made-up releases of the template, with typical changes. The first one is the unchanged template."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: The setting that is renamed, which the owner's `.env` has, and its new name.
+#: The setting to rename, which is in the owner's `.env`, and its new name.
 RENAMED = ("READINESS_TIMEOUT", "READINESS_SECONDS")
 _NOTE = """
 [[changes]]
@@ -59,14 +59,14 @@ async def test_answers_tell_the_version(client: AsyncClient) -> None:
 
 
 def rename_a_file(repository: Path) -> None:
-    """A module of core gets another name, in every import too."""
+    """Rename a module of core, in every import too."""
     template = repository / "template"
     (template / "keel/web/conditional.py").rename(template / "keel/web/conditionals.py")
     _sed(template, r"\bkeel\.web\.conditional\b", "keel.web.conditionals")
 
 
 def rename_a_setting(repository: Path) -> None:
-    """A setting gets another name, and the upgrade notes say so."""
+    """Rename a setting, with an upgrade note."""
     old, new = RENAMED
     _sed(repository / "template", rf"\b{old}\b", new)
     _sed(repository / "template", rf"\b{old.lower()}\b", new.lower())
@@ -75,13 +75,13 @@ def rename_a_setting(repository: Path) -> None:
 
 
 def raise_a_floor(repository: Path) -> None:
-    """A dependency is needed in a later version."""
+    """Require a later version of a dependency."""
     path = repository / "template/pyproject.toml.jinja"
     replace(path, '"structlog>=26.1"', '"structlog>=26.1.0"')
 
 
 def add_middleware(repository: Path) -> None:
-    """Core gets one more middleware, with a test."""
+    """Add a middleware to core, with a test."""
     core = repository / "template/keel"
     (core / "version.py").write_text(_MIDDLEWARE, encoding="utf-8")
     test = repository / "template/keel/tests/test_version.py"
@@ -104,7 +104,7 @@ TAGS = tuple(f"v1.{number}.0" for number in range(len(CHANGES) + 1))
 
 
 def history(template: Path, destination: Path) -> Path:
-    """A repository with one release for each change, after a first one."""
+    """Return a repository with one release per change, after a first one."""
     repository = checkout(template, destination, tag="v0.9.0")
     add_beacon(repository, always=True)
     release(repository, TAGS[0])
@@ -115,12 +115,12 @@ def history(template: Path, destination: Path) -> Path:
 
 
 def real_tags() -> list[str]:
-    """The template's own releases, the oldest first."""
+    """Return the template's own releases, oldest first."""
     return [tag for tag in git(ROOT, "tag", "--sort=v:refname").split() if re.match(r"v\d", tag)]
 
 
 def real_history(destination: Path) -> Path:
-    """A clone with the real releases, and the working tree as the next one."""
+    """Return a clone with the real releases, and the working tree as the next one."""
     git(ROOT, "clone", "--quiet", str(ROOT), str(destination))
     git(destination, "rm", "-r", "--quiet", "copier.yml", "template")
     snapshot(destination)
@@ -140,4 +140,4 @@ def _sed(template: Path, pattern: str, replacement: str) -> None:
             path.write_text(changed, encoding="utf-8", errors="surrogateescape")
             found += count
     if not found:
-        raise ValueError(f"Nothing in the template is called {pattern}")
+        raise ValueError(f"Nothing in the template matches {pattern}")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The answers that have no default. Every other question is answered by the combination, or by its default.
+#: Answers to questions without a default. All others come from the combination, or are defaults.
 NAMED = {"project_name": "Harbour Log"}
 
 
 def snapshot(destination: Path, source: Path = ROOT) -> Path:
-    """Copy copier.yml and template/ as they are in the working tree, so that a run sees one state of them.
+    """Copy copier.yml and template/ from the working tree, so that a run sees one state of them.
 
     The copy is a plain directory: Copier clones a git repository for each copy, which costs more than
     rendering.
@@ -43,7 +43,7 @@ def render(
     without: Collection[str] = (),
     ref: str | None = None,
 ) -> Path:
-    """Render a project. With `only`, nothing but what matches, whatever the answers; with `without`, less of it."""
+    """Render a project. With `only`, render only matching files, regardless of answers; `without` excludes files."""
     exclude = ["*", *(f"!{pattern}" for pattern in only)] if only else list(without)
     run_copy(
         str(template),
@@ -59,7 +59,7 @@ def render(
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """Run git as a fixed author, away from the developer's own configuration."""
+    """Run git as a fixed author, isolated from the developer's configuration."""
     author = ("-c", "user.name=Owner", "-c", "user.email=owner@example.com", "-c", "commit.gpgsign=false")
     result = subprocess.run(
         ["git", *author, "-C", str(directory), *arguments], capture_output=True, text=True, check=False

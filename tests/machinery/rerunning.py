@@ -1,7 +1,7 @@
-"""One rerun of one test, in a pytest process of its own.
+"""One rerun of one test, in a separate pytest process.
 
-It takes the options of the run, minus the workers, and builds every fixture anew: a fixture that another test broke,
-or a cached result such as the report on a combination, must not decide the second outcome.
+It uses the options of the run, without workers, and builds every fixture again: neither a fixture that another test
+broke, nor a cached result such as a combination's report, may decide the second outcome.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-#: Seconds that an interrupted rerun has to stop its servers.
+#: Seconds for an interrupted rerun to stop its servers.
 _PATIENCE = 60
 
 
@@ -36,7 +36,7 @@ class Second:
 
 
 def rerun(config: pytest.Config, nodeid: str) -> Second:
-    """Run this test alone and wait for it."""
+    """Run this test alone and return its outcome."""
     with tempfile.TemporaryDirectory(prefix="rerun-") as scratch:
         started, output = time.monotonic(), Path(scratch) / "output"
         with output.open("wb") as file:  # no pipe: a process that outlives the test would keep it open
@@ -46,7 +46,7 @@ def rerun(config: pytest.Config, nodeid: str) -> Second:
 
 
 class Rerun:
-    """In the process of a rerun: selects the one test. Only a pass is a pass: no skip, no expected failure."""
+    """A plugin in the process of a rerun: selects the test. Only a pass counts, not a skip or an expected failure."""
 
     def __init__(self, nodeid: str) -> None:
         """Take the node id of the test."""
@@ -60,18 +60,18 @@ class Rerun:
         items[:] = [item for item in items if item.nodeid == self._nodeid]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember whether the test passed."""
+        """Record whether the test passed."""
         self._passed |= report.when == "call" and report.passed
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail if it did not."""
+        """Fail if the test did not pass."""
         if session.exitstatus == pytest.ExitCode.OK and not self._passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _command(config: pytest.Config, nodeid: str, scratch: str) -> list[str]:
-    """The command of the run for one test, without workers and without overwriting what the run writes."""
+    """Return the run's command for one test, without workers and without overwriting the run's output files."""
     option, plugins = config.option, config.pluginmanager
     command = [sys.executable, "-m", "pytest", *map(os.fspath, config.invocation_params.args)]
     command += [f"--rerun-of={nodeid}", "-rP"]
@@ -83,7 +83,7 @@ def _command(config: pytest.Config, nodeid: str, scratch: str) -> list[str]:
 
 
 def _run(command: list[str], directory: Path, output: int) -> int:
-    """Run to the end; an interrupt is passed on, once, so that the test can clean up."""
+    """Run to the end; forward an interrupt once, so that the test can clean up."""
     process = subprocess.Popen(
         command,
         cwd=directory,

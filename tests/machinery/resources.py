@@ -1,4 +1,4 @@
-"""What every process of a run works with: made once, by the process that starts the others, and handed to them."""
+"""The resources of a run: created once by the main process, and passed to the others."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Resources:
     server: str | None = None
     warm_modules: Path = Path("nothing")
     redis: str | None = None
-    #: Whether what was found out about one result counts for another that is the same in all that it depends on.
+    #: Whether results of a check are reused for other projects with identical input.
     reuse: bool = True
 
     @classmethod
     def received(cls, told: Mapping[str, Any]) -> Self:
-        """The resources that another process has made."""
+        """Return the resources that another process has created."""
         values: dict[str, Any] = {
             name: Path(value) if name in _PATHS else value for name, value in told.items()
         }
         return cls(**values)
 
     def told(self) -> dict[str, str | None]:
-        """What another process needs to receive it."""
+        """Return the data with which another process receives these."""
         return {name: str(value) if name in _PATHS else value for name, value in vars(self).items()}
 
     @property
     def one_environment(self) -> dict[str, str]:
-        """Where uv installs projects that are used one after another: in one place, where bytecode stays.
+        """Return variables that let uv install projects used in sequence into one environment, where bytecode is kept.
 
-        `uv sync` makes it what each of them declares.
+        `uv sync` adapts it to what each of them declares.
         """
         place = self.scratch / f"venv-{os.getpid()}"
         return {"UV_PROJECT_ENVIRONMENT": str(place), "PYTHONDONTWRITEBYTECODE": ""}

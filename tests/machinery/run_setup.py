@@ -1,4 +1,4 @@
-"""Make the resources of a run: a snapshot of the template, an environment, servers; one for all processes of a run."""
+"""Setup of a run's resources, shared by all its processes: a snapshot of the template, an environment, servers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MADE = pytest.StashKey[tuple[contextlib.ExitStack, Resources]]()
 def prepared(
     questions: Questions, template: Path, server: str, place: Path, *, reuse: bool = True
 ) -> Generator[Resources]:
-    """A resources; what it needs besides the given server lasts as long as this context."""
+    """Yield the resources; everything but the given server exists for the duration of this context."""
     with contextlib.ExitStack() as stack:
         with one_at_a_time():
             python = shared_environment(questions, template, place / "declarations")
@@ -43,13 +43,13 @@ def prepared(
 
 
 def _largest(questions: Questions) -> list[Combination]:
-    """Everything, with each database."""
+    """Return everything, with each database."""
     every = dict.fromkeys(questions.switchable, True)
     return [combine(questions, {DATABASE: kind, **every}) for kind in questions.databases.values]
 
 
 def hand_over(node: WorkerController) -> None:
-    """Give a process that is about to start the resources of this run; the first one has it made."""
+    """Pass the run's resources to a process that is about to start; create them for the first one."""
     config = node.config
     if _MADE not in config.stash:
         factory = vars(config)["_tmp_path_factory"]  # where xdist gets its processes' folders from, too
@@ -71,12 +71,12 @@ def hand_over(node: WorkerController) -> None:
 
 
 def handed(config: pytest.Config) -> Resources | None:
-    """The resources that this process was given."""
+    """Return the resources passed to this process."""
     told = getattr(config, "workerinput", {}).get(_HANDED)
     return Resources.received(told) if told else None
 
 
 def clear_up(config: pytest.Config) -> None:
-    """Stop the servers of the resources that this process has made."""
+    """Stop the servers of the resources that this process has created."""
     if made := config.stash.get(_MADE, None):
         made[0].close()

@@ -1,4 +1,4 @@
-"""Rows in tables that no test knows: something in every column that must have something."""
+"""Sample rows for unknown tables: a value for every required column."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LITERALS = {
 
 
 def tables(url: str) -> set[str]:
-    """The tables of a database."""
+    """Return the tables of a database."""
     return {str(row[0]) for row in schema(url)} - {"alembic_version"}
 
 
 def fill(url: str, names: Collection[str]) -> dict[str, int]:
-    """Put a row into each of these tables, whatever refers to what; how many each has then."""
+    """Insert a row into each of these tables, ignoring foreign keys; return how many each has then."""
     if url.startswith("sqlite"):
         _fill_sqlite(url.partition("///")[2], names)
     else:
@@ -43,7 +43,7 @@ def fill(url: str, names: Collection[str]) -> dict[str, int]:
 
 
 def count(url: str, names: Collection[str]) -> dict[str, int]:
-    """How many rows each of these tables has."""
+    """Return how many rows each of these tables has."""
     return {name: query(url, f'SELECT count(*) FROM "{name}"')[0][0] for name in names}  # noqa: S608 - our names
 
 
@@ -52,7 +52,7 @@ def _fill_sqlite(file: str, names: Collection[str]) -> None:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         for name in names:
             columns = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
-            # An only key that is an integer is numbered by the database, which may have rows already.
+            # The database numbers a single integer key, and may already have rows.
             keys = [column for column in columns if column[5]]
             if len(keys) == 1 and keys[0][2] == "INTEGER":
                 columns.remove(keys[0])
@@ -64,12 +64,12 @@ def _fill_sqlite(file: str, names: Collection[str]) -> None:
 async def _fill_postgresql(url: str, names: Collection[str]) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("SET session_replication_role = replica")  # keys are not looked at
+        await connection.execute("SET session_replication_role = replica")  # foreign keys are not checked
         for name in names:
             columns = await connection.fetch(
                 "SELECT column_name, data_type FROM information_schema.columns"
                 " WHERE table_schema = 'public' AND table_name = $1 AND is_nullable = 'NO'"
-                # What the database numbers may have rows already.
+                # Except sequences: the table may already have rows.
                 " AND coalesce(column_default, '') NOT LIKE 'nextval(%'",
                 name,
             )

@@ -1,4 +1,4 @@
-"""The schema of a database in a form that can be compared, whichever migrations led to it."""
+"""The schema of a database in a comparable form, independent of its migrations."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ _POSTGRESQL = (
 
 
 def schema(url: str) -> list[tuple[Any, ...]]:
-    """Tables, columns, indexes and keys."""
+    """Return tables, columns, indexes and keys."""
     statements = _SQLITE if url.startswith("sqlite") else _POSTGRESQL
     return sorted((row for statement in statements for row in query(url, statement)), key=repr)

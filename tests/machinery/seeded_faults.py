@@ -1,7 +1,7 @@
-"""Faults that are seeded in a rendered project one by one, each with what has to find it.
+"""Faults that are seeded in a rendered project one by one, each with the test or check that must find it.
 
-A fault of behaviour is a changed place in a file, and the test of the project that fails then; one of form is found by
-one of the checks of a combination.
+A fault of behaviour is a changed place in a file, and the project's test that must then fail; a fault of form must be
+found by one of the checks of a combination.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DATA = ROOT / "tests" / "data" / "faults.toml"
 
 @dataclass(frozen=True)
 class Fault:
-    """A changed place of one file, and the test or the check that finds it."""
+    """A changed place in one file, and the test or check that finds it."""
 
     name: str
     path: str
@@ -38,15 +38,15 @@ class Fault:
 
     @contextmanager
     def seeded(self, project: Path) -> Generator[None]:
-        """Change the file; change it back when the block ends.
+        """Change the file while the block runs.
 
         Raises:
-            ValueError: the file does not have this place, or has several.
+            ValueError: the file contains the old text not at all, or several times.
         """
         file = project / self.path
         text = file.read_text(encoding="utf-8")
         if text.count(self.old) != 1:
-            raise ValueError(f"{self.path}: {text.count(self.old)} places are {self.old!r}")
+            raise ValueError(f"{self.path}: contains {self.old!r} {text.count(self.old)} times")
         file.write_text(text.replace(self.old, self.new), encoding="utf-8")
         try:
             yield
@@ -55,7 +55,7 @@ class Fault:
 
 
 def load(kind: str) -> list[Fault]:
-    """The faults of `behaviour`, `form` (of a project) or `template`."""
+    """Return the faults of `behaviour`, `form` (of a project) or `template`."""
     return [Fault(**told) for told in tomllib.loads(DATA.read_text(encoding="utf-8"))[kind]]
 
 
@@ -66,7 +66,7 @@ def checks(
     resources: Resources,
     warm: WarmProcess,
 ) -> dict[str, Callable[[], Iterable[str]]]:
-    """The checks of form, by the names under which a combination reports them."""
+    """Return the checks of form, by the names in a combination's report."""
     database = str(answers[DATABASE])
     return {
         "no Jinja is left": lambda: text_checks.leftovers(project),

@@ -1,4 +1,4 @@
-"""Which combinations a run of pytest examines, and what it says about them."""
+"""Selection of the combinations that a run of pytest examines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """`--full`, `--no-reuse` and `--combination`."""
+    """Add `--full`, `--no-reuse` and `--combination`."""
     group = parser.getgroup("keel")
     group.addoption(
         "--full", action="store_true", help="examine every combination of answers (up to an hour)"
@@ -21,18 +21,18 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--no-reuse",
         action="store_true",
-        help="examine every combination wholly, also where another is the same in all that a check depends on",
+        help="run all checks for every combination, even if another has identical input",
     )
     group.addoption(
         "--combination",
         action="append",
         metavar="ID",
-        help="examine this combination, such as sqlite+kubernetes, and nothing else; may be repeated",
+        help="only examine this combination, such as sqlite+kubernetes; may be repeated",
     )
 
 
 def combinations(config: pytest.Config, questions: Questions) -> list[Combination]:
-    """The combinations that this run is about."""
+    """Return the combinations of this run."""
     named = config.getoption("combination")
     if named:
         try:
@@ -43,7 +43,7 @@ def combinations(config: pytest.Config, questions: Questions) -> list[Combinatio
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """With `--combination`, the tests of combinations; the others are deselected."""
+    """With `--combination`, return the tests of combinations and deselect all others."""
     if not config.getoption("combination"):
         return items
     config.hook.pytest_deselected(items=[item for item in items if combination_of(item) is None])
@@ -51,7 +51,7 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]
 
 
 def combination_of(item: pytest.Item) -> Combination | None:
-    """The combination that a test is about."""
+    """Return the combination of a test, if it has one."""
     call = getattr(item, "callspec", None)
     found = call.params.get("combination") if call is not None else None
     return found if isinstance(found, Combination) else None

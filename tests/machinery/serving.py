@@ -1,4 +1,4 @@
-"""An isolated project: its own environment by `uv sync`, its commands, and its server on a real socket."""
+"""An isolated project: its own environment from `uv sync`, its commands, and its server on a real socket."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from pathlib import Path
 
-#: Seconds after which a test gives up on a server, or an answer: only what never comes takes so long, however busy the
-#: machine is.
+#: Seconds after which a test stops waiting for a server or a response. Even on a busy machine, this is only reached if
+#: it never comes.
 PATIENCE = 120
 
 
 class Isolated:
-    """A project with an environment of its own, used by its documented commands."""
+    """A project with its own environment, used through its documented commands."""
 
     def __init__(self, project: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Take a rendered project, and variables that its commands shall see."""
+        """Take a rendered project, and variables for its commands."""
         self.project = project
         kept = {
             name: value
@@ -40,7 +40,7 @@ class Isolated:
         self.environment = {**kept, **(environment or {})}
 
     def run(self, *command: str, timeout: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run `uv` with these arguments in the project; what it printed and its status."""
+        """Run `uv` with these arguments in the project; return its output and status."""
         return subprocess.run(
             [uv(), *command],
             cwd=self.project,
@@ -52,7 +52,7 @@ class Isolated:
         )
 
     def must(self, *command: str, timeout: float = 900, **variables: str) -> str:
-        """Run `uv` with these arguments and expect success; what it printed."""
+        """Run `uv` with these arguments and expect success; return its output."""
         result = self.run(*command, timeout=timeout, **variables)
         output = f"{result.stdout}{result.stderr}"
         assert result.returncode == 0, (
@@ -64,7 +64,7 @@ class Isolated:
     def served(
         self, *command: str, port: int | None = None, **variables: str
     ) -> Generator[tuple[str, Server]]:
-        """Run a server command, with `{port}` filled in; yields its address once it answers."""
+        """Run a server command, with `{port}` filled in; yield its address once it answers."""
         port = port or free_port()
         arguments = [uv(), "run", *(word.format(port=port) for word in command)]
         log = self.project.parent / f"{self.project.name}-server.log"
@@ -92,17 +92,17 @@ class Server:
     """A server process with its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Take a process that was started, and the file that it prints to."""
+        """Take a running process and its log file."""
         self.process = process
         self._log = log
 
     @property
     def log(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def wait_until_ready(self, url: str) -> None:
-        """Ask until the answer is 200."""
+        """Send requests until the status is 200."""
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> int:
-        """Ask it to stop, as an orchestrator does; its exit status."""
+        """Stop it as an orchestrator does; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
@@ -121,13 +121,13 @@ class Server:
 def request(
     method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, Any]:
-    """Send a request with a client that shares no code with the project; the status and the parsed answer."""
+    """Send a request with a client that shares no code with the project; return the status and the parsed body."""
     data = None if body is None else json.dumps(body).encode()
     return _send(method, url, data, {"Content-Type": "application/json", **(headers or {})})
 
 
 def sign_in(isolated: Isolated, address: str) -> dict[str, str]:
-    """The headers of a caller who may keep notes, obtained as a project's documentation says."""
+    """Return the headers of a signed-in caller, obtained as in a project's documentation."""
     if not (isolated.project / "keel" / "auth").is_dir():
         return {}
     email, password = "owner@example.com", "correct horse battery staple"
@@ -149,17 +149,17 @@ def _send(method: str, url: str, data: bytes | None, headers: Mapping[str, str])
 
 
 def free_port() -> int:
-    """A port without a listener, which no other process is given as long as this one lives.
+    """Return a port without a listener, which no other process gets while this one runs.
 
-    What keeps it is a socket that does not listen. On Linux a server can listen beside it if it sets SO_REUSEADDR, as
-    servers do (socket(7)); elsewhere it would be in their way.
+    A bound socket that does not listen reserves it. On Linux a server with SO_REUSEADDR, which servers set, can still
+    listen on the port (socket(7)); elsewhere the socket would block it.
     """
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     kept.bind(("127.0.0.1", 0))
     number = int(kept.getsockname()[1])
     if sys.platform == "linux":
-        kept.detach()  # it ends with the process
+        kept.detach()  # closed when the process ends
     else:
         kept.close()
     return number

@@ -1,8 +1,8 @@
-"""Which test files of the platform are run in which combinations of the default run.
+"""Distribution of the platform's test files over the combinations of the default run.
 
-A project's resource from one end to the other is tested in each combination. Every other file is run in so many that
-any three answers meet in that file, each feature's own where least is chosen besides, and all of them where no
-feature is chosen and where all are. Which combinations these are differs from file to file: each gets its share.
+A project's resource is tested end to end in each combination. Every other file is run in enough combinations that any
+three answers occur together, a feature's own files also in the combination with the fewest other features, and all
+files with no feature and with all. The combinations differ from file to file: each gets its share.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STRENGTH = 3
 
 _SHARED = ("keel/tests/**/test_*.py", "tests/examples/**/test_*.py")
-#: The platform's own resource and the examples, from a request to the database, and the settings.
+#: The platform's own resource and the examples end to end, and the settings.
 _EVERYWHERE = (
     "keel/tests/test_settings.py",
     "keel/tests/test_widgets.py",
@@ -36,28 +36,28 @@ _EVERYWHERE = (
     "tests/examples/*/test_router.py",
 )
 
-#: Every test goes through the application, which is larger with each feature.
+#: Every test goes through the application, which grows with each feature.
 _COST_OF_A_FEATURE = 0.1
-#: So many covers are made by chance, and so many of them, the cheapest, are used, each by other files.
+#: The number of random covers to try, and how many of the cheapest to use, each for different files.
 _TRIALS, _KEPT = 12, 6
 
-#: The answers of a combination that make a difference to Python.
+#: The answers of a combination that affect Python files.
 Key = tuple[object, ...]
 
 
 def shared_files(project: Path) -> list[str]:
-    """The test files that are shared out."""
+    """Return the test files to distribute."""
     found = {path.relative_to(project).as_posix() for pattern in _SHARED for path in project.glob(pattern)}
     return sorted(path for path in found if not is_absent(path, _EVERYWHERE))
 
 
 def is_absent(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a path is left out: it is what a pattern names, or lies in it."""
+    """Whether a path is excluded: a pattern names it or one of its parent folders."""
     return any(path.startswith(f"{pattern}/") or fnmatchcase(path, pattern) for pattern in patterns)
 
 
 class Shares:
-    """How files are shared out among the combinations of the default run."""
+    """The distribution of files over the combinations of the default run."""
 
     def __init__(self, questions: Questions) -> None:
         """Take the questions; nothing is computed yet."""
@@ -68,18 +68,18 @@ class Shares:
         self._numbers: dict[Group, int] = {}
 
     def left_out(self, combination: Combination, project: Path) -> list[str]:
-        """The files of a project that other combinations run."""
+        """Return the files of a project that other combinations run."""
         key = self._key(combination)
         if key in self._whole or key not in self._groups:
             return []
         return [path for path in shared_files(project) if key not in self._home(path)]
 
     def own(self, combination: Combination) -> frozenset[str]:
-        """The features all of whose tests are run here: no combination that has them has less besides."""
+        """Return the features whose tests all run here: no combination with them has fewer other features."""
         return self._own.get(self._key(combination), frozenset())
 
     def _home(self, path: str) -> set[Key]:
-        """Where a file is run, besides the combinations that are run whole."""
+        """Return the combinations that run a file, in addition to those run whole."""
         if path not in self._homes:
             possible = [key for key, absent in self._absent.items() if not is_absent(path, absent)]
             own = {key for key, names in self._own.items() if names & {*path.split("/")}}
@@ -92,7 +92,7 @@ class Shares:
         return self._homes[path]
 
     def _wanted(self, possible: Sequence[Key]) -> int:
-        """The groups that can meet in a file; where it hangs on answers, those that have one of these."""
+        """Return the groups of answers possible for a file; if it depends on answers, only groups with one of these."""
         met = 0
         for key in possible:
             met |= self._groups[key]
@@ -101,7 +101,7 @@ class Shares:
         return met & concerned if own else met
 
     def _covers(self, possible: frozenset[Key], wanted: int) -> list[set[Key]]:
-        """Several ways to have these groups meet, the cheapest of those that were tried."""
+        """Return several covers of these groups, the cheapest of those tried."""
         if (possible, wanted) not in self._found:
             chance, order = random.Random(0), sorted(possible, key=repr)  # noqa: S311 - it must repeat itself
             tried = [self._cover(order, wanted, chance) for _ in range(_TRIALS)]
@@ -109,7 +109,7 @@ class Shares:
         return self._found[possible, wanted]
 
     def _cover(self, possible: Sequence[Key], wanted: int, chance: random.Random) -> set[Key]:
-        """Few combinations in which these groups meet: greedy, and what turns out to be superfluous is left out."""
+        """Return few combinations that cover these groups: greedy, without superfluous ones."""
         order, missing, chosen = chance.sample(possible, len(possible)), wanted, dict[Key, None]()
         while missing:
             best = max(order, key=lambda key: (missing & self._groups[key]).bit_count() / self._cost(key))
@@ -124,12 +124,12 @@ class Shares:
         return set(chosen)
 
     def _cost(self, key: Key) -> float:
-        """What a test costs there, in relation to the smallest project."""
+        """Return the cost of a test there, relative to the smallest project."""
         return 1 + _COST_OF_A_FEATURE * sum(value is True for value in key)
 
     @cached_property
     def _groups(self) -> dict[Key, int]:
-        """The groups of answers that meet in each combination, a bit for each."""
+        """Return the groups of answers in each combination, as bits."""
         found = {}
         for row in self._rows:
             answers = [(name, row.answers[name]) for name in self._names]
@@ -141,12 +141,12 @@ class Shares:
 
     @cached_property
     def _absent(self) -> dict[Key, list[str]]:
-        """What each combination does not have."""
+        """Return the paths that each combination lacks."""
         return {self._key(row): absent_patterns(self._questions, row.answers) for row in self._rows}
 
     @cached_property
     def _whole(self) -> set[Key]:
-        """Combinations whose suites are run whole: no feature, or all, each with the example."""
+        """Return the combinations whose suites are run whole: no feature, or all, with the example."""
         every = len(self._questions.toggles)
         return {
             self._key(row)
@@ -156,7 +156,7 @@ class Shares:
 
     @cached_property
     def _own(self) -> dict[Key, frozenset[str]]:
-        """Where each feature has least besides; a combination with the example comes before one without."""
+        """Return the combination of each feature with the fewest others; preferably with the example."""
         found: dict[Key, frozenset[str]] = {}
         for name in self._questions.toggles:
             row = min((row for row in self._rows if name in self._on(row)), key=self._besides)

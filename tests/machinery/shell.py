@@ -1,4 +1,4 @@
-"""A terminal in which a test types what a page or a message says, to the letter."""
+"""A terminal in which a test types the commands of a page or message literally."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TIMEOUT = 900
 
 
 def blocks(page: str) -> list[str]:
-    """The commands of a page: its fences for the console."""
+    """Return the commands of a page: its console code blocks."""
     return [fence[1] for fence in _FENCE.finditer(page)]
 
 
 def lines(message: str) -> list[str]:
-    """The commands of a message of Copier's: indented lines, up to two spaces before a remark."""
+    """Return the commands of a Copier message: indented lines, up to two spaces before a remark."""
     found = re.findall(r"^ {4}(\S.*)$", message.rpartition("Next:")[2], re.MULTILINE)
     return [re.split(r"\s{2,}", line)[0] for line in found]
 
 
 class Shell:
-    """A shell that stands in a directory; `cd` stays in force, as in a terminal."""
+    """A shell in a directory; `cd` persists, as in a terminal."""
 
     def __init__(self, directory: Path, programs: Path, variables: Mapping[str, str] | None = None) -> None:
-        """Take the directory to begin in, a place for the programs of the shell, and more variables."""
+        """Take the initial directory, a folder for the shell's programs, and additional variables."""
         self.directory = directory
         self.port = free_port()
         self._end = programs / "directory"
@@ -60,7 +60,7 @@ class Shell:
         }
 
     def run(self, commands: str) -> tuple[int, str]:
-        """Type commands; the status of the first that fails (or 0), and what was printed."""
+        """Type commands; return the status of the first that fails (or 0), and the output."""
         script = f"set -eu\n{commands}\npwd > {shlex.quote(str(self._end))}\n"
         result = subprocess.run(
             ["bash", "-c", script],
@@ -78,14 +78,14 @@ class Shell:
         return result.returncode, result.stdout
 
     def must(self, commands: str) -> str:
-        """Type commands that are expected to succeed; what was printed."""
+        """Type commands that must succeed; return the output."""
         status, output = self.run(commands)
         assert status == 0, f"{commands}\nended with {status}:\n{output[-6000:]}"
         return output
 
     @contextlib.contextmanager
     def served(self, command: str) -> Generator[str]:
-        """Type a command that serves until it is stopped; yields the address once it is healthy."""
+        """Type a command that serves until it is stopped; yield the address once it is healthy."""
         log = self._end.with_name("server.log")
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -107,5 +107,5 @@ class Shell:
 
 
 def without_docker(commands: Sequence[str]) -> list[str]:
-    """Leave out what needs a container engine, by name."""
+    """Return the commands that do not need a container engine, judged by name."""
     return [command for command in commands if not command.startswith("docker ")]

@@ -1,4 +1,4 @@
-"""What tests and the stages of examining a combination cost: seconds of the processor, here and in what was started."""
+"""CPU time of tests and of the stages of an examination, including subprocesses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pytest
 
 
-#: What each phase of a test cost, among the properties of its report.
+#: The report property with the cost of each phase of a test.
 PROPERTY = "cpu"
 
 
 def spent() -> float:
-    """Seconds of the processor that this process has taken, and what it started and waited for."""
+    """Return the CPU seconds of this process and its finished subprocesses."""
     total = WarmProcess.spent
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)
@@ -28,16 +28,16 @@ def spent() -> float:
 
 
 class Spending:
-    """Adds up what stages cost, by their names."""
+    """Adds up the cost of stages by name."""
 
     def __init__(self, warm: WarmProcess) -> None:
-        """Take the warm process that stages use: what its jobs cost is known to it alone."""
+        """Take the warm process that stages use: only it knows the cost of its jobs."""
         self.warm = warm
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Generator[None]:
-        """Count what this block spends."""
+        """Count the CPU time of this block."""
         before = spent()
         try:
             yield
@@ -46,10 +46,10 @@ class Spending:
 
 
 class ByFile:
-    """Adds up what tests cost by their files: where a run takes long."""
+    """Adds up the cost of tests by file."""
 
     def __init__(self) -> None:
-        """Nothing was spent yet."""
+        """Start at zero."""
         self._seconds: dict[str, float] = {}
 
     def add(self, report: pytest.TestReport) -> None:
@@ -59,7 +59,7 @@ class ByFile:
         self._seconds[file] = self._seconds.get(file, 0.0) + float(str(seconds.get(PROPERTY, 0.0)))
 
     def told(self, most: int = 20) -> str:
-        """The dearest files, and the sum of all."""
+        """Return the most expensive files, and the sum of all."""
         dearest = sorted(self._seconds, key=self._seconds.__getitem__, reverse=True)[:most]
         listed = ", ".join(f"{name} {self._seconds[name]:.0f} s" for name in dearest)
         return f"{sum(self._seconds.values()):.0f} s: {listed}"

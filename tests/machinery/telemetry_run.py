@@ -1,4 +1,4 @@
-"""A project with every feature, in several processes that report to a collector, while callers use it."""
+"""A project with every feature, in several processes that report to a collector, under load."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple"  # noqa: S105 - for a minute
 DATA = ROOT / "tests" / "data" / "telemetry"
 SECONDS = 8
-#: That report: two servers, the process of the worker that does tasks, and beat.
+#: The processes that report: two servers, a worker's child process, and beat.
 PROCESSES = 4
 
 
 def receiver() -> Any:  # noqa: ANN401 - a module of the template
-    """The collector that rendered projects test with, as a module."""
+    """Return the collector of rendered projects' tests, as a module."""
     path = ROOT / "template/keel/tests/otel/receiver.py"
     spec = importlib.util.spec_from_file_location("receiver", path)
     assert spec is not None
@@ -40,23 +40,23 @@ def receiver() -> Any:  # noqa: ANN401 - a module of the template
 
 @dataclass(frozen=True)
 class Observed:
-    """What the collector got, and the traces that callers began."""
+    """The data that the collector received, and the traces that callers began."""
 
     collector: Any
     traces: Mapping[str, str]
     statuses: list[int]
 
     def spans(self, name: str) -> list[Any]:
-        """The spans of a caller's trace."""
+        """Return the spans of a caller's trace."""
         return self.collector.spans(self.traces[name])
 
     def processes(self, name: str) -> set[str]:
-        """The processes that have a part in a caller's trace."""
+        """Return the processes that take part in a caller's trace."""
         return {str(instance) for instance in self.collector.processes(self.traces[name])}
 
 
 def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
-    """Run servers, a worker and beat; call them for some seconds; stop them as an orchestrator does."""
+    """Run servers, a worker and beat; send requests for some seconds; stop them as an orchestrator does."""
     _add_harbour(project)
     with receiver().Receiver() as collector:
         environment = {
@@ -77,7 +77,7 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
             "LLM_BREAKER_FAILURES": "100000",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-            # Longer than the run: what arrives was sent when the process ended.
+            # Longer than the run: everything that arrives was sent when the process ended.
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
             "OTEL_BLRP_SCHEDULE_DELAY": "600000",
             "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
@@ -97,7 +97,7 @@ def observe(project: Path, python: Path, redis: str, place: Path) -> Observed:
 
 
 def _hear_more(collector: Any) -> None:  # noqa: ANN401 - a module of the template
-    """Wait until each process that lives has reported its metrics twice more."""
+    """Wait until each running process has reported its metrics twice more."""
     before, deadline = _reports(collector), time.monotonic() + PATIENCE
     while True:
         now = _reports(collector)
@@ -108,7 +108,7 @@ def _hear_more(collector: Any) -> None:  # noqa: ANN401 - a module of the templa
 
 
 def _reports(collector: Any) -> Counter[str]:  # noqa: ANN401 - a module of the template
-    """How often each process has reported its metrics."""
+    """Return how often each process has reported its metrics."""
     return Counter(
         about["service.instance.id"]
         for about, metric in collector.reports()
@@ -126,12 +126,12 @@ def _add_harbour(project: Path) -> None:
 
 @contextlib.contextmanager
 def _processes(project: Path, python: Path, environment: dict[str, str], place: Path) -> Generator[list[str]]:
-    """Two servers, one of gRPC, a worker and beat; the addresses of the first two once they answer."""
+    """Run two HTTP servers, one gRPC server, a worker and beat; yield the first two addresses once they answer."""
     ports = [free_port(), free_port()]
     server = [str(python), "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port"]
     worker = [str(python), "-m", "app", "celery"]
     commands = [[*server, str(port)] for port in ports] + [worker, [*worker, "beat"], [*worker[:-1], "grpc"]]
-    # The second server's model can't be reached.
+    # The second server's model is unreachable.
     lost = {"LLM_MODEL": "ollama:llama3.2", "LLM_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     running: list[subprocess.Popen[bytes]] = []
     log = place / "log"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _LINE, _TOP, _LEFT = 880, 20, 62, 24
 _CHARACTERS = 100
-#: What differs from run to run, and what stands in its place.
+#: Text that differs between runs, and its replacement.
 _CHANGING = (
     (
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -25,7 +25,7 @@ _CHANGING = (
 
 
 def settled(output: str) -> str:
-    """Return what was printed with a fixed value for each id, moment, duration and port, without colours."""
+    """Return output with a fixed value for each id, time, duration and port, without colours."""
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", output)
     for pattern, value in _CHANGING:
         text = re.sub(pattern, value, text)
@@ -33,7 +33,7 @@ def settled(output: str) -> str:
 
 
 def draw(title: str, session: Sequence[tuple[str, str]]) -> str:
-    """Return commands with what each printed, which is settled, as a picture."""
+    """Return commands and their normalised output as a picture."""
     lines: list[tuple[str, str]] = []
     for command, output in session:
         lines += [("command", part) for part in command.splitlines()]

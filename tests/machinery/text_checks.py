@@ -1,4 +1,4 @@
-"""Checks on the text of a rendered project: nothing of the template shows, and nothing that wasn't chosen."""
+"""Checks of a rendered project's text: no remains of the template, and no trace of features not chosen."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _STATEMENT = re.compile(r"\{%|(?<!\$)\{#")
 _EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]?\s*\w")
-# In Python, `{{` is also a brace in an f-string, so only the way in which templates write it counts.
+# In Python, `{{` is also a brace in an f-string, so only the templates' style counts.
 _PYTHON_EXPRESSION = re.compile(r"(?<!\$)\{\{[-+]? \w+.* [-+]?\}\}")
-# Code in Markdown has the blank lines of its own language.
+# Code in Markdown follows its own language's rules for blank lines.
 _FENCED = re.compile(r"^( *)```\w.*?^\1```$", re.MULTILINE | re.DOTALL)
 #: Grafana writes the name of a label in double braces.
 _BRACES = ("deploy/grafana/",)
 
-#: A page by its path, relative to something; not one at a URL or of a pattern.
+#: A page by its relative path; neither a URL nor a pattern.
 _PAGE = re.compile(r"(?<![\w:/.{}*-])((?:\.\./)*\w[\w./-]*\.md)\b")
 
 _RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
@@ -33,7 +33,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def files(project: Path) -> dict[str, str | None]:
-    """Every file by its path inside the project; None for one that isn't text."""
+    """Return every file by its path inside the project; None for one that isn't text."""
     found: dict[str, str | None] = {}
     for path in sorted(path for path in project.rglob("*") if path.is_file()):
         name = path.relative_to(project).as_posix()
@@ -47,7 +47,7 @@ def files(project: Path) -> dict[str, str | None]:
 
 
 def leftovers(project: Path) -> Iterator[str]:
-    """Places where Jinja is left in a text, or in a path."""
+    """Yield places where Jinja remains in a text or path."""
     for name, text in files(project).items():
         if "{" in name or name.endswith(".jinja"):
             yield f"{name}: the path is not rendered"
@@ -59,7 +59,7 @@ def leftovers(project: Path) -> Iterator[str]:
 
 
 def untidy(project: Path) -> Iterator[str]:
-    """White space that would not have been written by hand. The formatter speaks for Python files."""
+    """Yield untidy white space. The formatter checks Python files."""
     for name, text in files(project).items():
         if text is None or not text or name.endswith((".py", ".mako", ".svg")):
             continue
@@ -79,7 +79,7 @@ def untidy(project: Path) -> Iterator[str]:
 
 
 def unportable(project: Path) -> Iterator[str]:
-    """Paths that Windows refuses, or that fall together where upper and lower case are the same."""
+    """Yield paths that Windows refuses, or that collide on case-insensitive file systems."""
     seen: dict[str, str] = {}
     for name in files(project):
         for part in name.split("/"):
@@ -91,7 +91,7 @@ def unportable(project: Path) -> Iterator[str]:
 
 
 def missing_pages(project: Path) -> Iterator[str]:
-    """Pages that a text names, as seen from its folder, the one above or the project, and that are not there."""
+    """Yield missing pages that a text names, relative to its folder, the one above, or the project."""
     for name, text in files(project).items():
         if name.endswith(".py") or ".md" not in (text or ""):
             continue
@@ -104,7 +104,7 @@ def missing_pages(project: Path) -> Iterator[str]:
 
 
 def absent_patterns(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
-    """The patterns of what these answers leave out, as copier.yml names them."""
+    """Return the patterns of copier.yml that these answers exclude."""
     absent: list[str] = []
     for manifest in questions.manifests:
         if manifest.question and _condition(manifest.condition)(**answers):
@@ -118,26 +118,26 @@ def _condition(text: str) -> TemplateExpression:
 
 
 def absent_paths(questions: Questions, answers: Mapping[str, Any]) -> list[str]:
-    """The paths that these answers leave out (patterns with wildcards aside)."""
+    """Return the paths that these answers exclude (without wildcard patterns)."""
     return [pattern for pattern in absent_patterns(questions, answers) if "*" not in pattern]
 
 
 def traces(project: Path, questions: Questions, answers: Mapping[str, Any]) -> Iterator[str]:
-    """Mentions of a file or package that these answers leave out."""
+    """Yield mentions of a file or package that these answers exclude."""
     absent = absent_paths(questions, answers)
     mentions = [(plain, re.compile(pattern)) for path in absent for plain, pattern in _mentions(path)]
     for path in absent:
         if (project / path).exists():
             yield f"{path}: is there, though these answers leave it out"
     for name, text in files(project).items():
-        # To look for plain words first takes a fifth of the time.
+        # Searching for plain words first takes a fifth of the time.
         patterns = [pattern for plain, pattern in mentions if plain in (text or "")]
         for number, line in _lines(text, *patterns):
             yield f"{name}:{number}: mentions what was not chosen: {line}"
 
 
 def _lines(text: str | None, *patterns: re.Pattern[str]) -> Iterator[tuple[int, str]]:
-    """The lines that match, with their numbers. Most texts have none: they are searched as a whole first."""
+    """Yield matching lines with their numbers. Most texts have none, so they are searched as a whole first."""
     if text is None or not any(pattern.search(text) for pattern in patterns):
         return
     for number, line in enumerate(text.splitlines(), 1):
@@ -146,7 +146,7 @@ def _lines(text: str | None, *patterns: re.Pattern[str]) -> Iterator[tuple[int, 
 
 
 def _mentions(path: str) -> Iterator[tuple[str, str]]:
-    """Patterns by which a text may name a path, each with a part of it: as a path, as a module, in a `from` import."""
+    """Yield patterns with which a text may name a path, each with a part of it: as path, module or `from` import."""
     yield path, rf"(?<![\w.-]){re.escape(path)}(?![\w-])"
     top, *rest = path.removesuffix(".py").split("/")
     if top in {"app", "keel", "tests"} and rest:

@@ -1,4 +1,4 @@
-"""Programs for a shell of a test's: Copier as it is installed here, rather than the one that the index has today."""
+"""Programs for a test's shell: the installed Copier instead of the index's current one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UV = """#!/bin/sh
 if [ "$1 $2 $3" = "tool run copier" ]; then shift 3; exec copier "$@"; fi
 exec {uv} "$@"
 """
-#: `python3 -m uv` where pip has put uv into another Python.
+#: `python3 -m uv`, as if pip had installed uv into another Python.
 _PYTHON = """#!/bin/sh
 if [ "$1 $2" = "-m uv" ]; then shift 2; exec uv "$@"; fi
 exec {python} "$@"
@@ -27,7 +27,7 @@ exec {python} "$@"
 
 
 def tools(directory: Path) -> Path:
-    """A directory with these programs, for the beginning of PATH."""
+    """Create a directory with these programs, for the beginning of PATH."""
     if directory.exists():
         return directory
     directory.mkdir(parents=True)

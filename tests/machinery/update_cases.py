@@ -1,4 +1,4 @@
-"""Which projects a feature is switched on in: derived from copier.yml, so a new toggle needs no change here."""
+"""The projects in which features are switched on: derived from copier.yml, so a new toggle needs no change here."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """Toggles, what the project has before they are switched on, and where its rows are."""
+    """Toggles to switch on, the base project, and its database."""
 
     toggles: tuple[str, ...]
     base: str
     database: str
     preset: str
-    #: Further questions that are answered with yes.
+    #: Further questions with the answer yes.
     extras: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """How the case is called."""
+        """The name of the case."""
         return f"{' and '.join(self.toggles)} on {self.base} with {self.database}"
 
     def answers(self, *, on: bool) -> dict[str, Any]:
-        """The answers of the project; what is left is answered by the preset."""
+        """Return the answers of the project; the preset supplies the rest."""
         extras = dict.fromkeys(self.extras, True)
         return {PRESET: self.preset, DATABASE: self.database, **extras, **self.change(on=on)}
 
     def change(self, *, on: bool) -> dict[str, bool]:
-        """The answers that an update changes."""
+        """Return the answers that an update changes."""
         return dict.fromkeys(self.toggles, on)
 
 
 def presets(questions: Questions) -> dict[str, frozenset[str]]:
-    """Which toggles each preset suggests, the smallest preset first."""
+    """Return the toggles that each preset suggests, smallest preset first."""
     environment = Environment()  # noqa: S701 - no HTML
     contents = {
         preset: frozenset(
@@ -57,7 +57,7 @@ def presets(questions: Questions) -> dict[str, frozenset[str]]:
 
 
 def bases(questions: Questions, toggle: str) -> dict[str, str]:
-    """The presets to start from, by the role each plays: several roles of one content count once."""
+    """Return the presets to start from, by role; roles with the same toggles count once."""
     contents = presets(questions)
     smallest, *_, largest = contents
     below = [preset for preset, toggles in contents.items() if toggle not in toggles]
@@ -72,7 +72,7 @@ def bases(questions: Questions, toggle: str) -> dict[str, str]:
 
 
 def cases(questions: Questions) -> list[Case]:
-    """Every toggle on every base with every database."""
+    """Return every toggle on every base with every database."""
     return [
         _case(questions, (toggle,), base, database, preset)
         for toggle in questions.switchable
@@ -82,7 +82,7 @@ def cases(questions: Questions) -> list[Case]:
 
 
 def alone(questions: Questions) -> list[Case]:
-    """Each toggle with nothing besides it, on one of the databases, in turn."""
+    """Return each toggle alone, alternating databases."""
     databases, smallest = sorted(questions.databases.values), next(iter(presets(questions)))
     return [
         _case(questions, (toggle,), "minimal", databases[number % len(databases)], smallest)
@@ -91,7 +91,7 @@ def alone(questions: Questions) -> list[Case]:
 
 
 def pairs(questions: Questions) -> list[Case]:
-    """Two toggles at a time with everything else, on one of the databases, in turn."""
+    """Return each pair of toggles with everything else, alternating databases."""
     databases, largest = sorted(questions.databases.values), [*presets(questions)][-1]
     every = questions.switchable
     return [
@@ -107,14 +107,14 @@ def pairs(questions: Questions) -> list[Case]:
 
 
 def _case(questions: Questions, toggles: tuple[str, ...], base: str, database: str, preset: str) -> Case:
-    """The largest project has everything that can be had besides, too."""
+    """Return a case; the largest project also has all further options."""
     largest = list(presets(questions))[-1]
     extras = [axis.name for axis in questions.extras if True in axis.values and preset == largest]
     return Case(toggles, base, database, preset, tuple(extras))
 
 
 def deviating(questions: Questions, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """The answers without those that the preset suggests: the same for the same project."""
+    """Return the answers that differ from the preset's, so that equal projects have equal answers."""
     contents = presets(questions)[answers.get(PRESET, questions.presets.default)]
     return {
         name: value

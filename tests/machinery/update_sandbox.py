@@ -1,4 +1,4 @@
-"""Where projects live through updates: their databases, how their commands run, fresh copies to compare with."""
+"""The sandbox for updates of projects: their databases, their commands, and fresh copies to compare with."""
 
 from __future__ import annotations
 
@@ -38,32 +38,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class Copy:
-    """A copy with the owner's edits and rows: what updates are begun from, in a clone, and compared with."""
+    """A copy with the owner's edits and rows: updates start from a clone of it, and are compared with it."""
 
     isolated: Isolated
     url: str
     schema: list[Any]
-    #: Whether the owner has replaced the migrations by one.
+    #: Whether the owner has squashed the migrations into one.
     squashed: bool = False
-    #: Whether all its tests have passed, in a project that is the same but for the migrations.
+    #: Whether all tests have passed in a project that differs only in migrations.
     passed: bool = False
 
 
 @dataclass
 class UpdateSandbox:
-    """A clone of the template with its releases, and the projects that are made from it. A context manager."""
+    """A clone of the template with its releases, and projects rendered from it. A context manager."""
 
     repository: Path
     resources: Resources
     warm: WarmProcess
     scratch: Path
-    #: Whether projects get environments of their own: for dependencies that the shared environment lacks.
+    #: Whether projects get their own environments, for dependencies that the shared environment lacks.
     isolated: bool = False
     _copies: dict[str, Copy] = field(default_factory=dict)
     _databases: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
-        """Begin; nothing is made before it is asked for."""
+        """Begin; everything is created on demand."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class UpdateSandbox:
     def project(
         self, directory: Path, answers: Mapping[str, Any], ref: str | None = None
     ) -> Generator[Lived]:
-        """A project that its owners have changed and filled with rows; its migrations are squashed into one."""
+        """Yield a project with its owner's edits and rows; its migrations are squashed into one."""
         copy = self.copy(answers, ref)
         if not copy.squashed:
             self._squash(copy, str(answers[DATABASE]))
@@ -86,7 +86,7 @@ class UpdateSandbox:
             yield Lived(self, isolated, url, rows(url))
 
     def use(self, project: Path, database: str = "sqlite") -> Isolated:
-        """A project, with this sandbox's way to run its commands."""
+        """Return a project that runs commands in this sandbox's way."""
         server = self.resources.server
         environment = {"TEST_DATABASE_URL": server} if database == "postgresql" and server else {}
         if self.isolated:
@@ -94,7 +94,7 @@ class UpdateSandbox:
         return Warm(project, self.resources, self.warm, environment)
 
     def copy(self, answers: Mapping[str, Any], ref: str | None = None) -> Copy:
-        """A copy with the owner's edits, rows, and the schema that its migrations lead to; made once."""
+        """Return a copy with the owner's edits and rows, and its migrated schema; built once."""
         questions = Questions.load(self.repository / "copier.yml")
         key = repr((sorted(deviating(questions, answers).items()), ref))
         if key not in self._copies:
@@ -117,7 +117,7 @@ class UpdateSandbox:
 
 @dataclass
 class Lived:
-    """A project that has lived, and what may not be lost of it."""
+    """A project with edits and rows, which must not be lost."""
 
     sandbox: UpdateSandbox
     isolated: Isolated
@@ -126,15 +126,15 @@ class Lived:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """The project's folder."""
         return self.isolated.project
 
     def commit(self, message: str) -> None:
-        """Commit everything: Copier updates nothing else."""
+        """Commit everything: Copier only updates a clean repository."""
         commit(self.path, message)
 
     def update(self, answers: Mapping[str, Any], ref: str | None = None) -> list[list[str]]:
-        """Update, and see that nothing conflicts and every edit is there; the commands that come next."""
+        """Update, assert that nothing conflicts and every edit is there, and return the message's commands."""
         before = owner_edits.has_example(self.path)
         commands = update(self.isolated, answers, ref)
         assert conflicts(self.path) == []
@@ -142,19 +142,19 @@ class Lived:
         return commands
 
     def briefly(self, commands: list[list[str]]) -> None:
-        """Follow a message up to the commit, where another update comes next."""
+        """Follow a message only up to the commit, before another update."""
         hurry(self.isolated, commands)
 
     def leftovers(self, answers: Mapping[str, Any]) -> set[str]:
-        """The tables that a fresh copy would not have."""
+        """Return the tables that a fresh copy would not have."""
         return tables(self.url) - {str(row[0]) for row in self.sandbox.copy(answers).schema}
 
     def holds(
         self, answers: Mapping[str, Any], commands: list[list[str]], leftovers: Collection[str] = ()
     ) -> str:
-        """See that it is what a fresh copy with the edits would be, and works when its message is followed.
+        """Assert that it equals a fresh copy with the edits, and works after following the message.
 
-        `leftovers` are tables that the database has besides. What the commands printed is returned.
+        `leftovers` are additional tables in the database. Return the output of the commands.
         """
         fresh = self.sandbox.copy(answers)
         assert differences(self.path, fresh.isolated.project) == []

@@ -1,4 +1,4 @@
-"""The client of a warm process: run a program in a rendered project without paying for its imports again."""
+"""The client of a warm process: run programs in a rendered project without repeating their imports."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 SERVER = Path(__file__).with_name("warm_server.py")
 
-#: What a job sees of the developer's environment: their settings must not change an outcome.
+#: Variables of the developer's environment for jobs: other settings must not change an outcome.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: exit status (negative: the signal), CPU and wall seconds, what it printed."""
+    """The outcome of a job: exit status (negative: the signal), CPU and wall seconds, output."""
 
     status: int
     cpu: float
@@ -29,14 +29,14 @@ class Outcome:
     output: str
 
     def tail(self, lines: int = 60) -> str:
-        """The end of the output."""
+        """Return the end of the output."""
         return "\n".join(self.output.splitlines()[-lines:])
 
 
 class WarmProcess:
     """One warm process; it serves one job at a time. A context manager."""
 
-    #: Seconds of the processor that the jobs of all warm processes of this one have taken.
+    #: CPU seconds of the jobs of all warm processes started by this process.
     spent: ClassVar[float] = 0.0
 
     def __init__(self, python: Path, modules: Path) -> None:
@@ -44,7 +44,7 @@ class WarmProcess:
         self._command = [str(python), "-P", str(SERVER), str(modules)]
         self._environment = base_environment(python)
         self._process: subprocess.Popen[str] | None = None
-        #: Seconds of the processor that all jobs have taken.
+        #: CPU seconds of all jobs.
         self.cpu: float = 0.0
 
     def __enter__(self) -> Self:
@@ -55,13 +55,13 @@ class WarmProcess:
         )
         threads = self._answer()["threads"]
         if threads != 1:
-            raise RuntimeError(f"The warm process has {threads} threads; to fork is safe with one only")
+            raise RuntimeError(f"The warm process has {threads} threads; forking is only safe with one")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the process: it stops when its input ends."""
+        """End the process, which stops when its input is closed."""
         if self._process is not None:
             self._process.__exit__(kind, error, trace)  # closes its pipes and waits
 
@@ -111,7 +111,7 @@ class WarmProcess:
 
 
 def base_environment(python: Path) -> dict[str, str]:
-    """The environment of a job: little of the developer's, and the programs of the shared environment first."""
+    """Return the environment of a job: few of the developer's variables, and the shared environment first on PATH."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {
         **kept,
@@ -120,7 +120,7 @@ def base_environment(python: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
         "COLUMNS": "120",
-        # A library that computes on several threads starts them when it is imported.
+        # Libraries with thread pools start them on import.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "JE_ARROW_MALLOC_CONF": "background_thread:false",

@@ -1,8 +1,7 @@
-"""A project whose commands run in a warm process: the same programs and arguments, without their imports' cost.
+"""A project whose commands run in a warm process: the same programs and arguments, without the cost of imports.
 
-uv itself, git and the linters are called as they are, but nothing unused is installed. That commands
-work in an environment made by `uv sync` alone is shown by the projects that are `Isolated`; here the declared imports
-are checked instead.
+uv itself, git and the linters run normally, but nothing is installed. `Isolated` projects show that commands work in
+an environment made by `uv sync` alone; here the declared imports are checked instead.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
     from tests.machinery.warm import WarmProcess
 
-#: What `uv run` is followed by, and what to call in the warm process.
+#: Programs after `uv run`, and what to call in the warm process instead.
 _WARM = {
     ("python", "-m", "app"): "app",
     ("alembic",): "alembic",
@@ -41,16 +40,16 @@ class Warm(Isolated):
         warm: WarmProcess,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Take a rendered project, where to run its commands, and variables that they shall see."""
+        """Take a rendered project, where to run its commands, and their variables."""
         super().__init__(project, environment)
         self._bench, self._warm = resources, warm
         self._given = dict(environment or {})
         self._compiled: dict[Path, int] = {}
 
     def run(self, *command: str, timeout: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run `uv` with these arguments, or what `uv run` would run."""
+        """Run `uv` with these arguments, or the program that `uv run` would run."""
         if command[0] == "sync":
-            command = ("lock", *command[1:])  # that what is declared goes together
+            command = ("lock", *command[1:])  # checks that the declared versions are compatible
         if command[0] != "run":
             return super().run(*command, timeout=timeout, **variables)
         for words, module in _WARM.items():

@@ -1,4 +1,4 @@
-"""Find out, once per environment, which modules the largest projects' tests load: a warm process loads them first."""
+"""Find, once per environment, the modules that the largest projects' tests load: a warm process preloads them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def learn_modules(resources: Resources, largest: Iterable[Combination]) -> Resources:
-    """Run a test of each file of these combinations in a process without anything loaded; keep what they loaded.
+    """Run a test of each file of these combinations in a process without preloaded modules; record what they load.
 
-    What the others load besides costs each of them its import, and nothing else. What was learnt is kept with the
-    environment, until a project imports something else.
+    Further modules of other tests only cost their import. The result is kept with the environment, until a project
+    imports something else.
     """
     answers = {item.id: item.answers for item in largest}
     projects = {
@@ -45,7 +45,7 @@ def learn_modules(resources: Resources, largest: Iterable[Combination]) -> Resou
     with ThreadPoolExecutor() as pool:
         loaded = [*pool.map(partial(_learn, resources, answers), projects, projects.values())]
     if None in loaded:
-        return resources  # its own test will say why; the others run without a head start
+        return resources  # its own test will report why; the others run without preloaded modules
     names = dict.fromkeys(name for each in loaded for name in each or ())
     learnt.warm_modules.write_text(json.dumps(list(names)), encoding="utf-8")
     return learnt
@@ -54,7 +54,7 @@ def learn_modules(resources: Resources, largest: Iterable[Combination]) -> Resou
 def _learn(
     resources: Resources, answers: Mapping[str, Mapping[str, Any]], name: str, project: Path
 ) -> list[str] | None:
-    """The modules that a project's tests load; None if one of them fails."""
+    """Return the modules that a project's tests load; None if one of them fails."""
     record = resources.scratch / f"{name}.loaded.json"
     share_bytecode(project, resources.scratch / "bytecode")
     with WarmProcess(resources.python, resources.warm_modules) as cold:
@@ -67,7 +67,7 @@ def _learn(
 
 
 def first_tests(project: Path) -> list[str]:
-    """One test of each file, by its id, but of those that take long."""
+    """Return the id of one test of each file, except slow ones."""
     found: list[str] = []
     for path in sorted(
         path for suite in ("keel/tests", "tests") for path in (project / suite).rglob("test_*.py")
@@ -79,7 +79,7 @@ def first_tests(project: Path) -> list[str]:
 
 
 def _tests(body: Iterable[ast.stmt], place: str) -> Iterator[str]:
-    """The ids of tests, in their order. Parameters are left to pytest."""
+    """Yield the ids of tests in order, without parameters."""
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
             yield from _tests(node.body, f"{place}::{node.name}")

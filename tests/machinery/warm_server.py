@@ -1,8 +1,8 @@
-"""A Python process with the third-party imports loaded, which forks a child for each job.
+"""A Python process with third-party modules preloaded, which forks a child for each job.
 
-Run by the interpreter of the shared environment, so it uses the standard library only. A job is one line of JSON on
-standard input, its outcome one line on standard output. The parent imports nothing of a rendered project and has one
-thread: whatever a project imports, starts or breaks lives and dies in a child.
+The interpreter of the shared environment runs it, so it uses only the standard library. A job is one line of JSON on
+standard input, its outcome one line on standard output. The parent imports nothing from a rendered project and has one
+thread: whatever a project imports, starts or breaks is confined to a child.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-#: Seconds that a job which takes too long gets to say where it is.
+#: Seconds for a job that times out to print its stack.
 GRACE = 30
-#: The status of a job after which a module could not be imported.
+#: The status of a job in which a module could not be imported.
 UNIMPORTABLE = 71
 
 
 def main() -> None:
-    """Load what the file named on the command line lists, then serve until standard input ends."""
+    """Load the modules listed in the file on the command line, then serve until standard input closes."""
     listing = Path(sys.argv[1])
     _load(json.loads(listing.read_text()) if listing.is_file() else [])
     print(json.dumps({"threads": _threads()}), flush=True)
@@ -43,7 +43,7 @@ def _load(modules: list[str]) -> None:
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for answers
         warnings.simplefilter("ignore")
         for name in modules:
-            # A module that can't be imported out of its turn costs each child its import, nothing else.
+            # A module that can't be imported out of order only costs each child its import.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
     gc.collect()
@@ -68,7 +68,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what it left running
+        os.killpg(child, signal.SIGKILL)  # processes that it left running
     return {
         "status": os.waitstatus_to_exitcode(status),
         "cpu": usage.ru_utime + usage.ru_stime,
@@ -77,7 +77,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end(child: int, grace: float) -> tuple[int, Any]:
-    """End a child that takes too long: it says where it is, and if it does not even do that, it is killed."""
+    """End a child that times out: let it print its stack, and kill it if it does not end."""
     with contextlib.suppress(TimeoutError):
         os.kill(child, signal.SIGUSR2)
         signal.setitimer(signal.ITIMER_REAL, grace)
@@ -91,7 +91,7 @@ def _time_is_up(*_: object) -> NoReturn:
 
 
 def _become(job: dict[str, Any]) -> NoReturn:
-    """Turn this child into what `python -m module arguments` would be in the job's directory, and end it."""
+    """Run this child like `python -m module arguments` in the job's directory, and end it."""
     status = 70
     try:
         os.setsid()
@@ -101,7 +101,7 @@ def _become(job: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        # To this file itself: pytest puts another one in the place of standard error.
+        # To this file itself: pytest replaces standard error.
         faulthandler.register(signal.SIGUSR2, file=output, chain=True)  # and then it ends, as by default
         os.environ.clear()
         os.environ.update(job["environment"])
@@ -112,7 +112,7 @@ def _become(job: dict[str, Any]) -> NoReturn:
         status = status or _all(job.get("modules", []))
         if "record" in job:
             Path(job["record"]).write_text(json.dumps(_third_party(job["directory"])))
-    except BaseException:  # noqa: BLE001 - nothing of the child may run on in the parent's code
+    except BaseException:  # noqa: BLE001 - the child must never continue in the parent's code
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
@@ -122,7 +122,7 @@ def _become(job: dict[str, Any]) -> NoReturn:
 
 
 def _call(module: str, arguments: list[str]) -> int:
-    """Run `module`, or the function `module:name`, as a program; the exit status."""
+    """Run `module`, or the function `module:name`, as a program; return the exit status."""
     name, _, function = module.partition(":")
     sys.argv = [name, *arguments]
     result: Any = 0
@@ -140,7 +140,7 @@ def _call(module: str, arguments: list[str]) -> int:
 
 
 def _alone(request: dict[str, Any]) -> int:
-    """Import each module in a child of its own; write the error of each, or nothing."""
+    """Import each module in its own child; write the error of each, or nothing."""
     errors = {}
     for name in request["modules"]:
         receiver, sender = os.pipe()
@@ -159,7 +159,7 @@ def _alone(request: dict[str, Any]) -> int:
 
 
 def _all(names: list[str]) -> int:
-    """Import these modules, one after another, here; say which can't be."""
+    """Import these modules in sequence in this process; print those that can't be imported."""
     errors = {name: error for name in names if (error := _error_of_import(name))}
     for name, error in errors.items():
         print(f"{name} cannot be imported:\n{error}")
@@ -169,13 +169,13 @@ def _all(names: list[str]) -> int:
 def _error_of_import(name: str) -> str:
     try:
         importlib.import_module(name)
-    except BaseException:  # noqa: BLE001 - the report tells
+    except BaseException:  # noqa: BLE001 - the report contains it
         return traceback.format_exc(limit=-6)
     return ""
 
 
 def _third_party(directory: str) -> list[str]:
-    """What is loaded and isn't the project's, in the order in which it was."""
+    """Return the loaded modules that aren't the project's, in order of loading."""
     names = []
     for name, module in list(sys.modules.items()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""

@@ -1,6 +1,6 @@
 """Statistics over HTTP: tables as JSON, CSV, Parquet or Arrow, as the caller accepts; calendars and SQL for them.
 
-A package of the application adds its own by a module or package `statistics` with a function `install(app)`.
+A package of the application adds its own in a module or package `statistics` with a function `install(app)`.
 """
 
 from fastapi import FastAPI
@@ -13,7 +13,7 @@ def install(app: FastAPI) -> None:
     """Read the settings.
 
     Raises:
-        SettingsError: a setting is not usable.
+        SettingsError: a setting is not valid.
     """
     from keel.analytics.settings import AnalyticsSettings
     from keel.analytics.workers import Workers
@@ -22,6 +22,6 @@ def install(app: FastAPI) -> None:
 
 
 def add_routes(app: FastAPI) -> None:
-    """Install the statistics of packages: before their routers, whose `/{id}` would match first."""
+    """Install the statistics of packages, before their routers, whose `/{id}` would match first."""
     for _, module in load_each(services_of(app).packages, "statistics"):
         module.install(app)

@@ -1,4 +1,4 @@
-"""Days, weeks and months as people in a time zone have them: of 23 hours, 25, or none at all."""
+"""Days, weeks and months in a time zone: days may have 23 or 25 hours, or be skipped altogether."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from pydantic import BeforeValidator, WithJsonSchema
 from keel.web.errors import AppError
 
 MAX_PERIODS = 7_500
-"""In one answer: twenty years of days."""
+"""The most periods in one response: twenty years of days."""
 
 _MONTHS = 12
 
 
 class TooManyPeriods(AppError):
-    """The span has too many periods, or goes beyond what a calendar can show."""
+    """The span has too many periods, or exceeds the years of the calendar."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     type = "urn:problem:too-many-periods"
 
 
 def _zone(value: object) -> object:
-    """Return a zone for a name.
+    """Return the zone of a name.
 
     Raises:
         ValueError: there is no such zone.
@@ -35,7 +35,7 @@ def _zone(value: object) -> object:
         try:
             return ZoneInfo(value)
         except (LookupError, OSError, ValueError):
-            raise ValueError("name a time zone of the IANA, such as Europe/Berlin") from None
+            raise ValueError("use an IANA time zone, such as Europe/Berlin") from None
     return value
 
 
@@ -44,7 +44,7 @@ TimeZone = Annotated[
     BeforeValidator(_zone),
     WithJsonSchema({"type": "string", "maxLength": 100, "pattern": "^[A-Za-z][A-Za-z0-9_+/-]*$", "example": "UTC"}),
 ]
-"""The name of a time zone of the IANA's database."""
+"""The name of a time zone in the IANA database."""
 
 
 class Unit(StrEnum):
@@ -55,7 +55,7 @@ class Unit(StrEnum):
     MONTH = "month"
 
     def first(self, day: date) -> date:
-        """Return the first day of the period that a day belongs to."""
+        """Return the first day of the period that contains a day."""
         if self is Unit.WEEK:
             return day - timedelta(days=day.weekday())
         return day.replace(day=1) if self is Unit.MONTH else day
@@ -68,7 +68,7 @@ class Unit(StrEnum):
         return day + timedelta(days=count * (7 if self is Unit.WEEK else 1))
 
     def distance(self, first: date, last: date) -> int:
-        """Return the number of periods from the one that begins on a day to the one that begins on another, with both."""
+        """Return the number of periods from the one that begins on `first` to the one that begins on `last`, inclusive."""
         if self is Unit.MONTH:
             return (last.year - first.year) * _MONTHS + last.month - first.month + 1
         return (last - first).days // (7 if self is Unit.WEEK else 1) + 1
@@ -79,16 +79,16 @@ class Calendar:
     """The periods of a span, without gaps."""
 
     days: Sequence[date]
-    """The first day of each period, where the calendar is used."""
+    """The first day of each period, in the calendar's zone."""
 
     boundaries: Sequence[datetime]
-    """When each begins, and when the last one ends, in UTC: one more than periods."""
+    """When each period begins, and when the last one ends, in UTC: one element more than periods."""
 
 
 def calendar(zone: ZoneInfo, unit: Unit, first: datetime, last: datetime) -> Calendar:
-    """Return the periods from the one that a moment is in to the one that another is in.
+    """Return the periods from the one that contains a time to the one that contains another.
 
-    A day that a zone left out, as Samoa did in 2011, is none.
+    A day that a zone skipped, as Samoa did in 2011, is not a period.
 
     Raises:
         TooManyPeriods: there are more than `MAX_PERIODS`, or one is beyond the years 1 to 9999.
@@ -97,17 +97,17 @@ def calendar(zone: ZoneInfo, unit: Unit, first: datetime, last: datetime) -> Cal
         start, end = (unit.first(moment.astimezone(zone).date()) for moment in (first, last))
         if (count := unit.distance(start, end)) > MAX_PERIODS:
             raise TooManyPeriods(
-                f"From {start} to {end} are {count} periods of a {unit}, and an answer has at most {MAX_PERIODS}: bound the "
-                "time, or take longer periods."
+                f"From {start} to {end} there are {count} periods of a {unit}; a response has at most {MAX_PERIODS}. "
+                "Filter by time, or use longer periods."
             )
         days = [unit.after(start, number) for number in range(count + 1)]
         moments = [_beginning(day, zone) for day in days]
     except (OverflowError, ValueError):
-        raise TooManyPeriods("The span goes beyond the years 1 to 9999.") from None
+        raise TooManyPeriods("The span exceeds the years 1 to 9999.") from None
     known = {moment: day for day, moment in zip(days, moments, strict=True)}
     return Calendar([*known.values()][:-1], [*known])
 
 
 def _beginning(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a day begins: at midnight, at its first one where there are two, or after it where there is none."""
+    """Return when a day begins: at midnight, at the first of two midnights, or after a skipped midnight."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)

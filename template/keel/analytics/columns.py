@@ -1,4 +1,4 @@
-"""Types of a table's columns, from the model of its rows: what is exact in Python stays so in a file."""
+"""Types of a table's columns, from the model of its rows: exact types in Python stay exact in a file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _BITS = 63
 _DIGITS = 38
-"""Of the widest decimal that readers of Parquet agree on."""
+"""Digits of the widest decimal that all Parquet readers support."""
 
 
 @cache
 def schema_of(row: type[BaseModel]) -> pa.Schema:
-    """Return the Arrow schema of a model's fields. Moments are in UTC, to the microsecond.
+    """Return the Arrow schema of a model's fields. Timestamps are in UTC, in microseconds.
 
     Raises:
-        TypeError: a field has no exact form; the message names it.
+        TypeError: a field has no exact type in Arrow; the message names it.
     """
     import pyarrow as pa
 
@@ -46,17 +46,17 @@ def _type(name: str, field: FieldInfo) -> pa.DataType:
     if kind is Decimal:
         places = [each.decimal_places for each in metadata if getattr(each, "decimal_places", None) is not None]
         if not places:
-            raise TypeError(f"{name}: say how many places it has, as in Annotated[Decimal, Field(decimal_places=2)]")
+            raise TypeError(f"{name}: set its decimal places, as in Annotated[Decimal, Field(decimal_places=2)]")
         return pa.decimal128(_DIGITS, places[0])
     if kind in (known := _known()):
         return known[kind]
     if isinstance(kind, type) and issubclass(kind, Enum | UUID):
         return pa.string()
-    raise TypeError(f"{name}: {field.annotation} is no type of a column")
+    raise TypeError(f"{name}: {field.annotation} is not a column type")
 
 
 def _unwrapped(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
-    """Return what a value is if it is not missing, and what is said of it: of `Annotated[int, Lt(9)] | None`, both."""
+    """Return the type of a value that is not None, and its metadata, such as of `Annotated[int, Lt(9)] | None`."""
     if get_origin(annotation) is Annotated:
         inner, *said = get_args(annotation)
         nested = (more for each in said for more in (each.metadata if isinstance(each, FieldInfo) else [each]))

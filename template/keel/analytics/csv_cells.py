@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FORMULA = "^[=+@\t\r\n\uff1d\uff0b\uff0d\uff20-]"
-"""What a formula begins with, for some spreadsheet; what follows it is another program, or an address that gets the row."""
+"""First characters of formulas in some spreadsheet; a formula can start programs, or send the row to a server."""
 
 
 def guarded(table: pa.Table) -> pa.Table:
-    """Return a table whose text has an apostrophe in front where it would be run (OWASP, CSV injection)."""
+    """Return a table in which text that would be run gets a leading apostrophe (OWASP, CSV injection)."""
     import pyarrow as pa
     from pyarrow import compute
 
-    # Made at run time, so type checkers do not see its functions.
+    # Its functions are generated at run time, so type checkers do not see them.
     functions: Any = compute
     for index, field in enumerate(table.schema):
         if field.type == pa.string():

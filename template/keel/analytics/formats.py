@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class Format(StrEnum):
-    """The media type of a table; callers who name none get the first."""
+    """The media type of a table; the first one is the default."""
 
     RECORDS = "application/json"
     SPLIT = "application/json; orient=split"
@@ -18,17 +18,17 @@ class Format(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """Return the header of an answer (CSV: RFC 4180)."""
+        """Return the `Content-Type` header (CSV: RFC 4180)."""
         return f"{self}; charset=utf-8; header=present" if self is Format.CSV else str(self)
 
     @property
     def extension(self) -> str:
-        """Return the ending of a file's name; empty where browsers show the answer."""
+        """Return the extension of a file's name; empty if browsers show the response."""
         return {Format.CSV: ".csv", Format.PARQUET: ".parquet", Format.ARROW: ".arrows"}.get(self, "")
 
 
 def content(row: type[BaseModel]) -> Mapping[str, Any]:
-    """Return what OpenAPI says of an answer's content besides JSON records."""
+    """Return the OpenAPI `content` of a response in formats other than JSON records."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {Format.SPLIT.value: {"schema": _split(row)}, **{f.value: binary for f in Format if f.extension}}
 

@@ -1,6 +1,6 @@
-"""Rows as DataFrames and Arrow tables, with the types of their model, and back.
+"""Conversion between rows, DataFrames and Arrow tables, with the types of the rows' model.
 
-Call these in `Workers.run`: they import pandas and pyarrow, and take time in proportion to the rows.
+Call these in `Workers.run`: they import pandas and pyarrow, and take time proportional to the rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def to_frame(rows: Sequence[Any], row: type[BaseModel]) -> pd.DataFrame:
     """Return a DataFrame of rows of a database, mappings or models, whose columns are the model's fields.
 
-    Columns have Arrow's types: integers stay integers beside missing values, decimals and moments stay exact.
+    Columns have Arrow's types: integers with missing values stay integers, decimals and timestamps stay exact.
 
     Raises:
         pyarrow.ArrowInvalid, OverflowError: a value does not fit its column.
@@ -33,9 +33,9 @@ def to_frame(rows: Sequence[Any], row: type[BaseModel]) -> pd.DataFrame:
 
 
 def to_arrow(rows: Sequence[Any] | pd.DataFrame, row: type[BaseModel]) -> pa.Table:
-    """Return rows, or a DataFrame with columns of the model's names, as an Arrow table of the model's types.
+    """Return rows, or a DataFrame with the model's columns, as an Arrow table with the model's types.
 
-    In a DataFrame, NaN, NaT and NA are missing values, as pandas has it; in rows, NaN is a number.
+    In a DataFrame, NaN, NaT and NA are missing values, as in pandas; in rows, NaN is a number.
 
     Raises:
         pyarrow.ArrowInvalid, OverflowError: a value does not fit its column.
@@ -59,5 +59,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError("a moment needs a time zone")
+        raise ValueError("a datetime needs a time zone")
     return str(value) if isinstance(value, UUID) else value

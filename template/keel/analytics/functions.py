@@ -1,4 +1,4 @@
-"""SQL that works alike on each database: a parameter as a table of moments."""
+"""SQL that works the same on every database: a parameter as a table of timestamps."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from keel.db.models import UtcTimestamp
 
 
 class _Moments(TypeDecorator[Sequence[datetime]]):
-    """Moments as one parameter."""
+    """Timestamps as one parameter."""
 
     impl = String
     cache_ok = True
@@ -26,13 +26,13 @@ class _Moments(TypeDecorator[Sequence[datetime]]):
     def process_bind_param(self, value: Sequence[datetime] | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value
-        # As SQLAlchemy stores them there, so that they compare as text.
+        # In SQLAlchemy's storage format for SQLite, so that they compare as text.
         moments = (moment.astimezone(UTC).replace(tzinfo=None) for moment in value)
         return json.dumps([moment.isoformat(" ", "microseconds") for moment in moments])
 
 
 class _unnest(FunctionElement[datetime]):  # noqa: N801 - as SQLAlchemy's functions
-    """A table with a row for each moment of a parameter."""
+    """A table with a row for each timestamp of a parameter."""
 
     type = UtcTimestamp()
     inherit_cache = True
@@ -49,16 +49,16 @@ def _on_postgresql(element: _unnest, compiler: SQLCompiler, **options: Any) -> s
 
 
 def periods(boundaries: Sequence[datetime]) -> CTE:
-    """Return a table of periods with the columns `position` (from 0), `beginning` and `ending`, which it does not include.
+    """Return a table of periods with the columns `position` (from 0), `beginning` and `ending` (exclusive).
 
-    Compute what you want of each by a scalar subquery on `column >= beginning` and `column < ending`: an index on the column
-    finds its rows. The statement is the same however many periods there are, and PostgreSQL soon plans it for any number, of
-    which it guesses ten: if rows were joined, it would compare each row with each period.
+    Aggregate each period in a scalar subquery on `column >= beginning` and `column < ending`: an index on the column
+    finds its rows. The statement is the same for any number of periods, so PostgreSQL soon uses a generic plan, which
+    assumes ten of them: with a join, it would compare each row with each period.
 
     Args:
-        boundaries: where each period begins and the one before ends, in order; the last one only ends.
+        boundaries: the beginnings of periods, in order, then the end of the last one.
     """
-    # A scalar function's only column has the name of its table in PostgreSQL; SQLite's has the name `value`.
+    # PostgreSQL names a scalar function's only column like its table; SQLite names it `value`.
     moment = _unnest(bindparam("boundaries", list(boundaries), type_=_Moments(), unique=True)).table_valued(
         "value", name="value"
     )

@@ -1,4 +1,4 @@
-"""Which representation a caller wants (RFC 9110, 12.5.1)."""
+"""Content negotiation (RFC 9110, 12.5.1)."""
 
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -6,26 +6,26 @@ from http import HTTPStatus
 from keel.web.errors import AppError
 
 MAX_RANGES = 32
-"""Media ranges of an `Accept` header that are looked at; the rest is ignored."""
+"""The most media ranges of an `Accept` header; the rest are ignored."""
 
 _PARAMETERS = 10
 _EXACT, _SUBTYPE, _ANY = 2, 1, 0
 
 
 class NotAcceptable(AppError):
-    """The resource has none of the media types that the caller accepts."""
+    """The resource is not available in a media type that the caller accepts."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
     type = "urn:problem:not-acceptable"
 
 
 def choose(accept: str | None, offered: Sequence[str]) -> str:
-    """Return the media type that a caller prefers, of those that are offered; of equals, the first.
+    """Return the offered media type that a caller prefers; among equals, the first.
 
-    A range with parameters matches what is offered with these parameters; `q=0` excludes.
+    A range with parameters matches only types with these parameters; `q=0` excludes.
 
     Raises:
-        NotAcceptable: the caller accepts none.
+        NotAcceptable: the caller accepts none of them.
     """
     if accept is None or not accept.strip():
         return offered[0]
@@ -60,7 +60,7 @@ def _split(text: str) -> tuple[str, list[str]]:
 
 
 def _number(text: str) -> float:
-    """Return a weight; a malformed one excludes nothing and prefers nothing."""
+    """Return a weight; a malformed one neither excludes nor prefers."""
     try:
         weight = float(text)
     except ValueError:

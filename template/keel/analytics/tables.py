@@ -1,4 +1,4 @@
-"""Answers that are tables: the format that the caller accepts, at once or in chunks."""
+"""Responses that are tables: in the format that the caller accepts, at once or in chunks."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -19,26 +19,26 @@ from keel.web.errors import AppError, responses
 
 
 class TooManyRows(AppError):
-    """The table has more rows than one answer may have."""
+    """The table has more rows than one response may have."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     type = "urn:problem:too-many-rows"
 
 
 class Tables:
-    """Answers one request, in the format that its caller accepts."""
+    """Builds the response to one request, in the format that its caller accepts."""
 
     def __init__(self, format_: Format, workers: Workers) -> None:
         self.format = format_
         self._workers = workers
 
     async def respond(self, row: type[BaseModel], rows: Rows, name: str) -> Response:
-        """Return a table that is in memory.
+        """Return a table in one piece.
 
         Args:
-            row: the model of its rows.
-            rows: of a database, mappings or models with the model's fields; or a DataFrame.
-            name: of the file, without an extension.
+            row: the model of the rows.
+            rows: database rows, mappings or models with the model's fields; or a DataFrame.
+            name: the name of the file, without an extension.
         """
 
         def encode() -> bytes:
@@ -49,10 +49,10 @@ class Tables:
         return Response(data, media_type=self.format.content_type, headers=self.headers(name))
 
     async def stream(self, row: type[BaseModel], chunks: AsyncGenerator[Rows], name: str) -> Response:
-        """Return a table chunk by chunk, each read when the one before is sent: what is in memory does not grow.
+        """Return a table chunk by chunk, each read once the previous one is sent, so memory stays bounded.
 
-        The first chunk is read before the answer begins, so its errors are problem documents. Later ones end the
-        connection: every format has an end, so a client notices.
+        The first chunk is read before the response begins, so its errors are problem documents. Later errors close
+        the connection: every format has an end marker, so clients notice.
         """
         parts = self._parts(row, chunks)
         first = await anext(parts)
@@ -74,7 +74,7 @@ class Tables:
         yield await self._workers.encode(self.format, file.close)
 
     def headers(self, name: str) -> dict[str, str]:
-        """Return the headers of an answer, which is a file of that name where browsers do not show it."""
+        """Return the headers of a response; formats that browsers do not show become a download of that name."""
         headers = {"Vary": "Accept", "Cache-Control": "private, no-cache"}
         if self.format.extension:
             headers["Content-Disposition"] = f'attachment; filename="{name}{self.format.extension}"'
@@ -82,16 +82,16 @@ class Tables:
 
 
 def table_responses(row: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """Return what `responses=` of a path operation says of a table: its formats, and 406."""
+    """Return the `responses=` of a path operation that returns a table: its formats, and 406."""
     return {200: {"content": content(row)}, **responses(NotAcceptable)}
 
 
 async def get_tables(
     services: ServicesDep,
-    # OpenAPI ignores a parameter of this name: the types of the answer say it (Parameter Object, "name").
+    # OpenAPI ignores a parameter of this name: the response's media types document it (Parameter Object, "name").
     accept: Annotated[SafeStr | None, Header(include_in_schema=False)] = None,
 ) -> Tables:
-    """Return what answers a request, before anything is computed.
+    """Negotiate the format of a response, before anything is computed.
 
     Raises:
         NotAcceptable: the caller accepts no format of tables.

@@ -1,4 +1,4 @@
-"""Where tables are built: in a few threads beside the event loop, measured."""
+"""A few threads in which tables are built outside the event loop, with metrics."""
 
 import time
 from collections.abc import Callable
@@ -14,13 +14,13 @@ T = TypeVar("T")
 _seconds = meter.create_histogram(
     "analytics.chunk.duration",
     unit="s",
-    description="Seconds to build and encode a chunk of a table",
+    description="Time to build and encode a chunk of a table",
     explicit_bucket_boundaries_advisory=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
 )
 _bytes = meter.create_histogram(
     "analytics.chunk.size",
     unit="By",
-    description="Bytes of an encoded chunk of a table",
+    description="Size of an encoded chunk of a table",
     explicit_bucket_boundaries_advisory=[100, 1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 1e8],
 )
 
@@ -28,8 +28,8 @@ _bytes = meter.create_histogram(
 class Workers:
     """`services.analytics`: the settings, and threads for work with tables.
 
-    pyarrow is imported by the first table that is not JSON (70 MB, half a second), pandas by the first DataFrame (45 MB, two
-    seconds); neither at start.
+    The first table that is not JSON imports pyarrow (70 MB, half a second), the first DataFrame pandas (45 MB, two
+    seconds); neither is imported at startup.
     """
 
     def __init__(self, settings: AnalyticsSettings) -> None:
@@ -37,11 +37,11 @@ class Workers:
         self._limiter = CapacityLimiter(settings.threads)
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Return the result of a function that is called in a thread; it waits while all are busy."""
+        """Call a function in a thread, and return its result; wait while all threads are busy."""
         return await to_thread.run_sync(function, limiter=self._limiter)
 
     async def encode(self, media_type: str, function: Callable[[], bytes]) -> bytes:
-        """Return an encoded chunk; tell how long it took and how large it is."""
+        """Return an encoded chunk; record its time and size."""
         started = time.perf_counter()
         with step("encode table", attributes={"analytics.media_type": media_type}):
             data = await self.run(function)

@@ -1,6 +1,6 @@
-"""Writers: encode a table chunk by chunk. The parts together are one document, and none needs those before it.
+"""Writers: encode a table chunk by chunk. The parts together form one document; writers do not keep earlier parts.
 
-Call them in `Workers.run`: only JSON does without pyarrow.
+Call them in `Workers.run`: all but JSON import pyarrow.
 """
 
 import io
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Rows: TypeAlias = "Sequence[Any] | DataFrame"
-"""Rows of a database, mappings or models; or a DataFrame with columns of the model's names."""
+"""Database rows, mappings or models; or a DataFrame with the model's columns."""
 
 
 class Writer(Protocol):
     """Writes one table."""
 
     def write(self, rows: Any) -> bytes:
-        """Return the next part of the document, with some rows; the first has what comes before all rows."""
+        """Return the next part of the document, with some rows; the first part includes the head."""
         ...
 
     def close(self) -> bytes:
-        """Return what comes after all rows, some of which were written, if only none."""
+        """Return the end of the document; `write` must have been called before, if only with no rows."""
         ...
 
 
 def writer(format_: Format, row: type[BaseModel]) -> Writer:
-    """Return a writer of rows as a model describes them."""
+    """Return a writer for the rows of a model."""
     if format_ is Format.RECORDS:
         return JsonWriter(row, split=False)
     if format_ is Format.SPLIT:
@@ -44,10 +44,10 @@ def writer(format_: Format, row: type[BaseModel]) -> Writer:
 
 
 class JsonWriter:
-    """Objects, or arrays of values below the names of their columns.
+    """Objects, or with `split` arrays of values after an array of column names.
 
-    Moments are RFC 3339, decimals strings, integers of any size digits; NaN and infinities, for which JSON has no form
-    (RFC 8259, 6), are null.
+    Timestamps are RFC 3339, decimals strings, integers of any size numbers; NaN and infinities, which JSON cannot
+    represent (RFC 8259, 6), are null.
     """
 
     def __init__(self, row: type[BaseModel], *, split: bool) -> None:
@@ -58,7 +58,7 @@ class JsonWriter:
         self._before = b'{"columns":%s,"data":[' % TypeAdapter(list[str]).dump_json(self._names) if split else b"["
 
     def write(self, rows: Any) -> bytes:
-        """Return some rows; all parts together are one array."""
+        """Return some rows; all parts together form one array."""
         rows = rows if isinstance(rows, Sequence) else to_arrow(rows, self._row).to_pylist()
         if self._split:
             rows = [*zip(*(column(rows, name) for name in self._names), strict=True)]
@@ -76,14 +76,14 @@ class JsonWriter:
 
 @cache
 def _adapter(row: type[BaseModel], *, split: bool) -> TypeAdapter[Any]:
-    """Return what validates and encodes the rows of a model. Making one takes longer than a small table does."""
+    """Return the adapter that validates and encodes a model's rows. Building one takes longer than a small table."""
     fields = row.model_fields.values()
     kind: Any = tuple[tuple(f.rebuild_annotation() for f in fields)] if split else row  # ty: ignore[invalid-type-form]
     return TypeAdapter(Sequence[kind])
 
 
 class CsvWriter:
-    """RFC 4180, in UTF-8 with a header. Missing values are empty; text that a spreadsheet would run gets an apostrophe."""
+    """RFC 4180, in UTF-8 with a header. Missing values are empty; text that spreadsheets would run gets an apostrophe."""
 
     def __init__(self, row: type[BaseModel]) -> None:
         from pyarrow.csv import CSVWriter, WriteOptions
@@ -99,13 +99,13 @@ class CsvWriter:
         return self._sink.drain()
 
     def close(self) -> bytes:
-        """Return what is left."""
+        """Return the rest."""
         self._csv.close()
         return self._sink.drain()
 
 
 class ParquetWriter:
-    """Apache Parquet, one row group for each part; a reader finds the schema at the end."""
+    """Apache Parquet, with one row group per part; the schema is at the end."""
 
     def __init__(self, row: type[BaseModel]) -> None:
         from pyarrow.parquet import ParquetWriter as File
@@ -126,7 +126,7 @@ class ParquetWriter:
 
 
 class ArrowWriter:
-    """Arrow's IPC streaming format: a reader has each part as it comes."""
+    """Arrow's IPC streaming format: readers can use each part as it arrives."""
 
     def __init__(self, row: type[BaseModel]) -> None:
         from pyarrow import ipc
@@ -158,12 +158,12 @@ class Sink(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Keep some bytes; a copy, for the writer uses its memory again."""
+        """Append a copy of some bytes: the writer reuses its buffer."""
         self._parts.append(bytes(data))
         return len(self._parts[-1])
 
     def drain(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the bytes written since the last call."""
         data = b"".join(self._parts)
         self._parts.clear()
         return data

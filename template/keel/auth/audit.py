@@ -24,5 +24,5 @@ class Audit:
         log.info("audit", action=name, account=self.pseudonym(email), **fields)
 
     def pseudonym(self, email: str) -> str:
-        """Return the keyed hash that stands for an address, here and wherever else an address must not be read."""
+        """Return the keyed hash that replaces an address, here and wherever else addresses must not appear."""
         return hmac.new(self._key, email.encode(), "sha256").hexdigest()[:16]

@@ -1,6 +1,6 @@
 """The bearer token of a request, socket or gRPC call (RFC 6750), and the caller that it proves.
 
-A request's token is verified once: by a middleware that never refuses, for the rate limit and the dependencies alike.
+A request's token is verified once, by a middleware that never refuses, for both the rate limit and the dependencies.
 """
 
 import time
@@ -21,13 +21,13 @@ from keel.web.paths import header
 from keel.web.rate_limit import client_address
 
 PERSONAL_TOKEN_SECONDS = 60
-"""How long a connection may rely on a personal token before it is looked up again: its owner may have revoked it."""
+"""How long a connection may rely on a personal token before looking it up again: its owner may have revoked it."""
 
 _KEY = "keel.bearer_token"
 
 
 class BearerToken:
-    """A token, verified at most once: an access token at once, a personal one (a query) when its caller is needed."""
+    """A token, verified at most once: an access token at once, a personal one (by a query) when its caller is needed."""
 
     __slots__ = ("_app", "_claims", "_invalid", "_personal", "_scopes", "_text", "_verified")
 
@@ -37,7 +37,7 @@ class BearerToken:
         self._claims: Claims | None = None
         self._personal: VerifiedCaller | None = None
         self._invalid = False
-        # What dependencies have asked for so far, so that a long answer can be asked the same again.
+        # The scopes that dependencies have required so far, to check them again during a long response.
         self._scopes: frozenset[str] = frozenset()
         self._verified: VerifiedCaller | None = None
         if text is not None and not text.startswith(PREFIX):
@@ -49,7 +49,7 @@ class BearerToken:
 
         Raises:
             NotSignedIn: there is no token, or it is not valid.
-            LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
+            LoginRequired: it is a personal token, which allows the API's resources but never accounts.
             MissingScope: the token lacks one of the scopes.
         """
         if self._claims is None:
@@ -62,7 +62,7 @@ class BearerToken:
         return self._claims
 
     async def verify(self, scopes: Iterable[str] = ()) -> VerifiedCaller:
-        """Return the caller, and until when the token proves it.
+        """Return the caller, and when the proof of it expires.
 
         Raises:
             NotSignedIn: there is no token, or it is not valid.
@@ -77,7 +77,7 @@ class BearerToken:
 
     @property
     def verification(self) -> Verification:
-        """The caller so far, who is verified anew for all that was asked for; a guest, if nothing was."""
+        """The caller so far, to be verified again for all scopes required; a guest if none were."""
         return Verification(
             self._verified or VerifiedCaller(GUEST), partial(verify_caller, self._app, self._text, self._scopes)
         )
@@ -103,7 +103,7 @@ class BearerToken:
 
     @property
     def rate_limit_key(self) -> str | None:
-        """The key under which limits count the caller from all its addresses; None: count the address."""
+        """The key under which limits count the caller from all its addresses; None to count the address."""
         if self._claims is not None:
             return f"subject:{self._claims.caller.subject}"
         if self._text is not None and self._text.startswith(PREFIX):
@@ -112,7 +112,7 @@ class BearerToken:
 
 
 def bearer_token(app: FastAPI, scope: Scope) -> BearerToken:
-    """Return the token of a request, which is kept with the request's scope."""
+    """Return the token of a request, which is stored in its ASGI scope."""
     token: BearerToken | None = scope.get(_KEY)
     if token is None:
         token = scope[_KEY] = BearerToken(app, _read(scope))
@@ -120,12 +120,12 @@ def bearer_token(app: FastAPI, scope: Scope) -> BearerToken:
 
 
 def verification_of(connection: HTTPConnection) -> Verification:
-    """Return the caller that dependencies have verified, to be verified again while the answer lasts."""
+    """Return the caller that dependencies have verified, to be verified again during the response."""
     return bearer_token(connection.app, connection.scope).verification
 
 
 class CallerMiddleware:
-    """Verifies the token of each request before the rate limit counts it. It refuses nothing: dependencies do."""
+    """Verifies the token of each request before the rate limit counts it. It never refuses one: dependencies do."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -138,12 +138,12 @@ class CallerMiddleware:
 
 
 def rate_limit_key(app: FastAPI, scope: Scope) -> str:
-    """Return the key under which limits count a request: its caller's, else its address."""
+    """Return the key under which limits count a request: its caller's, or else its address."""
     return bearer_token(app, scope).rate_limit_key or client_address(scope)
 
 
 async def verify_caller(app: FastAPI, token: str | None, scopes: Iterable[str] = ()) -> VerifiedCaller:
-    """Return the caller that a token proves, where the token came by another way than a request's header.
+    """Return the caller that a token proves, if the token did not come in a request's header.
 
     Raises:
         NotSignedIn: there is no token, or it is not valid.

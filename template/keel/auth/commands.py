@@ -37,7 +37,7 @@ def create_admin(
     email: Address,
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
 ) -> None:
-    """Create an administrator; the password is asked for. An account that exists becomes one, with this password."""
+    """Create an administrator; prompts for the password. An existing account becomes one, with this password."""
 
     async def work(app: FastAPI) -> None:
         auth, database = Auth.of(app), _database(app)
@@ -57,7 +57,7 @@ def create_admin(
             user.is_admin = user.is_active = True
             user.verified_at = user.verified_at or now
             await session.flush()
-            # Logins and tokens from before are not the administrator's.
+            # Earlier logins and tokens may not be the administrator's.
             await SessionRepository(session).revoke_all(user.id, now)
             await PersonalTokenRepository(session).delete_all(user.id)
             auth.audit.event("administered", subject=user.subject, by="operator", is_admin=True)

@@ -29,7 +29,7 @@ password_flow = OAuthFlowPassword(tokenUrl="/api/v1/auth/token")
 
 
 class BearerScheme(SecurityBase):
-    """The OAuth2 password flow, as the OpenAPI document shows it; gives the token that the middleware has verified."""
+    """The OAuth2 password flow for the OpenAPI document; returns the token that the middleware has verified."""
 
     model = OAuth2(flows=OAuthFlows(password=password_flow))
     scheme_name = "OAuth2PasswordBearer"
@@ -43,7 +43,7 @@ BearerDep = Annotated[BearerToken, Depends(BearerScheme())]
 
 RESPONSES = errors.responses(NotSignedIn, MissingScope)
 ACCOUNT_RESPONSES = errors.responses(NotSignedIn, MissingScope, LoginRequired)
-"""The errors of what belongs to the account itself."""
+"""The errors of operations on the account itself."""
 
 
 async def get_auth(request: Request) -> Auth:
@@ -65,11 +65,11 @@ async def current_caller(scopes: SecurityScopes, token: BearerDep) -> Caller:
 
 
 async def current_claims(scopes: SecurityScopes, token: BearerDep) -> Claims:
-    """Return the claims of an access token. No row is read.
+    """Return the claims of an access token, without a query.
 
     Raises:
         NotSignedIn: there is no token, or it is not valid.
-        LoginRequired: it is a personal token, which is for the API's resources and never for accounts.
+        LoginRequired: it is a personal token, which allows the API's resources but never accounts.
         MissingScope: the token lacks a scope that the operation needs.
     """
     return token.log_in(scopes.scopes)
@@ -79,10 +79,10 @@ ClaimsDep = Annotated[Claims, Security(current_claims)]
 
 
 async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
-    """Return the caller's account, as it is now.
+    """Return the current state of the caller's account.
 
     Raises:
-        NotSignedIn: it was closed or deleted since the token was made.
+        NotSignedIn: it was closed or deleted since the token was issued.
     """
     user = await UserRepository(session).by_subject(claims.caller.subject)
     if user is None or not user.is_active:
@@ -92,20 +92,20 @@ async def current_user(claims: ClaimsDep, session: SessionDep) -> User:
 
 CurrentUser = Annotated[User, Security(current_user)]
 AccountUser = Annotated[User, Security(current_user, scopes=[ACCOUNT])]
-"""The caller's account, for what changes or shows the account itself: a login for one resource may not."""
+"""The caller's account, for operations on the account itself, which a login limited to other scopes may not use."""
 
 
 async def current_admin(
     claims: Annotated[Claims, Security(current_claims, scopes=[ADMIN])], session: ReadSessionDep
 ) -> Caller:
-    """Return the caller if it is an administrator, by its token and by its account as it is now.
+    """Return the caller if it is an administrator, by both its token and the current state of its account.
 
-    The account is read outside of the request's transaction: an operation that opens one of its own, as uploads do, must hold
-    no other.
+    The account is read outside the request's transaction: an operation that opens its own, as uploads do, must not hold
+    another.
 
     Raises:
         NotSignedIn: there is no token, or it is not valid, or the account was closed or deleted.
-        MissingScope: the caller is no administrator, or not any more.
+        MissingScope: the caller is not, or no longer, an administrator.
     """
     account = await standing_of(session, claims.caller.subject)
     if account is None or not account.is_active:
@@ -119,14 +119,14 @@ CurrentAdmin = Annotated[Caller, Security(current_admin)]
 
 
 async def throttle(request: Request, auth: AuthDep) -> None:
-    """Count an attempt to log in, register or request mail, by IP address."""
+    """Count an attempt to log in, register or request an e-mail, by IP address."""
     await services_of(request.app).rate_limit.spend(
         auth.settings.rate_limit_per_ip, "auth", client_address(request.scope)
     )
 
 
 async def queue(request: Request, auth: AuthDep) -> AsyncGenerator[None]:
-    """Count a request that hashes a password while it is under way, so that the others wait for few."""
+    """Count a request that hashes a password while it runs, so that the queue for hashing stays short."""
     with auth.hashing.counted(services_of(request.app).rate_limit.key(request.scope)):
         yield
 

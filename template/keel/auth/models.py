@@ -22,14 +22,14 @@ class User(Base):
     password_hash: Mapped[str | None] = mapped_column(String(255))
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
     scopes: Mapped[str | None] = mapped_column(String(1000))
-    """The scopes that the account is limited to, separated by spaces; NULL: all but `admin`."""
+    """The scopes that the account is limited to, separated by spaces; NULL means all but `admin`."""
     is_active: Mapped[bool] = mapped_column(Boolean, default=True)
     verified_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 
 class DeletedAccount(Base):
-    """An account that was deleted, until its access tokens have expired: what they have written since is deleted then."""
+    """A deleted account, until its access tokens have expired: rows that they have written since are deleted then."""
 
     __tablename__ = "auth_deleted_accounts"
 
@@ -79,7 +79,7 @@ class PersonalToken(Base):
 
 
 class MailedToken(Base):
-    """A token sent by mail, for one purpose and one use."""
+    """A token sent by e-mail, for one purpose and one use."""
 
     __tablename__ = "auth_mailed_tokens"
     __table_args__ = (Index(None, "user_id", "purpose"),)

@@ -35,11 +35,11 @@ from keel.settings import SettingsError
 
 API = "/api/v1"
 LATE_WRITES = timedelta(hours=2)
-"""How long tokens of a deleted account, or work that it began, may still write: an access token is valid for an hour at most."""
+"""How long tokens or jobs of a deleted account may still write: access tokens are valid for an hour at most."""
 
 
 def install(app: FastAPI) -> None:
-    """Add endpoints, scopes, jobs and retention; let rate limits count by caller.
+    """Add endpoints, scopes, jobs and retention; make rate limits count by caller.
 
     Raises:
         SettingsError: a key is missing or too weak, or mail cannot be sent.
@@ -56,7 +56,7 @@ def install(app: FastAPI) -> None:
     services.retention.register("auth deleted accounts", partial(_purge_late_writes, services))
     services.scopes[ADMIN] = "Administer accounts"
     services.scopes[ACCOUNT] = "Manage your account: logins, tokens, password"
-    # The same dictionary: the documentation offers the scopes of all packages, whichever come later.
+    # The same dictionary, so that the documentation also offers the scopes that packages add later.
     password_flow.scopes = services.scopes
     register_jobs(app)
     _include_routers(app)
@@ -104,7 +104,7 @@ async def _purge_personal_tokens(session: Session) -> int:
 
 
 async def _purge_late_writes(services: Services, session: Session) -> int:
-    """Delete once more what belongs to deleted accounts; return how many accounts were looked at."""
+    """Delete what tokens of deleted accounts wrote afterwards; return how many accounts were checked."""
     subjects = await UserRepository(session).forget_deleted(clock.now() - LATE_WRITES)
     for subject in subjects:
         await services.auth.account_data.delete(session, subject)

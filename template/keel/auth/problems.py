@@ -28,7 +28,7 @@ class WrongCredentials(OAuthError):
 
 
 class IncompleteTokenRequest(OAuthError):
-    """What the grant needs is not in the form, such as after a request in JSON."""
+    """The form lacks fields that the grant needs, such as when the request is JSON."""
 
     type = "urn:problem:incomplete-token-request"
 
@@ -43,7 +43,7 @@ class InvalidRefreshToken(OAuthError):
     """The refresh token is unknown, expired, or was used before; reuse revokes its login."""
 
     type = "urn:problem:invalid-refresh-token"
-    # The revocation is kept although the request fails.
+    # The revocation is committed although the request fails.
     commit_on_error = True
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class InvalidScope(OAuthError):
     type = "urn:problem:invalid-scope"
 
     def __init__(self, names: str) -> None:
-        super().__init__("invalid_scope", f"These scopes do not exist, or not for you: {names}")
+        super().__init__("invalid_scope", f"These scopes do not exist, or you may not have them: {names}")
 
 
 class InvalidMailedToken(AppError):
@@ -129,7 +129,7 @@ class LoginRequired(Forbidden):
 
     def __init__(self) -> None:
         super().__init__(
-            "Log in for this; a personal token does not allow it.",
+            "Log in to do this; a personal token is not accepted.",
             headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
         )
 

@@ -26,14 +26,14 @@ def key_bytes(key: str) -> bytes:
 
 def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not keys:
-        raise ValueError("there must be at least one key")
+        raise ValueError("set at least one key")
     for key in keys:
         try:
             length = len(key_bytes(key.get_secret_value()))
         except ValueError:
-            raise ValueError(f"a key is base64url text; {HOW_TO_MAKE_A_KEY}") from None
+            raise ValueError(f"a key must be base64url text; {HOW_TO_MAKE_A_KEY}") from None
         if length < KEY_BYTES:
-            raise ValueError(f"a key has at least {KEY_BYTES} bytes; {HOW_TO_MAKE_A_KEY}")
+            raise ValueError(f"a key must have at least {KEY_BYTES} bytes; {HOW_TO_MAKE_A_KEY}")
     return keys
 
 
@@ -48,22 +48,22 @@ class AuthSettings(Settings):
     """Keys that sign tokens, separated by commas: the first signs, all verify. Put a new one in front to rotate."""
 
     algorithm: Literal["HS256", "Ed25519"] = "HS256"
-    """Ed25519 (EdDSA, RFC 9864) lets others verify tokens by `/.well-known/jwks.json`; HS256 is faster."""
+    """Ed25519 (EdDSA, RFC 9864) lets others verify tokens with `/.well-known/jwks.json`; HS256 is faster."""
 
     issuer: str = SLUG
     audience: str = "api"
 
     access_minutes: Annotated[float, Field(gt=0, le=60)] = 15
-    """Minutes that an access token is valid; it cannot be revoked before."""
+    """Lifetime of an access token in minutes; it cannot be revoked earlier."""
 
     session_days: Annotated[float, Field(gt=0)] = 30
-    """Days after its last use that a session ends."""
+    """Days without use after which a session ends."""
 
     session_max_days: Annotated[float, Field(gt=0)] = 90
-    """Days after its beginning that a session ends, however much it is used."""
+    """Days after login at which a session ends, however much it is used."""
 
     personal_token_days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] = MAX_PERSONAL_TOKEN_DAYS
-    """Days that a personal access token may be valid at most."""
+    """The longest lifetime of a personal access token, in days."""
 
     personal_tokens_max: Annotated[int, Field(ge=0)] = 50
     """Personal access tokens that one account may have at a time."""
@@ -72,34 +72,34 @@ class AuthSettings(Settings):
     """Whether accounts can be registered by anyone."""
 
     public_url: Annotated[HttpUrl, DevDefault] = HttpUrl("http://localhost:8000")
-    """Where links in mails lead; their pages are yours."""
+    """The base URL of links in e-mails; you provide these pages."""
 
     verify_hours: Annotated[float, Field(gt=0)] = 24
-    """Hours that a link to verify an address is valid."""
+    """Lifetime of a link to verify an address, in hours."""
 
     reset_minutes: Annotated[float, Field(gt=0)] = 30
-    """Minutes that a link to reset a password is valid."""
+    """Lifetime of a link to reset a password, in minutes."""
 
     rate_limit_per_account: Rate = "10/15minute"
-    """Failed attempts to log in to one account, or to give its current password."""
+    """Limit of failed attempts to log in to one account, or to give its current password."""
 
     rate_limit_per_ip: Rate = "100/15minute"
-    """Attempts to log in, register or request mail, from one IP address."""
+    """Limit of attempts to log in, register or request an e-mail, from one IP address."""
 
     password_min_length: Annotated[int, Field(ge=8)] = 15
-    """Characters of a password; NIST SP 800-63B-4 asks for 15 where nothing else is checked."""
+    """Characters of a password; NIST SP 800-63B-4 requires 15 where it is the only factor."""
 
     hash_memory: Annotated[int, Field(ge=8)] = 65536
-    """KiB of memory that hashing a password takes (argon2id)."""
+    """Memory that hashing a password takes (argon2id), in KiB."""
 
     hash_time: Annotated[int, Field(ge=1)] = 3
     """Passes of argon2id."""
 
     hash_threads: Annotated[int, Field(ge=1)] = 2
-    """Passwords that are hashed concurrently; others wait."""
+    """Passwords hashed concurrently; further ones wait."""
 
     hash_queue: Annotated[int, Field(ge=1)] = 32
-    """Requests with a password that one process has under way; a caller, or an address, has at most a quarter of them."""
+    """Requests with a password in progress in one process; a caller or an address may have a quarter of them."""
 
     @model_validator(mode="after")
     def _refuse_the_local_key(self) -> Self:

@@ -29,12 +29,12 @@ class Auth:
 
     @classmethod
     def of(cls, app: FastAPI) -> "Auth":
-        """Return an application's."""
+        """Return the services of an application."""
         return services_of(app).auth
 
 
 def make_auth(settings: AuthSettings, account_data: AccountData | None = None) -> Auth:
-    """Make the services from settings, and from the account data of other packages."""
+    """Create the services from settings and the account data of other packages."""
     keys = [key.get_secret_value() for key in settings.signing_keys]
     ring = make_ring(settings.algorithm, keys)
     return Auth(

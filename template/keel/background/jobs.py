@@ -1,7 +1,7 @@
 """Jobs: work that runs after a request, once its transaction is committed.
 
 The default runs them in this process, like FastAPI's background tasks: they are lost if the process is killed. A feature
-may replace it by a durable queue; callers need no change.
+may replace it with a durable queue; callers need no change.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from keel.background.asyncio_tasks import spawn
 from keel.db.database import Database, Session
 
 Handler = Callable[[Session, Mapping[str, Any]], Awaitable[None]]
-"""Runs a job in a transaction that is committed when it returns; raises to be retried.
+"""Runs a job in a transaction that is committed when it returns; if it raises, the job is retried.
 
-A durable queue marks the job as done in the same transaction, so its effect is stored once, however often it is
-attempted.
+A durable queue marks the job as done in the same transaction, so its effect is stored once, however many attempts
+there are.
 """
 
 REQUEST_ID = "request_id"
@@ -51,48 +51,48 @@ class Jobs(Protocol):
         """
 
     async def drain(self, *, patient: bool = False) -> None:
-        """Wait for running jobs: for some seconds at shutdown; `patient`, until all are done, as commands do."""
+        """Wait for running jobs: for some seconds at shutdown, or if `patient`, until all are done, as commands do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt at some work: the job's name, an id that all its attempts share, and what came along."""
+    """An attempt at a job: its name, an id that all attempts share, and the headers sent with it."""
 
     name: str
     id: str
     number: int
-    """1 is the first."""
+    """1 for the first attempt."""
 
     last: bool
-    """Whether there is none after it, should it fail."""
+    """Whether there is no further attempt if this one fails."""
 
     asked_at: datetime
     headers: Mapping[str, str]
 
 
 class Propagator(Protocol):
-    """Sends something along."""
+    """Passes context from the code that enqueues a job to its attempts."""
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Add what should go along with work that is asked for now."""
+        """Add headers to a job that is being enqueued."""
 
     def attempting(self, attempt: Attempt) -> AbstractContextManager[object]:
-        """Hold while an attempt is made, log lines included; an error that ends it comes by, and must go on."""
+        """Return a context manager for an attempt and its log lines; it must let errors propagate."""
         ...
 
 
 class JobContext:
-    """What goes along with jobs: the id of the request, so that the log lines of both can be found together, and more."""
+    """The context sent with jobs: the request id, which links the log lines of both, and what propagators add."""
 
     def __init__(self) -> None:
         self._propagators: list[Propagator] = []
 
     def register(self, propagator: Propagator) -> None:
-        """Send something more along, such as a trace."""
+        """Add a propagator, such as for traces."""
         self._propagators.append(propagator)
 
     def headers(self) -> dict[str, str]:
-        """Return what goes along with work that is asked for now."""
+        """Return the headers for a job that is being enqueued."""
         request_id = structlog.contextvars.get_contextvars().get(REQUEST_ID)
         headers = {REQUEST_ID: request_id} if request_id else {}
         for propagator in self._propagators:
@@ -101,7 +101,7 @@ class JobContext:
 
     @contextmanager
     def attempting(self, attempt: Attempt) -> Generator[None]:
-        """Hold while an attempt is made: log lines carry the request's id, and none but that."""
+        """Restore the context for an attempt: log lines carry the request's id and nothing else."""
         before = structlog.contextvars.get_contextvars()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(**{k: v for k, v in attempt.headers.items() if k == REQUEST_ID})
@@ -143,7 +143,7 @@ class InProcessJobs:
     async def enqueue(self, session: Session, name: str, payload: Mapping[str, Any]) -> None:
         """Run a job once the session's transaction is committed; see `Jobs.enqueue`."""
         handler = self.handlers[name]
-        # A payload that is not serialisable fails here, not only once a durable queue is used.
+        # Fail for an unserialisable payload here too, not only once a durable queue is used.
         carried = orjson.loads(orjson.dumps(payload))
         first = Attempt(name, uuid4().hex, 1, last=False, asked_at=clock.now(), headers=self._job_context.headers())
 
@@ -161,7 +161,7 @@ class InProcessJobs:
             try:
                 with self._job_context.attempting(attempt):
                     await self._try(attempt, handler, payload)
-            except Exception:  # noqa: BLE001 - whatever it is, the next job must not suffer
+            except Exception:  # noqa: BLE001 - no error may affect the next job
                 await asyncio.sleep(0 if attempt.last else self._pause * 2 ** (number - 1))
             else:
                 return

@@ -1,6 +1,6 @@
-"""What is done from time to time: jobs at certain times, and purges of rows that have served their time.
+"""Periodic work: scheduled jobs, and purges of expired rows.
 
-A feature that has a clock enqueues the jobs; without one, `python -m app schedule` does. `python -m app purge` purges.
+A feature with a scheduler enqueues the jobs; without one, `python -m app schedule` does. `python -m app purge` purges.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from keel.db.database import Database, Session
 
 Purge = Callable[[Session], Awaitable[int]]
-"""Deletes what is too old and returns how many rows that were."""
+"""Deletes expired rows and returns how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Schedule:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self.clock: str | None = None
-        """What enqueues them, where a feature does."""
+        """The feature that enqueues them, if any."""
 
     def add(self, name: str, job: str, cron: str, payload: Mapping[str, Any] | None = None) -> None:
-        """Run a job at certain times.
+        """Run a job on a schedule.
 
         Args:
-            name: the entry's own, under which its last run is stored.
+            name: the name of the entry, under which its last run is stored.
             job: a registered name.
             cron: minute, hour, day of the month, month, day of the week, in UTC, such as `0 6 * * *`.
-            payload: the job's.
+            payload: the job's arguments.
         """
         self.entries[name] = Entry(job, cron, payload or {})
 
@@ -53,7 +53,7 @@ class Retention:
         self._purges[name] = purge
 
     async def run(self, database: Database) -> dict[str, int]:
-        """Run every purge, each in a transaction of its own; return how many rows each deleted."""
+        """Run every purge, each in its own transaction; return how many rows each deleted."""
         deleted = {}
         for name, purge in self._purges.items():
             async with database.transaction() as session:

@@ -1,7 +1,7 @@
 """Signals long-lived responses that the process is about to stop.
 
-A server waits for open responses before it ends the lifespan, so a stream that ended only with the lifespan would block
-shutdown for the whole grace period. The signal comes first.
+A server waits for open responses before it ends the lifespan, so a stream that waited for the end of the lifespan would
+block shutdown for the whole grace period. This signal comes first.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether the process is draining; streams wait for it, readiness reports it."""
+    """Whether the process is draining; streams wait for this, readiness reports it."""
 
     def __init__(self) -> None:
-        """Belong to the running event loop."""
+        """Bind to the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._begun = asyncio.Event()
 
@@ -60,7 +60,7 @@ def _on_signals(callback: Callable[[], None]) -> Generator[None]:
             server(number, frame)
 
     for number, handler in previous.items():
-        # Only in front of a server's own handler: a default action would be lost, and nothing serves without one.
+        # Only if a server has its own handler: this would replace a default action, and without a server nothing waits.
         if callable(handler):
             signal.signal(number, handle)
     try:

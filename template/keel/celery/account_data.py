@@ -1,4 +1,4 @@
-"""Tasks of an account that is deleted, or whose data moves to another."""
+"""Tasks of an account that is deleted or merged."""
 
 from sqlalchemy import delete, update
 

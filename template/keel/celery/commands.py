@@ -1,4 +1,4 @@
-"""The operator's commands for tasks; workers and beat are commands, too."""
+"""The operator's commands for tasks, including those that run workers and beat."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -22,7 +22,7 @@ commands = typer.Typer(help="Celery: without a command, run a worker.")
 @commands.callback(invoke_without_command=True)
 def worker(
     context: typer.Context,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Processes; CELERY_CONCURRENCY by default")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Processes; by default CELERY_CONCURRENCY")] = None,
 ) -> None:
     """Run a worker. On SIGTERM it finishes the running tasks first."""
     if context.invoked_subcommand is None:
@@ -52,8 +52,8 @@ def status(context: typer.Context) -> None:
 
 
 @commands.command()
-def failed(context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="How many are shown")] = 50) -> None:
-    """List failed tasks, the oldest first."""
+def failed(context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="How many to show")] = 50) -> None:
+    """List failed tasks, oldest first."""
 
     async def work(app: FastAPI) -> None:
         table = Table("Task", "Name", "Attempts", "Failed at", "Last error")
@@ -74,21 +74,21 @@ def replay(
 ) -> None:
     """Retry failed tasks."""
     if (task_id is None) is not all_:
-        raise typer.BadParameter("name a task, or write --all")
+        raise typer.BadParameter("name a task, or pass --all")
 
     async def work(app: FastAPI) -> None:
         async with services_of(app).database.transaction() as session:
             replayed = await TaskRepository(session).replay(clock.now(), task_id)
         for one in replayed:
             services_of(app).celery.jobs.publisher.publish(one)
-        typer.echo(f"Tasks that are retried: {len(replayed)}")
+        typer.echo(f"Tasks to retry: {len(replayed)}")
 
     context.obj.run(work)
 
 
 @commands.command()
 def alive() -> None:
-    """Succeed if the worker or beat of this container has had a heartbeat within a minute."""
+    """Succeed if this container's worker or beat has had a heartbeat within the last minute."""
     if not heartbeat.is_alive():
         raise typer.Exit(1)
 
@@ -96,7 +96,7 @@ def alive() -> None:
 def _start(context: typer.Context, arguments: Sequence[str]) -> None:
     if CelerySettings.load().in_process:
         raise typer.BadParameter("CELERY_BROKER_URL: name a broker; without one, the server runs the tasks itself")
-    # Servers build this command line, too, and need no Celery.
+    # Imported late: servers build this command line too, without needing Celery.
     from keel.celery.worker.app import WorkerApp
 
     WorkerApp(context.obj.create_app).start([*arguments])

@@ -1,4 +1,4 @@
-"""Dependencies of the endpoints of tasks."""
+"""Dependencies of the task endpoints."""
 
 from typing import Annotated
 from uuid import UUID
@@ -18,12 +18,12 @@ WriterDep = Annotated[Caller, Security(current_caller, scopes=["tasks:write"])]
 
 
 async def make_read_service(session: ReadSessionDep, caller: ReaderDep) -> TaskReadService:
-    """Make the service that reads the caller's tasks."""
+    """Return the service that reads the caller's tasks."""
     return TaskReadService(TaskReader(session), caller)
 
 
 async def make_service(session: SessionDep, caller: WriterDep, request: Request) -> TaskService:
-    """Make the service that starts and cancels the caller's tasks."""
+    """Return the service that starts and cancels the caller's tasks."""
     celery = services_of(request.app).celery
     return TaskService(session, caller, jobs=celery.jobs, exporters=celery.exporters, settings=celery.settings)
 

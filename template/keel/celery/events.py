@@ -16,7 +16,7 @@ from keel.web.concurrency import Counted
 from keel.web.event_stream import EndingDep, closed
 
 POLL_SECONDS = 0.5
-"""Between two queries: any process may run the task, and all write to the database."""
+"""Seconds between queries: any process may run the task, and all of them write to the database."""
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], responses=RESPONSES)
 
@@ -27,8 +27,8 @@ async def task_events(
 ) -> AsyncIterable[ServerSentEvent]:
     """Stream a task: an event `task`, with the task as data, for each change. The stream ends with the final state.
 
-    A connection may end before that; browsers reconnect and get the current state. The event `closed` says that the token
-    is not valid any more.
+    A connection may end earlier; browsers reconnect and get the current state. The event `closed` means that the token
+    is no longer valid.
     """
     sent: Task | None = None
     over = asyncio.ensure_future(ending())

@@ -1,4 +1,4 @@
-"""Gauges of tasks: what is queued, and for how long."""
+"""Gauges of tasks: queue depth and age."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ from keel.observability.gauges import Gauge
 from keel.services import services_of
 
 DEPTH = Gauge("app.task.queue.depth", "{task}", "Pending tasks that are due")
-AGE = Gauge("app.task.queue.age", "s", "Age of the oldest of them")
-FAILED = Gauge("app.task.kept.failed", "{task}", "Failed tasks that are stored")
+AGE = Gauge("app.task.queue.age", "s", "Age of the oldest pending task that is due")
+FAILED = Gauge("app.task.kept.failed", "{task}", "Stored failed tasks")
 
 _QUEUED = select(func.count().label("depth"), func.min(Task.created_at).label("oldest")).where(
     Task.state == TaskState.PENDING,

@@ -20,13 +20,13 @@ class Task(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(100))
     owner_id: Mapped[str | None] = mapped_column(String(255))
-    """The subject who started it; None for jobs of the application, which are deleted as they succeed."""
+    """The subject who started it; None for jobs of the application, which are deleted when they succeed."""
     payload: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     """The context of the request that enqueued it; see `keel.background.jobs`."""
     state: Mapped[str] = mapped_column(String(20))
     progress: Mapped[float] = mapped_column()
-    """0 to 1."""
+    """Progress from 0 to 1."""
     result: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(String(500))
     """Shown to the owner."""
@@ -37,14 +37,14 @@ class Task(Base):
     publish_count: Mapped[int] = mapped_column()
     """Messages that the relay has published since the last attempt started."""
     due_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When the relay publishes the task again unless its state changes; while it runs, the end of its lease."""
+    """When the relay publishes the task again unless its state changes; for a running task, the end of its lease."""
     created_at: Mapped[datetime] = mapped_column()
     started_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class Chunk(Base):
-    """A part of a task's result: in the database, since one machine makes it and another serves it."""
+    """A part of a task's result: in the database, since one machine produces it and another serves it."""
 
     __tablename__ = "celery_chunks"
 

@@ -1,4 +1,4 @@
-"""Durable jobs in place of the in-process ones, the endpoints of tasks, exports, and retention as a scheduled task."""
+"""Durable jobs instead of the in-process ones, task endpoints, exports, and retention as a scheduled task."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -51,7 +51,7 @@ def install(app: FastAPI) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         if settings.in_process:
-            # No beat relays what an earlier process has left. A database that does not answer fails its own checks.
+            # Without a beat, relay what an earlier process left behind. An unavailable database fails its own checks.
             with suppress(Unavailable):
                 await Relay(services.database, jobs.publisher).run()
         yield

@@ -60,7 +60,7 @@ class TaskReader:
         return await self._session.first(_ONE, {"id": task_id, "owner": owner})
 
     async def page(self, owner: str, limit: int, after: Cursor[datetime] | None) -> Sequence[AnyRow]:
-        """Return up to `limit + 1` of an owner's tasks, the latest first; the last one tells whether there is a next page."""
+        """Return up to `limit + 1` of an owner's tasks, latest first; the last one shows that there is a next page."""
         parameters: dict[str, Any] = {"owner": owner, "limit": limit + 1}
         if after is None:
             return await self._session.all(_PAGE, parameters)
@@ -79,7 +79,7 @@ class TaskReader:
         return await self._session.all(_BY_STATE)
 
     async def failed(self, limit: int) -> Sequence[AnyRow]:
-        """Return failed tasks of all owners, the oldest first."""
+        """Return failed tasks of all owners, oldest first."""
         return await self._session.all(_FAILED, {"limit": limit})
 
 

@@ -1,4 +1,4 @@
-"""The endpoints of tasks."""
+"""The task endpoints."""
 
 from typing import Annotated
 from uuid import UUID
@@ -31,7 +31,7 @@ NOT_FOUND = errors.responses(TaskNotFound)
 async def list_tasks(
     query: Annotated[TaskQuery, Query()], tasks: TasksReadDep, request: Request, response: Response
 ) -> Page[Task]:
-    """List your tasks, the latest first."""
+    """List your tasks, latest first."""
     page = await tasks.list(query)
     response.headers["Link"] = link_header(request, page.next)
     response.headers["Cache-Control"] = "private, no-cache"

@@ -12,7 +12,7 @@ from keel.text import SafeStr
 
 
 class ExportRequest(BaseModel):
-    """What to export, and in which format."""
+    """What to export, and its format."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +29,7 @@ class Task(BaseModel):
     name: str
     state: TaskState
     progress: float = Field(ge=0, le=1)
-    result: dict[str, Any] | None = Field(description="Describes the result of a task that has succeeded")
+    result: dict[str, Any] | None = Field(description="The result's metadata, if the task has succeeded")
     error: str | None = Field(description="Why the task has failed")
     created_at: datetime
     started_at: datetime | None
@@ -43,5 +43,5 @@ class TaskQuery(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
-        default=None, description="`next` of the page before"
+        default=None, description="`next` of the previous page"
     )

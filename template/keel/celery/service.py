@@ -83,7 +83,7 @@ class TaskReadService:
         return Task.model_validate(row)
 
     async def list(self, query: TaskQuery) -> Page[Task]:
-        """Return a page of tasks, the latest first.
+        """Return a page of tasks, latest first.
 
         Raises:
             InvalidCursor: the cursor is not from this list.
@@ -100,7 +100,7 @@ class TaskReadService:
 
         Raises:
             TaskNotFound: the caller has no such task.
-            NoResult: it has not succeeded, or is no export.
+            NoResult: it has not succeeded, or is not an export.
         """
         task = await self.get(task_id)
         if task.state is not TaskState.SUCCEEDED or task.result is None or task.name != EXPORT:
@@ -149,7 +149,7 @@ class TaskService:
         if not self._caller.may(exporter.scope):
             raise ExportNotAllowed(f"This needs the scope {exporter.scope}.")
         payload = {"kind": request.kind, "format": request.format}
-        # Concurrent requests of a caller would not see each other's tasks otherwise.
+        # Otherwise concurrent requests of a caller would not see each other's tasks.
         await self._session.advisory_lock(f"{EXPORT}:{self._caller.subject}")
         if await self._tasks.count_unfinished(self._caller.subject, EXPORT) >= self._settings.max_concurrent_exports:
             raise TooManyExports("Wait until one of your exports has finished.", headers={"Retry-After": "10"})
@@ -162,13 +162,13 @@ class TaskService:
 
         Raises:
             TaskNotFound: the caller has no such task.
-            TaskFinished: it is finished already.
+            TaskFinished: it is already finished.
         """
         task = await self._tasks.get(self._caller.subject, task_id)
         if task is None:
             raise TaskNotFound("There is no such task.")
         if not await self._tasks.cancel(task_id, clock.now()):
-            raise TaskFinished("The task is finished already.")
+            raise TaskFinished("The task is already finished.")
         await delete_chunks(self._session, task_id)
         await self._session.refresh(task)
         return Task.model_validate(task)

@@ -11,10 +11,10 @@ from keel.celery.tasks.jobs import DurableJobs
 
 @dataclass(frozen=True, slots=True)
 class CeleryServices:
-    """Settings, and what runs tasks."""
+    """Settings, and the objects that run tasks."""
 
     settings: CelerySettings
     jobs: DurableJobs
     executor: Executor
     exporters: Mapping[str, Exporter]
-    """By kind."""
+    """Exporters by kind."""

@@ -1,7 +1,7 @@
 """Settings of Celery.
 
-Celery itself reads some variables of the same prefix from the environment. Of these settings that is `CELERY_BROKER_URL`
-alone, in the same sense; what it would make of it, and of `CELERY_RESULT_BACKEND`, is overruled in `keel.celery.broker.client`.
+Celery itself reads some environment variables of the same prefix. Of these settings, only `CELERY_BROKER_URL` is one of
+them, with the same meaning; `keel.celery.broker.client` overrides how Celery uses it and `CELERY_RESULT_BACKEND`.
 """
 
 from typing import Annotated, Self
@@ -31,38 +31,38 @@ def _check_url(value: SecretStr) -> SecretStr:
 def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(len(key.get_secret_value()) < KEY_LENGTH for key in keys):
         raise ValueError(
-            f"a key has at least {KEY_LENGTH} characters; make one with: "
+            f"a key must have at least {KEY_LENGTH} characters; make one with: "
             'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return keys
 
 
 class CelerySettings(Settings):
-    """How tasks are run."""
+    """The broker, limits and retries of tasks."""
 
     model_config = SettingsConfigDict(env_prefix="CELERY_")
 
     broker_url: Annotated[SecretStr, AfterValidator(_check_url), DevDefault] = SecretStr("memory://")
     """`amqp://` (RabbitMQ), `redis://`, with TLS `amqps://`, `rediss://`; `memory://`: the server runs the tasks itself.
-    Options of TLS in its query are those of `REDIS_URL`; certificates are verified."""
+    TLS options in its query are those of `REDIS_URL`; certificates are verified."""
 
     queue: Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")] = about.SLUG
     """The queue's name, so that several applications can share a broker."""
 
     signing_keys: Annotated[tuple[SecretStr, ...], NoDecode, split_commas, AfterValidator(_check_keys)] = ()
-    """Keys for signing messages: the first signs, all verify; without any, messages are not signed."""
+    """Keys for signing messages: the first signs, all verify; if empty, messages are not signed."""
 
     concurrency: Annotated[int, Field(ge=1)] = 2
     """Processes of a worker; each runs one task at a time."""
 
     max_attempts: Annotated[int, Field(ge=1)] = 5
-    """Attempts before a task has failed."""
+    """Attempts before a task fails for good."""
 
     retry_backoff: Annotated[float, Field(ge=0)] = 2.0
-    """Seconds before the second attempt; they double with each, and are randomised."""
+    """Seconds before the second attempt; doubled with each further one, with jitter."""
 
     retry_backoff_max: Annotated[float, Field(ge=0)] = 600.0
-    """Most seconds between two attempts."""
+    """The longest pause between two attempts, in seconds."""
 
     soft_time_limit: Annotated[float, Field(gt=0)] = 300.0
     """Seconds after which an attempt is interrupted, and counts as failed."""
@@ -74,7 +74,7 @@ class CelerySettings(Settings):
     """Seconds without a heartbeat after which a task is given to another process."""
 
     max_concurrent_exports: Annotated[int, Field(ge=1)] = 3
-    """Unfinished exports that a caller may have."""
+    """Unfinished exports that a caller may have at once."""
 
     retention_days: Annotated[float, Field(gt=0)] = 7.0
     """Days that a finished task and its result are kept."""
@@ -87,7 +87,7 @@ class CelerySettings(Settings):
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
         if self.hard_time_limit <= self.soft_time_limit:
-            raise ValueError("CELERY_HARD_TIME_LIMIT: it must be longer than CELERY_SOFT_TIME_LIMIT")
+            raise ValueError("CELERY_HARD_TIME_LIMIT: must be longer than CELERY_SOFT_TIME_LIMIT")
         if self.deployed and self.in_process:
             raise ValueError(f"CELERY_BROKER_URL: name a broker when ENVIRONMENT={self.environment.value}")
         return self

@@ -1,6 +1,6 @@
-"""The database, seen from a request: one transaction to write in, and a way to read without one.
+"""The database, as requests use it: one transaction for writes, and reads without a transaction.
 
-Which engines stand behind it is the business of the package that the project has chosen for its database.
+The package for the project's database (`keel.postgresql` or `keel.sqlite`) provides the engines.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from keel.web.errors import AppError, Unavailable
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 AnyRow = Row[*tuple[Any, ...]]
-"""A row whose columns' types are not known; of a `select` that names its columns, rows are known."""
+"""A row with unknown column types; a `select` that names its columns gives typed rows."""
 Parameters = Mapping[str, Any]
 Fetch = Callable[[Result[Any]], T]
 AfterCommit = Callable[[], Awaitable[None]]
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class _Reads:
-    """How both sessions read."""
+    """Methods for reading that both sessions have."""
 
     @overload
     async def all(
@@ -67,14 +67,14 @@ class Session(_Reads, AsyncSession):
         """Call back after the commit; never if the transaction fails.
 
         The callback runs before the response is sent, so it should be quick. If it raises, the error is logged and the
-        request still succeeds: what it asked for is already stored.
+        request still succeeds: its changes are already stored.
         """
         self.info.setdefault("after_commit", []).append(callback)
 
     async def advisory_lock(self, name: str) -> None:
-        """Go on only when no other transaction is under way that has taken its turn by this name.
+        """Wait until no other transaction holds the lock of this name, and hold it until this one ends.
 
-        The others wait until this one ends, so what it reads and decides upon still holds when it commits.
+        Others wait meanwhile, so what this transaction has read is still true when it commits.
         """
         await self.info["turns"](self, name)
 
@@ -83,26 +83,26 @@ class Session(_Reads, AsyncSession):
 
 
 class EndedSession(Session):
-    """What a session becomes with the end of its transaction: using it raises an error that says what to do."""
+    """The class of a session whose transaction has ended: using it raises an error that says what to do."""
 
     def __getattribute__(self, name: str) -> Any:
-        """Refuse.
+        """Refuse any use.
 
         Raises:
             RuntimeError: always; nothing would be stored.
         """
         raise RuntimeError(
-            "The transaction has ended, before the response was sent. What works after it, such as a background task or a "
-            "stream, needs another one: take `DatabaseDep` and write `async with database.transaction() as session:`; or "
-            "let a job do it (`JobsDep`). To read, take `ReadSessionDep`."
+            "The transaction ended before the response was sent. Later code, such as a background task or a stream, "
+            "needs its own: take `DatabaseDep` and write `async with database.transaction() as session:`, or enqueue a "
+            "job (`JobsDep`). To read, take `ReadSessionDep`."
         )
 
 
 class ReadSession(_Reads):
-    """Reads, each statement on a connection of its own, outside any transaction.
+    """Reads, each statement on its own connection, outside any transaction.
 
-    Nothing is held between statements, so a stream can keep one of these for hours. Connections come from an engine
-    that cannot write: the database refuses.
+    Nothing is held between statements, so a stream can keep one of these for hours. Its engine cannot write: the
+    database refuses.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -119,30 +119,30 @@ class ReadSession(_Reads):
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
-            # The server closed a pooled connection, as it does when it restarts. All of them are renewed by now, and
-            # a read can be repeated without harm.
+            # The server closed a pooled connection, such as on a restart. The pool has been renewed by now, and a read
+            # can be repeated safely.
             return await greenlet_spawn(self._run, statement, parameters, fetch)
         except Exception as error:
             raise unavailable_if_outage(error) from error
 
     def _run(self, statement: Executable, parameters: Parameters | None, fetch: Fetch[T]) -> T:
-        """Connect, execute and close in one go: AsyncConnection would switch to SQLAlchemy's core for each of them."""
+        """Connect, execute and close in one step: AsyncConnection would switch greenlets for each of them."""
         with self._engine.sync_engine.connect() as connection:
             return fetch(connection.execute(statement, parameters))
 
 
 class Database:
-    """The engines, and what requests get from them."""
+    """The engines, and the sessions that requests get."""
 
     def __init__(
         self, writer: AsyncEngine, reader: AsyncEngine, migrator: Callable[[], AsyncEngine], turns: AdvisoryLock
     ) -> None:
-        """Take the engines, what makes one for migrations, and how transactions take turns; see `Session.advisory_lock`."""
+        """Take the engines, a factory of one for migrations, and the lock of `Session.advisory_lock`."""
         self.writer = writer
         self.reader = reader
         self.migrator = migrator
         self.read = ReadSession(reader)
-        # `close_resets_only=False`: a session that was closed must not quietly open again and keep a connection.
+        # `close_resets_only=False`: a closed session must not silently reopen and keep a connection.
         self._sessions = async_sessionmaker(
             writer, class_=Session, expire_on_commit=False, close_resets_only=False, info={"turns": turns}
         )
@@ -151,10 +151,10 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Session]:
         """Open a session, commit when the block ends, roll back when it raises.
 
-        An error of ours that says so (`AppError.commit_on_error`) is raised again after the commit.
+        An `AppError` with `commit_on_error` is raised again after the commit.
 
         Raises:
-            Unavailable: the database cannot be reached, or gave up on the transaction; a later try may succeed.
+            Unavailable: the database cannot be reached, or aborted the transaction; a retry may succeed.
         """
         kept: AppError | None = None
         try:
@@ -168,9 +168,9 @@ class Database:
                     kept = error
                 await session.commit()
             except BaseException:
-                async with session:  # Rolls back and gives the connection back, even if cancelled meanwhile.
+                async with session:  # Rolls back and releases the connection, even if cancelled.
                     raise
-            # The commit gave the connection back: nothing is left to wait for.
+            # The commit released the connection: nothing is left to wait for.
             session.sync_session.close()
         except Exception as error:
             raise unavailable_if_outage(error) from error
@@ -179,13 +179,13 @@ class Database:
         for callback in callbacks:
             try:
                 await callback()
-            except Exception:  # noqa: BLE001 - whatever it is, the commit stands
+            except Exception:  # noqa: BLE001 - the commit stands in any case
                 await log.aexception("after_commit_failed")
         if kept is not None:
             raise kept
 
     async def ping(self) -> None:
-        """Ask the database for an answer, on both engines."""
+        """Run a query on both engines; raise if one fails."""
         for engine in (self.writer, self.reader):
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -197,18 +197,18 @@ class Database:
 
 
 OUTAGES = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError)
-"""What is raised for reasons outside the program: no server, a full pool, a lock not granted in time."""
+"""Errors with causes outside the program: no server, a full pool, a lock not granted in time."""
 
 TRANSIENT_STATES = ("08", "40", "53", "57")
-"""Classes of SQLSTATE after which a later try may succeed: connection, rollback, resources, operator intervention."""
+"""Classes of SQLSTATE after which a retry may succeed: connection, rollback, resources, operator intervention."""
 
 
 def unavailable_if_outage(error: Exception) -> Exception:
-    """Return `Unavailable` (503) where an error says that the database is unavailable, else the error itself."""
+    """Return `Unavailable` (503) if an error means that the database is unavailable, else the error itself."""
     if not isinstance(error, OUTAGES) and not _is_transient(error):
         return error
     log.warning("database_unavailable", error=repr(error))
-    return Unavailable("The database is not available at the moment.")
+    return Unavailable("The database is not available; try again later.")
 
 
 def _is_transient(error: Exception) -> bool:

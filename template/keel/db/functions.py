@@ -1,4 +1,4 @@
-"""SQL functions that work alike on each database."""
+"""SQL functions that work the same on every database."""
 
 import json
 from typing import Any

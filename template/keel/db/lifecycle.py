@@ -1,4 +1,4 @@
-"""A database as the application's: migrated when it starts, if asked, checked for readiness, and closed at the end."""
+"""The lifecycle of the application's database: optional migration at startup, readiness checks, closing at the end."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,7 +19,7 @@ async def upgrade(database: Database, revision: str = "head") -> None:
 
 
 def _upgrade(database: Database, revision: str) -> None:
-    # Deployed processes never migrate themselves, so they need not load any of this.
+    # Imported late: deployed processes never migrate themselves.
     from alembic import command
     from alembic.config import Config
 
@@ -33,10 +33,10 @@ class MissingTables(Exception):
 
 
 async def check_tables(database: Database) -> None:
-    """Ask whether the database has a table for each model that this process has loaded.
+    """Check that the database has a table for each model that this process has loaded.
 
     Raises:
-        MissingTables: it has not; the message names them.
+        MissingTables: it lacks some; the message names them.
     """
     async with database.reader.connect() as connection:
         missing = await connection.run_sync(_missing)
@@ -50,12 +50,12 @@ async def check_tables(database: Database) -> None:
 def _missing(connection: Connection) -> list[str]:
     described = {table.name for table in Base.metadata.tables.values() if table.schema is None}
     database = inspect(connection)
-    # A model may also describe a view, which only the second question finds.
+    # A model may also describe a view, which only the second query finds.
     return sorted(name for name in described - {*database.get_table_names()} if not database.has_table(name))
 
 
 def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
-    """Make a database the application's."""
+    """Install a database as the application's."""
     services = services_of(app)
 
     @asynccontextmanager
@@ -65,7 +65,7 @@ def install(app: FastAPI, database: Database, *, migrate: bool) -> None:
                 await upgrade(database)
             yield
         finally:
-            # What was begun may still need the database.
+            # Running jobs may still need the database.
             await services.jobs.drain()
             await database.close()
 

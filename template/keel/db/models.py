@@ -1,4 +1,4 @@
-"""What every table shares: the declarative base, names of constraints, moments in UTC."""
+"""Shared parts of all tables: the declarative base, names of constraints, timestamps in UTC."""
 
 import enum
 import warnings
@@ -26,11 +26,11 @@ IS_VIEW = "is_view"
 """Marks the model of a view: `__table_args__ = {"info": {"is_view": True}}`. Migrations create it, autogenerate does not."""
 
 MAX_MEMBER = 32
-"""Characters that the text of an enumeration's member may have, for which a new member needs no migration."""
+"""The column length of an enumeration, so that a new member needs no migration."""
 
 
 class UtcTimestamp(TypeDecorator[datetime]):
-    """A moment, stored in UTC and always read back with its zone (SQLite itself keeps none)."""
+    """A time, stored in UTC and always read back with its zone (SQLite keeps none)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -38,20 +38,20 @@ class UtcTimestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as SQLAlchemy calls it
         """Refuse a datetime without a zone: it is ambiguous."""
         if value is not None and value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
+            raise ValueError("a datetime needs a time zone")
         return value.astimezone(UTC) if value is not None else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Process nothing where the driver returns aware values: every row of a list would pay for it."""
+        """Skip processing if the driver returns aware values: it would cost time for every row of a list."""
         return super().result_processor(dialect, coltype) if dialect.name == "sqlite" else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as SQLAlchemy calls it
-        """Give the zone back."""
+        """Restore the zone."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def _texts(kind: type[enum.Enum]) -> list[str]:
-    """Return how the members of an enumeration are stored: their values, or their names where values are no text."""
+    """Return the stored texts of an enumeration's members: their values, or their names if the values are not text."""
     return [member.value if isinstance(member.value, str) else member.name for member in kind]
 
 
@@ -70,16 +70,16 @@ class Base(DeclarativeBase):
     )
     type_annotation_map: ClassVar = {
         datetime: UtcTimestamp(),
-        # Text: autogenerate misses changes to the native enums of PostgreSQL.
+        # As text: autogenerate misses changes to PostgreSQL's native enums.
         enum.Enum: Enum(enum.Enum, native_enum=False, length=MAX_MEMBER, values_callable=_texts),
         Literal: Enum(enum.Enum, native_enum=False, length=MAX_MEMBER),
     }
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse a second model of a table, and say what to do about a long member of an enumeration.
+        """Refuse a second model of a table, and explain what to do about a long member of an enumeration.
 
         Raises:
-            PackageError: another model has the table, and the message names both; or a member is too long.
+            PackageError: another model has the table (the message names both), or a member is too long.
         """
         table = cls.__dict__.get("__tablename__")
         if table in cls.metadata.tables:
@@ -93,7 +93,7 @@ class Base(DeclarativeBase):
                 raise
             raise PackageError(
                 f"{cls.__module__}.{cls.__qualname__}: a member of an enumeration has more than {MAX_MEMBER} characters. Make it "
-                "shorter, or annotate the column `Mapped[str]`, with the enumeration in the schema alone."
+                "shorter, or annotate the column `Mapped[str]`, with the enumeration only in the schema."
             ) from error
 
 
@@ -109,7 +109,7 @@ class Timestamps:
 
 
 def load_models(*roots: str) -> MetaData:
-    """Import every module or package named `models` below some packages; return the metadata that has all tables."""
+    """Import every module or package named `models` below some packages; return the metadata of all tables."""
     for root in roots:
         spec = find_spec(root)
         for folder in (spec.submodule_search_locations if spec else None) or ():
@@ -119,7 +119,7 @@ def load_models(*roots: str) -> MetaData:
 
 
 def _models_in(package: str, folder: Path) -> Iterator[str]:
-    """Yield the names of modules. No package is imported to look into it: fixtures for tests change the environment."""
+    """Yield the names of modules, without importing packages: fixtures for tests change the environment."""
     for module in iter_modules([str(folder)]):
         name = f"{package}.{module.name}"
         if module.name == "models":

@@ -44,22 +44,22 @@ async def paginate(
     cursor: str | None = None,
     limit: int = 20,
 ) -> Page[T]:
-    """Return a page of what a statement selects.
+    """Return a page of the rows that a statement selects.
 
     Args:
         session: where to read.
         statement: selects a column `id`, which is unique, and the column of the order.
-        schema: what each item is, made from the row.
-        order: the name of a selected column, with a minus in front for the highest first. Rows without a value come
-            last. Take it from a fixed set: an unknown name is a KeyError.
-        cursor: `next` of the page before.
-        limit: the number of items at most.
+        schema: the type of items, built from rows.
+        order: the name of a selected column, with a leading minus for descending order. Rows without a value come
+            last. Take it from a fixed set: an unknown name raises KeyError.
+        cursor: `next` of the previous page.
+        limit: the maximum number of items.
 
     Raises:
         InvalidCursor: the cursor is not from a list in this order.
     """
     if isinstance(session, Session):
-        # It would make entities of a model's rows.
+        # Otherwise the session would turn rows of a model into entities.
         statement = statement.with_only_columns(*statement.selected_columns, maintain_column_froms=True)
     statement = _comparable(statement, order)
     after = read_cursor(statement, order, cursor)
@@ -68,14 +68,14 @@ async def paginate(
 
 
 def _comparable(statement: Select[*tuple[Any, ...]], order: str) -> Select[*tuple[Any, ...]]:
-    """Return a statement in whose WHERE the columns of the order may stand: aggregates, for example, may not."""
+    """Return a statement whose WHERE can use the columns of the order, such as aggregates, which need a subquery."""
     columns = statement.selected_columns
     computed = any(not isinstance(columns[name], Column) for name in (order.removeprefix("-"), "id"))
     return select(statement.subquery()) if computed else statement
 
 
 def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | None) -> Mapping[str, Any]:
-    """Return the parameters that a cursor stands for; one is missing where the last row has no value.
+    """Return the parameters that a cursor encodes; one is missing if the last row has no value.
 
     Raises:
         InvalidCursor: the cursor is not from a list in this order.
@@ -89,7 +89,7 @@ def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | N
 
 
 def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """Add an order, and the conditions for what comes after a cursor.
+    """Add an order, and the conditions for rows after a cursor.
 
     Args:
         statement: selects `id` and the column of the order.
@@ -111,13 +111,13 @@ def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str
         statement = statement.where(beyond)
     directed = [column.desc() if descending else column.asc() for column in (key, id_)]
     if nullable:
-        # Databases disagree on where rows without a value come.
+        # Databases disagree on where rows without a value are sorted.
         directed[0] = directed[0].nulls_last()
     return statement.order_by(*directed).limit(bindparam("page_limit", literal_execute=False))
 
 
 def to_page(rows: Sequence[AnyRow], schema: type[T], order: str, limit: int) -> Page[T]:
-    """Return a page of rows, of which there is one more than the limit if another page follows."""
+    """Return a page of rows; one row more than the limit means that another page follows."""
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
@@ -131,13 +131,13 @@ def _page(schema: type[T]) -> TypeAdapter[Page[T]]:
 
 
 def _nullable(columns: ColumnCollection[str, ColumnElement[Any]], key: ColumnElement[Any]) -> bool:
-    """Whether a row may have no value in a column: also if its table is another one than that of `id`: it may be joined."""
+    """Whether a column may be NULL, including columns of another table than `id`'s, which may be outer-joined."""
     table = getattr(key, "table", None)
     return not isinstance(table, Table) or table is not getattr(columns["id"], "table", None) or key.nullable
 
 
 def _type(type_: TypeEngine[Any], *, nullable: bool = False) -> TypeAdapter[Any]:
-    """Return what reads a cursor's value for a column: nothing that the database would refuse."""
+    """Return the adapter of a cursor's value for a column; it accepts nothing that the database would refuse."""
     if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         return _type(type_.impl_instance, nullable=nullable)
     kind: Any = type_.python_type

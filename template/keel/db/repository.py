@@ -1,4 +1,4 @@
-"""What repositories have in common: the statements that every table needs, built once for each class."""
+"""The base of repositories: the statements that every table needs, built once for each class."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ T = TypeVar("T")
 async def insert_one(session: Session, model: type[Base], /, **values: Any) -> AnyRow:
     """Insert a row; return it with its defaults.
 
-    One statement, built once for each model: two thirds of what `session.add` and `session.flush` cost for a single row.
+    One statement, built once for each model, at two thirds of the cost of `session.add` and `session.flush`.
 
     Raises:
         IntegrityError: a constraint refuses the row.
@@ -32,7 +32,7 @@ async def insert_one(session: Session, model: type[Base], /, **values: Any) -> A
 
 @contextmanager
 def unique(error: AppError) -> Generator[None]:
-    """Raise an error of ours where a unique constraint refuses a row; it must leave the transaction's block."""
+    """Raise an `AppError` if a unique constraint refuses a row; let it propagate out of the transaction's block."""
     try:
         yield
     except IntegrityError as refusal:
@@ -50,14 +50,14 @@ _REFERRED = {"23001", "23503", "SQLITE_CONSTRAINT_FOREIGNKEY", "SQLITE_CONSTRAIN
 
 
 class Repository(Generic[M]):
-    """Queries on one table. A subclass names the model and adds queries of its own.
+    """Queries on one table. A subclass names the model and adds its own queries.
 
-    On a `ReadSession` it can read only. Keyword arguments are columns that must have a value, such as `owner_id=...`.
+    On a `ReadSession` it can only read. Keyword arguments are conditions of equality, such as `owner_id=...`.
     """
 
     model: type[M]
     columns: ClassVar[Sequence[Any]] = ()
-    """What `get` and `page` select; the columns of the table unless a subclass says otherwise."""
+    """The columns that `get` and `page` select; by default, all of the table."""
 
     def __init__(self, session: Session | ReadSession) -> None:
         self.session = session
@@ -71,10 +71,10 @@ class Repository(Generic[M]):
         """
         if isinstance(self.session, Session):
             return self.session
-        raise TypeError(f"{type(self).__name__} was given a ReadSession, which can't write; give it a Session.")
+        raise TypeError(f"{type(self).__name__} was given a ReadSession, which can't write; pass a Session.")
 
     async def get(self, /, **where: Any) -> AnyRow | None:
-        """Return a row, for an answer."""
+        """Return a row, for reading; None if there is none."""
         return await self.session.first(_select(type(self), tuple(where)), where)
 
     async def count(self, /, **where: Any) -> int:
@@ -89,7 +89,7 @@ class Repository(Generic[M]):
         *conditions: ColumnElement[bool],
         **where: Any,
     ) -> Page[T]:
-        """Return the page that a query asks for, of rows that fulfil all conditions.
+        """Return the page that a query describes, of rows that meet all conditions.
 
         Raises:
             InvalidCursor: the cursor is not from a list in this order.
@@ -127,7 +127,7 @@ class Repository(Generic[M]):
         """Delete an entity.
 
         Raises:
-            InUse: rows of other tables refer to it, and must not be left alone.
+            InUse: rows of other tables refer to it.
         """
         await self.writing.delete(entity)
         try:

@@ -42,7 +42,7 @@ class Authentication:
         """Return when the process begins to shut down.
 
         Raises:
-            AppError: the token has expired or was revoked, or lacks a scope by now.
+            AppError: the token has expired or was revoked, or now lacks a scope.
         """
         await self._verification.until_shutdown(services_of(self._app).shutdown)
 

@@ -18,7 +18,7 @@ def serve_grpc(context: typer.Context) -> None:
     """Serve gRPC until SIGTERM or SIGINT; calls in progress are finished first."""
     if context.invoked_subcommand is not None:
         return
-    # Several processes start at once: the HTTP server, or the command, migrates.
+    # Several processes start at once: migrations are left to the HTTP server or the command.
     os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
     for number in (signal.SIGTERM, signal.SIGINT):
         # The application's lifespan handles the signal, and `serve` waits for that.
@@ -26,7 +26,7 @@ def serve_grpc(context: typer.Context) -> None:
     packages: Sequence[Package] = context.obj.packages
 
     async def work(app: FastAPI) -> None:
-        # Not at import: other commands do not need gRPC.
+        # Imported late: other commands do not need gRPC.
         from keel.grpc.server import CannotListen, serve
 
         try:

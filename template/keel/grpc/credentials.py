@@ -16,7 +16,7 @@ Stamp = tuple[tuple[int, int], ...]
 
 
 class Certificates:
-    """A certificate, its key and the authority of clients; gRPC fetches them at each handshake, in a thread."""
+    """A certificate, its key and the clients' CA; gRPC fetches them at each handshake, in a thread."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
         """Take the paths of the files."""
@@ -37,7 +37,7 @@ class Certificates:
         return grpc.ssl_server_certificate_configuration([pair], authorities)
 
     def fetch(self) -> Any:
-        """Return the contents of the files if they have changed; None: keep those that were read before."""
+        """Return the contents of the files if they have changed; None to keep the previous ones."""
         try:
             return self.read() if self._look() != self._stamp else None
         except OSError as error:
@@ -51,7 +51,7 @@ class Certificates:
 
 
 def server_credentials(settings: GrpcSettings) -> grpc.ServerCredentials | None:
-    """Return the server's credentials; None: no TLS.
+    """Return the server's credentials; None without TLS.
 
     Raises:
         SettingsError: a file cannot be read.

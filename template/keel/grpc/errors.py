@@ -44,7 +44,7 @@ CODES: Mapping[int, StatusCode] = MappingProxyType(
 """HTTP status of an `AppError` to code; other 4xx are FAILED_PRECONDITION, other 5xx INTERNAL."""
 
 MAX_LISTED = 20
-"""Violations that are told: details are metadata, of which clients take 8 KiB, and making a list takes long."""
+"""Violations that are reported: details are metadata, which clients limit to 8 KiB, and building a list takes long."""
 
 SERVER_FAULTS = frozenset(
     {
@@ -63,10 +63,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A violation of a constraint by a field of a request."""
+    """A field of a request that violates a constraint."""
 
     field: str
-    """Its path from the request: `note.tags[3]`."""
+    """The path of the field in the request: `note.tags[3]`."""
     description: str
     reason: str
 
@@ -90,22 +90,22 @@ class UnknownMethod(AppError):
 
 
 def validated(model: type[M], values: Mapping[str, Any], names: Mapping[str, str]) -> M:
-    """Return the values of a request as a schema, one that HTTP uses too.
+    """Validate the values of a request with a schema that HTTP uses too.
 
     Args:
         model: the schema.
-        values: field of the schema to value.
-        names: field of the schema to its path in the request, where that differs.
+        values: values by field of the schema.
+        names: paths in the request by field of the schema, if they differ.
 
     Raises:
-        InvalidRequest: the values are not valid by the schema.
+        InvalidRequest: a value is not valid.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         if error.error_count() > MAX_LISTED:
             raise InvalidRequest([Violation("", f"{error.error_count()} errors.", "TOO_MANY_ERRORS")]) from None
-        # Input is not repeated: it may be secret.
+        # The input is not repeated: it may be secret.
         found = error.errors(include_input=False, include_url=False, include_context=False)
     raise InvalidRequest(Violation(_path(e["loc"], names), e["msg"], e["type"].upper()) for e in found)
 
@@ -126,7 +126,7 @@ def code_of(error: Exception) -> StatusCode:
 
 
 def status_of(error: Exception, *, service: str, request_id: str) -> grpc.Status:
-    """Return the status of an error; an unexpected one tells nothing but the request id, which its log line has too."""
+    """Return the status of an error; an unexpected one reveals only the request id, which is also in its log line."""
     code = code_of(error)
     known = isinstance(error, AppError)
     kind = error.type.removeprefix("urn:problem:") if known and error.type != "about:blank" else code.name

@@ -18,12 +18,12 @@ LIVENESS = "liveness"
 
 
 def probes(port: int) -> str:
-    """Return the address of the health service, on this machine, of a server that listens on a port."""
+    """Return the local address of the health service of a server that listens on a port."""
     return f"unix:{Path(tempfile.gettempdir()) / f'grpc-{port}.sock'}"
 
 
 def is_healthy(port: int, seconds: float = 5.0) -> bool:
-    """Whether the server that listens on a port of this machine is ready."""
+    """Whether the server on a port of this machine is ready."""
     with grpc.insecure_channel(probes(port)) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
@@ -36,7 +36,7 @@ Response = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Answers with the last outcome of the checks, for all services alike: probes run no checks."""
+    """Answers with the latest outcome of the checks, the same for all services: probes do not run checks."""
 
     def __init__(self, checks: Checks, services: Iterable[str]) -> None:
         """Take the full names of the services; the server itself has an empty name."""
@@ -61,7 +61,7 @@ class Health(health_pb2_grpc.HealthServicer):
 
     @asynccontextmanager
     async def checking(self, seconds: float) -> AsyncGenerator[None]:
-        """Run the checks now, and again every so many seconds while the block runs."""
+        """Run the checks now, and again every `seconds` while the block runs."""
         await self.check()
         task = spawn(self._check_every(seconds))
         try:
@@ -70,14 +70,14 @@ class Health(health_pb2_grpc.HealthServicer):
             await stop(task)
 
     async def drain(self, seconds: float) -> None:
-        """Be NOT_SERVING from now on; return after so many seconds, or as soon as there are no watchers."""
+        """Be NOT_SERVING from now on; return after `seconds`, or as soon as there are no watchers."""
         self._draining = True
         self._set(ready=False)
         try:
             async with asyncio.timeout(seconds):
                 await self._unwatched.wait()
         except TimeoutError:
-            # They were told; whether they have reconnected cannot be known.
+            # They were notified; whether they have reconnected is unknown.
             return
 
     def end(self) -> None:
@@ -101,7 +101,7 @@ class Health(health_pb2_grpc.HealthServicer):
         sent = None
         with self._counted():
             while True:
-                # Read together, since sending takes a while.
+                # Read both together, since sending takes a while.
                 changed, ended, status = self._changed, self._ended, self._status(request.service)
                 if status != sent:
                     sent = status

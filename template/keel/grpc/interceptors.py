@@ -46,7 +46,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        """Return a handler of the same kind, which parses messages itself: a malformed one is then an error like others."""
+        """Return a handler of the same kind that parses messages itself, so a malformed one is an error like others."""
         kind = ("stream" if handler.request_streaming else "unary", "stream" if handler.response_streaming else "unary")
         name = "_".join(kind)
         behaviour = getattr(handler, name)
@@ -58,7 +58,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await behaviour(read(deserialize, raw), context)
 
         async def stream(raw: Any, context: Context) -> None:
-            # Written here rather than yielded: the end of the call then ends the method, and at once.
+            # Written here instead of yielded, so that the end of the call ends the method at once.
             async with self._call(method, context, streams=True):
                 answer = behaviour(read(deserialize, raw), context)
                 if not inspect.isasyncgen(answer):
@@ -82,7 +82,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     async def _call(
         self, method: str, context: Context, *, known: bool = True, streams: bool = False
     ) -> AsyncGenerator[None]:
-        """Run a call; abort it with the code of its error, if it fails. One that streams counts as its caller's.
+        """Run a call; if it fails, abort it with the code of its error. A stream counts towards its caller's limit.
 
         Raises:
             grpc.aio.AbortError: the call has failed.
@@ -116,7 +116,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     async def _count(
         self, limit: RateLimit, scope: Any, context: Context, trailing: list[tuple[str, str | bytes]]
     ) -> None:
-        """Count a call against the rate limit that its caller has over HTTP too.
+        """Count a call against the caller's rate limit, which HTTP shares.
 
         Raises:
             TooManyRequests: the limit is exceeded.

@@ -31,7 +31,7 @@ _ACTIVE = tracing.meter.create_up_down_counter(
 )
 
 SLACK = 0.1
-"""Seconds by which a client's deadline may pass before ours: its clock starts when it calls, ours when the call arrives."""
+"""Seconds by which a client's deadline may precede ours: it counts from the call, ours from the call's arrival."""
 
 _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 
@@ -58,7 +58,7 @@ class CallTelemetry:
         self._code, self._fault = code, error
 
     async def __aenter__(self) -> Self:
-        """Start: log lines have the request id, and spans belong to the call's, from here on."""
+        """Start: from here on, log lines have the request id, and spans belong to the call's span."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
         if not self._path.startswith(EXEMPT):

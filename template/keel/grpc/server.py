@@ -37,9 +37,9 @@ async def serve(app: FastAPI, packages: Iterable[Package]) -> None:
 
 @asynccontextmanager
 async def serving(app: FastAPI, packages: Iterable[Package]) -> AsyncGenerator[int]:
-    """Serve while the block runs; yield the port. At its end, calls in progress are finished.
+    """Serve while the block runs; yield the port. At the end, finish calls in progress.
 
-    Before that, clients that watch the health service get the time to switch to another server.
+    Before that, clients that watch the health service get time to switch to another server.
 
     Raises:
         CannotListen: the address is not free.
@@ -74,7 +74,7 @@ async def serving(app: FastAPI, packages: Iterable[Package]) -> AsyncGenerator[i
         finally:
             # Ends streams.
             services_of(app).shutdown.begin()
-            # gRPC cancels calls that arrive as it stops (grpc/grpc#41785); clients that watch the health service send none by then.
+            # gRPC cancels calls that arrive as it stops (grpc/grpc#41785); clients that watch health send none by then.
             await health.drain(settings.drain_seconds)
             health.end()
             await server.stop(settings.grace_seconds)
@@ -89,7 +89,7 @@ def _listen(server: grpc.aio.Server, settings: GrpcSettings) -> int:
             return server.add_insecure_port(settings.address)
         return server.add_secure_port(settings.address, credentials)
     except RuntimeError as error:
-        raise CannotListen(f"Cannot listen on {settings.address}: GRPC_HOST and GRPC_PORT say where.") from error
+        raise CannotListen(f"Cannot listen on {settings.address}: change GRPC_HOST or GRPC_PORT.") from error
 
 
 def _listen_for_probes(server: grpc.aio.Server, port: int) -> None:
@@ -99,7 +99,7 @@ def _listen_for_probes(server: grpc.aio.Server, port: int) -> None:
 
 
 def _options(settings: GrpcSettings) -> list[tuple[str, Any]]:
-    """Return channel arguments; gRPC documents them in grpc/impl/channel_arg_names.h."""
+    """Return channel arguments, which gRPC documents in grpc/impl/channel_arg_names.h."""
     keepalive = round(settings.keepalive_seconds * 1000)
     return [
         ("grpc.max_receive_message_length", settings.max_message_size),
@@ -107,11 +107,11 @@ def _options(settings: GrpcSettings) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.keepalive_time_ms", keepalive),
         ("grpc.keepalive_timeout_ms", 20_000),
-        # Clients may send keepalive pings as often as the server does, also without calls.
+        # Clients may send keepalive pings as often as the server, even without calls.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", min(keepalive, 10_000)),
         ("grpc.max_connection_age_ms", round(settings.connection_seconds * 1000)),
         ("grpc.max_connection_age_grace_ms", round(settings.grace_seconds * 1000)),
-        # A second process on the same port would take a part of the calls, silently.
+        # A second process on the same port would silently take some of the calls.
         ("grpc.so_reuseport", 0),
     ]

@@ -1,7 +1,7 @@
-"""Idempotency keys: a POST that is sent again with its key gets the first answer, and nothing is done twice.
+"""Idempotency keys: a POST repeated with its key gets the first response, and nothing is done twice.
 
-After draft-ietf-httpapi-idempotency-key-header-07. An answer is stored in the transaction of its request, so that there
-is one exactly where something was done.
+After draft-ietf-httpapi-idempotency-key-header-07. A response is stored in the transaction of its request, so that it
+exists exactly if the request took effect.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ KEPT = timedelta(hours=24)
 
 
 def install(app: FastAPI) -> None:
-    """Have old answers purged; packages choose `keel.idempotency.route.IdempotentRoute` for their routers."""
+    """Register the purge of old responses; packages use `keel.idempotency.route.IdempotentRoute` in their routers."""
     services_of(app).retention.register("idempotency keys", _purge)
 
 

@@ -1,4 +1,4 @@
-"""Stored answers of an account that is deleted, or whose data moves to another."""
+"""Stored responses of an account that is deleted or merged."""
 
 from sqlalchemy import delete
 
@@ -8,17 +8,17 @@ from keel.services import Services
 
 
 class StoredAnswerData:
-    """Answers by the caller who got them. They tell of the account, so they end with it."""
+    """Responses by the caller who received them. They contain data of the account, so they are deleted with it."""
 
     async def delete(self, session: Session, subject: str) -> None:
-        """Delete the answers to a subject."""
+        """Delete the responses to a subject."""
         await session.execute(delete(StoredAnswer).where(StoredAnswer.subject == subject))
 
-    async def transfer_ownership(self, session: Session, old: str, new: str) -> None:  # noqa: ARG002 - the other's keys are its own
-        """Delete the answers to a subject that is no more."""
+    async def transfer_ownership(self, session: Session, old: str, new: str) -> None:  # noqa: ARG002 - the new subject has its own keys
+        """Delete the responses to the old subject."""
         await self.delete(session, old)
 
 
 def account_data(_: Services) -> StoredAnswerData:
-    """Return the handler of stored answers, for `keel.auth`."""
+    """Return the handler of stored responses, for `keel.auth`."""
     return StoredAnswerData()

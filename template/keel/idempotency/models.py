@@ -1,4 +1,4 @@
-"""The table of answers."""
+"""The table of stored responses."""
 
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from keel.db.models import Base
 
 
 class StoredAnswer(Base):
-    """The answer to a request with a key. Until the request is done, only its own transaction sees the row."""
+    """The response to a request with a key. Until the request is done, only its own transaction sees the row."""
 
     __tablename__ = "idempotency_answers"
 
     subject: Mapped[str] = mapped_column(String(255), primary_key=True)
     key_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """SHA-256 of the key and of the caller's scopes: a token that may do less does not get what it may not have done."""
+    """SHA-256 of the key and the caller's scopes: a token with fewer scopes does not get responses beyond them."""
 
     request_digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of method, path, query, content type and body."""

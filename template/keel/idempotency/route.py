@@ -28,47 +28,47 @@ KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 255
 MAX_BODY = 65_536
-"""Bytes of an answer that can be stored."""
+"""The largest response that can be stored, in bytes."""
 
 PER_CALLER = "10000/day"
 _VALID = r'^([!#-~]([ -~]*[!-~])?|"[ -~]+")$'
-"""A structured field's string is quoted (RFC 9651); most clients leave the quotes out."""
+"""A string in a structured field is quoted (RFC 9651); most clients omit the quotes."""
 
 _NOT_KEPT = {"content-length", "date"}
 _PARAMETER = {
     "name": KEY,
     "in": "header",
     "required": False,
-    "description": "Chosen anew for each request; a repetition with the same key gets the first answer, for 24 hours.",
+    "description": "Unique for each request; a repetition with the same key gets the first response, for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": _VALID},
 }
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-"""What `APIRoute` calls with a request."""
+"""The handler that `APIRoute` calls with a request."""
 
 
 class KeyNotValid(BadRequest):
-    """The key is empty, too long, or has other than visible ASCII characters; or it comes with a body that can't be compared."""
+    """The key is empty, too long or not visible ASCII, or comes with a body that can't be compared."""
 
     type = "urn:problem:idempotency-key-not-valid"
 
 
 class KeyReused(AppError):
-    """The key came with another request before."""
+    """The key was used for another request."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     type = "urn:problem:idempotency-key-reused"
 
 
 class _Replay(Exception):
-    """The answer is known already."""
+    """The response is already stored."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
 
 
 class _Claim:
-    """The row for the answer to a request, in the request's own transaction."""
+    """The row for the response to a request, in the request's own transaction."""
 
     def __init__(self, request: Request, key: str) -> None:
         if len(key) > MAX_KEY or not re.fullmatch(_VALID, key):
@@ -81,20 +81,20 @@ class _Claim:
         self._row: tuple[Any, ...] = ()
 
     async def take(self) -> None:
-        """Insert the row, once everything that the operation depends on has let the caller in.
+        """Insert the row, after all dependencies of the operation have admitted the caller.
 
-        Another request that has inserted it and is not done makes this one wait until it is.
+        If a concurrent request has inserted it, wait until that one is done.
 
         Raises:
-            KeyReused: another request came with the key.
+            KeyReused: the key was used for another request.
             TooManyRequests: the caller has used too many keys.
             _Replay: this request has been answered before.
         """
         session: Session | None = self._request.scope.get(SESSION)
         if session is None:
-            raise RuntimeError(f"An operation that takes an {KEY} has to work in `SessionDep`; this one has none.")
+            raise RuntimeError(f"An operation that takes an {KEY} must use `SessionDep`; this one does not.")
         caller = verification_of(self._request).verified.caller
-        # Guests are told apart by nothing but their address.
+        # Guests can only be distinguished by their address.
         whose = (client_address(self._request.scope),) if caller == GUEST else sorted(caller.scopes)
         digests = {"key_digest": _digest(self._key, *whose), "request_digest": await self._request_digest()}
         limits = services_of(self._request.app).rate_limit
@@ -107,7 +107,7 @@ class _Claim:
         except IntegrityError:
             stored = (await session.scalars(select(StoredAnswer).where(*self._row))).one()
             if stored.request_digest != digests["request_digest"]:
-                raise KeyReused("This key came with another request; send a new one.") from None
+                raise KeyReused("This key was used for another request; send a new one.") from None
             response = Response(stored.body, stored.status)
             for name, value in (*stored.headers, (REPLAYED, "true")):
                 response.headers.append(name, value)
@@ -115,24 +115,24 @@ class _Claim:
         self._session = session
 
     async def keep(self, response: Response) -> None:
-        """Store the answer.
+        """Store the response.
 
         Raises:
-            RuntimeError: it cannot be stored, so nothing of the request may be: a stream, or too large.
+            RuntimeError: it is a stream or too large to store, so the request's changes must not be stored either.
         """
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             await self.release()
             return
         body = getattr(response, "body", None)
         if not isinstance(body, bytes) or len(body) > MAX_BODY:
-            raise RuntimeError(f"The answer can't be stored for its {KEY}: it is a stream, or over {MAX_BODY} bytes.")
+            raise RuntimeError(f"The response can't be stored for its {KEY}: it is a stream, or over {MAX_BODY} bytes.")
         headers = [[name, value] for name, value in response.headers.items() if name not in _NOT_KEPT]
         values = {"status": response.status_code, "headers": headers, "body": body}
         if self._session is not None:
             await self._session.execute(update(StoredAnswer).where(*self._row).values(values))
 
     async def release(self) -> None:
-        """Delete the row, if it was taken: a repeated request is to be tried again."""
+        """Delete the row, if it was taken, so that a repeated request is tried again."""
         if self._session is not None:
             await self._session.execute(delete(StoredAnswer).where(*self._row))
 
@@ -141,7 +141,7 @@ class _Claim:
         try:
             body = await self._request.body()
         except RuntimeError:
-            raise KeyNotValid(f"{KEY} is not taken with forms and streamed bodies.") from None
+            raise KeyNotValid(f"{KEY} is not accepted with forms and streamed bodies.") from None
         return _digest(self._request.method, url.path, url.query, content_type, body.hex())
 
 
@@ -155,14 +155,14 @@ _claim: ContextVar[_Claim | None] = ContextVar("claim", default=None)
 class IdempotentRoute(APIRoute):
     """A route that may be repeated: `APIRouter(..., route_class=IdempotentRoute)`.
 
-    POSTs take keys, with any body but forms and streams. What they do must happen in `SessionDep`, or after its commit.
+    POSTs accept keys, with any body but forms and streams. All effects must be in `SessionDep`, or after its commit.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Add the route.
 
         Raises:
-            TypeError: the endpoint of a POST is no coroutine function, so it can't work in a session.
+            TypeError: the endpoint of a POST is not a coroutine function, so it can't use a session.
         """
         self._takes_keys = "POST" in (options.get("methods") or ())
         if self._takes_keys:
@@ -174,7 +174,7 @@ class IdempotentRoute(APIRoute):
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
-        """Return what calls the endpoint, and keeps its answer before the commit."""
+        """Return the handler that calls the endpoint, and stores its response before the commit."""
         handle = super().get_route_handler()
         return _keeping(handle) if self._takes_keys else handle
 
@@ -195,7 +195,7 @@ def _keeping(handle: Handler) -> Handler:
         if not keys:
             return await handle(request)
         if len(keys) > 1:
-            raise KeyNotValid(f"There must be one {KEY}.")
+            raise KeyNotValid(f"Send exactly one {KEY}.")
         claim = _Claim(request, keys[0])
         before = _claim.set(claim)
         try:

@@ -1,1 +1,1 @@
-"""Answers of language models: streamed, resumed, stopped, bounded and counted."""
+"""Answers of language models: streamed, resumable, stoppable, limited and metered."""

@@ -10,15 +10,15 @@ from keel.services import Services
 
 
 class LlmAccountData:
-    """What is stored of a subject's answers."""
+    """Answers under way and token usage of a subject."""
 
     async def delete(self, session: Session, subject: str) -> None:
-        """Delete it. An answer under way ends with the next heartbeat, and nothing of it is stored."""
+        """Delete both. An answer under way ends with the next heartbeat, and is not stored."""
         await session.execute(delete(LlmAnswer).where(LlmAnswer.owner_id == subject))
         await session.execute(delete(LlmUsage).where(LlmUsage.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give it to another subject; tokens of the same day add up."""
+        """Transfer both to another subject; tokens of the same day are added up."""
         await session.execute(update(LlmAnswer).where(LlmAnswer.owner_id == old).values(owner_id=new))
         for row in (await session.scalars(select(LlmUsage).where(LlmUsage.owner_id == old))).all():
             usage = Usage(row.input_tokens, row.output_tokens)

@@ -1,4 +1,4 @@
-"""Tables: answers under way, and what callers have used."""
+"""Tables of answers under way, and of token usage."""
 
 from datetime import date, datetime
 from typing import Any
@@ -11,17 +11,17 @@ from keel.db.models import Base
 
 
 class LlmAnswer(Base):
-    """An answer under way. Its row goes in the transaction that stores the answer, so there is one outcome of each."""
+    """An answer under way. The transaction that stores the answer deletes its row, so each has one outcome."""
 
     __tablename__ = "llm_answers"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(50))
-    """Whose it is: the name of an `AnswerHandler`."""
+    """The name of its `AnswerHandler`."""
     owner_id: Mapped[str] = mapped_column(String(255), index=True)
     model: Mapped[str] = mapped_column(String(255))
     text: Mapped[str] = mapped_column(Text)
-    """What there was at the last heartbeat; so `tools`, in the form of events."""
+    """The text at the last heartbeat; likewise `tools`, in the form of events."""
     tools: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]

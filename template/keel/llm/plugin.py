@@ -1,4 +1,4 @@
-"""What is installed: the model, tools of packages, the answers of this process, and retention of usage."""
+"""Installs the model, the tools of packages, the answers of this process, and retention of usage."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ from keel.services import services_of
 
 
 def install(app: FastAPI) -> None:
-    """Add them. LangChain is imported with the first call of the model.
+    """Add the services. LangChain is imported with the first call of the model.
 
     Raises:
         SettingsError: a setting is wrong.

@@ -27,27 +27,27 @@ class AnswerRepository(Repository[LlmAnswer]):
     model = LlmAnswer
 
     async def beat(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Store how far answers are, each with its `answer_id`."""
+        """Store the progress of answers, each with its `answer_id`."""
         connection = await self.writing.connection()
         await connection.execute(_BEAT, rows)
 
     async def states(self, ids: Collection[UUID]) -> dict[UUID, bool]:
-        """Return which of some answers are there, and whether they are to stop."""
+        """Return which of some answers exist, and whether each should stop."""
         rows = await self.session.all(select(LlmAnswer.id, LlmAnswer.stop_requested).where(LlmAnswer.id.in_(list(ids))))
         return {row.id: row.stop_requested for row in rows}
 
     async def stop(self, answer_id: UUID) -> bool:
-        """Ask for an answer to stop; return whether it is under way."""
+        """Request that an answer stops; return whether it is under way."""
         statement = update(LlmAnswer).where(LlmAnswer.id == answer_id).values(stop_requested=True)
         return bool(cast("CursorResult[Any]", await self.writing.execute(statement)).rowcount)
 
     async def silent(self, before: datetime, limit: int) -> Sequence[UUID]:
-        """Return answers without a heartbeat since a moment."""
+        """Return the ids of answers without a heartbeat since a time."""
         rows = await self.session.all(select(LlmAnswer.id).where(LlmAnswer.heartbeat_at < before).limit(limit))
         return [row.id for row in rows]
 
     async def release(self, answer_id: UUID, silent_since: datetime | None = None) -> AnyRow | None:
-        """Delete the row of an answer and return it; None if another has, or if there was a heartbeat since a moment."""
+        """Delete and return the row of an answer; None if it is gone, or has had a heartbeat since a time."""
         statement = delete(LlmAnswer).where(LlmAnswer.id == answer_id)
         if silent_since is not None:
             statement = statement.where(LlmAnswer.heartbeat_at < silent_since)
@@ -75,11 +75,11 @@ class UsageRepository(Repository[LlmUsage]):
                 values = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
                 await insert_one(self.writing, LlmUsage, **key, **values)
         except IntegrityError:
-            # Another transaction was faster, and has committed.
+            # Another transaction has inserted and committed it first.
             await self._increase(key, usage)
 
     async def purge(self, before: date) -> int:
-        """Delete the rows of earlier days; return how many those were."""
+        """Delete the rows of earlier days; return how many."""
         statement = delete(LlmUsage).where(LlmUsage.day < before)
         return cast("CursorResult[Any]", await self.writing.execute(statement)).rowcount
 

@@ -1,4 +1,4 @@
-"""What answers of language models work with."""
+"""The services of this package: `services_of(app).llm`."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from keel.llm.usage import TokenBudget
 
 @dataclass(frozen=True, slots=True)
 class LlmServices:
-    """What answers of language models work with."""
+    """The settings, the model, and the answers of this process."""
 
     settings: LlmSettings
     model: ChatModel

@@ -1,4 +1,4 @@
-"""What is measured of answers and tools. No text is recorded, nor who asked; names and units by OpenTelemetry where it has them."""
+"""Telemetry of answers and tools, named as OpenTelemetry does where it can be. Neither text nor callers are recorded."""
 
 import asyncio
 import time
@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from keel.observability import tracing
 
-_ENDED = tracing.meter.create_counter(
-    "app.llm.answer.ended", unit="{answer}", description="Answers that have ended, by their state"
-)
+_ENDED = tracing.meter.create_counter("app.llm.answer.ended", unit="{answer}", description="Ended answers, by state")
 _ACTIVE = tracing.meter.create_up_down_counter(
-    "app.llm.answer.active", unit="{answer}", description="Answers under way, those that wait for their turn included"
+    "app.llm.answer.active", unit="{answer}", description="Answers under way, including those that wait for their turn"
 )
 _WAITING = tracing.meter.create_up_down_counter(
     "app.llm.answer.waiting", unit="{answer}", description="Answers that wait for their turn"
@@ -55,7 +53,7 @@ async def turn(turns: asyncio.Semaphore) -> AsyncGenerator[None]:
 
 @contextmanager
 def tool_call(name: str) -> Generator[None]:
-    """Make the block a call of a tool, whose name is one of a few."""
+    """Record the block as a call of a tool; its name must be of low cardinality."""
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
     failed: dict[str, str] = {}
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Tools that the model may call. A package offers them in a module `tools`, as `tools(services)`.
+"""Tools that the model may call. A package provides them in a module `tools`, as `tools(services)`.
 
-A tool has the rights of the caller who asked, and none of the model's: it is given the caller, and its arguments are
-validated like those of a request. What it returns is data that the model may quote.
+A tool has the permissions of the caller who asked: it receives the caller, and its arguments are validated like those
+of a request. Its result is data that the model may quote.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from keel.services import Services
 from keel.web.errors import AppError
 
 TIMEOUT = 10.0
-"""Seconds that a tool may take."""
+"""Timeout of a tool call, in seconds."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is called."""
+    """The caller that a tool is called for, and the services."""
 
     caller: Caller
     services: Services
@@ -40,19 +40,19 @@ class Tool:
     """A tool."""
 
     name: str
-    """Lower case with underscores: what the model calls it by."""
+    """The name for the model, in lower case with underscores."""
     description: str
     """For the model: what it returns, and when to call it."""
     arguments: type[BaseModel]
-    """What the model has to give; describe the fields. Others are refused if it says `extra="forbid"`."""
+    """The model of the arguments; describe the fields. With `extra="forbid"`, other arguments are refused."""
     run: Callable[[Any, ToolContext], Awaitable[str]]
-    """Given the arguments and the caller, returns text."""
+    """Called with the arguments and the context; returns text."""
     scope: str | None = None
-    """What the caller must be allowed to do; others are not offered the tool."""
+    """Scopes that the caller needs; other callers are not offered the tool."""
 
     @property
     def document(self) -> dict[str, Any]:
-        """Describe it in OpenAI's form, which LangChain knows."""
+        """Describe the tool in OpenAI's format, which LangChain understands."""
         parameters = self.arguments.model_json_schema()
         function = {"name": self.name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
@@ -60,7 +60,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What has come of a call."""
+    """The result of a call."""
 
     text: str
     failed: bool = False
@@ -73,7 +73,7 @@ class Toolbox:
         self._services = services
         self._tools: dict[str, Tool] = {}
         self._documents: dict[str, dict[str, Any]] = {}
-        """Made once: an answer would spend a twentieth of its fixed cost on each."""
+        """Built once: each would take a twentieth of the fixed cost of an answer."""
 
     def add(self, package: str, tools: Sequence[Tool]) -> None:
         """Add the tools of a package.
@@ -83,7 +83,7 @@ class Toolbox:
         """
         for tool in tools:
             if not _NAME.fullmatch(tool.name) or tool.name in self._tools:
-                raise PackageError(f"{package}.tools: the name {tool.name!r} is taken, or not like search_books.")
+                raise PackageError(f"{package}.tools: the name {tool.name!r} is taken, or not of the form find_books.")
             self._tools[tool.name] = tool
             self._documents[tool.name] = tool.document
 
@@ -93,7 +93,7 @@ class Toolbox:
         return [self._documents[name] for name in may]
 
     async def call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
-        """Call a tool for a caller. What goes wrong is told to the model, which may do better."""
+        """Call a tool for a caller. Errors are reported to the model, which may correct itself."""
         tool = self._tools.get(name)
         if tool is None or not (tool.scope is None or caller.may(tool.scope)):
             return ToolResult("There is no such tool.", failed=True)
@@ -109,6 +109,6 @@ class Toolbox:
                     return ToolResult(await tool.run(given, ToolContext(caller, self._services)))
         except AppError as error:
             return ToolResult(error.detail, failed=True)
-        except Exception:  # noqa: BLE001 - the model is told that there was an error, and nothing more
+        except Exception:  # noqa: BLE001 - the model only learns that there was an error
             await log.aexception("tool_failed", tool=name)
             return ToolResult("The tool failed.", failed=True)

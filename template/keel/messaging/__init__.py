@@ -1,1 +1,1 @@
-"""Cache, publish/subscribe, mail: ports and their defaults within one process."""
+"""Cache, publish/subscribe, e-mail: ports and their in-process defaults."""

@@ -1,6 +1,6 @@
 """The cache: computed values, kept until they expire or are invalidated by tag.
 
-The default works within one process. A feature may replace it by one that all processes share.
+The default works within one process. A feature may replace it with one that all processes share.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Kind = type[T] | TypeAdapter[T]
 """The type of a value: a class, or an adapter for other types, such as `TypeAdapter(Book | None)`."""
 
 MAX_TTL = 86_400.0
-"""Upper bound of a lifetime, in seconds."""
+"""The longest lifetime, in seconds."""
 
 
 @dataclass(slots=True)
@@ -56,8 +56,8 @@ class Cache(Protocol):
         never reads entries of an older one. A computation that began before an invalidation is not stored.
 
         Args:
-            key: identifies the value, with everything that it depends on, above all its owner.
-            kind: a type that pydantic serialises to JSON and back; callers get a copy of their own.
+            key: identifies the value by everything that it depends on, above all its owner.
+            kind: a type that pydantic serialises to JSON and back; each caller gets its own copy.
             compute: computes the value, in a task that may outlive the caller, so it must not use the session of a
                 request. An exception is raised to all waiting callers and not cached.
             ttl: lifetime in seconds, at most `MAX_TTL`.
@@ -96,7 +96,7 @@ class Codec(Generic[T]):
 
 @lru_cache(maxsize=256)
 def codec(kind: Any) -> Codec[Any]:
-    """Return the codec of a type, made once: building schemas is slow."""
+    """Return the codec of a type, built once: building schemas is slow."""
     return Codec(kind)
 
 
@@ -114,7 +114,7 @@ class SingleFlight(Generic[T]):
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the computation under way, starting it if there is none.
 
-        It runs as a task of its own: a cancelled caller does not cancel it for the others.
+        It runs in its own task: a cancelled caller does not cancel it for the others.
         """
         task = self._tasks.get(key)
         if task is None:
@@ -123,7 +123,7 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(task)
 
     def leave(self, key: Hashable) -> None:
-        """Let later calls start a new computation; callers that wait already get the one under way."""
+        """Let later calls start a new computation; callers that already wait get the current one."""
         self._tasks.pop(key, None)
 
     def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
@@ -151,7 +151,7 @@ class InProcessCache:
     """Keeps values up to a number of bytes; the least recently used are evicted first.
 
     Only this process's invalidations apply. With several processes and no shared cache, a value may be as old as
-    its `ttl`, unless its key names the version of what it is made of.
+    its `ttl`, unless its key contains the version of its sources.
     """
 
     def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:

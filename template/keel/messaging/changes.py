@@ -1,4 +1,4 @@
-"""Changes to rows, told within the transaction that makes them, and to live streams once they are committed."""
+"""Changes to rows, reported to listeners within their transaction, and to live streams after the commit."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from keel.messaging.pubsub import PubSub
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has happened to rows of one owner, in one transaction."""
+    """A change to rows of one owner, in one transaction."""
 
     kind: str
-    """Of the rows, such as `notes`."""
+    """The kind of rows, such as `notes`."""
     owner_id: str
     event: str
     """`created`, `updated` or `deleted`."""
     rows: Sequence[BaseModel]
-    """As callers see them; deleted ones, as they were."""
+    """The rows as callers see them; deleted ones as they were."""
 
 
 Listener = Callable[[Session, Change], Awaitable[None]]
@@ -28,18 +28,18 @@ Listener = Callable[[Session, Change], Awaitable[None]]
 
 
 class Changes:
-    """Tells listeners, then the live streams of the owner: topic `<kind>:<owner>`, a message for each row."""
+    """Notifies listeners, then the owner's live streams: topic `<kind>:<owner>`, one message per row."""
 
     def __init__(self, pubsub: Callable[[], PubSub]) -> None:
         self._pubsub = pubsub
         self._listeners: list[tuple[str, Listener]] = []
 
     def listen(self, kind: str, listener: Listener) -> None:
-        """Call a listener with every change to rows of a kind."""
+        """Call a listener for every change to rows of a kind."""
         self._listeners.append((kind, listener))
 
     async def publish(self, session: Session, change: Change) -> None:
-        """Tell of a change that belongs to a transaction."""
+        """Publish a change that belongs to a transaction."""
         for kind, listener in self._listeners:
             if kind == change.kind:
                 await listener(session, change)

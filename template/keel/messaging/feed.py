@@ -1,4 +1,4 @@
-"""Following a topic, for protocols that pass its messages on: server-sent events, gRPC streams."""
+"""Following a topic, for protocols that forward its messages: server-sent events, gRPC streams."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
@@ -9,7 +9,7 @@ from keel.messaging.pubsub import HistoryLost, Message, PubSub, SubscriberTooSlo
 
 
 class Feed:
-    """A subscription that starts again from the present when messages were lost."""
+    """A subscription that restarts from now when messages were lost."""
 
     def __init__(self, pubsub: PubSub, topic: str, stack: AsyncExitStack) -> None:
         self._pubsub = pubsub
@@ -21,12 +21,12 @@ class Feed:
     @classmethod
     @asynccontextmanager
     async def open(cls, pubsub: PubSub, topic: str, after: str | None) -> "AsyncGenerator[Feed]":
-        """Subscribe. Do it before the response begins: a client that has its headers then misses nothing.
+        """Subscribe. Do this before the response begins, so that a client that has received the headers misses nothing.
 
         Args:
             pubsub: where messages are published.
             topic: the topic to follow.
-            after: the id of the last message that the client has seen; None: start from now.
+            after: the id of the last message that the client has seen; None to start from now.
         """
         async with AsyncExitStack() as stack:
             feed = cls(pubsub, topic, stack)
@@ -37,7 +37,7 @@ class Feed:
             yield feed
 
     async def until(self, ending: Coroutine[Any, Any, object]) -> AsyncGenerator[Message | None]:
-        """Yield messages; None means that some were lost, and that those from now on follow.
+        """Yield messages; None means that some were lost, and that the feed continues from now.
 
         This ends when `ending` returns, or when the reader is too slow; either way the client may resume.
 

@@ -26,20 +26,20 @@ def _smtp_url(value: SecretStr) -> SecretStr:
 
 
 class MailSettings(Settings):
-    """How e-mail is sent."""
+    """The SMTP server and the sender."""
 
     model_config = SettingsConfigDict(env_prefix="MAIL_")
 
     url: Annotated[SecretStr, AfterValidator(_smtp_url)] | None = None
-    """`smtp://` or `smtps://`; without one, mail is written to the log in local, and fails elsewhere."""
+    """`smtp://` or `smtps://`; if empty, e-mail is written to the log in local, and fails elsewhere."""
 
     sender: str = "no-reply@localhost"
 
     starttls: bool | None = None
-    """Whether `smtp://` must be upgraded to TLS; unless set, it is if the server offers it."""
+    """Whether `smtp://` requires STARTTLS; by default, it is used if the server offers it."""
 
     timeout: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds that sending a mail may take."""
+    """Timeout of sending an e-mail, in seconds."""
 
     @model_validator(mode="after")
     def _name_a_sender(self) -> Self:
@@ -68,7 +68,7 @@ class ConsoleMailer:
     """Writes e-mail to the log, for development."""
 
     async def send(self, mail: Mail) -> None:
-        """Log the e-mail as it would be read: links in it can be clicked."""
+        """Log the e-mail as plain text, so that its links can be clicked."""
         await log.ainfo(f"An e-mail to {mail.to}: {mail.subject}\n\n{mail.text}\n")
 
 
@@ -105,7 +105,7 @@ class NoMailer:
     """Used when no server is configured outside local."""
 
     async def send(self, mail: Mail) -> None:
-        """Raise: a silent loss would go unnoticed."""
+        """Raise, since a silent loss would go unnoticed."""
         raise RuntimeError(f"MAIL_URL is not set: the e-mail {mail.subject!r} was not sent")
 
 
@@ -115,7 +115,7 @@ async def enqueue(jobs: Jobs, session: Session, mail: Mail) -> None:
 
 
 def make_mailer() -> Mailer:
-    """Return the mailer that the settings ask for.
+    """Return the mailer that the settings select.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message names the variable.

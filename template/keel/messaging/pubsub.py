@@ -1,7 +1,7 @@
 """Publish/subscribe: messages fan out to the subscribers of a topic and can be resumed from a bounded history.
 
-The default works within one process. A feature may replace it by one that all processes share; publishers and subscribers
-need no change.
+The default works within one process. A feature may replace it with one that all processes share; publishers and
+subscribers need no change.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from opentelemetry.trace import SpanKind, get_current_span
 from keel.observability import tracing
 
 _PUBLISHED = tracing.meter.create_counter(
-    "app.pubsub.messages", unit="{message}", description="Messages that this process has published, by kind of topic"
+    "app.pubsub.messages", unit="{message}", description="Messages published by this process, by kind of topic"
 )
 _ENDED = tracing.meter.create_counter(
     "app.pubsub.subscriptions.lost",
     unit="{subscription}",
-    description="Subscriptions that ended since messages were lost, or came too fast",
+    description="Subscriptions ended because messages were lost, or arrived too fast",
 )
 
 _DIGITS = 20
 """Longer than any message number, short enough to parse quickly."""
 
 MAX_CHARACTERS = 1_048_576
-"""Characters of data that wait for one subscriber, or are kept of one topic: a count of messages bounds no memory."""
+"""Limit of a subscriber's backlog and of a topic's history, in characters: a message count bounds no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class HistoryLost(Exception):
 class PubSub(Protocol):
     """Publishes messages and subscribes to topics.
 
-    All subscribers of a topic receive its messages in the same order, each once; those of one process in the order in
-    which it published them. A message that cannot be sent is not retried: subscribers that missed it get `HistoryLost` as soon as the outage is detected.
+    All subscribers of a topic receive its messages once, in the same order, which keeps the order of each publisher.
+    A message that cannot be sent is not retried: subscribers get `HistoryLost` as soon as the outage is detected.
     """
 
     @property
@@ -142,7 +142,7 @@ class _Topic:
     """Characters of data in the history."""
 
     def keep(self, message: Message) -> None:
-        """Add a message to the history, and forget those that are too many or too long."""
+        """Add a message to the history, and drop the oldest ones beyond its limits."""
         if len(self.history) == self.history.maxlen:
             self.kept -= len(self.history.popleft().data)
         self.history.append(message)

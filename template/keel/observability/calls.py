@@ -1,4 +1,4 @@
-"""Calls to databases, measured and traced, and traces that go on in another process."""
+"""Database calls, measured and traced, and traces that continue in another process."""
 
 import time
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from keel.observability.tracing import mark, meter, tracer
 _DURATIONS = meter.create_histogram(
     "db.client.operation.duration",
     unit="s",
-    description="Duration of database operations, as the client sees it",
+    description="Duration of database operations, measured by the client",
     explicit_bucket_boundaries_advisory=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 )
 
 
 class Operation:
-    """The attributes that calls of one kind share; building them for each call would be most of its cost."""
+    """The attributes shared by calls of one kind; building them per call would be most of its cost."""
 
     __slots__ = ("attributes", "measured", "name")
 
@@ -31,9 +31,9 @@ class Operation:
 
 
 class Call:
-    """A call to a database: its duration is measured, and within a recorded trace it is a span.
+    """A database call: its duration is measured, and within a recorded trace it is a span.
 
-    Outside a trace there is no span: each poll of a timer would be a trace of its own.
+    Outside a trace there is no span: otherwise each poll of a timer would be its own trace.
     """
 
     __slots__ = ("_operation", "_span", "_started")
@@ -68,12 +68,12 @@ class Call:
 
 
 def carrier() -> dict[str, str]:
-    """Return the headers by which another process can continue this trace; empty without a trace."""
+    """Return headers with which another process can continue this trace; empty without a trace."""
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return headers
 
 
 def carried(headers: Mapping[str, Any] | None) -> Context:
-    """Return the context of the trace that headers belong to."""
+    """Return the context of the trace in headers."""
     return propagate.extract(headers or {}, context=Context())

@@ -1,6 +1,6 @@
-"""Gauges of packages: values that have to be queried, such as the depth of a queue.
+"""Gauges of packages: values that must be queried, such as the depth of a queue.
 
-A package that has any offers them in a module `gauges`:
+A package provides its gauges in a module `gauges`:
 
     SHIPS = Gauge("harbour.ships", "{ship}", "Ships in the harbour")
 
@@ -18,10 +18,10 @@ class Gauge(NamedTuple):
     """A metric with a value at any time."""
 
     name: str
-    """Lower case with dots, such as `app.task.queue.depth`."""
+    """In lower case with dots, such as `app.task.queue.depth`."""
 
     unit: str
-    """`s`, `By`, or what is counted in braces, such as `{task}`."""
+    """`s`, `By`, or the counted thing in braces, such as `{task}`."""
 
     description: str
 

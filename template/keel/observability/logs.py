@@ -1,4 +1,4 @@
-"""Logs: structlog for the application's lines, and the same format for those of libraries."""
+"""Logs: structlog for the application's lines, and the same format for libraries."""
 
 import logging
 import logging.config
@@ -17,11 +17,11 @@ from keel.about import ROOT
 from keel.settings import CoreSettings
 
 PROCESSORS: list[Processor] = []
-"""Processors of features, run on each line before it is rendered; they take effect at the start of an application."""
+"""Processors added by features, run on each line before it is rendered; they take effect at application startup."""
 
 
 def is_of_no_socket(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn is not about a socket that opens or closes: the middleware writes one itself."""
+    """Whether a line of uvicorn is not about opening or closing a socket, which the middleware logs itself."""
     template = str(record.msg)
     return not template.startswith(("connection open", "connection closed", "connection rejected", '%s - "WebSocket'))
 
@@ -44,7 +44,7 @@ def configure(settings: CoreSettings) -> None:
         if settings.json_logs
         else [structlog.dev.ConsoleRenderer(colors=_colours(), exception_formatter=_write_traceback)]
     )
-    # Cached loggers, a level known at wrapping time and bytes that go straight out: the documented fast path.
+    # structlog's documented fast path: cached loggers, a level fixed at wrapping time, and bytes as output.
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
@@ -78,7 +78,7 @@ def configure(settings: CoreSettings) -> None:
             },
             "root": {"handlers": ["stdout"], "level": settings.log_level},
             "loggers": {
-                # It lists what autogenerate is able to compare.
+                # It lists what autogenerate can compare.
                 "alembic.runtime.plugins": {"level": "WARNING"},
                 "alembic.runtime.migration": {"filters": ["migrations"]},
                 # It would report the development server's own log as a change.
@@ -95,7 +95,7 @@ def configure(settings: CoreSettings) -> None:
 
 
 def _colours() -> bool:
-    """Whether the output is a terminal, whose owner does not mind colours (no-color.org)."""
+    """Whether the output is a terminal and NO_COLOR is not set (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -122,18 +122,18 @@ def _as_text(rendering: list[Processor]) -> list[Processor]:
 
 
 def _write_traceback(to: TextIO, error: ExcInfo) -> None:
-    """Write a traceback for people: the frames of their own code, and where it ended; those of libraries are counted."""
+    """Write a short traceback: the project's own frames and the last one; frames of libraries are only counted."""
     shown = traceback.TracebackException(*error, compact=True)
     chain = [*_chain(shown)]
     furthest = min([1, *(_distance(frame) for each in chain for frame in each.stack)])
     left_out = sum(_fold(each, furthest) for each in chain)
     to.write("\n" + "".join(shown.format()).rstrip())
     if left_out:
-        to.write(f"\n({left_out} frames of libraries are left out; with LOG_FORMAT=json, all are there.)")
+        to.write(f"\n({left_out} frames of libraries omitted; LOG_FORMAT=json shows all.)")
 
 
 def _chain(error: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
-    """Yield an error, those that led to it, and those of groups."""
+    """Yield an error, its causes and contexts, and the members of groups."""
     if error is not None:
         yield error
         for other in (error.__cause__, error.__context__, *(error.exceptions or ())):
@@ -141,14 +141,14 @@ def _chain(error: traceback.TracebackException | None) -> Iterator[traceback.Tra
 
 
 def _fold(error: traceback.TracebackException, furthest: int) -> int:
-    """Leave out frames that are further away, but for the last; return how many these are."""
+    """Remove frames that are further away, except the last; return how many."""
     before = len(error.stack)
     error.stack[:-1] = [frame for frame in error.stack[:-1] if _distance(frame) <= furthest]
     return before - len(error.stack)
 
 
 def _distance(frame: traceback.FrameSummary) -> int:
-    """Return how far code is from its reader: 0 is the project's own, 1 the platform, 2 a library."""
+    """Return whose code a frame is: 0 for the project's own, 1 for the platform, 2 for a library."""
     path = Path(frame.filename)
     if not path.is_relative_to(ROOT) or {"site-packages", ".venv"}.intersection(path.parts):
         return 2

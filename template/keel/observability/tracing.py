@@ -1,4 +1,4 @@
-"""Spans and metrics, by OpenTelemetry's API, which FastAPI uses too. Without a provider, all of this is a no-op."""
+"""Spans and metrics with OpenTelemetry's API, which FastAPI uses too. Without a provider, all of it is a no-op."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ def step(
     """Make the block a span of its trace, if that is recorded.
 
     Args:
-        name: one of a few; what varies is an attribute.
+        name: of low cardinality; values that vary belong in attributes.
         kind: such as `PRODUCER` or `CONSUMER` of a message.
-        context: the trace to continue; default: the current one.
+        context: the trace to continue; by default the current one.
         root: whether to start a trace if there is none.
         attributes: of the span.
     """

@@ -1,1 +1,1 @@
-"""What the operator's command line does."""
+"""The operator's command line, and tools for operations."""

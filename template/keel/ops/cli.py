@@ -1,4 +1,4 @@
-"""The operator's commands that every project has; packages add theirs under their own names."""
+"""The operator's commands in every project; packages add theirs under their own names."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -26,14 +26,14 @@ from keel.web.errors import Unavailable
 
 
 class CliContext:
-    """What a command works with: the application, running but not serving."""
+    """The context of a command: the application, running but not serving."""
 
     def __init__(self, create_app: Callable[[], FastAPI], packages: Sequence[Package]) -> None:
         self.create_app = create_app
         self.packages = packages
 
     def run(self, work: Callable[[FastAPI], Awaitable[None]]) -> None:
-        """Do some work within the application's lifespan."""
+        """Run an async function within the application's lifespan."""
 
         async def main() -> None:
             app = self.create_app()
@@ -47,11 +47,11 @@ class CliContext:
 
 @contextmanager
 def friendly_errors() -> Generator[None]:
-    """Say in a line, instead of a traceback, that the database does not answer."""
+    """Report in one line, instead of a traceback, that the database does not answer."""
     try:
         yield
     except Unavailable as error:
-        typer.echo(f"The database does not answer: {_root(error)}. Look at DATABASE_URL, or try again later.", err=True)
+        typer.echo(f"The database does not answer: {_root(error)}. Check DATABASE_URL, or try again later.", err=True)
         raise typer.Exit(1) from error
 
 
@@ -86,14 +86,14 @@ def all_packages(root: str) -> list[Package]:
 
 
 def migrate(
-    context: typer.Context, revision: Annotated[str, typer.Argument(help="A revision of Alembic's")] = "head"
+    context: typer.Context, revision: Annotated[str, typer.Argument(help="An Alembic revision")] = "head"
 ) -> None:
     """Bring the database's schema up to date."""
     from alembic.util import CommandError
 
     async def work() -> None:
         database = services_of(context.obj.create_app()).database
-        # Only what migrations need: a replica may be down, or not there yet.
+        # Only what migrations need: a replica may be down, or may not exist yet.
         engine = database.migrator()
         try:
             async with engine.connect():
@@ -107,10 +107,10 @@ def migrate(
             if revision == "head":
                 await lifecycle.check_tables(database)
         except CommandError as error:
-            typer.echo(f"{error}. Is it another project's database? Look at DATABASE_URL.", err=True)
+            typer.echo(f"{error}. Is it another project's database? Check DATABASE_URL.", err=True)
             raise typer.Exit(1) from error
         except lifecycle.MissingTables as error:
-            # No failure: the migration that makes them may have to be written yet.
+            # Not a failure: the migration that creates them may not be written yet.
             typer.echo(f"{error}", err=True)
         finally:
             await database.close()
@@ -122,9 +122,9 @@ def migrate(
 def show_settings(
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only name what is missing, wrong, renamed or unknown")
+        bool, typer.Option("--check", help="Only list settings that are missing, wrong, renamed or unknown")
     ] = False,
-    allow: Annotated[list[str] | None, typer.Option(help="With --check: a variable in .env that others read")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="With --check: a variable in .env for other programs")] = None,
 ) -> None:
     """Show every setting, its variable and its value; secrets are masked."""
     if check:
@@ -144,18 +144,18 @@ def show_settings(
 
 def upgrades(
     since: Annotated[
-        str | None, typer.Option(help="A version, such as v1.2.0; unless named, that of the last commit")
+        str | None, typer.Option(help="A version, such as v1.2.0; by default, the one at the last commit")
     ] = None,
 ) -> None:
-    """Say what an update of the template changed that you may notice."""
+    """Show noticeable changes since a version of the template."""
     version = since or last_version()
     found = changes_since(version)
     moment = version or "the beginning"
-    typer.echo(f"Since {moment}:" if found else f"Nothing to know of since {moment}.")
+    typer.echo(f"Since {moment}:" if found else f"Nothing noticeable has changed since {moment}.")
     for package, change in found:
         typer.echo(f"\n{change.version} ({package})")
         renamed = [f"{old} is now called {new}." for old, new in change.renamed.items()]
-        removed = [f"{name} is not read any more." for name in change.removed]
+        removed = [f"{name} is no longer read." for name in change.removed]
         for line in filter(None, [change.what, change.do, *renamed, *removed]):
             typer.echo(f"  {line}")
 
@@ -163,10 +163,10 @@ def upgrades(
 def show_feature_removal(
     feature: Annotated[
         str | None,
-        typer.Argument(help="A question that .copier-answers.yml answers with true; without it: the next update"),
+        typer.Argument(help="A question with the answer true in .copier-answers.yml; by default, the next update"),
     ] = None,
 ) -> None:
-    """Say what would go with a feature or the next update; the status is 1 if anything of yours is concerned."""
+    """Show what removing a feature, or the next update, would delete; exit with 1 if anything of yours is affected."""
     try:
         found = feature_removal.removal(ROOT, feature)
     except feature_removal.RemovalError as error:
@@ -180,10 +180,10 @@ def seed(
     context: typer.Context,
     count: Annotated[int, typer.Option(min=1, help="How many rows each feature adds")] = 200,
     owner: Annotated[
-        str | None, typer.Option(help="The e-mail address of the account that owns the rows; unless named, a new one")
+        str | None, typer.Option(help="The e-mail address of the account that owns the rows; by default, a new one")
     ] = None,
     *,
-    force: Annotated[bool, typer.Option(help="Also where ENVIRONMENT is staging or production")] = False,
+    force: Annotated[bool, typer.Option(help="Even if ENVIRONMENT is staging or production")] = False,
 ) -> None:
     """Add demonstration data."""
     if CoreSettings.load().deployed and not force:
@@ -210,7 +210,7 @@ def seed(
 
 
 def show_packages(context: typer.Context) -> None:
-    """List the packages and what each offers."""
+    """List the packages and their hooks."""
     table = Table("Package", "Offers")
     for package in context.obj.packages:
         table.add_row(package.name, ", ".join(package.offers))
@@ -230,9 +230,9 @@ def purge(context: typer.Context) -> None:
 
 def schedule(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="An entry, to run now; without one, all are listed")] = None,
+    name: Annotated[str | None, typer.Argument(help="An entry to run now; by default, list all")] = None,
 ) -> None:
-    """List the scheduled jobs, or run one now: where no feature has a clock, let cron do so."""
+    """List the scheduled jobs, or run one now: without a feature that schedules them, use cron for that."""
 
     async def work(app: FastAPI) -> None:
         services = services_of(app)
@@ -242,7 +242,7 @@ def schedule(
             for title, entry in entries.items():
                 table.add_row(title, entry.job, entry.cron)
             Console().print(table)
-            by_hand = 'Nothing runs them by itself: let cron run `python -m app schedule "NAME"` at each time.'
+            by_hand = 'Nothing runs these automatically: let cron run `python -m app schedule "NAME"` at each time.'
             typer.echo(f"`{services.schedule.clock}` runs them." if services.schedule.clock else by_hand)
             return
         if name not in entries:
@@ -254,7 +254,7 @@ def schedule(
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what an error came of: the driver's own words."""
+    """Return the root cause of an error: the driver's own message."""
     while cause := getattr(error, "orig", None) or error.__cause__:
         error = cause
     return error

@@ -1,8 +1,8 @@
-"""What would go if a feature were switched off, or with the next update, and what of yours goes or breaks with it.
+"""What switching off a feature, or the next update, would delete, and which of your changes and code it would break.
 
-Copier deletes the files of a feature that is switched off, and those that a later version of the template has no more, your
-changes in them included, and says nothing. So it is asked for two copies, one as the project was made and one as it would
-be made then: what differs between them is Keel's.
+Copier silently deletes the files of a feature that is switched off, and those that a later version of the template
+lacks, including your changes in them. So this renders two copies, one of the project now and one as it would be
+then: the files that differ are Keel's.
 """
 
 import ast
@@ -19,22 +19,22 @@ from tempfile import TemporaryDirectory
 from keel.ops.upgrades import ANSWERS
 
 Tree = Mapping[str, bytes]
-"""The files of a copy by their paths."""
+"""The files of a copy by path."""
 
 _FIELD = re.compile(r"^    (\w+): ", re.MULTILINE)
 _REQUIREMENT = re.compile(r'^ {4}"([A-Za-z0-9._-]+)[^"]*",$', re.MULTILINE)
 _TABLE = re.compile(r'^(?: {4}__tablename__ = |\w+ = Table\(\s*)"(\w+)"', re.MULTILINE)
-_SAME = "--vcs-ref=:current:"  # the version of the template that the project has
+_SAME = "--vcs-ref=:current:"  # the project's version of the template
 _PYTHON = ("app", "keel", "tests", "migrations")
 
 
 class RemovalError(Exception):
-    """It cannot be said what would go; the message says why."""
+    """The comparison is not possible; the message says why."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What would go; everything but `goes` and `tables` is yours. `lines` tells what each is."""
+    """The effects of a removal; everything but `goes` and `tables` is yours. `lines` explains each field."""
 
     goes: tuple[str, ...]
     changed: tuple[str, ...]
@@ -45,25 +45,25 @@ class Removal:
 
     @property
     def concerns_you(self) -> bool:
-        """Whether anything of yours goes or breaks."""
+        """Whether anything of yours is deleted or broken."""
         return any((self.changed, self.beside, self.imports, self.undeclared))
 
     def lines(self) -> Iterator[str]:
-        """Yield what to tell the owner."""
+        """Yield the report for the owner."""
         yield f"{len(self.goes)} files of Keel's would be deleted."
         for title, found in (
             ("You have changed these of them. Your changes would go too; git keeps them:", self.changed),
-            ("These files of yours stand beside them. They stay, and need another place:", self.beside),
-            ("This code uses what would go, and would fail:", self.imports),
-            ("This code of yours needs what would be declared no longer; `uv add` it:", self.undeclared),
-            ("These tables would be left without a model. They stay, and so do their rows:", self.tables),
+            ("These files of yours are next to them. They stay, but should be moved:", self.beside),
+            ("This code uses deleted modules and would fail:", self.imports),
+            ("This code of yours needs distributions that would not be declared; `uv add` them:", self.undeclared),
+            ("These tables would be left without a model. They stay, with their rows:", self.tables),
         ):
             if found:
                 yield "\n".join(["", title, *(f"    {line}" for line in found)])
 
 
 def removal(project: Path, feature: str | None = None) -> Removal:
-    """Say what would go from a project without a feature, or with the latest version of the template.
+    """Return what a project would lose without a feature, or with the latest version of the template.
 
     Raises:
         RemovalError: the feature is not switched on, or the template cannot be copied.
@@ -73,12 +73,12 @@ def removal(project: Path, feature: str | None = None) -> Removal:
         return compare(project, *_copies(answers, [_SAME], []))
     if not re.search(rf"^{re.escape(feature)}: true$", answers, re.MULTILINE):
         on = ", ".join(re.findall(r"^(\w+): true$", answers, re.MULTILINE)) or "nothing"
-        raise RemovalError(f"{feature} is not switched on. What is: {on}.")
+        raise RemovalError(f"{feature} is not switched on. Switched on: {on}.")
     return compare(project, *_copies(answers, [_SAME], [_SAME, f"--data={feature}=false"]))
 
 
 def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
-    """Compare a project with copies that have something and that do not."""
+    """Compare a project with a copy that has something and one that lacks it."""
     goes = sorted(name for name in with_it.keys() - without.keys() if (project / name).is_file())
     folders = {name.rpartition("/")[0] for name in goes} - {name.rpartition("/")[0] for name in without}
     tracked = _files(project)
@@ -86,7 +86,7 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
     stays = [
         name for name in tracked if name.endswith(".py") and name.partition("/")[0] in _PYTHON and name not in goes
     ]
-    # What Keel renders anew no longer imports it.
+    # Files that Keel renders again no longer import it.
     kept = [name for name in stays if with_it.get(name) == without.get(name)]
     modules = {_module(name) for name in goes if name.endswith(".py")}
     services = _fields(with_it) - _fields(without)
@@ -116,13 +116,13 @@ def compare(project: Path, with_it: Tree, without: Tree) -> Removal:
 
 
 def _copies(answers: str, *options: Sequence[str]) -> list[Tree]:
-    """Return a copy for each list of options; they are made at the same time, for each takes seconds."""
+    """Return a copy for each list of options; rendered concurrently, since each takes seconds."""
     with ThreadPoolExecutor() as threads:
         return list(threads.map(lambda chosen: _copy(answers, *chosen), options))
 
 
 def _copy(answers: str, *options: str) -> Tree:
-    """Return what Copier renders for some answers, from the latest version of the template unless told otherwise."""
+    """Return the files that Copier renders for some answers, by default from the latest version of the template."""
     copier = shutil.which("copier")
     program = [copier] if copier else [shutil.which("uv") or "uv", "tool", "run", "copier"]
     with TemporaryDirectory(prefix="removal-") as name:
@@ -132,19 +132,19 @@ def _copy(answers: str, *options: str) -> Tree:
         try:
             subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
         except OSError as error:
-            raise RemovalError(f"Copier is needed, or uv, which fetches it: {error}") from error
+            raise RemovalError(f"Install uv, which fetches Copier: {error}") from error
         except subprocess.CalledProcessError as error:
             raise RemovalError(f"Copier could not copy the template:\n{error.stderr}") from error
         return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
 def _files(project: Path) -> list[str]:
-    """Return what git knows, or would add: all that the project consists of."""
+    """Return the files that git tracks or would add: all of the project."""
     command = ["git", "-C", str(project), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:
         names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")  # noqa: S603 - ours
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RemovalError("The project must be a git repository: Copier needs one, and it keeps what goes.") from error
+        raise RemovalError("Make the project a git repository: Copier needs it, and it keeps deleted files.") from error
     return sorted(name for name in names if name and (project / name).is_file())
 
 
@@ -170,7 +170,7 @@ def _imports(project: Path, name: str) -> Iterator[tuple[int, list[str]]]:
             for alias in node.names:
                 yield node.lineno, _outwards(alias.name)
         elif isinstance(node, ast.ImportFrom):
-            # The folder that one dot means, and a folder further up for each further dot.
+            # One dot means the file's own folder, and each further dot one folder up.
             above = name.split("/")[: -node.level] if node.level else []
             module = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
@@ -183,7 +183,7 @@ def _fields(tree: Tree) -> set[str]:
 
 
 def _used(project: Path, name: str, services: Collection[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line of each use of some services in a file, and which it is."""
+    """Yield the line of each use of some services in a file, and the service."""
     for node in ast.walk(ast.parse((project / name).read_bytes())):
         if (
             isinstance(node, ast.Attribute)

@@ -1,4 +1,4 @@
-"""Tables that no model describes, such as those of a feature that was switched off: only a migration drops them."""
+"""Tables without a model, such as those of a feature that was switched off: only a migration drops them."""
 
 import sys
 from collections.abc import Collection
@@ -13,22 +13,22 @@ from sqlalchemy.schema import sort_tables
 from keel.db.models import IS_VIEW
 
 _KEPT = """
-No model describes these tables. They stay as they are, and so do their rows:
+These tables have no model. They stay, with their rows:
 {tables}
-To drop them with all that is in them, write a migration that does, read it, and apply it:
+To drop them with all their rows, generate a migration, review it, and apply it:
     uv run alembic -x drop={names} revision --autogenerate --message "drop old tables"
 """
 _DROPPED = """
-WARNING: the migration DROPS these tables with all that is in them. Keep a backup; only that brings rows back:
+WARNING: the migration DROPS these tables with all their rows. Keep a backup: nothing else can restore them:
 {tables}
 """
 
 
 class OrphanedTables:
-    """Decides about such tables while autogenerate compares a database with the models, and says so."""
+    """Decides about such tables while autogenerate compares a database with the models, and reports them."""
 
     def __init__(self, connection: Connection, metadata: MetaData, named: Collection[str]) -> None:
-        """Take the database, the models, and the tables that shall be dropped.
+        """Take the database, the models, and the tables to drop.
 
         Raises:
             CommandError: one of them does not exist, or has a model.
@@ -37,12 +37,12 @@ class OrphanedTables:
         self._named = frozenset(named)
         self._found: list[Table] = []
         if wrong := self._named & metadata.tables.keys():
-            raise CommandError(f"There is a model of {_listed(wrong)}: it would be made again. Remove the model first.")
+            raise CommandError(f"There is a model of {_listed(wrong)}: it would be recreated. Remove the model first.")
         if wrong := self._named and self._named.difference(inspect(connection).get_table_names()):
             raise CommandError(f"There is no table {_listed(wrong)}.")
 
     def include(self, item: Any, _: str | None, kind: str, reflected: bool, compared: Any) -> bool:  # noqa: FBT001 - by Alembic
-        """Leave out a table that has no model, unless it was named, and a model of a view."""
+        """Exclude tables without a model, unless they were named, and models of views."""
         if kind == "table" and item.info.get(IS_VIEW):
             return False
         if kind != "table" or not reflected or compared is not None:
@@ -51,7 +51,7 @@ class OrphanedTables:
         return item.name in self._named
 
     def sort(self, scripts: Collection[MigrationScript]) -> None:
-        """Drop tables that refer to others before these: autogenerate has them in any order."""
+        """Drop tables before those they refer to: autogenerate has no particular order."""
         order = [table.name for table in sort_tables(self._found)]
         for script in scripts:
             for there, back in zip(script.upgrade_ops_list, script.downgrade_ops_list, strict=True):
@@ -61,7 +61,7 @@ class OrphanedTables:
                 there.reverse_into(back)
 
     def report(self) -> None:
-        """Say on standard error which tables stay, which are dropped, and which of them hold rows."""
+        """Report on standard error which tables stay, which are dropped, and which of them have rows."""
         for text, tables in (
             (_KEPT, [table for table in self._found if table.name not in self._named]),
             (_DROPPED, [table for table in self._found if table.name in self._named]),

@@ -1,4 +1,4 @@
-"""Where the settings that are set differ from those that the code knows; by name, for values may be secret."""
+"""Differences between the settings that are set and those in code; by name only, since values may be secret."""
 
 import os
 import re
@@ -18,16 +18,16 @@ COMPOSE = Path("compose.yaml")
 
 _INTERPOLATED = re.compile(r"(?<!\$)\$\{?([A-Za-z_]\w*)")
 _SLIP = 0.8
-"""How alike the rest of two names with the same first word must be (0 to 1), for one to be a slip of the keyboard."""
+"""Similarity (0 to 1) of two names with the same first word from which one is considered a typo."""
 
 _ANSWER = re.compile(r"^(\w+): (true|false)$", re.MULTILINE)
 _DATABASE = re.compile(r"^database: (\w+)$", re.MULTILINE)
 _PLACES = {"example": Path("keel", "docs", "features", "notes.md"), "kubernetes": Path("deploy", "k8s", "base")}
-"""What an answer adds; else it is the package of that name."""
+"""The path that an answer adds; by default, the package of that name."""
 
 
 def find_settings() -> list[type[Settings]]:
-    """Return all settings classes: those of every module `settings` in both wings, which are imported."""
+    """Import every module `settings` of `keel` and `app`; return all settings classes."""
     import_module("keel.application")
     for wing in WINGS:
         for path in sorted((PROJECT / wing).rglob("settings.py")):
@@ -36,14 +36,14 @@ def find_settings() -> list[type[Settings]]:
 
 
 def problems(allowed: Collection[str] = ()) -> list[str]:
-    """Compare what is set with what is known.
+    """Compare the variables that are set with the settings that exist.
 
     Args:
-        allowed: names in the file that others read
+        allowed: names in `.env` that other programs read
 
     Returns:
-        A sentence for each variable that must be set, is wrong, renamed, removed or unknown; and for what a feature
-        has added to an example that lacks what it needs; and for answers that were changed by hand.
+        A sentence for each variable that is missing, wrong, renamed, removed or unknown; for each module that a feature
+        added to an example that lacks its imports; and for each answer that was changed by hand.
     """
     classes = find_settings()
     found = {problem: None for cls in classes for problem in _unusable(cls)}
@@ -51,13 +51,13 @@ def problems(allowed: Collection[str] = ()) -> list[str]:
 
 
 def explain(error: SettingsError) -> str:
-    """Return an error that keeps the application from being built, with all else that is wrong with the settings."""
+    """Return the text of an error that stopped the build of the application, with all other faults of the settings."""
     head, *lines = str(error).splitlines()
     return "\n  ".join([head, *dict.fromkeys([*map(str.strip, lines), *problems()])])
 
 
 def stale(allowed: Collection[str] = (), classes: Collection[type[Settings]] | None = None) -> list[str]:
-    """Return a sentence for each variable that is set and that nothing reads."""
+    """Return a sentence for each variable that is set but that nothing reads."""
     classes = classes or find_settings()
     known = {name for cls in classes for name in _variables(cls)}
     nested = tuple(name for cls in classes for name in _nested(cls))
@@ -70,7 +70,7 @@ def stale(allowed: Collection[str] = (), classes: Collection[type[Settings]] | N
         if name in renamed:
             found.append(f"{where}: {name} is now called {renamed[name]}")
         elif name in removed:
-            found.append(f"{where}: {name} is not read any more: {removed[name]}")
+            found.append(f"{where}: {name} is no longer read: {removed[name]}")
         else:
             close = get_close_matches(name, sorted(known), n=1)
             found.append(f"{where}: {name} is unknown{f'; is it {close[0]}?' if close else ''}")
@@ -92,7 +92,7 @@ def _unusable(cls: type[Settings]) -> list[str]:
 
 
 def _variables(cls: type[Settings]) -> Iterator[str]:
-    """Yield the names that set a class's fields; a field may have several."""
+    """Yield the variables of a class's fields; a field may have several."""
     for field, info in cls.model_fields.items():
         alias = info.validation_alias
         choices = alias.choices if isinstance(alias, AliasChoices) else [cls.variable(field)]
@@ -100,13 +100,13 @@ def _variables(cls: type[Settings]) -> Iterator[str]:
 
 
 def _nested(cls: type[Settings]) -> list[str]:
-    """Return how names begin that set a part of a field."""
+    """Return the prefixes of variables that set a part of a field."""
     delimiter = cls.model_config.get("env_nested_delimiter")
     return [f"{name}{delimiter}".upper() for name in _variables(cls)] if delimiter else []
 
 
 def _history() -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return what was renamed, with the names of today, and what was removed, with what to do."""
+    """Return renamed variables with their current names, and removed ones with what to do."""
     renamed: dict[str, str] = {}
     removed: dict[str, str] = {}
     for _, change in changes():  # the latest first, so that two renames in a row lead to the last name
@@ -122,14 +122,14 @@ def _in_file() -> Iterator[tuple[str, str]]:
 
 
 def _read_by_compose() -> set[str]:
-    """Return what `.env` may hold for Compose: what its file interpolates, and its own variables."""
+    """Return the variables of `.env` for Compose: those its file interpolates, and its own."""
     text = COMPOSE.read_text(encoding="utf-8") if COMPOSE.is_file() else ""
     own = (name for name, _ in _in_file() if name.startswith("COMPOSE_"))
     return {name.upper() for name in _INTERPOLATED.findall(text)}.union(own)
 
 
 def _in_environment(known: Collection[str], once: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield variables that once were read, or are one typo from one that is; all others belong to other programs."""
+    """Yield variables that used to be read, or are one typo from a known one; others belong to other programs."""
     for name in map(str.upper, sorted(os.environ)):
         if name in once or _slip(name, known):
             yield name, "environment"
@@ -142,12 +142,12 @@ def _slip(name: str, known: Collection[str]) -> bool:
 
 
 def changed_by_hand(project: Path = PROJECT) -> Iterator[str]:
-    """Yield a sentence for each recorded answer that is not what the project has.
+    """Yield a sentence for each recorded answer that contradicts the project.
 
-    Copier takes such answers for those that the project was made with, and changes nothing.
+    Copier assumes that the project was rendered with these answers, and changes nothing.
     """
     file = project / ANSWERS
-    if not file.is_file():  # such as in the image
+    if not file.is_file():  # for example in the image
         return
     text = file.read_text(encoding="utf-8")
     for name, value in _ANSWER.findall(text):
@@ -162,6 +162,6 @@ def changed_by_hand(project: Path = PROJECT) -> Iterator[str]:
 
 def _sentence(answer: str, place: str, before: str, data: str) -> str:
     return (
-        f"{ANSWERS}: it says {answer}, and {place} says otherwise. Written by hand an answer does nothing: write {before} "
-        f"again, commit, and run `copier update --defaults --data {data}`"
+        f"{ANSWERS}: it says {answer}, but {place} contradicts it. Editing an answer has no effect: restore {before}, "
+        f"commit, and run `copier update --defaults --data {data}`"
     )

@@ -1,4 +1,4 @@
-"""What later versions of the template changed, as the packages of this project note it in `upgrades.toml`."""
+"""Noticeable changes in later versions of the template, from `upgrades.toml` of this project's packages."""
 
 import re
 import subprocess
@@ -13,14 +13,14 @@ from keel.packages import WINGS
 PROJECT = Path(__file__).parents[2]
 ANSWERS = ".copier-answers.yml"
 NEXT = "next"
-"""The version of a change that is in no release yet: newer than any."""
+"""The version of an unreleased change: newer than any release."""
 
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _COMMIT = re.compile(r"^_commit: ['\"]?([^\s'\"]+)", re.MULTILINE)
 
 
 class Change(BaseModel):
-    """One change that an owner should know of after an update."""
+    """A change that an owner should know about after an update."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,33 +31,33 @@ class Change(BaseModel):
     """What is different now, in a sentence or two."""
 
     do: str = ""
-    """What to do about it; nothing unless said."""
+    """What to do about it; empty if nothing."""
 
     renamed: Mapping[str, str] = {}
-    """Variables that are called differently now: the old name, then the new one."""
+    """Renamed variables: old name to new name."""
 
     removed: tuple[str, ...] = ()
-    """Variables that nothing reads any more."""
+    """Variables that are no longer read."""
 
 
 def changes(project: Path = PROJECT) -> list[tuple[str, Change]]:
-    """Return the changes that the packages of a project note, each with its package, the latest version first."""
+    """Return the changes noted by a project's packages, each with its package, latest version first."""
     notes = [path for wing in WINGS for path in sorted(project.glob(f"{wing}/**/upgrades.toml"))]
     found = [(path.parent.name, change) for path in notes for change in _read(path)]
     return sorted(found, key=lambda each: _order(each[1].version), reverse=True)
 
 
 def changes_since(version: str | None, project: Path = PROJECT) -> list[tuple[str, Change]]:
-    """Return the changes that came after a version: all of them, where it is unknown or no release."""
+    """Return the changes after a version: all of them if it is None or not a release."""
     return [each for each in changes(project) if version is None or _order(each[1].version) > _since(version)]
 
 
 def last_version(project: Path = PROJECT) -> str | None:
-    """Return the template's version at the last commit: the one before an update that is not committed yet."""
+    """Return the template's version at the last commit, before an uncommitted update."""
     command = ["git", "-C", str(project), "show", f"HEAD:./{ANSWERS}"]
     try:
         answers = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - git
-    except (OSError, subprocess.CalledProcessError):  # no git here, such as in the image, or no commit yet
+    except (OSError, subprocess.CalledProcessError):  # no git, for example in the image, or no commit yet
         return None
     found = _COMMIT.search(answers)
     return found[1] if found else None
@@ -69,13 +69,13 @@ def _read(path: Path) -> Iterator[Change]:
 
 
 def _order(version: str) -> tuple[float, ...]:
-    """Sort versions; what is in no release yet is last."""
+    """Return the sort key of a version; unreleased ones are last."""
     found = _RELEASE.match(version)
     if not found and version != NEXT:
-        raise ValueError(f"{version} is no version: write v1.2.3, or {NEXT}")
+        raise ValueError(f"{version} is not a version: write v1.2.3, or {NEXT}")
     return tuple(map(int, found.groups())) if found else (float("inf"),)
 
 
 def _since(version: str) -> tuple[float, ...]:
-    """Sort the version to compare with; before the first release it is the hash of a commit, older than any."""
+    """Return the sort key of the version to compare with; a commit's hash, before the first release, is the oldest."""
     return _order(version) if _RELEASE.match(version) else ()

@@ -34,7 +34,7 @@ class Collector:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def report(self, *, success: bool) -> None:
-        """Note how an export ended, and log it if that is a change. Each signal is exported by a thread of its own."""
+        """Record the outcome of an export, and log a change of it. Each signal is exported by its own thread."""
         with self._lock:
             changed, self._available = success is not self._available, success
         if changed:
@@ -65,7 +65,7 @@ class MetricExporter(OTLPMetricExporter):
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = None, **kwargs: Any
     ) -> MetricExportResult:
-        """Export what was collected."""
+        """Export collected metrics."""
         result = super().export(metrics_data, timeout_millis, **kwargs)
         self._collector.report(success=result is MetricExportResult.SUCCESS)
         return result

@@ -1,4 +1,4 @@
-"""Reads the gauges of the packages: values that have to be queried, such as the depth of a queue."""
+"""Reads the gauges of packages: values that must be queried, such as the depth of a queue."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def find_reads(packages: Iterable[Package]) -> list[Read]:
-    """Return the `read` of each module `gauges`: those of the features, then those of the application's packages.
+    """Return the `read` of each module `gauges`: first of features, then of the application's packages.
 
     Raises:
         PackageError: a module `gauges` has no `read`.
@@ -30,7 +30,7 @@ def find_reads(packages: Iterable[Package]) -> list[Read]:
 
 
 class GaugeReader:
-    """Sets gauges of a meter by what the packages' `read` functions return."""
+    """Sets gauges of a meter to the values that the packages' `read` functions return."""
 
     def __init__(self, meter: Meter, reads: Iterable[Read]) -> None:
         self._meter = meter
@@ -38,23 +38,23 @@ class GaugeReader:
 
     @asynccontextmanager
     async def reading(self, app: FastAPI, seconds: float) -> AsyncGenerator[None]:
-        """Read every so many seconds while the block runs."""
+        """Read every `seconds` while the block runs."""
         over = asyncio.Event()
         task = asyncio.create_task(self._read_until(over, app, seconds))
         try:
             yield
         finally:
             over.set()
-            # Not cancelled while it reads: that would leak a database connection.
+            # Not cancelled during a read, which would leak a database connection.
             await asyncio.wait([task], timeout=PATIENCE)
             await stop(task)
 
     async def read(self, app: FastAPI) -> None:
-        """Read all gauges once; a failure is logged, and tried again the next time."""
+        """Read all gauges once; a failure is logged, and retried the next time."""
         for read in self._reads:
             try:
                 values = await read(app)
-            except Exception as error:  # noqa: BLE001 - a dependency may be unavailable for now
+            except Exception as error:  # noqa: BLE001 - a dependency may be unavailable
                 await log.awarning("gauge_failed", error=repr(error))
                 continue
             for gauge, value in values.items():

@@ -27,7 +27,7 @@ _WAITS = meter.create_histogram(
 
 
 class TracedJobs:
-    """A part of the job context that carries the trace."""
+    """The propagator of traces."""
 
     def inject(self, headers: MutableMapping[str, str]) -> None:
         """Add the current trace's headers, if there is one."""
@@ -35,7 +35,7 @@ class TracedJobs:
 
     @contextmanager
     def attempting(self, attempt: Attempt) -> Generator[None]:
-        """Make an attempt a span of the trace that enqueued it, or of a new one; measure it."""
+        """Make an attempt a span of the trace that enqueued it, or of a new trace; measure it."""
         name = {"app.task.name": attempt.name}
         if attempt.number == 1:
             _WAITS.record(max(0.0, (clock.now() - attempt.asked_at).total_seconds()), name)

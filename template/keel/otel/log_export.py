@@ -19,7 +19,7 @@ SEVERITIES: Mapping[str, SeverityNumber] = {
 Line = MutableMapping[str, Any]
 
 ACCESS = "request"
-"""The access line is not exported: the request's span has all that it has."""
+"""The access line is not exported: the request's span has the same data."""
 
 _NO_ATTRIBUTES = frozenset({"event", "level", "timestamp", "exc_info", "trace_id", "span_id"})
 

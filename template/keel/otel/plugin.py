@@ -17,7 +17,7 @@ from keel.otel.settings import OtelSettings
 from keel.services import services_of
 
 FLUSH_SECONDS = 3.0
-"""How long a process that stops waits for the collector."""
+"""How long a stopping process waits for the collector."""
 
 log = structlog.get_logger()
 

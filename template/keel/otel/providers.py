@@ -1,4 +1,4 @@
-"""The SDK's providers: made once per process, after servers and workers have forked."""
+"""The SDK's providers: created once per process, after servers and workers have forked."""
 
 import threading
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Providers:
     metrics: MeterProvider | None
     logs: LoggerProvider | None
     runtime: RuntimeMetrics | None
-    """With `metrics`."""
+    """Set if `metrics` is."""
 
     def flush(self, seconds: float) -> bool:
-        """Export what is queued; return whether that was done in time.
+        """Export everything queued; return whether that was done in time.
 
-        The SDK's flush has no time limit, and a slow collector must not keep a process from ending: so it runs in a
+        The SDK's flush has no time limit, but a slow collector must not keep a process from ending, so it runs in a
         daemon thread.
         """
         thread = threading.Thread(target=self._flush, name="telemetry-flush", daemon=True)
@@ -49,7 +49,7 @@ _of_this_process: list[Providers] = []
 
 
 def get_providers(settings: OtelSettings) -> Providers:
-    """Return the providers of this process. The first call makes them, since OpenTelemetry's globals can be set only once."""
+    """Return the providers of this process, created on the first call: OpenTelemetry's globals can only be set once."""
     if not _of_this_process:
         providers = make_providers(settings)
         _of_this_process.append(providers)
@@ -63,7 +63,7 @@ def get_providers(settings: OtelSettings) -> Providers:
 
 
 def make_providers(settings: OtelSettings) -> Providers:
-    """Return providers that are not yet OpenTelemetry's globals; their threads run."""
+    """Return running providers, which are not yet OpenTelemetry's globals."""
     settings.export()
     resource = describe(settings)
     collector = Collector(settings.exporter_otlp_endpoint)

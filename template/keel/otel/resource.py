@@ -1,4 +1,4 @@
-"""The resource: which service, version, environment and process telemetry comes from."""
+"""The resource: the service, version, environment and process that telemetry comes from."""
 
 import re
 from uuid import uuid4

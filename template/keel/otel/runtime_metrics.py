@@ -25,14 +25,14 @@ MEMORY = Path("/proc/self/statm")
 
 
 class RuntimeMetrics:
-    """Instruments that observe the applications of this process: one, except in tests."""
+    """Instruments that observe the applications of this process: only one, except in tests."""
 
     def __init__(self, meter: Meter) -> None:
         self._apps: list[FastAPI] = []
         self._lag = meter.create_histogram(
             "app.event_loop.delay",
             unit="s",
-            description="How late the event loop runs what is due",
+            description="How late the event loop runs due callbacks",
             explicit_bucket_boundaries_advisory=[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
         )
         meter.create_observable_up_down_counter(
@@ -113,7 +113,7 @@ def _memory(_: CallbackOptions) -> Iterable[Observation]:
 
 
 def resident(statm: Path = MEMORY) -> int:
-    """Return the resident memory in bytes; where there is no /proc, its maximum so far."""
+    """Return the resident memory in bytes; without /proc, its maximum so far."""
     try:
         return int(statm.read_text(encoding="ascii").split()[1]) * PAGE
     except FileNotFoundError:

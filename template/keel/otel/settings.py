@@ -11,31 +11,31 @@ from keel.settings import Settings
 Exporter = Literal["otlp", "none"]
 
 DEPLOYED_RATIO = 0.1
-"""The part of all traces that is recorded by default in staging and production."""
+"""The ratio of traces recorded by default in staging and production."""
 
 
 class OtelSettings(Settings):
-    """Where telemetry is exported to, and how much of it.
+    """The collector, and which telemetry to export.
 
-    Other variables of OpenTelemetry, such as `OTEL_BSP_SCHEDULE_DELAY`, work too if they are in the environment.
+    OpenTelemetry's other variables, such as `OTEL_BSP_SCHEDULE_DELAY`, also work in the environment.
     """
 
     model_config = SettingsConfigDict(env_prefix="OTEL_")
 
     exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
-    """The collector (OTLP over HTTP), such as http://localhost:4318; empty: nothing is collected or exported."""
+    """The collector (OTLP over HTTP), such as http://localhost:4318; if empty, nothing is collected or exported."""
 
     exporter_otlp_headers: SecretStr = SecretStr("")
     """Headers of export requests, such as `authorization=Basic%20...`, separated by commas."""
 
     exporter_otlp_timeout: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds for the export of one batch, retries included; requests do not wait for it."""
+    """Timeout of exporting one batch including retries, in seconds; requests do not wait for it."""
 
     sdk_disabled: bool = False
-    """Whether telemetry is off, whatever else is set."""
+    """Whether telemetry is off, regardless of other settings."""
 
     service_name: str | None = None
-    """`service.name`; if not set, the application's name."""
+    """`service.name`; by default, the application's name."""
 
     resource_attributes: str = ""
     """More attributes of the resource, such as `deployment.environment.name=eu-production`, separated by commas."""
@@ -48,10 +48,10 @@ class OtelSettings(Settings):
         "parentbased_always_off",
         "parentbased_traceidratio",
     ] = "parentbased_traceidratio"
-    """Which traces are recorded; `parentbased` samplers follow the caller's decision where there is one."""
+    """Which traces are recorded; `parentbased` samplers follow the caller's decision if there is one."""
 
     traces_sampler_arg: Annotated[float | None, Field(ge=0, le=1)] = None
-    """The ratio of traces that `traceidratio` samplers record; if not set, 0.1 in staging and production, else 1."""
+    """The ratio of traces that `traceidratio` samplers record; by default 0.1 in staging and production, else 1."""
 
     traces_exporter: Exporter = "otlp"
     metrics_exporter: Exporter = "otlp"
@@ -67,7 +67,7 @@ class OtelSettings(Settings):
         return bool(self.exporter_otlp_endpoint) and not self.sdk_disabled and "otlp" in signals
 
     def export(self) -> None:
-        """Put what `.env` sets, and the sampler, into the environment, which is all that the SDK reads; it takes precedence."""
+        """Copy settings from `.env` and the sampler to the environment, which the SDK reads, unless it has them."""
         for field in self.model_fields_set - {"environment"}:
             value = getattr(self, field)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)

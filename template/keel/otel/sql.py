@@ -1,4 +1,4 @@
-"""Instrumentation of SQLAlchemy: statements and commits as spans and durations, and the wait for connections.
+"""Instrumentation of SQLAlchemy: spans and durations of statements and commits, and waits for connections.
 
 OpenTelemetry's own instrumentation does not support SQLAlchemy 2.1, and puts the text of errors, which may hold
 personal data, into spans.
@@ -37,10 +37,10 @@ def described(system: str, statement: str) -> Operation:
 
 
 def instrument(engine: AsyncEngine, pool: str) -> None:
-    """Measure the statements and commits of an engine, and the wait for connections of its pool, which gets a name.
+    """Measure the statements and commits of an engine, and waits for connections of its pool, under a name.
 
-    This wraps methods of the dialect. SQLAlchemy's events cost more, and none fires when a commit has ended (it waits
-    for the disk) or when a wait for a connection begins.
+    This wraps methods of the dialect. SQLAlchemy's events cost more, and none fires when a commit, which waits for the
+    disk, has ended, or when a wait for a connection begins.
     """
     _measure_waits(engine.sync_engine, {"db.client.connection.pool.name": pool})
     dialect = engine.sync_engine.dialect

@@ -1,10 +1,10 @@
-"""PostgreSQL, by asyncpg."""
+"""PostgreSQL, with asyncpg."""
 
 from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Make PostgreSQL the application's database."""
+    """Install PostgreSQL as the application's database."""
     from keel.db import lifecycle
     from keel.postgresql.engines import open_database
     from keel.postgresql.settings import PostgresqlSettings

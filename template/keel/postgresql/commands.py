@@ -17,17 +17,17 @@ commands = typer.Typer(help="PostgreSQL: move a SQLite database into it.", no_ar
 
 @commands.callback()
 def group() -> None:
-    """Keep the command's name, since it is the only one."""
+    """Keep the name of the only command: Typer would omit it otherwise."""
 
 
 @commands.command(name="copy-database")
 def copy(
     source: Annotated[str, typer.Option("--from", help="The SQLite database, such as sqlite:///app.db")],
     target: Annotated[
-        str | None, typer.Option("--to", help="The PostgreSQL database, migrated and empty; DATABASE_URL unless named")
+        str | None, typer.Option("--to", help="The PostgreSQL database, migrated and empty; by default DATABASE_URL")
     ] = None,
 ) -> None:
-    """Copy every row of a SQLite database; nothing is written unless everything was."""
+    """Copy every row of a SQLite database; all or nothing is written."""
     settings = PostgresqlSettings.load() if target is None else PostgresqlSettings.model_validate({"url": target})
     load_models("keel", "app")
 

@@ -25,10 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from keel.db.models import Base
 
 BATCH = 1000
-"""Rows that are in memory at a time."""
+"""Rows in memory at a time."""
 
 Progress = Callable[[str, int], None]
-"""Is told of a table and how many of its rows are copied by now."""
+"""Called with a table and how many of its rows are copied so far."""
 
 
 class CopyError(Exception):
@@ -67,7 +67,7 @@ def _reading(source: str) -> Generator[Connection]:
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() != "sqlite" or not url.database:
-        raise CopyError(f"{source} is no URL of a SQLite database; write sqlite:///app.db")
+        raise CopyError(f"{source} is not the URL of a SQLite database; write sqlite:///app.db")
     if not Path(url.database).is_file():
         raise CopyError(f"There is no file {url.database}.")
     engine = create_engine(url.set(drivername="sqlite"))
@@ -84,15 +84,15 @@ async def _check(old: Connection, new: AsyncConnection, tables: Sequence[Table])
     there["the target"] = set(await new.run_sync(lambda connection: inspect(connection).get_table_names()))
     for side, found in there.items():
         if missing := sorted(names - found):
-            raise CopyError(f"In {side}, tables are missing: {', '.join(missing)}. Run `python -m app migrate` on it.")
+            raise CopyError(f"Tables are missing in {side}: {', '.join(missing)}. Run `python -m app migrate` on it.")
     filled = [name for name, count in (await _count_new(new, tables)).items() if count]
     if filled:
-        raise CopyError(f"The target must be empty, and has rows in: {', '.join(filled)}.")
+        raise CopyError(f"The target must be empty, but has rows in: {', '.join(filled)}.")
 
 
 async def _copy(old: Connection, new: AsyncConnection, table: Table, progress: Progress) -> None:
     columns = [column for column in table.columns if column.computed is None]
-    # Rows that refer to others of the same table are linked once all of them are there.
+    # Rows that refer to others in the same table are linked once all are copied.
     links = [column for column in columns if any(key.column.table is table for key in column.foreign_keys)]
     result = old.execution_options(stream_results=True).execute(select(*columns)).mappings()
     copied = 0
@@ -118,7 +118,7 @@ async def _link(old: Connection, new: AsyncConnection, table: Table, links: Sequ
 
 
 async def _advance_sequence(new: AsyncConnection, table: Table) -> None:
-    """Let numbers that the target gives begin after those that were copied."""
+    """Let the target's sequence continue after the copied numbers."""
     column = table.autoincrement_column
     if column is None:
         return

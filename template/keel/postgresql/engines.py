@@ -1,6 +1,6 @@
 """The engines: one that writes in transactions, one that reads without any.
 
-A read in a transaction would pay for BEGIN and ROLLBACK, two round trips that a single statement does not need.
+A read in a transaction would cost BEGIN and ROLLBACK, two round trips that a single statement does not need.
 """
 
 from typing import Any
@@ -20,11 +20,11 @@ MIGRATION_LOCK = 0x6170700A
 READ_ONLY = "default_transaction_read_only"
 
 POOLED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
-"""Statements without a name end with their transaction: the next one may run on another connection to the server."""
+"""Unnamed statements end with their transaction: the next one may run on another connection to the server."""
 
 
 def open_database(settings: PostgresqlSettings) -> Database:
-    """Return the database; nothing is opened before it is used."""
+    """Return the database; connections are opened on first use."""
     url, given = split(make_url(settings.url.get_secret_value()))
     read_url, read_given = split(make_url((settings.read_url or settings.url).get_secret_value()))
     common = {"timeout": settings.connect_timeout, **(POOLED if settings.pooler else {})}
@@ -36,14 +36,14 @@ def open_database(settings: PostgresqlSettings) -> Database:
         "max_overflow": 0,
         "pool_timeout": settings.pool_timeout,
         "pool_use_lifo": True,
-        # Errors are logged, and what statements are given is personal.
+        # Errors are logged, and parameters hold personal data.
         "hide_parameters": True,
     }
     writer = create_async_engine(url, connect_args={**limited, **given}, **options)
     _watch_connections(writer)
     _leave_standby(writer)
     if settings.pooler:
-        # What is said at the start of a connection, or in a session, would not reach the connection that reads.
+        # Options at the start of a connection, or in a session, would not reach the server connection that reads.
         reader = create_async_engine(
             read_url,
             connect_args={**limited, **read_given},
@@ -68,7 +68,7 @@ def open_database(settings: PostgresqlSettings) -> Database:
         @event.listens_for(engine.sync_engine, "begin")
         def advisory_lock(connection: Connection) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            # Only now: waiting for another migration may take as long as that takes.
+            # Only now: waiting for another migration may take as long as it needs.
             connection.execute(text(f"SET LOCAL lock_timeout = {round(settings.lock_timeout * 1000)}"))
 
         return engine
@@ -81,11 +81,11 @@ async def _take_turns(session: AsyncSession, name: str) -> None:
 
 
 def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
-    """Replace connections that the server has closed, and name the errors of those that cannot be opened."""
+    """Replace connections that the server has closed, and explain errors of opening one."""
 
     @event.listens_for(engine.sync_engine, "checkout")
     def refuse_closed(connection: Any, _: Any, __: Any) -> None:
-        # What the driver has seen already costs nothing to ask, unlike a ping.
+        # The driver's own state costs nothing to check, unlike a ping.
         if connection.driver_connection.is_closed():
             raise InvalidatePoolError
 
@@ -96,7 +96,7 @@ def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
         except (OSError, dialect.dbapi.Error) as error:
             hint = f" ({_POOLER})" if READ_ONLY in str(error) else ""
             raise dialect.dbapi.OperationalError(f"{error}{hint}") from error
-        # A pooler may have ignored what was asked for.
+        # A pooler may have ignored the option.
         if read_only and connection.run_async(_ask_read_only) != "on":
             connection.terminate()
             raise dialect.dbapi.OperationalError(f"{READ_ONLY} is ignored ({_POOLER})")
@@ -111,7 +111,7 @@ def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
 
 
 def _leave_standby(engine: AsyncEngine) -> None:
-    """Close all connections to a server that has become read-only: the one that takes its place may be at the same address."""
+    """Close all connections to a server that has become read-only: its replacement may have the same address."""
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def look(context: ExceptionContext) -> None:
@@ -122,9 +122,9 @@ def _leave_standby(engine: AsyncEngine) -> None:
 _READ_ONLY_TRANSACTION = "25006"
 
 _UNPREPARED = {"26000", "42P05"}
-"""States of a statement that was prepared on another connection to the server, or on this one by another client."""
+"""SQLSTATEs of a statement prepared on another server connection, or on this one by another client."""
 
-_POOLER = "a pooler stands in between: set DATABASE_POOLER=true"
+_POOLER = "there is a pooler in between: set DATABASE_POOLER=true"
 
 
 async def _ask_read_only(connection: Any) -> str:

@@ -11,12 +11,12 @@ from keel.settings import DevDefault, Environment, Settings
 
 
 def _asyncpg(value: SecretStr) -> SecretStr:
-    """Accept the URLs that hosting services hand out."""
+    """Accept URLs in the form of hosting services."""
     return SecretStr(parse(value.get_secret_value()).render_as_string(hide_password=False))
 
 
 class PostgresqlSettings(Settings):
-    """Where the database is and how it is used."""
+    """The database's URL, pool and timeouts."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
@@ -25,28 +25,28 @@ class PostgresqlSettings(Settings):
     )
 
     read_url: Annotated[SecretStr, AfterValidator(_asyncpg)] | None = None
-    """Where reads go instead, such as a replica."""
+    """The database for reads, such as a replica; by default the same."""
 
     pooler: bool = False
-    """Whether a pooler such as PgBouncer stands in between, which gives each transaction any connection to the server."""
+    """Whether there is a pooler such as PgBouncer in between, which runs each transaction on any server connection."""
 
     pool_size: Annotated[int, Field(ge=1)] = 10
-    """Connections of one process for writing, and as many for reading."""
+    """Connections of one process for writing, and the same number for reading."""
 
     pool_timeout: Annotated[float, Field(gt=0)] = 5.0
     """Seconds that a request waits for a connection."""
 
     connect_timeout: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds that opening a connection may take."""
+    """Timeout of opening a connection, in seconds."""
 
     statement_timeout: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds that a statement may take."""
+    """Timeout of a statement, in seconds."""
 
     lock_timeout: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds that a migration waits for a lock on a table: other statements on the table queue behind it."""
+    """Seconds that a migration waits for a lock on a table, while other statements on it queue behind."""
 
     migrate_at_start: bool | None = None
-    """Whether starting the application migrates the database; unless set, only in local."""
+    """Whether starting the application migrates the database; by default only in local."""
 
     @property
     def migrates_at_start(self) -> bool:

@@ -1,4 +1,4 @@
-"""URLs of PostgreSQL as hosting services give them: what libpq's parameters are to asyncpg."""
+"""URLs of PostgreSQL in the form of hosting services: libpq's parameters, translated for asyncpg."""
 
 import ssl
 from typing import Any
@@ -11,17 +11,17 @@ EXAMPLE = "postgresql+asyncpg://user:password@host/database"
 
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 HOSTS = {"host", "port"}
-"""SQLAlchemy understands these itself, also for several servers."""
+"""Handled by SQLAlchemy, including several servers."""
 
 IN_DSN = {
     *("dbname", "user", "password", "passfile", "target_session_attrs", "krbsrvname", "gsslib", "sslmode"),
     *("sslnegotiation", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 }
-"""asyncpg understands these where they stand in a URL."""
+"""Handled by asyncpg as parts of a DSN."""
 
 AT_START = {"application_name", "options"}
-"""A connection tells these to the server when it begins."""
+"""Sent to the server when a connection starts."""
 
 HINTS = {
     "pgbouncer": "set DATABASE_POOLER=true",
@@ -30,15 +30,15 @@ HINTS = {
     "connection_limit": "set DATABASE_POOL_SIZE",
     "pool_timeout": "set DATABASE_POOL_TIMEOUT",
 }
-"""What other libraries' parameters are called here."""
+"""What to use instead of other libraries' parameters."""
 
 
 def parse(text: str) -> URL:
     """Return a URL with libpq's parameters, for asyncpg.
 
     Raises:
-        ValueError: it is no URL of PostgreSQL, or has a parameter that has no meaning here; the message names it, and
-            repeats nothing that may be secret.
+        ValueError: it is not a PostgreSQL URL, or has an unsupported parameter; the message names it, and repeats
+            nothing that may be secret.
     """
     scheme, _, rest = text.partition("://")
     head, mark, query = rest.partition("?")
@@ -46,7 +46,7 @@ def parse(text: str) -> URL:
     hosts, slash, path = place.partition("/")
     several = hosts.split(",")
     try:
-        if len(several) > 1:  # a notation of libpq's that SQLAlchemy writes otherwise
+        if len(several) > 1:  # libpq's notation, which differs from SQLAlchemy's
             url = make_url(f"{scheme}://{login}{at}{slash}{path}{mark}{query}")
             url = url.update_query_pairs([("host", host if ":" in host else f"{host}:5432") for host in several])
         else:
@@ -54,7 +54,7 @@ def parse(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise ValueError(f"this is not a URL; write {EXAMPLE}") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise ValueError(f"this project was made for PostgreSQL; write {EXAMPLE}")
+        raise ValueError(f"this project uses PostgreSQL; write {EXAMPLE}")
     if isinstance(mode := url.query.get("ssl"), str):
         mode = {"true": "require", "false": "disable"}.get(mode, mode)
         url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": mode})
@@ -64,15 +64,15 @@ def parse(text: str) -> URL:
 
 
 def split(url: URL) -> tuple[URL, dict[str, Any]]:
-    """Return a URL without parameters, and what these are as arguments of `asyncpg.connect`.
+    """Return a URL without parameters, and these as arguments of `asyncpg.connect`.
 
     Raises:
-        ValueError: a parameter has no meaning here; the message names it.
+        ValueError: a parameter is not supported; the message names it.
     """
     given: dict[str, str] = {}
     for name, value in url.query.items():
         if name not in HOSTS and not isinstance(value, str):
-            raise ValueError(f"{name} stands in the URL twice")
+            raise ValueError(f"{name} is in the URL twice")
         given[name] = str(value)
     rest = {name: value for name, value in given.items() if name not in HOSTS}
     arguments: dict[str, Any] = {}
@@ -90,9 +90,9 @@ def split(url: URL) -> tuple[URL, dict[str, Any]]:
     if server:
         arguments["server_settings"] = server
     for name in sorted(rest.keys() - IN_DSN):
-        hint = HINTS.get(name, "take it out; settings of the server are written as options=-c%20name%3Dvalue")
-        raise ValueError(f"asyncpg knows no {name}: {hint}")
-    if rest.get("target_session_attrs") == "read-write":  # which the connections that only read are not
+        hint = HINTS.get(name, "remove it; write settings of the server as options=-c%20name%3Dvalue")
+        raise ValueError(f"asyncpg does not support {name}: {hint}")
+    if rest.get("target_session_attrs") == "read-write":  # read connections are read-only, so it would refuse them
         rest["target_session_attrs"] = "primary"
     if rest:
         arguments["dsn"] = f"postgresql://?{urlencode(rest)}"
@@ -100,7 +100,7 @@ def split(url: URL) -> tuple[URL, dict[str, Any]]:
 
 
 def _check_security(given: dict[str, str]) -> None:
-    """Refuse what a connection would not keep to; take out what it keeps to anyway."""
+    """Refuse security options that a connection would ignore; remove those that it meets anyway."""
     mode = given.get("sslmode", "prefer")
     if mode not in MODES:
         raise ValueError(f"sslmode must be one of {', '.join(MODES)}")
@@ -108,10 +108,10 @@ def _check_security(given: dict[str, str]) -> None:
         raise ValueError("sslrootcert=system needs sslmode=verify-full")
     if given.pop("channel_binding", "") == "require" and mode != "verify-full":
         raise ValueError(
-            "asyncpg knows no channel_binding: take it out, or write sslmode=verify-full, which proves as well who the "
-            "server is (with sslrootcert=system if a public authority has signed its certificate)"
+            "asyncpg does not support channel_binding: remove it, or write sslmode=verify-full, which also proves who "
+            "the server is (with sslrootcert=system if a public authority has signed its certificate)"
         )
     if given.pop("gssencmode", "") == "require":
-        raise ValueError("asyncpg knows no gssencmode=require: take it out")
+        raise ValueError("asyncpg does not support gssencmode=require: remove it")
     if given.pop("client_encoding", "utf8").lower() not in {"utf8", "utf-8", "auto"}:
-        raise ValueError("client_encoding must be utf8: take it out")
+        raise ValueError("client_encoding must be utf8: remove it")

@@ -24,7 +24,7 @@ MAX_BYTES = 1024 * 1024
 """Larger values are not stored: they would delay other commands."""
 
 MAX_PENDING = 10_000
-"""Invalidations that are kept during an outage; if there are more, everything is invalidated afterwards."""
+"""Invalidations kept during an outage; if there are more, everything is invalidated afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from keel.redis.settings import RedisSettings
 from keel.redis.urls import RedisUrl
 
 Client = Redis
-"""A cluster's client has the same commands."""
+"""A cluster's client offers the same commands."""
 
 HEALTH_CHECK_SECONDS = 15
 """A connection that was idle for longer is pinged before use."""
 
 CLUSTER_RETRIES = 3
-"""How often a cluster's client looks up the node of a key again after a failover."""
+"""How often a cluster's client looks up a key's node again after a failover."""
 
 _DRIVER = DriverInfo()
 
@@ -42,7 +42,7 @@ def connect(settings: RedisSettings) -> Client:
         "health_check_interval": HEALTH_CHECK_SECONDS,
         # RESP2 saves a round trip per connection; nothing here needs RESP3.
         "protocol": 2,
-        # Shared: otherwise each connection looks its version up in the metadata of packages, which is slower than connecting.
+        # Shared: otherwise each connection looks up the version in package metadata, which is slower than connecting.
         "driver_info": _DRIVER,
         # Off: `GuardedConnection` retries, if the command is idempotent.
         "retry": Retry(NoBackoff(), 0),

@@ -44,7 +44,7 @@ OUTAGES = (
     TimeoutError,
     OSError,
 )
-"""Errors that mean that the server is unavailable, rather than that it rejects one command."""
+"""Errors that mean that the server is unavailable, not that it rejects one command."""
 
 _CLOSED = "handler is closed"
 """Part of the RuntimeError that uvloop raises if a connection was closed just before a write."""
@@ -53,7 +53,7 @@ log = structlog.get_logger()
 
 
 class RedisUnavailable(Exception):
-    """The command was not executed, or its outcome is unknown; the caller does without."""
+    """The command was not executed, or its outcome is unknown; callers continue without it."""
 
 
 class GuardedConnection:
@@ -63,9 +63,9 @@ class GuardedConnection:
         """Take the limits.
 
         Args:
-            client: its retries are off.
+            client: a client without retries.
             timeout: seconds for one command, retries included.
-            pauses: seconds between probes while the circuit is open, the shortest and the longest.
+            pauses: the shortest and longest pause between probes while the circuit is open, in seconds.
         """
         self.client = client
         self.timeout = timeout
@@ -92,7 +92,7 @@ class GuardedConnection:
         """Run a command.
 
         Args:
-            command: is given the client.
+            command: called with the client.
             idempotent: whether it may be repeated if the outcome of the first attempt is unknown.
 
         Raises:
@@ -131,7 +131,7 @@ class GuardedConnection:
         except OUTAGES as error:
             raise RedisUnavailable from error
         except RedisError as error:
-            # For example a missing permission: requests do without, but the operator should know.
+            # For example a missing permission: requests continue without Redis, but the operator should know.
             await log.aexception("redis_refused")
             raise RedisUnavailable from error
 

@@ -1,7 +1,7 @@
-"""Messages of this process on their way to Redis: queued, and sent in order by a task of their own.
+"""Outbound messages of this process: queued, and sent to Redis in order by one task.
 
-What is published while a round trip is under way shares the next one. A publisher waits until its message is sent, or
-lost: a write that was answered has been announced, even if the process is killed right after.
+Messages published during a round trip share the next one. A publisher waits until its message is sent or lost: once a
+write is answered, it has been announced, even if the process is killed right after.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ BATCH = 200
 """Messages in one round trip, at most."""
 
 MAX_WAITING = 10_000
-"""Messages that wait, at most; further ones are lost, which subscribers are told."""
+"""Messages in the queue, at most; further ones are lost, and subscribers are notified."""
 
 Outgoing = tuple[str, Sequence[Any], asyncio.Future[None]]
-"""A stream, the arguments of the script that adds to it, and what is done when it was sent or lost."""
+"""A stream, the arguments of the script that adds to it, and a future that is done when it is sent or lost."""
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Outbound:
     def __init__(
         self, connection: GuardedConnection, script: Script, on_lost: Callable[[Sequence[str]], Awaitable[None]]
     ) -> None:
-        """Send by a script; call back with the streams of messages that were lost, or may have been."""
+        """Send with a script; call back with the streams of messages that were, or may have been, lost."""
         self._connection = connection
         self._script = script
         self._on_lost = on_lost
@@ -42,7 +42,7 @@ class Outbound:
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, stream: str, arguments: Sequence[Any]) -> None:
-        """Send a message; return when it was sent, or lost. It is sent also if the caller is cancelled."""
+        """Send a message; return when it is sent or lost. It is sent even if the caller is cancelled."""
         if len(self._waiting) >= MAX_WAITING:
             await self._on_lost([stream])
             return
@@ -80,10 +80,10 @@ class Outbound:
             await pipeline.execute()
 
         try:
-            # Not repeated: better a gap, which subscribers are told of, than a duplicate.
+            # Not repeated: a gap, which is reported to subscribers, is better than a duplicate.
             await self._connection.run(command, idempotent=False)
         except RedisUnavailable:
             await self._on_lost([stream for stream, *_ in batch])
-        except Exception:  # noqa: BLE001 - whatever it is, what waits must still be sent
+        except Exception:  # noqa: BLE001 - the queue must still be sent
             await log.aexception("publish_failed")
             await self._on_lost([stream for stream, *_ in batch])

@@ -1,4 +1,4 @@
-"""Installs the shared implementations of the ports, and starts and stops what they need."""
+"""Installs the shared implementations of the ports, and manages their lifecycle."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 def install(app: FastAPI) -> None:
-    """Replace the in-process cache, pub/sub and rate limits by shared ones."""
+    """Replace the in-process cache, pub/sub and rate limits with shared ones."""
     settings = RedisSettings.load()
     connection = GuardedConnection(connect(settings), timeout=settings.timeout)
     cache = RedisCache(connection, prefix=settings.prefix)
@@ -66,7 +66,7 @@ def install(app: FastAPI) -> None:
 
 
 async def heartbeat(callbacks: Sequence[Callable[[], Awaitable[None]]], seconds: float = HEARTBEAT_SECONDS) -> None:
-    """Call back every few seconds until cancelled; a callback that fails is called again with the next beat."""
+    """Call back every few seconds until cancelled; a failed callback is called again at the next beat."""
     while True:
         await asyncio.sleep(seconds)
         for callback in callbacks:
@@ -74,5 +74,5 @@ async def heartbeat(callbacks: Sequence[Callable[[], Awaitable[None]]], seconds:
                 await callback()
             except RedisUnavailable:
                 break
-            except Exception:  # noqa: BLE001 - whatever it is, the next beat must come
+            except Exception:  # noqa: BLE001 - the next beat must come
                 await log.aexception("heartbeat_failed")

@@ -1,9 +1,9 @@
-"""Presence in all processes, in place of the in-process default.
+"""Presence shared by all processes, replacing the in-process default.
 
-Each topic is a sorted set of members with their expiry. A process renews its own, so those of a killed one expire after
-`EXPIRY_SECONDS`, and those that a restarted Redis has lost are back with the next heartbeat.
+Each topic is a sorted set of members with their expiry. A process renews its own members, so those of a killed process
+expire after `EXPIRY_SECONDS`, and those that a restarted Redis has lost are back with the next heartbeat.
 
-A module of its own that `keel.features` lists: it is rendered only in projects with WebSockets.
+A separate module listed in `keel.features`: it is rendered only in projects with WebSockets.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from keel.redis.settings import RedisSettings
 from keel.services import services_of
 
 EXPIRY_SECONDS = 15
-"""After the last heartbeat; several of them long, so that one may fail."""
+"""Lifetime after the last heartbeat: several intervals, so that one may fail."""
 
-# By the server's clock: those of the processes may differ.
+# By the server's clock: the processes' clocks may differ.
 RENEW = Script(
     """
     local now = redis.call('TIME')[1]
@@ -56,12 +56,12 @@ def install(app: FastAPI) -> None:
 
 
 class RedisPresence:
-    """Presence in all processes; in this one while Redis is unavailable."""
+    """Presence in all processes; only in this one while Redis is unavailable."""
 
     def __init__(self, connection: GuardedConnection, *, prefix: str) -> None:
         self._connection = connection
         self._prefix = f"{prefix}presence:"
-        # A member may be in several processes; each of these adds and removes its own entry.
+        # A member may be in several processes; each process adds and removes its own entry.
         self._process = secrets.token_hex(4)
         self._topics: dict[str, Counter[str]] = {}
 
@@ -80,7 +80,7 @@ class RedisPresence:
                 del here[member]
                 if not here:
                     self._topics.pop(topic, None)
-                # Also when the block is cancelled: other processes should not have to wait for the expiry.
+                # Even when cancelled: other processes should not have to wait for the expiry.
                 await asyncio.shield(self._leave(topic, member))
 
     async def members(self, topic: str) -> list[str]:
@@ -102,7 +102,7 @@ class RedisPresence:
         try:
             await self._connection.run(lambda client: RENEW(client, self._prefix + topic, EXPIRY_SECONDS, *entries))
         except RedisUnavailable:
-            # The next heartbeat tells.
+            # The next heartbeat makes up for it.
             return
 
     async def _leave(self, topic: str, member: str) -> None:

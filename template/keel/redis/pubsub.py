@@ -1,9 +1,9 @@
 """Pub/sub between processes.
 
-Each topic is a Redis stream: its entries are the messages, in the same order for all subscribers, and each holds the id
-of the one before it. The script that adds an entry also publishes it to the processes, which subscribe over one
+Each topic is a Redis stream: its entries are the messages, in the same order for all subscribers, and each contains the
+id of the previous one. The script that adds an entry also publishes it to the processes, which subscribe over one
 connection each. If an entry does not follow the last one that a listener has seen, the missing ones are read from the
-stream. What a process publishes waits in a queue of its own (`keel.redis.outbound`).
+stream. A process publishes through its own queue (`keel.redis.outbound`).
 """
 
 import re
@@ -52,7 +52,7 @@ SINCE = Script(
 TRACE = "traceparent"
 
 GAP = "?"
-"""Stands for the id of the entry before, if messages were lost there."""
+"""Replaces the id of the previous entry if messages were lost in between."""
 
 MAX_GAPS = 10_000
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
@@ -102,17 +102,17 @@ class RedisPubSub:
 
     @property
     def listeners(self) -> int:
-        """How many subscriptions of this process are open."""
+        """Number of open subscriptions of this process."""
         return sum(map(len, list(self._listeners.values())))
 
     async def publish(self, topic: str, event: str, data: str) -> None:
-        """Publish a message to all subscribers of a topic; those of this process that wait share a round trip."""
+        """Publish a message to all subscribers of a topic; queued messages of this process share a round trip."""
         with publishing(topic):
             trace = carrier().get(TRACE, "")
             await self._outbound.put(self._prefix + topic, (event, data, *self._limits, trace))
 
     async def drain(self) -> None:
-        """Return when nothing waits to be sent."""
+        """Return when the queue is empty."""
         await self._outbound.drain()
 
     @asynccontextmanager
@@ -134,14 +134,14 @@ class RedisPubSub:
                 self.reader.leave(stream)
 
     async def catch_up(self) -> None:
-        """Deliver missed messages, tell of lost ones, and renew the expiry of topics with listeners."""
+        """Deliver missed messages, report lost ones, and renew the expiry of topics with listeners."""
         if not self._connection.unavailable:
             await self._publish_gaps()
         for stream, listeners in list(self._listeners.items()):
             await self._fill_gaps(stream, [item for item in listeners if item.joining is None])
 
     async def _start(self, stream: str, listener: _Listener) -> None:
-        """Read where to start from; if Redis is unavailable, `catch_up` does it later."""
+        """Read the starting position; if Redis is unavailable, `catch_up` does it later."""
         try:
             await self.reader.join(stream)
             entries, last = await self._since(stream, listener.last)
@@ -173,7 +173,7 @@ class RedisPubSub:
         for last_seen in {listener.last for listener in listeners}:
             group = [listener for listener in listeners if listener.last == last_seen]
             if last_seen is None:
-                # It subscribed during an outage: which message comes first is unknown.
+                # It subscribed during an outage: its first message is unknown.
                 for listener in group:
                     listener.backlog.fail(HistoryLost())
                 continue
@@ -201,7 +201,7 @@ class RedisPubSub:
             await log.awarning("message_lost", topic=stream.removeprefix(self._prefix))
 
     async def _publish_gaps(self) -> None:
-        """Publish that messages are missing, to listeners and to those who resume later."""
+        """Report missing messages to listeners and to subscribers that resume later."""
         for stream in list(self._gaps):
             # Removed first: a message that is lost meanwhile adds it again.
             self._gaps.pop(stream, None)

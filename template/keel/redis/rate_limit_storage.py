@@ -1,8 +1,8 @@
 """Rate limits with counters that all processes share.
 
-A process asks for hits in advance, as many as a key has lately used in a second: a *lease*. They are counted when they
-are granted, so more than a limit never passes, whatever becomes of the process. A lease holds for a second, and never
-beyond the window that it was counted in; what is left of it is given back.
+A process requests hits in advance, as many as a key has recently used in a second: a *lease*. They are counted when
+granted, so a limit is never exceeded, even if the process is killed. A lease is valid for a second, and never beyond
+the window that it was counted in; unused hits are given back.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from keel.web.rate_limit import InProcessStorage, Rate, Window
 
 LEASE_SECONDS = 1.0
 MOST = 1000
-"""Hits that are asked for in advance, at most. One tenth of what is left is granted, so none near the limit."""
+"""Hits requested in advance, at most. At most a tenth of the remaining hits is granted, so none near the limit."""
 
 IDLE_SECONDS = 5.0
-"""How long it is remembered how much a key uses."""
+"""Seconds for which the usage of a key is remembered."""
 
 HIT = Script(
     """
@@ -78,18 +78,18 @@ HIT = Script(
     return {id, passing, spare, windows}
     """
 )
-"""The algorithm of `InProcessStorage`, by the server's clock, since those of the processes may differ.
+"""The algorithm of `InProcessStorage`, by the server's clock, since the processes' clocks may differ.
 
-Arguments: hits that wait; hits in advance; hits to give back, and the counters that they came from; then for each rate
-its limit, its seconds, and the window that what is given back came from. A hit that a rate refuses counts against those
-before it. Returns nothing if there was nothing to do, else the counters' id, how many hits pass, how many were granted
-in advance, and for each rate its window, what is counted in it and in the one before, what is left of it, and how many
-of those that wait it lets pass.
+Arguments: waiting hits; hits in advance; hits to give back, and the id of their counters; then for each rate its limit,
+its seconds, and the window of the hits to give back. A hit that a rate refuses counts against the rates before it.
+Returns nothing if there was nothing to do, else the counters' id, how many hits pass, how many were granted in advance,
+and for each rate its window, the counts in it and in the previous one, the remaining fraction of it in millionths, and
+how many of the waiting hits it lets pass.
 """
 
 
 class _Lease:
-    """What a process may let pass for one key."""
+    """The hits that a process may let pass for one key."""
 
     __slots__ = ("answers", "asked", "expires", "granted", "id", "lock", "rates", "units", "waiting", "want", "windows")
 
@@ -99,10 +99,10 @@ class _Lease:
         self.waiting = self.granted = self.units = self.want = 0
         self.asked = self.expires = -IDLE_SECONDS
         self.id: bytes = b""
-        # Of each rate: the number of its window, what is counted in it and in the one before, and when it ends.
+        # For each rate: the number of its window, the counts in it and in the previous one, and when it ends.
         self.windows: Sequence[tuple[int, int, int, float]] = [(0, 0, 0, 0.0)] * len(rates)
         self.answers: deque[list[Window]] = deque()
-        """For those that waited when the lease was asked for."""
+        """For the hits that waited when the lease was requested."""
 
     def take(self) -> list[Window] | None:
         """Use one hit that was granted in advance, if there is one."""
@@ -113,7 +113,7 @@ class _Lease:
         return list(self._say(now, self.units))
 
     def ask(self, need: int) -> list[Any]:
-        """Return the script's arguments: hits that wait, hits in advance, and what is left to give back."""
+        """Return the script's arguments: waiting hits, hits in advance, and unused hits to give back."""
         now = monotonic()
         back, self.granted = self.units, self.granted - self.units
         self.units = 0
@@ -129,7 +129,7 @@ class _Lease:
         return arguments
 
     def fill(self, need: int, answer: list[Any]) -> None:
-        """Take what was granted. Time is counted from when it was asked for, so that nothing holds for too long."""
+        """Store what was granted. Time counts from the request, so that no lease is valid for too long."""
         self.id, passing, self.granted, windows = answer
         self.units = self.granted
         self.windows = [
@@ -142,10 +142,10 @@ class _Lease:
             self.answers.append(list(self._say(self.asked, self.units + max(0, passing - number - 1), refused_by)))
 
     def left(self) -> None:
-        """Note that one of those that waited has its answer, or has gone."""
+        """Record that one waiter has its answer, or was cancelled."""
         self.waiting -= 1
         if not self.waiting:
-            # Answers to those that have gone.
+            # Answers to cancelled waiters.
             self.units += sum(answer[-1].allowed for answer in self.answers)
             self.answers.clear()
 
@@ -168,7 +168,7 @@ class RedisStorage:
         fallback: Literal["local", "open", "closed"],
         max_keys: int = 10_000,
     ) -> None:
-        """Remember leases of `max_keys` keys; those least recently asked for are forgotten first."""
+        """Remember leases of `max_keys` keys; the least recently used are dropped first."""
         self._connection = connection
         self._prefix = f"{prefix}limit:"
         self._fallback = fallback
@@ -188,7 +188,7 @@ class RedisStorage:
         lease.waiting += 1
         try:
             async with lease.lock:
-                # Another one may have asked for all that waited.
+                # Another waiter may have requested hits for all of them.
                 if not lease.answers and (said := lease.take()):
                     return said
                 if not lease.answers:
@@ -211,7 +211,7 @@ class RedisStorage:
         lease.fill(need, answer)
 
     async def clear(self, key: str) -> None:
-        """Delete the hits of a key, and what this process holds of them."""
+        """Delete the hits of a key, and this process's lease."""
         await self._local.clear(key)
         self._leases.pop(key, None)
         try:
@@ -220,7 +220,7 @@ class RedisStorage:
             return
 
     async def give_back(self, *, everything: bool = False) -> None:
-        """Give back what is left of leases that have expired, or of all; forget those that were not used for long."""
+        """Give back unused hits of expired leases, or of all; drop leases that have not been used for long."""
         now, unused = monotonic(), []
         for key, lease in list(self._leases.items()):
             if not everything and now < lease.asked + LEASE_SECONDS:
@@ -239,7 +239,7 @@ class RedisStorage:
                 return await self._local.hit(key, rates)
             case "open":
                 return [Window(allowed=True, remaining=rate.amount, reset=0.0) for rate in rates]
-        raise Unavailable("Requests cannot be counted at the moment.")
+        raise Unavailable("Requests cannot be counted; try again later.")
 
 
 async def _send(client: Client, unused: Sequence[tuple[str, list[Any]]]) -> None:

@@ -21,12 +21,12 @@ log = structlog.get_logger()
 
 
 class Reader:
-    """Subscribes to the channels that are in use, again after a lost connection."""
+    """Subscribes to the channels in use, and again after a lost connection."""
 
     def __init__(
         self, connection: GuardedConnection, on_message: OnMessage, on_resubscribed: Callable[[], Awaitable[None]]
     ) -> None:
-        """Pass messages on; call `on_resubscribed` when messages may have been missed."""
+        """Forward messages; call `on_resubscribed` when messages may have been missed."""
         self._connection = connection
         self._on_message = on_message
         self._on_resubscribed = on_resubscribed
@@ -46,7 +46,7 @@ class Reader:
         if ready is None:
             ready = self._channels[channel] = asyncio.Event()
             if channel in self._requested & self._confirmed:
-                # The last subscriber has just left, and UNSUBSCRIBE was not sent yet.
+                # The last subscriber has just left, and UNSUBSCRIBE is not sent yet.
                 ready.set()
             self._changed.set()
         if self._connection.unavailable:

@@ -10,7 +10,7 @@ from keel.redis.client import Client
 
 
 class Script:
-    """A script that is called by its digest; its text is sent once to each server."""
+    """A script that is called by its digest; its text is sent to each server once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -24,5 +24,5 @@ class Script:
             return await client.eval(self._text, 1, key, *arguments)
 
     def queue(self, pipeline: Pipeline, key: str, *arguments: Any) -> None:
-        """Add a call to a pipeline, by the text: a pipeline cannot send it later."""
+        """Add a call to a pipeline with the full text: a pipeline cannot send it later."""
         pipeline.eval(self._text, 1, key, *arguments)

@@ -16,7 +16,7 @@ def _valid(value: SecretStr) -> SecretStr:
 
 
 class RedisSettings(Settings):
-    """The server, and limits on its use."""
+    """The server, and limits of its use."""
 
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
@@ -30,16 +30,16 @@ class RedisSettings(Settings):
     """Connections per process; one of them is used for subscriptions."""
 
     pool_timeout: Annotated[float, Field(gt=0)] = 0.5
-    """Seconds that a command waits for a connection."""
+    """Timeout of waiting for a pooled connection, in seconds."""
 
     connect_timeout: Annotated[float, Field(gt=0)] = 1.0
-    """Seconds that opening a connection may take."""
+    """Timeout of opening a connection, in seconds."""
 
     timeout: Annotated[float, Field(gt=0)] = 0.5
-    """Seconds that a command may take, retries included; then the request continues without Redis."""
+    """Timeout of a command including retries, in seconds; then the request continues without Redis."""
 
     rate_limit_fallback: Literal["local", "open", "closed"] = "local"
-    """While Redis is unavailable: each process counts its own requests, nothing is counted, or requests get a 503."""
+    """While Redis is unavailable, each process counts its own requests, nothing is counted, or requests get a 503."""
 
     required: bool = False
     """Whether `/readyz` answers 503 without Redis; by default it answers 200 and reports `degraded`."""

@@ -6,8 +6,8 @@
     redis+cluster://user:password@a:6379,b:6379
 
 With `rediss` instead of `redis`, connections use TLS, and the server's certificate is verified; `ssl_ca_certs`, `ssl_certfile`
-and `ssl_keyfile` in the query name files, `ssl_check_hostname=false` accepts a certificate for another host, and
-`ssl_cert_reqs=none` any. Characters such as @ and / in a password are percent-encoded.
+and `ssl_keyfile` in the query name files, `ssl_check_hostname=false` accepts a certificate for another host,
+`ssl_cert_reqs=none` any certificate. Characters such as @ and / in a password are percent-encoded.
 """
 
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class RedisUrl:
         """Read a URL.
 
         Raises:
-            ValueError: it is none of the forms above; the message does not repeat the URL, which may hold secrets.
+            ValueError: it has none of the forms above; the message does not repeat the URL, which may contain secrets.
         """
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
@@ -52,9 +52,9 @@ class RedisUrl:
             raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
         for name, values in _VALUES.items():
             if options.get(name, values[0]) not in values:
-                raise ValueError(f"{name} is {' or '.join(values)}")
+                raise ValueError(f"{name} must be {' or '.join(values)}")
         if scheme != "rediss" and (useless := _TLS & options.keys()):
-            raise ValueError(f"{', '.join(sorted(useless))}: for TLS write rediss")
+            raise ValueError(f"{', '.join(sorted(useless))}: only for TLS; write rediss")
         login, _, hosts = parts.netloc.rpartition("@")
         username, _, password = login.partition(":")
         user, secret = unquote(username) or None, unquote(password) or None
@@ -84,7 +84,7 @@ class RedisUrl:
 
     @property
     def tls_options(self) -> dict[str, str | bool]:
-        """What the client needs for TLS; the certificate is verified, by default."""
+        """The client's options for TLS; by default, the certificate is verified."""
         options = {name: value for name, value in self.options.items() if name.startswith("ssl_")}
         return {**options, "ssl_check_hostname": options.get("ssl_check_hostname") != "false"} if self.tls else {}
 
@@ -103,12 +103,12 @@ def _number(text: str | None) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise ValueError("the database is a number, such as /0 at the end")
+        raise ValueError("the database must be a number, such as /0 at the end")
     return int(text)
 
 
 def _address(text: str, default: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
-        raise ValueError(f"a host has no name; write {EXAMPLE}")
+        raise ValueError(f"a host name is missing; write {EXAMPLE}")
     return parts.hostname, parts.port or default

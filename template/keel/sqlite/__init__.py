@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 
 def install(app: FastAPI) -> None:
-    """Make SQLite the application's database."""
+    """Install SQLite as the application's database."""
     from keel.db import lifecycle
     from keel.services import services_of
     from keel.sqlite.engines import check_writing, open_database

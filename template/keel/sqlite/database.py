@@ -1,4 +1,4 @@
-"""The database with one writer: a task that has it open must not wait for itself."""
+"""The database with one writer: a task with an open transaction must not wait for itself."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,7 +9,7 @@ from keel.db.database import Database, Session
 
 
 class OneWriter(Database):
-    """Refuses what would never end: a transaction within another one of the same task."""
+    """Refuses a transaction within another one of the same task, which would deadlock."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -20,14 +20,14 @@ class OneWriter(Database):
         """Open a session; see `Database.transaction`.
 
         Raises:
-            RuntimeError: this task holds the one connection that writes already, and would wait for itself.
+            RuntimeError: this task already holds the only writing connection, and would wait for itself.
         """
         task = asyncio.current_task()
         outer = self._open.get(task)
         if outer is not None and outer.in_transaction():
             raise RuntimeError(
-                "This request has a transaction open already, and SQLite has one writer: the second would wait for the first for "
-                "ever. Work in the first: hand its session on. Or, where an operation opens transactions of its own "
+                "This request already has an open transaction, and SQLite has one writer: a second one would wait "
+                "forever. Pass the session of the first one on; or, if an operation opens its own transactions "
                 "(`DatabaseDep`), let neither it nor its dependencies take `SessionDep`."
             )
         async with super().transaction() as session:

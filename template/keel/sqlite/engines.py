@@ -1,7 +1,7 @@
 """Two engines: the writer uses immediate transactions, the reader uses none.
 
 By default SQLite takes the write lock at the first write, so a transaction that has read before silently overwrites
-what another one committed in between.
+the changes that another one committed in between.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ def open_database(settings: SqliteSettings) -> Database:
 
 
 async def check_writing(database: Database) -> None:
-    """Write what is there already: a full disk or a read-only file can still be read."""
+    """Write an unchanged value: a full disk or a read-only file can still be read."""
     async with database.writer.begin() as connection:
         version = (await connection.exec_driver_sql("PRAGMA user_version")).scalar_one()
         await connection.exec_driver_sql(f"PRAGMA user_version = {version}")

@@ -24,7 +24,7 @@ def _sqlite_file(value: str) -> str:
 
 
 class SqliteSettings(Settings):
-    """Where the database file is and how it is accessed."""
+    """The database file, its pool and timeouts."""
 
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
@@ -37,11 +37,11 @@ class SqliteSettings(Settings):
     """Connections for reading; each runs in its own thread."""
 
     migrate_at_start: bool | None = None
-    """Whether starting the application migrates the database; unless set, only in local."""
+    """Whether starting the application migrates the database; by default only in local."""
 
     @property
     def absolute_url(self) -> str:
-        """The URL with a path from the root: a relative one begins at the project's folder, wherever it is run from."""
+        """The URL with an absolute path: a relative one starts at the project's folder, not the working directory."""
         url = make_url(self.url)
         name = url.database or ""
         if not name.startswith("file:"):

@@ -6,14 +6,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# Neither a developer's `.env` nor their database has a part in tests.
+# Tests use neither a developer's `.env` nor their database.
 os.environ["ENV_FILE"] = ""
 os.environ["ENVIRONMENT"] = "test"
 
-# Imports leave no garbage, and collecting it again and again takes longer than many tests.
+# Imports leave no garbage, and repeated collections take longer than many tests.
 gc.disable()
 
-# The client asks for it at each request; that it is not installed takes as long to find out as all the rest of a request.
+# The client looks for it at each request; finding that it is not installed takes as long as the rest of the request.
 if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # ty: ignore[invalid-assignment]
 
@@ -24,7 +24,7 @@ def _fixtures(pattern: str) -> list[str]:
     return [".".join(path.relative_to(_ROOT).with_suffix("").parts) for path in sorted(_ROOT.glob(pattern))]
 
 
-# The environment first: what imports the application finds the settings of tests, and those of no developer.
+# The environment first: importing the application must find the settings of tests, not a developer's.
 pytest_plugins = [
     f"{__name__}.environment",
     *_fixtures("keel/tests/*/fixtures.py"),
@@ -34,7 +34,7 @@ pytest_plugins = [
 
 
 def pytest_collection_finish() -> None:
-    """From here on, collect garbage as a deployed process does: what the tests themselves make."""
+    """From here on, collect garbage like a deployed process, only of the tests themselves."""
     from keel.application import settle_gc
 
     settle_gc()

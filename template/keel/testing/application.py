@@ -1,7 +1,7 @@
 """The application, running but not serving, and clients that call it in-process.
 
-One application runs for all tests, since building one takes longer than most tests. Each test finds the database
-empty, and must leave no connection in use.
+One application runs for all tests, since building one takes longer than most tests. Each test gets an empty database,
+and must leave no connection in use.
 """
 
 from collections.abc import AsyncIterator
@@ -27,18 +27,18 @@ async def running_app(environment: None) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def app(running_app: FastAPI, wipe: Wipe, outbox: Outbox) -> AsyncIterator[FastAPI]:
-    """Return the running application; leave it as it was."""
+    """Return the running application; reset it after the test."""
     yield running_app
     await services_of(running_app).jobs.drain()
     running_app.dependency_overrides.clear()
     await wipe()
-    # What a package does now and then by itself may have one for a moment.
+    # A package's periodic work may briefly use one.
     await eventually(lambda: connections_in_use(services_of(running_app).database) == 0)
 
 
 @pytest.fixture(autouse=True)
 async def emptied(request: pytest.FixtureRequest, wipe: Wipe) -> AsyncIterator[None]:
-    """Empty the database after a test that calls an application of its own, or the one that it imports."""
+    """Empty the database after a test that calls its own or an imported application."""
     yield
     if "app" not in request.fixturenames:
         await wipe()
@@ -46,20 +46,20 @@ async def emptied(request: pytest.FixtureRequest, wipe: Wipe) -> AsyncIterator[N
 
 @pytest.fixture
 def anonymous(app: FastAPI) -> AsyncClient:
-    """Return a client that has not signed in; it has no connection that would have to be closed."""
+    """Return a client that is not signed in; it has no connection to close."""
     return calling(app)
 
 
 @pytest.fixture
 async def client(anonymous: AsyncClient) -> AsyncClient:
-    """Return a client that is signed in, where there is signing in."""
+    """Return a client that is signed in, if the project has sign-in."""
     await sign_in(anonymous)
     return anonymous
 
 
 @pytest.fixture
 async def admin_client(app: FastAPI) -> AsyncClient:
-    """Return a client that is signed in as an administrator; the test is skipped where there is no signing in."""
+    """Return a client that is signed in as an administrator; skip the test if the project has no sign-in."""
     client = calling(app)
     await sign_in(client, await add_account(app, "root", is_admin=True), as_admin=True)
     return client

@@ -1,4 +1,4 @@
-"""The one migrated database that all tests share: what it must have, and how it is emptied."""
+"""The migrated database that all tests share: checking and emptying it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ from keel.db.database import Database
 from keel.db.models import IS_VIEW, load_models
 from keel.testing.support import RunScript, Wipe
 
-UNMIGRATED = """No migration makes {names}, so the database of the tests lacks it. Write one, read it, and run the tests again:
+UNMIGRATED = """No migration creates {names}, so the tests' database lacks it. Generate one, review it, rerun the tests:
     uv run python -m app migrate
     uv run alembic revision --autogenerate -m "what is new" """
 
-UNMARKED = """These models describe views: {names}. A view is not emptied after a test, and autogenerate must not make a table of it, so
-write in the model:
+UNMARKED = """These models describe views: {names}. A view is not emptied after a test, and autogenerate must not create
+a table for it, so write in the model:
     __table_args__ = {{"info": {{"is_view": True}}}}"""
 
 _VIEW = "the view "
 
 
 def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
-    """End the run, and say what to do, where a migrated database lacks a table or a column that a model has, or has a view."""
+    """End the run, with instructions, if the database lacks a model's table or column, or a model's table is a view."""
 
     async def look() -> list[str]:
         try:
@@ -33,7 +33,7 @@ def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
         finally:
             await database.close()
 
-    # The tests' own event loop belongs to this thread.
+    # The tests' event loop belongs to this thread.
     with ThreadPoolExecutor(1) as thread:
         lacking = thread.submit(lambda: asyncio.run(look())).result()
     if unmarked := [name.removeprefix(_VIEW) for name in lacking if name.startswith(_VIEW)]:
@@ -43,7 +43,7 @@ def refuse_unmigrated(database: Database, metadata: MetaData) -> None:
 
 
 def _lacking(connection: Connection, metadata: MetaData) -> list[str]:
-    # Other schemas are their owner's business.
+    # Other schemas are up to their owner.
     found = inspect(connection).get_multi_columns(kind=ObjectKind.ANY)
     tables = [table for table in metadata.sorted_tables if table.schema is None]
     there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
@@ -56,12 +56,12 @@ def _lacking(connection: Connection, metadata: MetaData) -> list[str]:
 
 @pytest.fixture(scope="session")
 def wipe(run_script: RunScript) -> Wipe:
-    """Return what empties every table, in one round trip."""
+    """Return a function that empties every table, in one round trip."""
     return wiping(run_script, load_models("keel", "app").sorted_tables)
 
 
 def wiping(run_script: RunScript, tables: Iterable[Table]) -> Wipe:
-    """Return what empties tables, given so that referring tables come last. A view has no rows of its own."""
+    """Return a function that empties tables, given with referring tables last. A view has no rows of its own."""
     emptied = [table.name for table in tables if not table.info.get(IS_VIEW)]
     script = "".join(f'DELETE FROM "{name}";' for name in reversed(emptied))  # noqa: S608 - our own names
 

@@ -1,6 +1,6 @@
-"""The environment that the application reads its settings from: nothing of the shell that runs the tests.
+"""The environment that the application reads its settings from, isolated from the shell that runs the tests.
 
-It is made when this module is loaded, before an application is imported. So no test reaches a developer's database or
+It is set when this module is loaded, before an application is imported. So no test reaches a developer's database or
 services, whatever client it uses.
 """
 
@@ -24,7 +24,7 @@ from keel.testing.support import PATIENCE
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Run every test on one event loop: the one that servers use, where there is one."""
+    """Run every test on one event loop, of the implementation that servers use, if installed."""
     return "asyncio", {"use_uvloop": find_spec("uvloop") is not None}
 
 
@@ -35,15 +35,15 @@ for _settings in find_settings():
 os.environ |= {
     "ENVIRONMENT": "test",
     "LOG_LEVEL": "WARNING",
-    # Working, but out of the way of many tests from one address, and of those that limit requests in a minute.
+    # Active, but high enough for many tests from one address, and for those that limit requests per minute.
     "RATE_LIMIT": "1000000/hour",
-    # A busy machine is ready.
+    # A busy machine must count as ready.
     "READINESS_TIMEOUT": str(PATIENCE),
 }
 
 
 def pytest_plugin_registered(plugin: object) -> None:
-    """Set what a package's `fixtures` say at once: any import of `app.main` gets an application of the tests."""
+    """Apply the variables of a package's `fixtures` at once: any import of `app.main` must see test settings."""
     os.environ.update({name: value for name, value in _variables(plugin) if isinstance(value, str)})
 
 
@@ -53,20 +53,20 @@ def _variables(plugin: object) -> Iterable[tuple[str, Any]]:
 
 @pytest.fixture(scope="session")
 def environment(request: pytest.FixtureRequest, database_url: str) -> Iterator[None]:
-    """Have every setting of the tests in force, and none of the shell that runs them.
+    """Apply the settings of the tests, and none of the shell that runs them.
 
-    A package's `fixtures` may add variables for all tests: a dictionary named `ENVIRONMENT`, of values, or of functions
-    that are given the request and return them.
+    A package's `fixtures` may add variables for all tests: a dictionary named `ENVIRONMENT` of values, or of functions
+    that take the request and return values.
 
-    A test that needs other settings sets them with `monkeypatch` and builds an application of its own.
+    A test that needs other settings sets them with `monkeypatch` and builds its own application.
     """
     with pytest.MonkeyPatch.context() as patch:
         for plugin in request.config.pluginmanager.get_plugins():
             for name, value in _variables(plugin):
                 patch.setenv(name, value(request) if callable(value) else value)
-        # A logger that is cached would keep what one test's settings made of it.
+        # A cached logger would keep the configuration of one test's settings.
         patch.setattr(structlog, "configure", partial(_configure_uncached, structlog.configure))
-        # The application that was built when it was imported has set logs up already.
+        # The application built at import has already configured logging.
         logs.configure(CoreSettings.load())
         from app.main import app
 
@@ -80,7 +80,7 @@ def _configure_uncached(configure: Callable[..., None], **options: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were(environment: None) -> Iterator[None]:
-    """Undo what a test's own application has made of the logs."""
+    """Undo the log configuration of a test's own application."""
     before = structlog.get_config()["wrapper_class"]
     yield
     if structlog.get_config()["wrapper_class"] is not before:

@@ -1,4 +1,4 @@
-"""Tests that a feature adds to an example, where the example was deleted or reshaped by hand: they are left out."""
+"""Skips tests that a feature adds to an example if the example was deleted or changed by hand."""
 
 import ast
 from importlib.util import find_spec
@@ -13,29 +13,29 @@ PREFIXES = tuple(f"{root}.{EXAMPLES}." for root in ("app", "tests"))
 ROOT = Path(__file__).parents[2]
 
 left_out: list[str] = []
-"""A sentence for each module of tests that is left out."""
+"""A sentence for each skipped test module."""
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave a test module of an example out if it needs a module of an example that is not there."""
+    """Skip a test module of an example if it needs an example's module that does not exist."""
     if collection_path.suffix != ".py" or not collection_path.is_relative_to(ROOT / "tests" / EXAMPLES):
         return None
     if name := lacking(collection_path.read_text(encoding="utf-8")):
-        left_out.append(f"{collection_path.relative_to(ROOT)} is left out: there is no {name}.")
+        left_out.append(f"{collection_path.relative_to(ROOT)} is skipped: there is no {name}.")
         return True
     return None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out; a warning would be an error here."""
+    """List the skipped modules; a warning would be an error here."""
     for line in left_out:
         terminalreporter.write_line(line)
 
 
 def lacking(code: str, prefixes: tuple[str, ...] = PREFIXES) -> str | None:
-    """Return a module that some code imports, itself or by what it imports, and that is not there; None if none is.
+    """Return a missing module that some code imports, directly or indirectly; None if nothing is missing.
 
-    So a test that calls another example's API says that it needs it: it imports something of that example or of its tests.
+    So a test that calls another example's API must declare this by importing from that example or its tests.
     """
     waiting, seen = [code], set[str]()
     while waiting:

@@ -1,4 +1,4 @@
-"""Generated requests to every operation: no answer may be one that the OpenAPI document does not promise."""
+"""Generated requests to every operation: every response must be documented in the OpenAPI document."""
 
 import re
 import warnings
@@ -10,29 +10,29 @@ from keel.testing.support import PATIENCE
 from keel.web.openapi.problems import MEDIA_TYPE
 
 KINDS = ("positive", "negative")
-"""Requests that follow the document, and requests that break it."""
+"""Requests that conform to the document, and requests that violate it."""
 
 EXAMPLES = 25
-"""Requests for each operation: what peers get wrong is found within the first few."""
+"""Requests per operation: most faults are found within the first few."""
 
 INEXPRESSIBLE = ("decimal_", "value_error", "assertion_error")
-"""How the types of errors begin that no JSON schema can foresee: digits of decimals, and validators of one's own."""
+"""Prefixes of error types that a JSON schema cannot express: digits of decimals, and custom validators."""
 
 SCHEMATIC = {"urn:problem:invalid-request", "about:blank"}
-"""Problems that a schema can foresee. Any other 422 is a rule of the operation's own, which its document has to name."""
+"""Problems that a schema can rule out. Any other 422 is a rule of the operation, which its document must name."""
 
 STREAMS = {"text/event-stream", "application/jsonl"}
-"""Answers of these types may have no end, and are tested elsewhere; so are cursors, of which only the API itself makes valid
-ones, and keys of requests, which are good for one request each."""
+"""Responses of these types may never end, and are tested elsewhere; so are cursors, which only the API can create, and
+idempotency keys, which are valid for one request each."""
 
 
 def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind: str) -> None:
     """Send requests of a kind to every operation of a server.
 
-    A package's `fixtures` may name operations that refuse most of what follows the document, since they want a token
-    that was issued or a password that is good: a regular expression named `UNGUESSABLE`.
+    A package's `fixtures` may name operations that refuse most conforming requests, since they need an issued token or
+    a good password: a regular expression named `UNGUESSABLE`.
     """
-    # Loaded here, since they take longer than many of the tests that do without them.
+    # Imported late: loading them takes longer than many tests that do not need them.
     import schemathesis
     from httpx2 import get
     from hypothesis import HealthCheck, given, settings
@@ -70,23 +70,23 @@ def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind
             _check_type(document, case, response)
 
         with subtests.test(operation.label), warnings.catch_warnings():
-            # What schemathesis does to the parts of a form.
+            # Schemathesis does this with the parts of a form.
             warnings.filterwarnings("ignore", "Do not use the `random` module inside strategies")
             try:
                 send()
             except Unsatisfiable:
-                # Nothing breaks the document where every value is good, such as those of an optional header.
+                # No request can violate the document if every value is valid, such as for an optional header.
                 if mode is GenerationMode.POSITIVE:
                     raise
 
 
 def is_stream(operation: dict[str, Any]) -> bool:
-    """Whether an operation's answer may have no end, by its documentation."""
+    """Whether an operation's response may never end, by its documentation."""
     return bool(STREAMS & {*operation["responses"].get("200", {}).get("content", {})})
 
 
 def _check_type(document: dict[str, Any], case: Any, response: Any) -> None:
-    """Check that a problem is of a type that the operation documents for its status, where it documents any."""
+    """Check that a problem's type is documented by the operation for its status, if it documents any."""
     documented = document["paths"][case.operation.path][case.operation.method]["responses"]
     answer = _resolved(document, documented.get(str(response.status_code), {}))
     examples = answer.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {}).values()
@@ -103,7 +103,7 @@ def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decimals_as_numbers(schema: Any) -> Any:
-    """Return a schema without the strings that a decimal may be: their pattern knows no bounds, and is not understood."""
+    """Return a schema without the string form of decimals: its pattern is unbounded, and schemathesis cannot use it."""
     if isinstance(schema, list):
         return [_decimals_as_numbers(each) for each in schema if not _is_decimal(each)]
     if isinstance(schema, dict):
@@ -116,7 +116,7 @@ def _is_decimal(schema: Any) -> bool:
 
 
 def _is_inexpressible(case: Any, response: Any) -> bool:
-    """Whether a request is refused for what its schema can't say; a form, for one, can't hold an empty list or field."""
+    """Whether a request is refused for reasons that a schema can't express, such as an empty list in a form."""
     if response.status_code != 422:
         return False
     lost = ("missing",) if "json" not in (case.media_type or "json") else ()
@@ -128,6 +128,6 @@ def _is_inexpressible(case: Any, response: Any) -> bool:
 
 
 def _is_converted(case: Any) -> bool:
-    """Whether a request breaks the document by the types of values alone: pydantic converts what it can, such as true to 1.0."""
+    """Whether a request violates the document only by types that pydantic converts, such as true to 1.0."""
     mutations = case.meta.phase.data.mutations if case.meta else ()
     return bool(mutations) and all(mutation.keywords == ("type",) for mutation in mutations)

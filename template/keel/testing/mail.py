@@ -1,4 +1,4 @@
-"""Mails that would have been sent."""
+"""E-mails that would have been sent."""
 
 import pytest
 from fastapi import FastAPI
@@ -9,6 +9,6 @@ from keel.testing.support import Outbox
 
 @pytest.fixture
 def outbox(running_app: FastAPI) -> Outbox:
-    """Keep the mails of a test."""
+    """Return the e-mails of a test."""
     outbox = services_of(running_app).mailer = Outbox()
     return outbox

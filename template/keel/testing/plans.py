@@ -1,4 +1,4 @@
-"""How the database would carry out the queries of a test, had its tables many rows: whether indexes serve them."""
+"""Query plans of a test's reads as if tables had many rows: whether indexes are used."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,13 +16,13 @@ WatchQueries = Callable[[], AbstractAsyncContextManager[list[str]]]
 
 @pytest.fixture
 def watch_queries(database: Database, explain: Explain) -> WatchQueries:
-    """Return a context manager whose value has, after the block, a line for each step of a read that no index serves.
+    """Return a context manager that yields a list: after the block, it has a line per step of a read without an index.
 
-    Such a step goes through a whole table, or sorts what it has found: with a million rows, it takes as much longer. Use it
-    as `async with watch_queries() as faults: await client.get(...)`, then `assert faults == []`.
+    Such a step scans a whole table or sorts rows, so its time grows with them. Use it as
+    `async with watch_queries() as faults: await client.get(...)`, then `assert faults == []`.
 
-    On PostgreSQL it is also a join that compares each row with each, in the plan for any parameters. That depends on how many
-    rows there are, so fill and analyse the table first.
+    On PostgreSQL it may also be a join of the generic plan that compares each row with each. That depends on the number of
+    rows, so fill and analyse the table first.
     """
 
     @asynccontextmanager

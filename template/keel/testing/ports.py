@@ -1,14 +1,14 @@
-"""Ports for servers that are told where to listen."""
+"""Ports for servers that need to know where to listen."""
 
 import socket
 import sys
 
 
 class Port:
-    """A port of this machine that no other process is given, whether a server listens there already, or between two starts.
+    """A reserved port of this machine that no other process gets, even while no server listens on it.
 
-    What keeps it is a socket that does not listen. On Linux a server can listen beside it if it sets SO_REUSEADDR, which
-    servers do (socket(7)); elsewhere that socket would be in its way, so there the port is only likely to stay free.
+    A bound socket that does not listen reserves it. On Linux a server with SO_REUSEADDR, which servers set, can still
+    listen on the port (socket(7)); elsewhere the socket would block it, so there the port only probably stays free.
     """
 
     def __init__(self) -> None:
@@ -20,5 +20,5 @@ class Port:
             self._kept.close()
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the port."""
         self._kept.close()

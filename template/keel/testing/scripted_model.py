@@ -1,4 +1,4 @@
-"""A chat model that says what a test wants, when it wants it."""
+"""A chat model that replies with a test's scripts, at times that the test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable
 
 @dataclass
 class Pause:
-    """A place in a reply where the model waits for the test; it says that it got there."""
+    """A point in a reply where the model signals the test and waits for it."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -24,7 +24,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a tool, whose arguments are JSON."""
+    """A tool call with JSON arguments."""
 
     name: str
     arguments: str
@@ -37,7 +37,7 @@ Item = str | Pause | Call | Exception
 
 
 class ScriptedModel(BaseChatModel):
-    """Replies with one script after the other, and remembers what it was sent."""
+    """Replies with one script after the other, and records its input."""
 
     scripts: list[list[Any]]
     received: list[list[BaseMessage]]

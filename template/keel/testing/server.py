@@ -1,4 +1,4 @@
-"""A real server in a thread: what streams cannot be tested in-process, since there an answer is complete at once."""
+"""A real server in a thread, for tests of streams: in-process, a response is only available when complete."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Server:
-    """A server and the application that it serves; it runs within a `with` block, or from `start` to `stop`."""
+    """A server and its application; it runs within a `with` block, or from `start` to `stop`."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -38,27 +38,27 @@ class Server:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the lifespans of the application have yielded."""
+        """The state that the application's lifespans have yielded."""
         return self._uvicorn.lifespan.state
 
     @property
     def accepting(self) -> bool:
-        """Whether the server accepts connections: it no longer does once it has begun to stop."""
+        """Whether the server accepts connections; no longer true once it begins to stop."""
         return self._uvicorn.servers[0].is_serving()
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run something in the server's event loop: what waits there can't be awaited in another."""
+        """Run a coroutine in the server's event loop; objects of that loop can't be awaited in another."""
         loop = self._uvicorn.servers[0].get_loop()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
 
     @contextmanager
     def small_buffers(self) -> Generator[None]:
-        """Let the operating system keep little of what clients that come meanwhile do not read."""
+        """Make the operating system buffer little for clients that connect during the block."""
         listening = self._uvicorn.servers[0].sockets[0]
         usual = listening.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         yield
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, usual // 2)  # Linux doubles what it is given.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, usual // 2)  # Linux doubles the value.
 
     def start(self) -> None:
         """Start serving."""
@@ -67,7 +67,7 @@ class Server:
             time.sleep(0.005)
 
     def stop(self) -> None:
-        """Stop as a signal would: requests under way are finished first."""
+        """Stop as on a signal: requests in progress are finished first."""
         if self._thread.is_alive():
             services_of(self.app).shutdown.begin()
             self._uvicorn.should_exit = True
@@ -96,6 +96,6 @@ def running_server(environment: None) -> Iterator[Server]:
 
 @pytest.fixture
 def server(app: FastAPI, running_server: Server) -> Iterator[Server]:
-    """Return a running server, of an application of its own on the same database as `app`."""
+    """Return a running server with its own application, on the same database as `app`."""
     yield running_server
     running_server.app.dependency_overrides.clear()

@@ -1,4 +1,4 @@
-"""What fixtures and tests use to call an application."""
+"""Helpers of fixtures and tests for calling an application."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,27 +16,27 @@ from keel.services import services_of
 from keel.testing.identity import sign_in
 
 PATIENCE = 60
-"""Seconds after which a test gives up on what must come. None waits for so long, however busy the machine is, unless it
-never comes: what must be soon is shown by what comes before it, and not by a clock."""
+"""Seconds after which a test stops waiting. Even on a busy machine, this is only reached if the event never happens:
+tests that something happens soon show this by the order of events, not by a clock."""
 
 RunScript = Callable[[str], Awaitable[None]]
 """Runs several SQL statements at once."""
 
 Explain = Callable[[AsyncConnection, str, Any], Awaitable[list[str]]]
-"""Returns the steps of a statement, with its parameters, for which the database has no index."""
+"""Returns the steps of a statement's plan, given its parameters, that use no index."""
 
 Wipe = Callable[[], Awaitable[None]]
 """Empties every table."""
 
 
 def calling(app: FastAPI) -> AsyncClient:
-    """Return a client of an application that is running."""
+    """Return a client of a running application."""
     return AsyncClient(transport=ASGITransport(app, client=("192.0.2.1", 50000)), base_url="http://test")
 
 
 @asynccontextmanager
 async def running(app: FastAPI, *, signed_in: bool = True) -> AsyncGenerator[AsyncClient]:
-    """Enter an application's lifespan and return a client of it; mails stay here."""
+    """Enter an application's lifespan and yield a client of it; e-mails are not sent."""
     services_of(app).mailer = Outbox()
     async with app.router.lifespan_context(app), calling(app) as client:
         if signed_in:
@@ -51,18 +51,18 @@ def connections_in_use(database: Database) -> int:
 
 
 class Outbox:
-    """Keeps mails instead of sending them."""
+    """Keeps e-mails instead of sending them."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
 
     async def send(self, mail: Mail) -> None:
-        """Keep a mail."""
+        """Keep an e-mail."""
         self.mails.append(mail)
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds; the test fails where it never does."""
+    """Wait until a condition is true; fail the test if it never is."""
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0.005)

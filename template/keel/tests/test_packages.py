@@ -64,7 +64,7 @@ def test_package_without_known_modules_is_refused(root: Path) -> None:
     """The message names the package and says where helpers belong."""
     write(root, {"helpers/words.py": ""})
 
-    with pytest.raises(PackageError, match=rf"{root.name}\.helpers offers nothing.*{root.name}\.helpers\.py"):
+    with pytest.raises(PackageError, match=rf"{root.name}\.helpers has none of the modules .*{root.name}\.helpers\.py"):
         find_packages(root.name)
 
 
@@ -73,7 +73,7 @@ def test_a_near_miss_of_a_name_is_refused(root: Path, module: str, meant: str) -
     """The message suggests the right name."""
     write(root, {f"books/{module}.py": "", "books/seed.py": ""})
 
-    with pytest.raises(PackageError, match=rf"books\.{module} is not looked for; rename it to {meant} \("):
+    with pytest.raises(PackageError, match=rf"books\.{module} is not a hook; rename it to {meant} \("):
         find_packages(root.name)
 
 
@@ -98,7 +98,7 @@ def test_module_without_its_hook_is_refused(root: Path, hook: str, code: str, fa
 
     assert message.startswith(f"{root.name}.books.{hook}: ")
     assert re.search(fault, message)
-    assert "is found by its name and must hold `" in message
+    assert "is found by its name and must provide `" in message
 
 
 def test_optional_parameters_are_fine(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""How large a request may be: in bytes, and in structure, since what is small in bytes may be large to parse and answer."""
+"""Limits of request size: in bytes, and in structure, since few bytes may be expensive to parse and answer."""
 
 import re
 from collections.abc import Awaitable
@@ -11,22 +11,22 @@ from keel.web.errors import problem, too_large
 from keel.web.paths import header
 
 MAX_DEPTH = 64
-"""Arrays and objects within each other."""
+"""The deepest nesting of arrays and objects."""
 
 MAX_PARAMETERS = 1000
-"""Parameters of a query; Starlette allows as many fields of a form."""
+"""Parameters of a query; Starlette's limit for fields of a form."""
 
 _TOO_LARGE = 413
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
 def fault_of(body: bytes, max_items: int) -> str | None:
-    """Return what is wrong with the structure of a JSON text, if anything; whether it is valid is not looked at."""
+    """Return which limit the structure of a JSON text exceeds, if any; this does not validate it."""
     if b"\0" in body:
         return "The body is not JSON in UTF-8."
     if _items(body) <= MAX_DEPTH:
         return None
-    # Strings do not count: escapes go first, then every second part between quotation marks.
+    # Ignore strings: remove escapes first, then every second part between quotation marks.
     bare = b"".join(body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
     if _items(bare) > max_items:
         return f"The body has more than {max_items} members and elements."
@@ -34,12 +34,12 @@ def fault_of(body: bytes, max_items: int) -> str | None:
     for bracket in _BRACKET.findall(bare):
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
-            return f"The body has more than {MAX_DEPTH} arrays and objects within each other."
+            return f"The body has more than {MAX_DEPTH} levels of nested arrays and objects."
     return None
 
 
 def _items(text: bytes) -> int:
-    """Return at least as many as there are members and elements."""
+    """Return an upper bound of the number of members and elements."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
@@ -51,7 +51,7 @@ class StructureLimitMiddleware:
         self.max_items = max_items
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request, looking at its JSON once it is complete."""
+        """Handle a request, checking its JSON once it is complete."""
         if scope["type"] not in {"http", "websocket"}:
             return self.app(scope, receive, send)
         if scope["query_string"].count(b"&") >= MAX_PARAMETERS:
@@ -78,8 +78,8 @@ class StructureLimitMiddleware:
 class BodyLimitMiddleware:
     """Refuses request bodies that are too large, by `Content-Length` or as soon as the limit is exceeded.
 
-    A path operation or a router may have a limit of its own, `max_body_size`. Starlette counts, and answers in plain text
-    where the body was not read.
+    A path operation or a router may set its own limit, `max_body_size`. Starlette counts the bytes, and answers in
+    plain text if the body was not read.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:

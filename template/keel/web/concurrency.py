@@ -1,4 +1,4 @@
-"""How much is under way at once: each caller has a share, and each process a limit."""
+"""Limits of concurrency: a share for each caller, and a total for each process."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -13,12 +13,12 @@ from keel.web.rate_limit import NETWORKS, site_of
 
 
 class ConcurrencyLimit:
-    """What this process does at once, of one kind."""
+    """Counts concurrent work of one kind in this process."""
 
     def __init__(self, what: str, per_caller: int, total: int) -> None:
-        """Allow a caller `per_caller`, and all callers `total`, of what problem documents call `what`.
+        """Allow `per_caller` to each caller and `total` in all; problem documents call the work `what`.
 
-        All networks of an IPv6 /48 together may have as much as some of them, but no more than half of all: see `NETWORKS`.
+        An IPv6 /48 may have the share of `NETWORKS` callers, but no more than half of the total.
         """
         self._what = what
         self._per_caller = per_caller
@@ -32,8 +32,8 @@ class ConcurrencyLimit:
         """Count one for a caller while the block runs.
 
         Raises:
-            TooManyRequests: the caller has its share.
-            Unavailable: the process has as many as it may.
+            TooManyRequests: the caller has used its share.
+            Unavailable: the process is at its limit.
         """
         site = site_of(caller)
         if self._open[caller] >= self._per_caller or (site and self._sites[site] >= self._per_site):
@@ -53,11 +53,11 @@ class ConcurrencyLimit:
 
 
 def limit_concurrency(what: str, *, per_caller: int, total: int) -> Callable[[HTTPConnection], AsyncGenerator[None]]:
-    """Return a dependency that limits how many calls of a path operation a process answers at once.
+    """Return a dependency that limits how many calls of a path operation a process handles at once.
 
-    Use it as `dependencies=[Depends(limit_concurrency("pages", per_caller=8, total=64), scope="function")]` where a call
-    waits for others of its kind: then no caller waits for more than `total` of them, nor for more than `per_caller` of one
-    caller, gone or not. More are refused as `ConcurrencyLimit.counted` says.
+    Use it as `dependencies=[Depends(limit_concurrency("pages", per_caller=8, total=64), scope="function")]` where calls
+    queue for each other: then none waits for more than `total` of them, nor for more than `per_caller` of any one
+    caller, even a disconnected one. Further calls are refused; see `ConcurrencyLimit.counted`.
     """
     under_way = ConcurrencyLimit(what, per_caller, total)
 
@@ -69,11 +69,11 @@ def limit_concurrency(what: str, *, per_caller: int, total: int) -> Callable[[HT
 
 
 async def count_stream(connection: HTTPConnection) -> AsyncGenerator[None]:
-    """Count a response as one of its caller's streams until it has ended; see `ConcurrencyLimit.counted`."""
+    """Count a response as one of its caller's streams until it ends; see `ConcurrencyLimit.counted`."""
     services: Any = connection.app.state.services
     with services.streams.counted(services.rate_limit.key(connection.scope)):
         yield
 
 
 Counted = Annotated[None, Depends(count_stream)]
-"""A parameter of path operations that stream by other means than `event_stream`, which counts by itself."""
+"""A parameter for path operations that stream without `event_stream`, which already counts."""

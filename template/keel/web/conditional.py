@@ -11,7 +11,7 @@ from keel.text import SafeStr
 from keel.web.errors import AppError
 
 Version = int | str
-"""A number, or a digest in hexadecimal or base64; not text of any kind, since a tag is delimited by quotation marks."""
+"""A number, or a digest in hexadecimal or base64; not arbitrary text, since quotation marks delimit a tag."""
 
 
 def etag(version: Version) -> str:
@@ -24,8 +24,8 @@ def matches(header: str | None, version: Version, *, weak: bool = False) -> bool
 
     Args:
         header: the value of `If-Match` or `If-None-Match`; None never matches.
-        version: what is stored.
-        weak: compare weakly, as `If-None-Match` wants it: a `W/` in front makes no difference.
+        version: the stored version.
+        weak: compare weakly, as `If-None-Match` requires: a leading `W/` makes no difference.
     """
     if header is None:
         return False
@@ -36,19 +36,19 @@ def matches(header: str | None, version: Version, *, weak: bool = False) -> bool
 
 
 class NotModified(AppError):
-    """The caller has this version already."""
+    """The caller already has this version."""
 
     status = HTTPStatus.NOT_MODIFIED
 
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """The condition of a change: the entity tag that the caller last saw, if they sent any."""
+    """The condition of a change: the entity tag that the caller last saw, if one was sent."""
 
     if_match: str | None = None
 
     def holds(self, version: Version) -> bool:
-        """Whether the change may be made to what is stored as this version; if not, raise `PreconditionFailed`."""
+        """Whether this stored version may be changed; if not, raise `PreconditionFailed`."""
         return self.if_match is None or matches(self.if_match, version)
 
 
@@ -61,16 +61,16 @@ class Conditional:
         self._response = response
 
     def tag(self, version: Version) -> Mapping[str, str]:
-        """Set the `ETag` header of the response; return the headers, for a `Response` that the path operation makes itself.
+        """Set the `ETag` header of the response; return the headers, for path operations that build their response.
 
-        FastAPI sets them on no other than its own.
+        FastAPI sets them only on the responses that it creates.
 
         Raises:
-            NotModified: the caller reads a version that they have already.
+            NotModified: the caller already has the version.
         """
         headers = {"ETag": etag(version), "Cache-Control": "private, no-cache"}
         if matches(self._if_none_match, version, weak=True):
-            raise NotModified("You have this version already.", headers=headers)
+            raise NotModified("You already have this version.", headers=headers)
         self._response.headers.update(headers)
         return headers
 
@@ -79,14 +79,14 @@ async def get_conditional(
     request: Request,
     response: Response,
     if_match: Annotated[
-        SafeStr | None, Header(description="Change only what still has this entity tag; else the answer is 412")
+        SafeStr | None, Header(description="Change it only if it still has this entity tag; otherwise respond with 412")
     ] = None,
     if_none_match: Annotated[
-        SafeStr | None, Header(description="Read only what has another entity tag; else the answer is 304")
+        SafeStr | None, Header(description="Read it only if it has another entity tag; otherwise respond with 304")
     ] = None,
 ) -> Conditional:
     """Return the conditions of a request."""
-    # Not the class itself as a dependency: what is no coroutine function runs in a thread.
+    # The class itself is no dependency: FastAPI runs anything but a coroutine function in a thread.
     return Conditional(response, if_match, if_none_match if request.method == "GET" else None)
 
 

@@ -19,10 +19,10 @@ from keel.web.openapi.problems import MEDIA_TYPE, documented, title
 from keel.web.paths import methods_at
 
 MAX_ERRORS = 50
-"""Errors in one problem document; it says how many there are."""
+"""Errors listed in one problem document, at most; it also has their number."""
 
 MAX_LOCATION = 100
-"""Characters of one part of a location: the name of a field may be as long as the request."""
+"""Characters of one part of a location, at most: the name of a field may be as long as the request."""
 
 
 class AppError(Exception):
@@ -31,7 +31,7 @@ class AppError(Exception):
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     type: ClassVar[str] = "about:blank"
     commit_on_error: ClassVar[bool] = False
-    """Commit the transaction although the error is raised, for errors that record something (a failed login)."""
+    """Commit the transaction despite the error, for errors that record something (a failed login)."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Unavailable(AppError):
 class _Status(int):
     """The status of an error, as a key of `responses=`.
 
-    FastAPI merges the responses of routers and operations by key: of two errors with one status, one would be lost.
+    FastAPI merges the responses of routers and operations by key: one of two errors with the same status would be lost.
     """
 
     def __new__(cls, error: type[AppError]) -> Self:
@@ -119,7 +119,7 @@ class _Status(int):
 
 
 def responses(*errors: type[AppError]) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of error responses, for a route's `responses=`: types, and the docstrings' first paragraphs."""
+    """Return the documentation of errors, for a route's `responses=`: their types and docstrings' first paragraphs."""
     return {_Status(error): _documentation(error) for error in errors}
 
 
@@ -136,7 +136,7 @@ ProblemFormat = Callable[[Mapping[str, Any]], Response]
 
 
 class ProblemResponse(Response):
-    """A problem document, or what the application's own `problem_format` makes of it."""
+    """A problem document, or what the application's `problem_format` turns it into."""
 
     media_type = MEDIA_TYPE
 
@@ -193,7 +193,7 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     if error.status_code == _TOO_LARGE and detail in {None, "Content Too Large"}:
         detail = too_large(request.scope)
     headers = error.headers
-    if "Allow" in (headers or {}):  # those of one route, though there may be more at this path
+    if "Allow" in (headers or {}):  # FastAPI names the methods of one route only
         headers = {**(headers or {}), "Allow": ", ".join(methods_at(request.scope))}
     if detail is None or isinstance(detail, str):
         return problem(error.status_code, detail=detail, headers=headers)
@@ -205,7 +205,7 @@ _TOO_LARGE = 413
 
 
 def too_large(scope: Scope) -> str:
-    """Return the detail of a 413, whose limit is that of the path operation."""
+    """Return the detail of a 413, with the limit of the path operation."""
     return f"The body exceeds the limit of {scope.get(MAX_BODY_SIZE_SCOPE_KEY)} bytes."
 
 

@@ -1,4 +1,4 @@
-"""Live changes as server-sent events: messages of a topic, with resume, reset, and an end with the token or the process."""
+"""Live changes as server-sent events: messages of a topic, with resume, reset, and an end at logout or shutdown."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
@@ -20,8 +20,8 @@ Ending = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def get_ending(request: Request, shutdown: ShutdownDep) -> Ending:
-    """Return what waits for the end of a stream: shutdown, or an `AppError` once the caller's token is refused."""
-    # The token is verified again for all that dependencies have asked of it, whichever come after this one.
+    """Return a function that waits for a stream's end: shutdown, or an `AppError` when the token is refused."""
+    # The token is verified again for all scopes that dependencies required, including those that run after this one.
     return lambda: verification_of(request).until_shutdown(shutdown)
 
 
@@ -38,7 +38,7 @@ def event_stream(topic: Callable[..., Any]) -> Any:
 
     Use it as `events: Annotated[Events, Depends(event_stream(topic))]` of a path operation that yields them, with
     `response_class=EventSourceResponse`. A client that sends `Last-Event-ID` resumes after that message. The event
-    `reset` means that messages were lost, `closed` that the token is not valid any more.
+    `reset` means that messages were lost, `closed` that the token is no longer valid.
 
     Args:
         topic: a dependency that returns the name of the topic.

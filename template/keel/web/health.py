@@ -56,7 +56,7 @@ class Checks:
         self._required: dict[str, bool] = {}
 
     def add(self, name: str, check: Check, *, required: bool = True) -> None:
-        """Register a check under a name that appears in the answer.
+        """Register a check under a name that appears in the response.
 
         A failing check that is not `required` is reported as `degraded` and keeps the process in service: the failure
         of a dependency that all processes share must not take all of them out of the load balancer.

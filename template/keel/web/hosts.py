@@ -1,4 +1,4 @@
-"""Hosts and origins: as settings name them, and the middleware that refuses requests for other hosts."""
+"""Hosts and origins in settings, and the middleware that refuses requests for other hosts."""
 
 import re
 from collections.abc import Awaitable
@@ -17,7 +17,7 @@ def host(value: str) -> str:
     """Return a host's name in lower case, without the scheme, port and final slash or dot that a URL may have.
 
     Raises:
-        ValueError: requests can't name such a host.
+        ValueError: this is no host name.
     """
     try:
         parts = urlsplit((value if "://" in value else f"//{value}").lower())
@@ -30,7 +30,7 @@ def host(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """Return an origin as browsers send it: in lower case, without a final slash and the port that goes without saying.
+    """Return an origin as browsers send it: in lower case, without a final slash and the scheme's default port.
 
     Raises:
         ValueError: browsers send no such origin.
@@ -48,7 +48,7 @@ def origin(value: str) -> str:
 
 
 def _name_and_port(parts: SplitResult) -> tuple[str, int | None]:
-    """Return the two; with anything else but these the name is empty."""
+    """Return host name and port; an empty name if the URL has other parts."""
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
         return "", None
     name = parts.hostname or ""
@@ -56,7 +56,7 @@ def _name_and_port(parts: SplitResult) -> tuple[str, int | None]:
 
 
 class HostMiddleware:
-    """Refuses requests for unknown hosts, or for two (RFC 9112, section 3.2); not probes, which use IP addresses."""
+    """Refuses requests with an unknown `Host`, or two (RFC 9112, section 3.2); not probes, which use IP addresses."""
 
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
         self.app = app

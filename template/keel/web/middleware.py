@@ -1,4 +1,4 @@
-"""Middleware, pure ASGI: request id and access line, unforeseen errors, security headers.
+"""Middleware, pure ASGI: request id and access line, unexpected errors, security headers.
 
 Middleware that does not post-process returns the inner awaitable directly: one coroutine less per request and message.
 """
@@ -32,7 +32,7 @@ _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
-"""Messages that begin an answer; the second refuses a WebSocket handshake."""
+"""Messages that begin a response; the second refuses a WebSocket handshake."""
 
 
 class RequestMiddleware:
@@ -46,7 +46,7 @@ class RequestMiddleware:
         """Handle a request with its id bound to the log context.
 
         Raises:
-            RuntimeError: the application has not started, so nothing that a request needs is there.
+            RuntimeError: the application has not started, so the services that a request needs do not exist.
         """
         if scope["type"] == "websocket":
             await self._watch(scope, receive, send)
@@ -56,8 +56,8 @@ class RequestMiddleware:
             return
         if not hasattr(scope["app"].state.services, "shutdown"):
             raise RuntimeError(
-                "The application has not started. In a test, write `with TestClient(app) as client:`, which starts it and "
-                "stops it again, or take the fixture `client`; a server must not be told `--lifespan off`."
+                "The application has not started. In a test, write `with TestClient(app) as client:`, which starts and "
+                "stops it, or use the fixture `client`; do not run a server with `--lifespan off`."
             )
         request_id = id_of(scope)
         started = time.perf_counter()
@@ -83,7 +83,7 @@ class RequestMiddleware:
         request_id = id_of(scope)
         started = time.perf_counter()
         opened = False
-        status, code = 403, 1006  # What a server answers and reports if the application does neither.
+        status, code = 403, 1006  # What a server sends and reports if the application does neither.
 
         async def watched_receive() -> Message:
             nonlocal code
@@ -169,7 +169,7 @@ class SecurityHeadersMiddleware:
         self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Add the headers to the response, also to that of a refused handshake."""
+        """Add the headers to the response, including that of a refused handshake."""
         if scope["type"] == "lifespan":
             return self.app(scope, receive, send)
 

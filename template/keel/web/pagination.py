@@ -1,4 +1,4 @@
-"""Keyset pagination: a cursor says after which row a page begins, so pages stay right while rows come and go."""
+"""Keyset pagination: a cursor names the row after which a page begins, so inserted and deleted rows shift no page."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from keel.web.errors import BadRequest
 T = TypeVar("T")
 
 CURSOR = "cursor"
-"""The query parameter that lists take."""
+"""The query parameter of lists."""
 
 
 class InvalidCursor(BadRequest):
-    """The cursor was not made by this API, or for another order."""
+    """The cursor is not from this API, or belongs to another order."""
 
     type = "urn:problem:invalid-cursor"
 
 
 class PageQuery(BaseModel, frozen=True, extra="forbid"):
-    """Query parameters of a list; subclasses add filters and name the orders. Unknown parameters are refused."""
+    """Query parameters of a list; subclasses add filters and orders. Unknown parameters are refused."""
 
     sort: str
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=4000)] | None = Field(
-        default=None, description="`next` of the page before, with the same filters and order"
+        default=None, description="`next` of the previous page, with the same filters and order"
     )
 
 
@@ -47,7 +47,7 @@ class Page(BaseModel, Generic[T]):
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """Return the name in the API's document, and so in generated clients: `NotePage`."""
+        """Return the name in the OpenAPI document and in generated clients: `NotePage`."""
         return f"{''.join(getattr(each, '__name__', 'Any') for each in params)}Page"
 
 
@@ -67,7 +67,7 @@ class Links:
 
 async def get_links(request: Request, response: Response) -> Links:
     """Return the links of a list."""
-    # Not the class itself as a dependency: what is no coroutine function runs in a thread.
+    # The class itself is no dependency: FastAPI runs anything but a coroutine function in a thread.
     return Links(request, response)
 
 
@@ -76,7 +76,7 @@ LinksDep = Annotated[Links, Depends(get_links)]
 
 @dataclass(frozen=True, slots=True)
 class Cursor(Generic[T]):
-    """The place of the last row seen: its value in the order of the list, then its id to break ties."""
+    """The position of the last row seen: its value in the order of the list, then its id to break ties."""
 
     value: T
     id: UUID
@@ -99,8 +99,8 @@ _UUID: TypeAdapter[UUID] = TypeAdapter(UUID)
 
 
 def encode(order: str, values: Sequence[Any]) -> str:
-    """Return a cursor for a list in an order; values may be of any type that pydantic has a form for in JSON."""
-    # JSON has no form for infinite numbers, and orjson none for durations and decimals.
+    """Return a cursor for a list in an order; values may be of any type that pydantic can write as JSON."""
+    # JSON cannot represent infinite numbers, and orjson neither durations nor decimals.
     written = [str(value) if isinstance(value, float) and not isfinite(value) else value for value in values]
     return urlsafe_b64encode(orjson.dumps([order, *written], default=to_jsonable_python)).decode().rstrip("=")
 
@@ -115,7 +115,7 @@ def decode(text: str, order: str, types: Sequence[TypeAdapter[Any]]) -> list[Any
         made_for, *values = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         decoded = [type_.validate_python(value) for type_, value in zip(types, values, strict=True)]
     except (ValueError, TypeError, AttributeError, ValidationError):
-        raise InvalidCursor("This cursor was not made by this list; start again without one.") from None
+        raise InvalidCursor("This cursor is not from this list; start again without one.") from None
     if made_for != order:
         raise InvalidCursor("This cursor belongs to a list in another order; start again without one.")
     return decoded
@@ -126,7 +126,7 @@ def link_header(request: Request, next_cursor: str | None) -> str:
     query = urlencode([(key, value) for key, value in request.query_params.multi_items() if key != CURSOR])
     links = [_link(request, query, "first")]
     if next_cursor is not None:
-        # Cursors are made of characters that need no escape.
+        # Cursors consist of characters that need no escaping.
         links.append(_link(request, f"{query}&cursor={next_cursor}" if query else f"cursor={next_cursor}", "next"))
     return ", ".join(links)
 

@@ -1,4 +1,4 @@
-"""What is served at a path: below the prefix of a proxy, by which methods, and to HEAD wherever to GET."""
+"""Paths: a proxy's prefix, the methods that are served, and HEAD wherever there is GET."""
 
 import re
 from collections.abc import Awaitable, MutableMapping
@@ -17,13 +17,13 @@ _PARAMETER = re.compile(r"{[^}:]*")
 
 
 def path_below(scope: MutableMapping[str, Any]) -> str:
-    """Return the path of a request without the prefix below which a proxy serves the application (`root_path`)."""
+    """Return the path of a request without the prefix of a proxy (`root_path`)."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """Return the first header of a request with a name, which is in lower case; empty if there is none."""
+    """Return a request's first header of a lower-case name; empty if there is none."""
     for key, value in scope["headers"]:
         if key == name:
             return value
@@ -31,10 +31,10 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def try_below_prefix(router: APIRouter) -> None:
-    """Have the routes of a router tried only for paths that have its prefix in them.
+    """Match the routes of a router only against paths that contain its prefix.
 
-    FastAPI tries each route of each router in turn, twice in the right one. A request pays for each as much as for a third of a
-    dependency, so the more routers a project has, the slower all of it would become.
+    FastAPI tries each route of each router in turn, twice in the right one. Each try costs a request a third of a
+    dependency, so every additional router would slow down the whole project.
     """
     start, matches = router.prefix.partition("{")[0], router.matches
 
@@ -45,7 +45,7 @@ def try_below_prefix(router: APIRouter) -> None:
 
 
 def check_routes(app: FastAPI) -> None:
-    """Compare all routes, whatever their parameters are called.
+    """Check that no two routes conflict, ignoring the names of parameters.
 
     Raises:
         PackageError: two functions serve the same method and path; the message names both.
@@ -64,19 +64,19 @@ def check_routes(app: FastAPI) -> None:
 
 
 def methods_at(scope: Scope) -> list[str]:
-    """Return the methods that the routes at a request's path serve together."""
+    """Return all methods that the routes at a request's path serve."""
     found = [method for method in METHODS if _serves(scope, method)]
     return [*found, "HEAD"] if "GET" in found and "HEAD" not in found else found
 
 
 class HeadMiddleware:
-    """Answers HEAD as GET, without the body; FastAPI's routes answer 405."""
+    """Answers HEAD like GET, without the body; FastAPI's routes answer 405."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request; HEAD becomes GET, but where a route serves it itself."""
+        """Handle a request; HEAD becomes GET, unless a route serves it itself."""
         if scope["type"] != "http" or scope["method"] != "HEAD" or _serves(scope, "HEAD") or not _serves(scope, "GET"):
             return self.app(scope, receive, send)
         return self._answer(scope, receive, send)

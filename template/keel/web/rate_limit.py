@@ -1,7 +1,7 @@
-"""Rate limits, in the notation of the `limits` library: a sliding window for each caller, told in standard headers.
+"""Rate limits, in the notation of the `limits` library: a sliding window for each caller, reported in standard headers.
 
-Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what is allowed, `RateLimit` what is left.
-The sliding window is approximated by two fixed ones: hits of the one before count as far as it still overlaps.
+Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` is the limit, `RateLimit` what is left of it.
+The sliding window is approximated by two fixed ones: hits in the previous one count in proportion to its overlap.
 """
 
 import math
@@ -23,20 +23,20 @@ from keel.web.errors import AppError, TooManyRequests, from_app_error
 from keel.web.paths import path_below
 
 _REFUSED = tracing.meter.create_counter(
-    "app.rate_limit.refused", unit="{use}", description="Requests and other uses that a limit has refused"
+    "app.rate_limit.refused", unit="{use}", description="Requests and other uses refused by a rate limit"
 )
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
-"""Probes are not callers: an orchestrator must never be told to slow down."""
+"""Probes are not limited: an orchestrator must never get a 429."""
 
 RATE_LIMIT = b"ratelimit"
 POLICY = b"ratelimit-policy"
 
 NETWORKS = 16
-"""A /48 may use as much as so many of its 65,536 networks: it belongs to one site, or to many customers of a provider."""
+"""A /48 may use as much as this many of its 65,536 /64 networks: it is one site, or many customers of a provider."""
 
 _SITE = re.compile(r"((?:[0-9a-f]{4}:){3})[0-9a-f]{4}$")
-"""An IPv6 network as `client_address` writes it, and the first 48 bits of it."""
+"""An IPv6 network as `client_address` writes it; the group is its first 48 bits."""
 
 
 class Rate(NamedTuple):
@@ -48,7 +48,7 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one rate says to a hit: whether it is allowed, how many are left, and seconds until more are."""
+    """The result of a hit for one rate: whether it is allowed, how many are left, and seconds until more are."""
 
     allowed: bool
     remaining: int
@@ -56,23 +56,23 @@ class Window:
 
     @classmethod
     def of(cls, rate: Rate, current: int, previous: int, left: float, *, allowed: bool) -> "Window":
-        """Return what to say when the current window has `left` (1 to 0) of its time to go."""
+        """Return the result when the fraction `left` (1 to 0) of the current window remains."""
         seconds = left * rate.seconds
         reset = seconds if current else math.inf
         if previous:
-            # A hit of the window before slides out at a time.
+            # Hits of the previous window slide out one at a time.
             reset = min(reset, seconds % (rate.seconds / previous))
         remaining = max(0, rate.amount - math.floor(previous * left + current))
         return cls(allowed, remaining, reset if reset < math.inf else 0.0)
 
 
 class RateLimitStorage(Protocol):
-    """Counts hits. Everything that a request needs to know comes from one call: elsewhere, that is one round trip."""
+    """Counts hits. One call returns everything that a request needs, so that a remote storage takes one round trip."""
 
     async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
         """Count a hit against each rate in turn, up to the first that refuses it.
 
-        A hit that is refused counts against nothing from there on. Returns what was asked: the last one may be refused.
+        A refused hit counts for neither that rate nor later ones. Return a window per rate tried; the last may refuse.
 
         Raises:
             Unavailable: hits can't be counted, and must not be allowed uncounted.
@@ -80,11 +80,11 @@ class RateLimitStorage(Protocol):
         ...
 
     async def clear(self, key: str) -> None:
-        """Forget the hits of a key. An outage is no error."""
+        """Forget the hits of a key; never raises because of an outage."""
 
 
 class InProcessStorage:
-    """Counts for one process, with a bound on what it remembers: the least recently used keys leave first."""
+    """Counts for one process, in bounded memory: the least recently used keys are evicted first."""
 
     def __init__(self, max_keys: int = 100_000) -> None:
         self._max_keys = max_keys
@@ -92,7 +92,7 @@ class InProcessStorage:
         self._keys: OrderedDict[str, dict[Rate, tuple[int, int, int]]] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many keys are remembered."""
+        """Return the number of keys."""
         return len(self._keys)
 
     async def hit(self, key: str, rates: Sequence[Rate]) -> list[Window]:
@@ -128,10 +128,10 @@ class InProcessStorage:
 
 
 class RateLimit:
-    """What is allowed, and where hits are counted.
+    """A limit, and the storage that counts hits.
 
     A feature may replace `key`, so that a caller counts as one from every address, and the storage, so that several
-    processes count together.
+    processes share counts.
     """
 
     def __init__(self, rates: str, *, name: str = "default") -> None:
@@ -157,10 +157,10 @@ class RateLimit:
         return allowed, [(POLICY, self._policy), (RATE_LIMIT, left)], seconds
 
     async def spend(self, rates: str, name: str, key: str) -> None:
-        """Count one use of something that is limited apart from requests, such as attempts to log in.
+        """Count one use of something that has its own limit, such as attempts to log in.
 
         Raises:
-            TooManyRequests: a rate is used up; its `Retry-After` says for how long.
+            TooManyRequests: a rate is used up; `Retry-After` is the wait in seconds.
             Unavailable: uses can't be counted, and the project prefers none to uncounted ones.
         """
         if not rates:
@@ -172,7 +172,7 @@ class RateLimit:
             raise TooManyRequests("Too many attempts; see `Retry-After`.", headers={"Retry-After": str(seconds)})
 
     async def _hit(self, name: str, key: str, rates: Sequence[Rate]) -> list[Window]:
-        """Count a hit for a key; for an IPv6 network, also for the /48 that it may have been chosen from."""
+        """Count a hit for a key; for an IPv6 network, also for its /48."""
         windows = await self.storage.hit(f"{name}:{key}", rates)
         if windows[-1].allowed and (site := site_of(key)):
             wider = await self.storage.hit(f"{name}:{site}", [Rate(n * NETWORKS, seconds) for n, seconds in rates])
@@ -181,7 +181,7 @@ class RateLimit:
         return windows
 
     async def forgive(self, rates: str, name: str, key: str) -> None:
-        """Forget what was counted, since it turned out well."""
+        """Forget the uses of a key, such as after a successful login."""
         if rates:
             await self.storage.clear(f"{name}:{key}")
 
@@ -192,15 +192,15 @@ def _parse(rates: str) -> tuple[Rate, ...]:
 
 
 def limit(rates: str) -> Callable[[HTTPConnection], Awaitable[None]]:
-    """Return a dependency that limits a path operation for each caller, apart from the limit on all requests.
+    """Return a dependency that limits a path operation for each caller, in addition to the limit on all requests.
 
-    Use it as `@router.post("", dependencies=[Depends(limit("5/minute"))])`; the answer is 429 beyond that.
+    Use it as `@router.post("", dependencies=[Depends(limit("5/minute"))])`; beyond that, the response is 429.
 
     Args:
         rates: in the notation of `limits`; several are separated by semicolons.
 
     Raises:
-        ValueError: this is no rate.
+        ValueError: the notation is not valid.
     """
     _parse(rates)
 
@@ -214,14 +214,14 @@ def limit(rates: str) -> Callable[[HTTPConnection], Awaitable[None]]:
 
 
 class RateLimitMiddleware:
-    """Answers 429 once a caller has used up what is allowed (pure ASGI)."""
+    """Answers 429 once a caller has used up its limit (pure ASGI)."""
 
     def __init__(self, app: ASGIApp, limit: RateLimit) -> None:
         self.app = app
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request, or the handshake of a socket, and pass it on, or refuse it."""
+        """Count a request or the handshake of a socket, and pass it on or refuse it."""
         if scope["type"] == "lifespan" or path_below(scope) in EXEMPT:
             await self.app(scope, receive, send)
             return
@@ -237,7 +237,7 @@ class RateLimitMiddleware:
             return send(message)
 
         if allowed:
-            # Nothing of a socket passes through here once it is open: each message would pay for it.
+            # An open socket's messages bypass this middleware: it would cost time for each of them.
             await self.app(scope, receive, send if scope["type"] == "websocket" else send_with_headers)
             return
         error = TooManyRequests("Too many requests; see `Retry-After`.", headers={"Retry-After": str(seconds)})
@@ -255,14 +255,14 @@ def client_address(scope: Scope) -> str:
 
 
 def site_of(key: str) -> str | None:
-    """Return the /48 that an IPv6 network, as `client_address` returns it, may have been chosen from."""
+    """Return the /48 of an IPv6 network in the form of `client_address`; None for other keys."""
     site = _SITE.match(key)
     return site[1] if site else None
 
 
 @lru_cache(maxsize=4096)
 def _network(host: str) -> str:
-    """Return one key for all addresses that a single host may choose from: IPv6 hosts own a /64."""
+    """Return one key for all addresses of a host: an IPv6 host may choose any within its /64."""
     try:
         address = ip_address(host)
     except ValueError:

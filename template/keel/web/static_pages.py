@@ -1,4 +1,4 @@
-"""Pages of the project's own: static files that may do nothing but call this server."""
+"""The project's own pages: static files that may only call this server."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-"""What a page may do: run its own script and style, and call this server."""
+"""A page may only load its own scripts and styles, and call this server."""
 
 
 class _Pages(StaticFiles):
     """Files with a content security policy."""
 
     def file_response(self, *arguments: Any, **named: Any) -> Response:
-        """Return a file that browsers revalidate each time: it changes with the server."""
+        """Return a file that browsers revalidate each time: it changes with each release."""
         response = super().file_response(*arguments, **named)
         response.headers["Content-Security-Policy"] = CSP
         response.headers["Cache-Control"] = "no-cache"
@@ -30,7 +30,7 @@ class _Pages(StaticFiles):
 def mount_pages(app: FastAPI, path: str, folder: Path) -> None:
     """Serve `index.html` of a folder, and the files beside it, below a path such as `/demo`.
 
-    Pages below the path of others, such as `/demo/statistics`, are found whichever come first.
+    Pages below another page's path, such as `/demo/statistics`, are found in any order of mounting.
     """
 
     async def open_page(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""AsyncAPI 3 documents of socket endpoints, made from the models of their frames."""
+"""AsyncAPI 3 documents of socket endpoints, generated from the models of their frames."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,10 +34,10 @@ class Channel:
     """Markdown; how to authenticate and the close codes follow."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """Of the path: name to description."""
+    """Parameters of the path: name to description."""
 
     query: Mapping[str, Any] = field(default_factory=dict)
-    """Of the address: name to JSON Schema."""
+    """Parameters of the query: name to JSON Schema."""
 
 
 def document(channel: Channel) -> dict[str, Any]:
@@ -94,8 +94,8 @@ def document(channel: Channel) -> dict[str, Any]:
 def _description(channel: Channel) -> str:
     codes = "\n".join(f"- {int(code)}: {code.reason}" for code in CloseCode)
     token = (
-        f"A token comes in the handshake, as the subprotocol after `{BEARER}`, or in the first frame. The server closes a "
-        f"connection with one of these codes:\n\n{codes}"
+        f"Send a token in the handshake, as the subprotocol after `{BEARER}`, or in the first frame. The server closes "
+        f"a connection with one of these codes:\n\n{codes}"
     )
     return f"{channel.description}\n\n{token}".lstrip()
 

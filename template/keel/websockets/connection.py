@@ -1,4 +1,4 @@
-"""One open connection: what it is sent, by a task that waits for no other client. Another task reads."""
+"""One open connection: one task writes, independent of other clients, and another reads."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -16,25 +16,25 @@ from keel.websockets.inbound import Inbound
 from keel.websockets.send_queue import SendQueue
 
 CLOSE_SECONDS = 5.0
-"""How long a client that does not read may delay the end of its connection."""
+"""Seconds that a client that does not read may delay the end of its connection."""
 
 
 class Connection:
-    """An open connection. An endpoint subclasses it, and overrides `receive` and what else it needs."""
+    """An open connection. An endpoint subclasses it, and overrides `receive` and other methods as needed."""
 
     frames: ClassVar[TypeAdapter[Any]] = client_frames()
     """Decodes the frames of clients: `client_frames(...)` with the endpoint's models."""
 
-    # Thousands of these are idle at a time.
+    # Thousands of these are idle at once.
     __slots__ = ("_closing", "_credentials", "_deadline", "_gone", "_send", "handshake", "queue")
 
     def __init__(self, handshake: Handshake, *, send: Send | None = None, queue: SendQueue | None = None) -> None:
         """Serve an accepted handshake.
 
         Args:
-            handshake: its block must last as long as `run`.
-            send: the ASGI callable, if the endpoint has it: it saves what `WebSocket.send` checks for every frame.
-            queue: a queue of the endpoint's own.
+            handshake: must stay open as long as `run`.
+            send: the ASGI callable, if the endpoint has it: this skips the checks of `WebSocket.send` on every frame.
+            queue: the endpoint's own queue.
         """
         self.handshake = handshake
         self.queue = SendQueue() if queue is None else queue
@@ -47,10 +47,10 @@ class Connection:
     # --- What an endpoint overrides -------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """Called first; nothing is awaited between the construction of the connection and this if `run` follows it."""
+        """Called first; without any await since construction if `run` follows that directly."""
 
     async def start(self) -> None:
-        """Send what comes before everything that is queued, by `send_now`; frames of the client are read meanwhile."""
+        """Send frames ahead of all queued ones with `send_now`; the client's frames are read meanwhile."""
 
     async def receive(self, frame: Any) -> None:
         """Handle a frame that `frames` has decoded; the next one is read when this returns.
@@ -59,7 +59,7 @@ class Connection:
         """
 
     def reject(self, code: str, detail: str, text: str) -> None:  # noqa: ARG002 - an endpoint may use it
-        """Answer a frame that has no effect; `text` is the frame as it came."""
+        """Answer a frame that has no effect; `text` is the frame as received."""
         self.send(encode(ErrorFrame(code=code, detail=detail)))
 
     def closed(self) -> None:
@@ -69,7 +69,7 @@ class Connection:
 
     @property
     def caller(self) -> Caller:
-        """The caller, by the last token that was checked."""
+        """The caller of the last token that was checked."""
         return self._credentials.caller if self._credentials else self.handshake.identity.caller
 
     @property
@@ -83,26 +83,26 @@ class Connection:
         return self._closing
 
     def send(self, frame: str | BaseModel) -> None:
-        """Queue a frame; a client that lets too many wait is disconnected (4408)."""
+        """Queue a frame; a client with too many queued frames is disconnected (4408)."""
         if self.is_open:
             self.queue.put(frame if isinstance(frame, str) else encode(frame))
             self.limit_queue()
 
     def limit_queue(self) -> None:
-        """Disconnect a client that reads too slowly; others do not wait for it. For endpoints that fill `queue`."""
+        """Disconnect a client that reads too slowly, so that others need not wait. For endpoints that fill `queue`."""
         if len(self.queue) > self.handshake.registry.settings.send_queue_size:
             self.queue.clear()
             self.close(CloseCode.SLOW_CONSUMER)
 
     async def send_now(self, frame: str) -> None:
-        """Send a frame before those that are queued; for `start` only."""
+        """Send a frame ahead of the queued ones; for `start` only."""
         await self.handshake.websocket.send({"type": "websocket.send", "text": frame})
 
     def close(self, code: CloseCode) -> None:
-        """Send what is queued, then close."""
+        """Send the queued frames, then close."""
         if self.is_open:
             self._closing = code
-            # A client that does not read cannot be told why.
+            # A client that does not read cannot receive the reason.
             self._deadline.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
             self.queue.wake()
 
@@ -113,7 +113,7 @@ class Connection:
         self.queue.wake()
 
     async def renew(self, token: str) -> None:
-        """Identify the caller by a fresh token; one that is not valid, or of another caller, closes the connection."""
+        """Identify the caller by a new token; an invalid one, or another caller's, closes the connection."""
         if self._credentials:
             await self._credentials.renew(token)
 

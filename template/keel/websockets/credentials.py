@@ -14,9 +14,9 @@ from keel.websockets.frames import CloseCode
 
 
 class Credentials:
-    """A token and its caller, identified again at `VerifiedCaller.expires_at` or when the client sends a fresh token."""
+    """A token and its caller, identified again at `VerifiedCaller.expires_at` or when the client sends a new token."""
 
-    # Thousands of these are idle at a time.
+    # Thousands of these are idle at once.
     __slots__ = ("_app", "_close", "_identity", "_scopes", "_task", "_timer", "_token")
 
     def __init__(
@@ -56,11 +56,11 @@ class Credentials:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        # The same token again: it may be one that is looked up from time to time, and revoked meanwhile.
+        # Check the same token again: it may be one that can be revoked, so it is looked up periodically.
         self._task = asyncio.create_task(self._identify(self._token))
 
     async def renew(self, token: str) -> None:
-        """Identify the caller by a fresh token; the result for the old one no longer matters."""
+        """Identify the caller by a new token; the result for the old one no longer matters."""
         for task in self.cancel():
             task.cancel()
         await self._identify(token)

@@ -1,4 +1,4 @@
-"""Dependencies: how a path operation gets what sockets share with it."""
+"""Dependencies: services that path operations share with sockets."""
 
 from typing import Annotated
 

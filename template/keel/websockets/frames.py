@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from keel.web.errors import AppError
 
 BEARER = "bearer"
-"""The subprotocol that a client offers just before its token: scripts in browsers can set no header."""
+"""The subprotocol that a client offers just before its token: scripts in browsers cannot set headers."""
 
 
 class Authenticate(BaseModel):
@@ -46,7 +46,7 @@ class ErrorFrame(BaseModel):
 
 
 def client_frames(*frames: type[BaseModel]) -> TypeAdapter[Any]:
-    """Return what decodes the frames of a client: an endpoint's own, `Authenticate` and `Ping`, told apart by `type`."""
+    """Return the decoder of a client's frames: an endpoint's, `Authenticate` and `Ping`, discriminated by `type`."""
     union: Any = reduce(or_, (*frames, Authenticate, Ping))
     return TypeAdapter(Annotated[union, Field(discriminator="type")])
 
@@ -72,12 +72,12 @@ class CloseCode(IntEnum):
 
     @property
     def reason(self) -> str:
-        """What happened and what the client should do: at most 123 bytes, as RFC 6455 demands."""
+        """What happened and what the client should do: at most 123 bytes, as RFC 6455 requires."""
         return _REASONS[self]
 
     @classmethod
     def of(cls, error: AppError) -> Self:
-        """Return the code for an error that an HTTP request would be answered with."""
+        """Return the close code for an error that would be the response to an HTTP request."""
         return cls(_BY_STATUS.get(error.status, cls.INTERNAL_ERROR))
 
 

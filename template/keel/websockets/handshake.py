@@ -26,10 +26,10 @@ class OriginNotAllowed(Forbidden):
 
 
 def is_origin_allowed(scope: Scope, settings: CoreSettings) -> bool:
-    """Whether a connection comes from a page of the requested host, from one of `CORS_ORIGINS`, or from no page.
+    """Whether a connection comes from a page of the requested host, from one of `CORS_ORIGINS`, or not from a browser.
 
-    Browsers let any page open a WebSocket to any server and send cookies along; only `Origin` tells them apart
-    (RFC 6455, 10.2). Programs other than browsers need not send it.
+    Browsers let any page open a WebSocket to any server, with cookies; only `Origin` distinguishes pages
+    (RFC 6455, 10.2). Other programs need not send it.
     """
     headers = dict(scope["headers"])
     if b"origin" not in headers:
@@ -45,10 +45,10 @@ def is_origin_allowed(scope: Scope, settings: CoreSettings) -> bool:
 
 
 class Handshake:
-    """A handshake, for an `async with` block that lasts as long as the connection: it counts for its caller meanwhile.
+    """A handshake, for an `async with` block as long as the connection, which counts towards its caller's limit.
 
-    Before `accept`, an `AppError` refuses the handshake with a problem document; after it, it closes the connection with
-    the code for it. A client without a token in its handshake is accepted at once, to send one in its first frame.
+    Before `accept`, an `AppError` refuses the handshake with a problem document; afterwards it closes the connection
+    with the matching code. A client without a token in its handshake is accepted, to send one in its first frame.
 
     A class, since the frames of functions would take several times its memory for each idle connection.
 
@@ -72,8 +72,8 @@ class Handshake:
 
         Args:
             websocket: not accepted yet.
-            scopes: what the caller must be allowed to do.
-            subprotocols: those that the endpoint speaks, the preferred one first.
+            scopes: those that the caller must have.
+            subprotocols: those of the endpoint, the preferred one first.
         """
         self.websocket = websocket
         self.registry = services_of(websocket.app).websockets
@@ -81,7 +81,7 @@ class Handshake:
         offered = websocket.scope["subprotocols"]
         self.token = _offered_token(offered)
         self.subprotocol = next((name for name in (*subprotocols, BEARER) if name in offered), None)
-        """The one to speak: the first of the endpoint's that the client offers, else `bearer` if it is offered."""
+        """The selected subprotocol: the endpoint's first that the client offers, else `bearer` if offered."""
         self._counted_as: str | None = None
         self._accepted = False
 
@@ -90,7 +90,7 @@ class Handshake:
         if not is_origin_allowed(self.websocket.scope, services_of(self.websocket.app).settings):
             raise OriginNotAllowed("Pages of this origin may not connect; see CORS_ORIGINS.")
         if self.registry.draining:
-            raise Unavailable("The server restarts.")
+            raise Unavailable("The server is restarting; try again.")
         try:
             self.identity = await self._identify()
             counted_as = self._key()
@@ -100,12 +100,12 @@ class Handshake:
             if not self._accepted:
                 raise
             code = await self._close(error)
-            # The body of the block must not run; the middleware takes this for the end of the connection.
+            # The body of the block must not run; to the middleware, this is the end of the connection.
             raise WebSocketDisconnect(int(code)) from error
         return self
 
     async def accept(self) -> None:
-        """Accept the handshake, unless that was done to receive the token."""
+        """Accept the handshake, unless that was already done to receive the token."""
         if not self._accepted:
             await self.websocket.accept(self.subprotocol)
             self._accepted = True
@@ -136,7 +136,7 @@ class Handshake:
         except AppError as error:
             if self.token is not None or CloseCode.of(error) is not CloseCode.UNAUTHENTICATED:
                 raise
-        # Until it has sent its token, a connection counts for its address.
+        # Until it has sent its token, a connection counts against its address.
         address = client_address(self.websocket.scope)
         self.registry.acquire(address)
         try:
@@ -147,10 +147,10 @@ class Handshake:
         return await verify_caller(self.websocket.app, self.token, self.scopes)
 
     async def _receive_token(self, seconds: float) -> str | None:
-        """Return the token in the first frame; None if it does not come in time, or the frame is another.
+        """Return the token in the first frame; None if it is late or in no `Authenticate` frame.
 
         Raises:
-            WebSocketDisconnect: the connection was closed instead, by the client or for what it sent.
+            WebSocketDisconnect: the connection was closed instead, by the client or because of what it sent.
         """
         try:
             async with asyncio.timeout(seconds):

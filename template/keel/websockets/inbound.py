@@ -1,4 +1,4 @@
-"""What a client sends: read one frame at a time, within its rate, decoded, and handed to the connection."""
+"""A client's frames: read one at a time, rate-limited, decoded, and passed to the connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keel.websockets.connection import Connection
 
 MAX_WAIT = 10.0
-"""Seconds for which a client that exceeds its rate is not read; its pongs must still be read in time."""
+"""Seconds for which a client that exceeds its rate is not read; short enough to read its pongs in time."""
 
 log = structlog.get_logger()
 
@@ -27,20 +27,20 @@ log = structlog.get_logger()
 class Inbound:
     """The frames of one client."""
 
-    # Thousands of these are idle at a time.
+    # Thousands of these are idle at once.
     __slots__ = ("_connection", "_key", "_rate_limit")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         if connection.caller == GUEST:
-            # Guests cannot be told apart, so each of their connections counts by itself, and only here.
+            # Guests cannot be distinguished, so each of their connections counts by itself, in this process only.
             self._rate_limit, self._key = connection.handshake.registry.guest_rate_limit, secrets.token_hex(8)
         else:
             self._rate_limit = services_of(connection.handshake.websocket.app).rate_limit
             self._key = f"subject:{connection.caller.subject}"
 
     async def run(self) -> None:
-        """Read until the client disconnects, or sends what ends its connection."""
+        """Read until the client disconnects, or sends something that closes its connection."""
         websocket, registry = self._connection.handshake.websocket, self._connection.handshake.registry
         try:
             while True:
@@ -58,7 +58,7 @@ class Inbound:
                 await self._on_text(text)
         except AppError as error:
             self._connection.close(CloseCode.of(error))
-        except Exception:  # noqa: BLE001 - the client is told that there was an error, and nothing more
+        except Exception:  # noqa: BLE001 - the client only learns that there was an error
             await log.aexception("websocket_failed", path=websocket.url.path)
             self._connection.close(CloseCode.INTERNAL_ERROR)
 
@@ -82,7 +82,7 @@ class Inbound:
                 await self._connection.receive(frame)
 
     async def _within_rate(self) -> bool:
-        """Wait until the rate allows a frame, unless that takes too long: not to read slows the client down."""
+        """Wait until the rate allows a frame, unless that takes too long: not reading slows the client down."""
         deadline = time.monotonic() + MAX_WAIT
         while True:
             try:

@@ -1,7 +1,7 @@
 """Presence: a port, and its default for one process.
 
-A member is present in a topic while a block runs. The default knows this process only; a feature that shares state
-between processes replaces it on `services_of(app).presence`.
+A member is present in a topic while a block runs. The default covers this process only; a feature that shares
+state between processes replaces `services_of(app).presence`.
 """
 
 from collections import Counter, defaultdict

@@ -17,10 +17,10 @@ from keel.websockets.settings import WebSocketsSettings
 
 
 class Closable(Protocol):
-    """The part of a connection that the registry uses."""
+    """The interface of a connection that the registry uses."""
 
     def close(self, code: CloseCode) -> None:
-        """Send what is queued, then close."""
+        """Send the queued frames, then close."""
 
 
 class ConnectionRegistry:
@@ -32,7 +32,7 @@ class ConnectionRegistry:
         self.guest_rate_limit = RateLimit("")
         """Counts the frames of guests, by connection and in this process only."""
         self.draining = False
-        """Whether handshakes are refused since the process is about to stop."""
+        """Whether handshakes are refused because the process is about to stop."""
         self._per_caller: Counter[str] = Counter()
 
     def acquire(self, caller: str) -> None:
@@ -42,7 +42,7 @@ class ConnectionRegistry:
             TooManyRequests: the caller has `WEBSOCKETS_MAX_PER_CALLER` connections.
         """
         if self._per_caller[caller] >= self.settings.max_per_caller:
-            raise TooManyRequests("Too many connections.", headers={"Retry-After": "10"})
+            raise TooManyRequests("Too many connections; close one first.", headers={"Retry-After": "10"})
         self._per_caller[caller] += 1
 
     def release(self, caller: str) -> None:

@@ -1,4 +1,4 @@
-"""The frames that wait to be sent to one client."""
+"""The queue of frames to send to one client."""
 
 import asyncio
 from collections import deque
@@ -7,19 +7,19 @@ from typing import Any
 
 
 class SendQueue:
-    """Frames that wait to be sent to one client, in order. `Connection` limits how many."""
+    """Frames to send to one client, in order. `Connection` limits how many."""
 
-    # Thousands of these are idle at a time.
+    # Thousands of these are idle at once.
     __slots__ = ("_wake", "count", "items")
 
     def __init__(self) -> None:
-        # Made when something waits: an empty one is as large as the rest of this.
+        # Created on demand: an empty one is as large as the rest of this object.
         self.items: deque[Any] | None = None
         self.count = 0
         self._wake: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
-        """Return how many frames wait; a subclass may count otherwise."""
+        """Return how many frames are queued; a subclass may count differently."""
         return self.count
 
     def put(self, frame: str) -> None:
@@ -27,7 +27,7 @@ class SendQueue:
         self.extend(1, (frame,))
 
     def extend(self, count: int, items: Iterable[Any]) -> None:
-        """Queue items that stand for `count` frames; for subclasses, whose `take` knows what they are."""
+        """Queue items that count as `count` frames; for subclasses, whose `take` encodes them."""
         if self.items is None:
             self.items = deque()
         self.items.extend(items)
@@ -35,7 +35,7 @@ class SendQueue:
         self.wake()
 
     def take(self) -> str | None:
-        """Return the next frame; None if none waits."""
+        """Return the next frame; None if the queue is empty."""
         if not self.items:
             self.items = None
             return None
@@ -43,7 +43,7 @@ class SendQueue:
         return self.items.popleft()
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop all queued frames."""
         self.items, self.count = None, 0
 
     def wake(self) -> None:

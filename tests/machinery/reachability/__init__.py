@@ -1,8 +1,8 @@
 """The check that every function, class, method and field of a project's `keel/` is reached in that project.
 
-`facts` and `scope` read each file once per content: its definitions, and what each refers to. `types` says what an
-expression is, as far as annotations tell. `liveness` follows references from the entry points. `published` reads the
-names that an owner may import.
+`facts` and `scope` read each file once per content: its definitions, and their references. `types` infers the type of
+an expression from annotations. `liveness` follows references from the entry points. `published` reads the names that
+an owner may import.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 
 
 def unreached(project: Path) -> Iterator[str]:
-    """Definitions of a project's `keel/` and of its examples that nothing reaches."""
+    """Yield unreached definitions of a project's `keel/` and of its examples."""
     yield from map(str, Project(project, published(project), excused()).unreached())

@@ -1,4 +1,4 @@
-"""What one file defines, and what each definition refers to; the result depends on the file's content alone."""
+"""The definitions of one file and their references; the result depends only on the file's content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tests.machinery.reachability.scope import Scope
 from tests.machinery.reachability.terms import Definition, Module, Reference, imported
 
-#: Decorators that register nothing: what they decorate is reached by its name.
+#: Decorators that register nothing: the decorated object is reached by its name.
 _PLAIN = {
     "asynccontextmanager", "contextmanager", "property", "cached_property", "staticmethod", "classmethod", "cache",
     "lru_cache", "dataclass", "override", "abstractmethod", "overload", "runtime_checkable", "wraps", "final",
@@ -31,7 +31,7 @@ def facts(name: str, is_package: bool, source: bytes) -> Module:  # noqa: FBT001
 
 
 def _flat(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements of a module with those in its top-level `if` and `try`."""
+    """Return the statements of a module, including those in its top-level `if` and `try`."""
     found: list[ast.stmt] = []
     for node in body:
         if isinstance(node, ast.If):
@@ -55,7 +55,7 @@ class Reader:
     """Reads one module."""
 
     def __init__(self, module: Module, names: set[str]) -> None:
-        """Take where to note what is found, and the names that the module defines."""
+        """Take the module to fill, and the names that it defines."""
         self.result = module
         self.names = names
 
@@ -93,7 +93,7 @@ class Reader:
                 self.result.imports[top] = top
 
     def global_name(self, name: str) -> tuple[Any, ...]:
-        """The term of a name that is not local."""
+        """Return the term of a name that is not local."""
         if name in self.names:
             return ("name", f"{self.result.name}.{name}")
         return ("name", self.result.imports.get(name, f"builtins.{name}"))
@@ -177,7 +177,7 @@ def _root(node: ast.expr) -> ast.expr:
 
 
 def _stores(node: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
-    """The attributes of `self` that a method fills, if it does nothing else."""
+    """Return the attributes of `self` that a method assigns, if it does nothing else."""
     found: set[str] = set()
 
     def only_stores(body: list[ast.stmt]) -> bool:

@@ -1,4 +1,4 @@
-"""Which definitions of a project are reached from its entry points."""
+"""The definitions of a project that are reached from its entry points."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from tests.machinery.reachability.terms import Definition, Module, Reference
 
-#: Where code is that the checked code may be reached from.
+#: Folders of code from which the checked code may be reached.
 _SOURCES = ("keel", "app", "migrations", "deploy")
 _ENTRIES = ("app.main", "app.__main__", "migrations.env", "deploy.gunicorn.conf", "keel.features")
-#: Names that attributes of lists, dictionaries, strings and the like have: of an unknown thing they tell nothing.
+#: Names of attributes of lists, dictionaries, strings and the like, which reveal nothing about an unknown object.
 _COMMON = frozenset(name for kind in (dict, list, str, bytes, set) for name in dir(kind))
 #: A class with such a base has fields that a library reads.
 _READ_BY_LIBRARIES = {"BaseModel", "DeclarativeBase", "TypedDict", "NamedTuple"}
@@ -37,15 +37,15 @@ class Unreached:
     last: int
 
     def __str__(self) -> str:
-        """Where it is, and how much."""
+        """Return its location and size."""
         return f"{self.path}:{self.first}: {self.name} is not reached ({self.last - self.first + 1} lines)"
 
 
 class Project:
-    """The modules of a rendered project, and what is reached in it."""
+    """The modules of a rendered project, and the definitions reached in it."""
 
     def __init__(self, root: Path, published: Iterable[str] = (), excused: Collection[str] = ()) -> None:
-        """Read a project; `published` names may be used by an owner, `excused` ones in a way that is not seen."""
+        """Read a project; an owner may use `published` names, and `excused` ones are used in undetectable ways."""
         self.excused = excused
         self._paths: dict[str, Path] = {}
         self._modules: dict[str, Module] = {}
@@ -66,7 +66,7 @@ class Project:
         self._pending: list[Reference] = []
 
     def unreached(self) -> Iterator[Unreached]:
-        """Everything of `keel/` and of the examples that is not reached, outermost definitions only."""
+        """Yield unreached definitions of `keel/` and of the examples, outermost ones only."""
         self._follow()
         for name, definition in sorted(self.types.definitions.items()):
             module = self._module_of(name)
@@ -101,7 +101,7 @@ class Project:
         for name in _ENTRIES:
             self._reach(name)
         for name in self.types.definitions:
-            if name.startswith("deploy."):  # a program's settings, read by their names
+            if name.startswith("deploy."):  # a program's settings, read by name
                 self._reach(name)
         features = self._modules.get("keel.features")
         for target in features.imports.values() if features else ():
@@ -128,14 +128,14 @@ class Project:
         )
 
     def _publish(self, name: str) -> None:
-        """An owner may use every public member of what is published, and of what a published dependency gives."""
+        """Publish a name: an owner may use all its public members, and those of a published dependency's value."""
         self._reach(name)
         definition = self.types.definitions[name]
         if definition.kind == "constant" and definition.annotation:
             for kind, *rest in self.types.annotated(definition.annotation, 0):
                 if kind == "inst":
                     self._publish(rest[0])
-        # Services hold what features register in; that an owner can get at it keeps nothing of it.
+        # Features register in services; an owner's access to them does not make their members reached.
         if definition.kind == "class" and name != "keel.services.Services":
             for each in self.types.ancestors(name):
                 for member in self._members[each]:
@@ -157,7 +157,7 @@ class Project:
             self._todo.append(name)
 
     def _read(self, name: str) -> None:
-        """Follow what a definition refers to, now that it is reached."""
+        """Follow the references of a newly reached definition."""
         self._reach(self._module_of(name))
         for reference in self.types.definitions[name].references:
             self._refer(reference)
@@ -197,7 +197,7 @@ class Project:
             self._wanted_of_unknown.add(attribute)
 
     def _want(self, owner: str, attribute: str) -> None:
-        """Reach an attribute of a class, wherever a class that may stand in its place has one."""
+        """Reach an attribute of a class, and of every class that may replace it."""
         if attribute in self._wanted[owner]:
             return
         self._wanted[owner].add(attribute)
@@ -205,7 +205,7 @@ class Project:
             self._slots.add((each, attribute))
 
     def _satisfied(self, guard: tuple[Any, ...]) -> bool:
-        """Whether a method does anything with what it is given; a library's always does."""
+        """Whether a method uses its arguments; a library's always does."""
         _, inner, attribute = guard
         for value in self.types.values(inner):
             member = self.types.member(value[1], attribute) if value[0] in {"inst", "class"} else None
@@ -213,10 +213,10 @@ class Project:
                 return True
         return False
 
-    # --- What becomes reached by being wanted
+    # --- Members reached because they are wanted
 
     def _settle(self) -> None:
-        """Reach the members of reached classes that are wanted, that libraries call, or that stand for another."""
+        """Reach the members of reached classes that are wanted, called by libraries, or implementations of others."""
         for name in [name for name in self._live if self.types.definitions[name].kind == "class"]:
             wanted = {
                 attribute for each in self._stands_for(name) for attribute in self._wanted.get(each, ())
@@ -249,12 +249,12 @@ class Project:
 
     @cached_property
     def hooks(self) -> set[str]:
-        """The names of the modules that are looked for: the keys of `HOOKS`."""
+        """Return the names of hooks: the keys of `HOOKS`."""
         definition = self.types.definitions["keel.hooks.HOOKS"]
         return set(definition.keys)
 
     def _stands_for(self, name: str) -> set[str]:
-        """The classes and protocols in whose place an instance of a class may be, and those in its own."""
+        """Return the classes and protocols that an instance of a class may replace, and its own."""
         found = {*self.types.ancestors(name), *self.types.descendants(name)}
         return found | {protocol for protocol in self._protocols if self._fulfils(name, protocol)}
 
@@ -279,7 +279,7 @@ class Project:
         return bool(methods) and all(self.types.member(name, method) for method in methods)
 
     def _is_mute(self, definition: Definition) -> bool:
-        """Whether a method only keeps what nothing reads."""
+        """Whether a method only stores attributes that nothing reads."""
         last = definition.name.rpartition(".")[2]
         if not definition.stores or last.startswith("__"):
             return False

@@ -1,4 +1,4 @@
-"""The names that an owner may import from `keel`, and what the check cannot see."""
+"""The names that an owner may import from `keel`, and uses that the check cannot see."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NAME = re.compile(r"(keel(?:\.\w+)*|)\.(\w+)(?:[\[(:=].*)?")
 
 
 def published(project: Path) -> list[str]:
-    """Qualified names: those of the tables in keel/README.md and in the pages of the project's features."""
+    """Return the qualified names in the tables of keel/README.md and of the feature pages."""
     pages = [project / "keel" / "README.md", *(project / "keel" / "docs" / "features").glob("*.md")]
     listed = {name for page in pages for name in _listed(page.read_text(encoding="utf-8"))}
     return sorted({*listed, *_in_templates(project)})
 
 
 def excused() -> frozenset[str]:
-    """What is used although nothing in the project says so."""
+    """Return names that are used although nothing in the project shows it."""
     return frozenset(line.split(maxsplit=1)[0] for line in _lines("excused.txt"))
 
 
@@ -39,7 +39,7 @@ def _lines(name: str) -> tuple[str, ...]:
 
 
 def _listed(text: str) -> Iterator[str]:
-    """Names of import statements, and those in the first cells of tables."""
+    """Yield names in import statements, and in the first cells of tables."""
     for module, several, one in _IMPORT.findall(text):
         yield from (f"{module}.{name}" for name in re.findall(r"\w+", several or one))
     for line in text.splitlines():
@@ -53,7 +53,7 @@ def _listed(text: str) -> Iterator[str]:
 
 
 def _in_templates(project: Path) -> Iterator[str]:
-    """Methods and fields of a package's classes that its templates for code name."""
+    """Yield methods and fields of a package's classes that its code templates use."""
     for folder in (project / "keel").rglob("templates"):
         text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.mako")))
         words = set(re.findall(r"\w+", text))
@@ -70,7 +70,7 @@ def _in_templates(project: Path) -> Iterator[str]:
 
 
 def _name(member: ast.stmt) -> str:
-    """The name of a method or of a field with a type, else nothing."""
+    """Return the name of a method or of an annotated field, else an empty string."""
     if isinstance(member, ast.FunctionDef):
         return member.name
     if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):

@@ -1,4 +1,4 @@
-"""What a definition refers to, and what its names stand for."""
+"""The references of a definition, and the meaning of its names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ENTRY = re.compile(r"(?:keel|app)(?:\.\w+)+[:.]\w+")
 
 
 class Scope(ast.NodeVisitor):
-    """Collects what a definition refers to."""
+    """Collects the references of a definition."""
 
     def __init__(self, reader: Reader, found: Definition, owner: str) -> None:
-        """Take where to note what is found, and the class that it belongs to."""
+        """Take the definition to fill, and the class that it belongs to."""
         self.reader = reader
         self.found = found
         self.owner = owner
@@ -30,7 +30,7 @@ class Scope(ast.NodeVisitor):
     # --- Terms
 
     def term(self, node: ast.expr) -> Term:  # noqa: C901, PLR0911, PLR0912 - one for each form
-        """What an expression is."""
+        """Return the term of an expression."""
         match node:
             case ast.Name(id=name):
                 if name in self.locals:
@@ -64,7 +64,7 @@ class Scope(ast.NodeVisitor):
         return None
 
     def annotation(self, node: ast.expr) -> Term:  # noqa: PLR0911 - one for each form
-        """What an annotation says."""
+        """Return the term of an annotation."""
         match node:
             case ast.Constant(value=str(text)):
                 try:
@@ -127,7 +127,7 @@ class Scope(ast.NodeVisitor):
         self.visit(node)
 
     def _bind_all(self, body: list[ast.stmt]) -> None:  # noqa: C901, PLR0912 - one for each form
-        """Learn every local name first: a closure may use what is assigned below it."""
+        """Bind every local name first: a closure may use names assigned below it."""
         for node in [each for part in body for each in ast.walk(part)]:
             match node:
                 case ast.Assign(targets=targets, value=value):
@@ -178,17 +178,17 @@ class Scope(ast.NodeVisitor):
         self.found.references.append(Reference(term, self.guards))
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Refer to what a global name means."""
+        """Refer to the object of a global name."""
         if isinstance(node.ctx, ast.Load) and node.id not in self.locals:
             self._add(self.reader.global_name(node.id))
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        """Refer to what a string names as `package.module:name` or with a dot, as libraries load it."""
+        """Refer to the object of a string such as `package.module:name` or a dotted name, which libraries load."""
         if isinstance(node.value, str) and _ENTRY.fullmatch(node.value):
             self._add(("name", node.value.replace(":", ".")))
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        """Refer to an attribute. What it is an attribute of counts only if it is itself reached."""
+        """Refer to an attribute. The object only counts if the attribute is reached."""
         value = self.term(node.value)
         before = self.guards
         if isinstance(node.ctx, ast.Load):
@@ -199,7 +199,7 @@ class Scope(ast.NodeVisitor):
         self.guards = before
 
     def visit_Expr(self, node: ast.Expr) -> None:
-        """What is handed to a method by a statement counts only if the method is reached."""
+        """Arguments in a statement that calls a method only count if the method is reached."""
         guard = self._guard(node)
         before = self.guards
         if guard and isinstance(node.value, ast.Call):
@@ -212,7 +212,7 @@ class Scope(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> None:
-        """What is gone through only to be handed to a method counts only if the method is reached."""
+        """Values iterated only to be passed to a method only count if the method is reached."""
         before = self.guards
         body: list[ast.stmt] = [node]
         while len(body) == 1 and isinstance(body[0], ast.For):
@@ -226,7 +226,7 @@ class Scope(ast.NodeVisitor):
             self.visit(part)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """`getattr(thing, "name")` is an attribute, too."""
+        """Treat `getattr(thing, "name")` as an attribute."""
         match node:
             case ast.Call(func=ast.Name(id="getattr"), args=[thing, ast.Constant(value=str(name)), *_]):
                 self._add(("attr", self.term(thing), name))
@@ -259,7 +259,7 @@ class Scope(ast.NodeVisitor):
 
 
 def _depth_limited(term: Term, limit: int = 40) -> Term:
-    """A name that is assigned from itself again and again would grow without bound."""
+    """Limit the depth of a term: a name repeatedly assigned from itself would grow without bound."""
     return None if _depth(term, limit) >= limit else term
 
 

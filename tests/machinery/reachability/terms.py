@@ -1,8 +1,8 @@
-"""What is known of a file.
+"""Data structures for the facts of a file.
 
 A term is a nested tuple that stands for an expression: `("name", "keel.services.Services")`, `("attr", term, "cache")`,
-`("call", term, arguments)`, `("inst", annotation)` and so on; None is an expression that nothing is known of. `types`
-evaluates terms when all files are known.
+`("call", term, arguments)`, `("inst", annotation)` and so on; None is an unknown expression. `types`
+evaluates terms once all files are read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Term = tuple[Any, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name or an attribute that is read; it counts once all guards, methods that are called, are reached."""
+    """A name or an attribute that is read; it counts once all guards (called methods) are reached."""
 
     term: tuple[Any, ...]
     guards: tuple[tuple[Any, ...], ...] = ()
@@ -45,7 +45,7 @@ class Definition:
 
 @dataclass(slots=True)
 class Module:
-    """The definitions of one file by qualified name, and its imports: local name to what is imported."""
+    """The definitions of one file by qualified name, and its imports: local name to full name."""
 
     name: str
     package: str
@@ -54,7 +54,7 @@ class Module:
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """What an import names, in full."""
+    """Return the full names of an import."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [f"{node.module}.{alias.name}" for alias in node.names]

@@ -1,4 +1,4 @@
-"""What an expression of a project is, as far as annotations and assignments tell."""
+"""Types of a project's expressions, inferred from annotations and assignments."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OPEN = {"typing.Any", "builtins.object", "builtins.Exception", "builtins.BaseEx
 _CONTAINERS = _MAPPINGS | {
     "list", "tuple", "set", "frozenset", "deque", "Sequence", "MutableSequence", "Collection", "Iterable", "Counter",
 }  # fmt: skip
-#: Attributes of libraries' things that hold whatever an application puts there.
+#: Attributes of library objects that contain arbitrary values of the application.
 _BAGS = {"obj", "state"}
 _LIMIT = 25
 
@@ -59,7 +59,7 @@ class Types:
     # --- Names and classes
 
     def resolve(self, dotted: str, depth: int = 0) -> str | None:
-        """The definition or module that a dotted name means; None for a library's."""
+        """Return the definition or module of a dotted name; None for a library's."""
         if dotted in self.definitions:
             return dotted
         if depth > _LIMIT:
@@ -76,7 +76,7 @@ class Types:
         return f"{parent}.{tail}" if parent and f"{parent}.{tail}" in self.definitions else None
 
     def bases(self, name: str) -> tuple[list[str], bool]:
-        """The bases of a class that are the project's, and whether there are others with methods to override."""
+        """Return a class's bases in the project, and whether there are others with methods to override."""
         if name in self._bases:
             return self._bases[name]
         self._bases[name] = ([], False)
@@ -92,7 +92,7 @@ class Types:
         return self._bases[name]
 
     def ancestors(self, name: str) -> list[str]:
-        """A class and its bases, nearest first."""
+        """Return a class and its bases, nearest first."""
         found: list[str] = [name]
         for each in found:
             if each in self.definitions and self.definitions[each].kind == "class":
@@ -100,7 +100,7 @@ class Types:
         return found
 
     def descendants(self, name: str) -> set[str]:
-        """The classes derived from a class."""
+        """Return the classes derived from a class."""
         found: set[str] = set()
         todo = [name]
         while todo:
@@ -110,11 +110,11 @@ class Types:
         return found
 
     def is_external(self, name: str) -> bool:
-        """Whether a class has a base, near or far, of a library's with methods of its own."""
+        """Whether a class has a direct or indirect base from a library with its own methods."""
         return any(self.bases(each)[1] for each in self.ancestors(name))
 
     def base_names(self, name: str) -> set[str]:
-        """The last parts of the names of all bases."""
+        """Return the last parts of the names of all bases."""
         terms = [base for each in self.ancestors(name) for base in self.definitions[each].bases]
         return {
             (term[1] if term[0] == "name" else term[1][1]).rpartition(".")[2]
@@ -123,7 +123,7 @@ class Types:
         }
 
     def member(self, owner: str, attribute: str) -> str | None:
-        """The definition of an attribute of a class, its own or inherited."""
+        """Return the definition of an attribute of a class, its own or inherited."""
         for each in self.ancestors(owner):
             if f"{each}.{attribute}" in self.definitions:
                 return f"{each}.{attribute}"
@@ -132,12 +132,12 @@ class Types:
     # --- Terms
 
     def values(self, term: Term, depth: int = 0) -> frozenset[Value]:
-        """What a term may be."""
+        """Return the possible values of a term."""
         if term is None or depth > _LIMIT:
             return frozenset({UNKNOWN})
         if term in self._known:
             return self._known[term]
-        self._known[term] = frozenset({UNKNOWN})  # of itself, nothing is known
+        self._known[term] = frozenset({UNKNOWN})  # recursive terms are unknown
         found = frozenset(self._evaluate(term, depth + 1))
         self._known[term] = found or frozenset({UNKNOWN})
         return self._known[term]
@@ -167,7 +167,7 @@ class Types:
             case ("call", inner, given):
                 found = self._over(inner, depth, lambda value: self._called(value, depth))
                 if found == {EXTERNAL} and any(self.values(each, depth) != {EXTERNAL} for each in given):
-                    return {UNKNOWN}  # a library may return what it is given, or what that returns
+                    return {UNKNOWN}  # a library may return its argument, or the result of calling it
                 return found
             case ("enter", inner):
                 return self._over(inner, depth, lambda value: self._entered(value, depth))
@@ -193,7 +193,7 @@ class Types:
         return {(kind, found)} if kind else {("func", found, "")}
 
     def annotated(self, annotation: Term, depth: int) -> set[Value]:  # noqa: C901, PLR0911 - one for each form
-        """What an instance of an annotation is."""
+        """Return the possible values of an instance of an annotation."""
         if annotation is None or depth > _LIMIT:
             return {UNKNOWN}
         if annotation[0] == "name":

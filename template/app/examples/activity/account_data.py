@@ -1,4 +1,4 @@
-"""What was counted of an account that is deleted, or whose data move to another."""
+"""Counts of an account that is deleted or merged."""
 
 from sqlalchemy import delete, select
 
@@ -29,5 +29,5 @@ class ActivityAccountData:
 
 
 def account_data(_: Services) -> ActivityAccountData:
-    """Return what deletes or transfers counts, for `keel.auth`."""
+    """Return the handler of counts, for `keel.auth`."""
     return ActivityAccountData()

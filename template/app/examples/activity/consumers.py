@@ -1,6 +1,6 @@
 """The consumer that counts the events of notes.
 
-It knows of notes what their events say, as a consumer in another system would: it imports nothing of theirs.
+It knows only what the events say, as a consumer in another system would: it imports nothing from the notes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ COUNTED = {"notes.created": "created", "notes.updated": "updated", "notes.delete
 
 
 class NoteChanged(Event):
-    """What this consumer reads of a note's event."""
+    """The fields of a note's event that this consumer reads."""
 
     aggregate_type = "notes"
     event_type = "notes.changed"
@@ -28,7 +28,7 @@ class NoteChanged(Event):
 
 
 async def count(session: Session, event: Received) -> None:
-    """Count an event on its day. Types that are not known are left alone: later releases may have more."""
+    """Count an event on its day. Unknown types are ignored: later releases may add some."""
     if column := COUNTED.get(event.envelope.type):
         note = event.data_as(NoteChanged)
         moment = event.envelope.time or note.updated_at
@@ -36,7 +36,7 @@ async def count(session: Session, event: Received) -> None:
 
 
 async def reset(session: Session) -> None:
-    """Forget what was counted."""
+    """Delete all counts."""
     await ActivityRepository(session).clear()
 
 

@@ -9,7 +9,7 @@ from keel.db.models import Base
 
 
 class Activity(Base):
-    """What has happened to the notes of an owner on a day (UTC)."""
+    """How many notes of an owner were created, updated and deleted on one day (UTC)."""
 
     __tablename__ = "note_activity"
 

@@ -21,7 +21,7 @@ class ActivityRepository(Repository[Activity]):
         counted = getattr(Activity, column)
         increased = update(Activity).filter_by(**key).values({counted: counted + 1}).returning(Activity.day)
         if (await self.writing.execute(increased)).first() is None:
-            # Events of an owner come one after another, so no other process inserts the row meanwhile.
+            # Events of one owner are handled in sequence, so no other process inserts the row meanwhile.
             await self.writing.execute(insert(Activity).values({**key, column: 1}))
 
     async def clear(self) -> None:
@@ -29,7 +29,7 @@ class ActivityRepository(Repository[Activity]):
         await self.writing.execute(delete(Activity))
 
     async def days(self, owner_id: str, since: date, limit: int) -> Sequence[Day]:
-        """Return the days of an owner on which anything has happened, the earliest first."""
+        """Return the days on which an owner's notes changed, earliest first."""
         columns = (Activity.day, Activity.created, Activity.updated, Activity.deleted)
         statement = select(*columns).where(Activity.owner_id == owner_id, Activity.day >= since)
         rows = await self.session.all(statement.order_by(Activity.day).limit(limit))

@@ -17,5 +17,5 @@ ReaderDep = Annotated[Caller, Security(current_caller, scopes=["notes:read"])]
 
 @router.get("")
 async def list_days(query: Annotated[ActivityQuery, Query()], caller: ReaderDep, session: ReadSessionDep) -> list[Day]:
-    """List the days on which your notes have changed. It follows the changes, usually within a second."""
+    """List the days on which your notes changed. New changes usually appear within a second."""
     return list(await ActivityRepository(session).days(caller.subject, query.since, query.days))

@@ -1,4 +1,4 @@
-"""What callers get."""
+"""Request and response models."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -9,7 +9,7 @@ from keel import clock
 
 
 class Day(BaseModel):
-    """What has happened to your notes on a day (UTC)."""
+    """Changes to your notes on one day (UTC)."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -20,7 +20,7 @@ class Day(BaseModel):
 
 
 class ActivityQuery(BaseModel):
-    """Which days."""
+    """The range of days."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,5 +28,5 @@ class ActivityQuery(BaseModel):
 
     @property
     def since(self) -> date:
-        """The first day."""
+        """The first day (UTC)."""
         return clock.now().date() - timedelta(days=self.days - 1)

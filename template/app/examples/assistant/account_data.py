@@ -15,7 +15,7 @@ class AssistantAccountData:
         await session.execute(delete(Conversation).where(Conversation.owner_id == subject))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's conversations to another."""
+        """Transfer a subject's conversations to another."""
         await session.execute(update(Conversation).where(Conversation.owner_id == old).values(owner_id=new))
 
 

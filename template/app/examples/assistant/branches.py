@@ -30,7 +30,7 @@ class Tree:
         return len(self._parents)
 
     def branch(self, last: UUID | None) -> list[UUID]:
-        """Return the messages that lead to one, from the first on, itself included."""
+        """Return the path from the first message to a given one, both included."""
         found = []
         while last is not None:
             found.append(last)
@@ -42,7 +42,7 @@ class Tree:
         return self._children[self._parents[message_id]]
 
     def newest_below(self, message_id: UUID) -> UUID:
-        """Return the last message of the newest branch that a message is in."""
+        """Return the last message of the newest branch that contains a message."""
         while below := self._children.get(message_id):
             message_id = below[-1]
         return message_id

@@ -1,4 +1,4 @@
-"""How requests get the services of the assistant."""
+"""Dependencies that provide the assistant's services."""
 
 from typing import Annotated
 

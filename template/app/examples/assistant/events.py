@@ -1,4 +1,4 @@
-"""Streams of answers: a question that is asked, an answer that is followed."""
+"""Event streams of answers: asking a question, or following an answer."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import aclosing
@@ -51,7 +51,7 @@ ASKED = errors.responses(
 
 
 class AnswerStream:
-    """The stream that a request asks for."""
+    """The event stream of a request."""
 
     def __init__(self, services: Services, ending: Ending, request: Request, response: Response) -> None:
         self._services = services
@@ -74,14 +74,14 @@ class AnswerStream:
         return started
 
     async def events(self, answer_id: UUID, last_event_id: str | None) -> AsyncGenerator[ServerSentEvent]:
-        """Yield the events of an answer after one that the client has."""
+        """Yield the events of an answer after the last one that the client has."""
         handler = self._services.llm.answers.handlers[KIND]
         async with aclosing(follow(self._services, handler, answer_id, last_event_id, self._ending)) as events:
             async for event in events:
                 yield event
 
     async def begun(self, started: Started) -> AsyncGenerator[ServerSentEvent]:
-        """Yield what a question has begun, then the answer."""
+        """Yield the event `started`, then those of the answer."""
         yield ServerSentEvent(event="started", raw_data=started.model_dump_json())
         async with aclosing(self.events(started.answer.id, None)) as events:
             async for event in events:
@@ -91,7 +91,7 @@ class AnswerStream:
 async def get_stream(
     services: ServicesDep, ending: EndingDep, request: Request, response: Response, _: Counted
 ) -> AnswerStream:
-    """Return the stream of a request, which counts as one of its caller's."""
+    """Return the stream of a request, which counts towards its caller's limit."""
     return AnswerStream(services, ending, request, response)
 
 
@@ -99,7 +99,7 @@ StreamDep = Annotated[AnswerStream, Depends(get_stream)]
 
 
 async def asked(conversation_id: UUID, data: Question, caller: WriterDep, stream: StreamDep) -> AsyncGenerator[Events]:
-    """Ask, before the response begins: what is refused is an error, and no stream."""
+    """Ask before the response begins, so that a refusal is an error response and not a stream."""
     started = await stream.begin(caller, conversation_id, lambda it, place: it.ask(conversation_id, data, place))
     async with aclosing(stream.begun(started)) as events:
         yield events
@@ -108,7 +108,7 @@ async def asked(conversation_id: UUID, data: Question, caller: WriterDep, stream
 async def regenerated(
     conversation_id: UUID, message_id: UUID, caller: WriterDep, stream: StreamDep
 ) -> AsyncGenerator[Events]:
-    """Answer again, before the response begins."""
+    """Answer again before the response begins."""
     started = await stream.begin(
         caller, conversation_id, lambda it, place: it.regenerate(conversation_id, message_id, place)
     )
@@ -123,7 +123,7 @@ async def followed(
     stream: StreamDep,
     last_event_id: LastEventId = None,
 ) -> AsyncGenerator[Events]:
-    """Find an answer, before the response begins."""
+    """Find an answer before the response begins."""
     answer_id = await conversations.answer(conversation_id, message_id)
     async with aclosing(stream.events(answer_id, last_event_id)) as events:
         yield events
@@ -135,7 +135,7 @@ async def followed_current(
     stream: StreamDep,
     last_event_id: LastEventId = None,
 ) -> AsyncGenerator[Events]:
-    """Find the answer that is under way, before the response begins."""
+    """Find the answer that is under way before the response begins."""
     answer_id = await conversations.under_way(conversation_id)
     async with aclosing(stream.events(answer_id, last_event_id)) as events:
         yield events
@@ -145,7 +145,7 @@ async def followed_current(
 async def ask(events: Annotated[Events, Depends(asked)]) -> AsyncIterable[ServerSentEvent]:
     """Ask, and follow the answer: events `started`, `token`, `tool`, `error`, `message`.
 
-    The answer goes on if you leave; `Location` is where to follow it again. To edit a question, ask with the `parent_id` of
+    The answer goes on if you disconnect; follow it again at `Location`. To edit a question, ask with the `parent_id` of
     the old one. `RateLimit` says how many tokens you have left today.
     """
     async for event in events:
@@ -154,7 +154,7 @@ async def ask(events: Annotated[Events, Depends(asked)]) -> AsyncIterable[Server
 
 @router.post("/{message_id}/regenerate", response_class=EventSourceResponse, responses=ASKED)
 async def regenerate_answer(events: Annotated[Events, Depends(regenerated)]) -> AsyncIterable[ServerSentEvent]:
-    """Answer a question again, beside the answers that it has, and follow the new one."""
+    """Answer a question again, keeping its other answers, and follow the new one."""
     async for event in events:
         yield event
 
@@ -178,8 +178,8 @@ async def follow_current_answer(events: Annotated[Events, Depends(followed_curre
 async def follow_answer(events: Annotated[Events, Depends(followed)]) -> AsyncIterable[ServerSentEvent]:
     """Follow an answer: from its beginning, or after `Last-Event-ID`, on any process; it may have ended.
 
-    The last event is `message`; `closed`, once your token is not valid any more; or `restart`: reconnect, since this process
-    is about to stop.
+    The last event is `message`, `closed` (your token is no longer valid) or `restart` (this process is about to stop:
+    reconnect).
     """
     async for event in events:
         yield event

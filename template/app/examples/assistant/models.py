@@ -13,7 +13,7 @@ from keel.llm.answers.answer import AnswerState
 
 
 class Conversation(Timestamps, Base):
-    """A conversation of one owner: a tree of messages, of which one branch is shown."""
+    """A conversation of one owner: a tree of messages with one branch shown."""
 
     __tablename__ = "assistant_conversations"
     __table_args__ = (Index(None, "owner_id", "updated_at", "id"),)
@@ -26,7 +26,7 @@ class Conversation(Timestamps, Base):
 
 
 class Message(Base):
-    """A question, or an answer to one. Ids grow with time, so they are the order."""
+    """A question, or an answer to one. Ids grow with time, so they define the order."""
 
     __tablename__ = "assistant_messages"
     __table_args__ = (Index(None, "conversation_id", "id"),)
@@ -44,6 +44,6 @@ class Message(Base):
     output_tokens: Mapped[int | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     summary: Mapped[str | None] = mapped_column(Text)
-    """Of the branch up to here, for the model, once it is too long to be read whole."""
+    """A summary of the branch up to here, for the model, once the branch is too long for it."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Who stores answers, the jobs of the assistant, and the demonstration page under `/demo/assistant`."""
+"""The handler that stores answers, the assistant's jobs, and the demonstration page under `/demo/assistant`."""
 
 from pathlib import Path
 

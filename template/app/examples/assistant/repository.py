@@ -34,7 +34,7 @@ class MessageRepository(Repository[Message]):
         return {row.id: row for row in rows}
 
     async def streaming(self, conversation_id: UUID) -> UUID | None:
-        """Return the answer of a conversation that is under way."""
+        """Return the id of the answer under way in a conversation; None if there is none."""
         statement = select(Message.id).where(
             Message.conversation_id == conversation_id, Message.state == AnswerState.STREAMING
         )
@@ -42,7 +42,7 @@ class MessageRepository(Repository[Message]):
         return row.id if row else None
 
     async def change(self, message_id: UUID, **values: Any) -> bool:
-        """Change a message; return whether it is there."""
+        """Change a message; return whether it exists."""
         statement = update(Message).where(Message.id == message_id).values(**values)
         result = await self.writing.execute(statement.execution_options(synchronize_session=False))
         return bool(cast("CursorResult[Any]", result).rowcount)

@@ -33,7 +33,7 @@ NO_MESSAGE = errors.responses(ConversationNotFound, MessageNotFound)
 async def list_conversations(
     query: Annotated[ConversationQuery, Query()], conversations: ConversationsReadDep, links: LinksDep
 ) -> Page[Conversation]:
-    """List your conversations, the last used first. The `Link` header and `next` lead to the following page."""
+    """List your conversations, most recently used first. The `Link` header and `next` lead to the following page."""
     return links.add(await conversations.list(query))
 
 
@@ -51,9 +51,9 @@ async def create_conversation(
 async def read_conversation(
     conversation_id: UUID,
     conversations: ConversationsReadDep,
-    before: Annotated[UUID | None, Query(description="`earlier` of the answer before")] = None,
+    before: Annotated[UUID | None, Query(description="`earlier` of the previous response")] = None,
 ) -> ConversationDetail:
-    """Read a conversation: it has the last messages of the branch that is shown, or those before one."""
+    """Read a conversation: it has the last messages of the branch shown, or those before a given one."""
     return await conversations.detail(conversation_id, before)
 
 
@@ -79,6 +79,6 @@ async def delete_conversation(conversation_id: UUID, conversations: Conversation
 async def stop_answer(
     conversation_id: UUID, conversations: ConversationsDep, request: Request, response: Response
 ) -> None:
-    """Stop the answer that is under way, in whichever process. Its stream, at `Location`, ends with what there is."""
+    """Stop the answer that is under way, in whichever process. Its stream, at `Location`, ends with the text so far."""
     answer_id = await conversations.stop(conversation_id)
     response.headers["Location"] = f"{request.url.path.removesuffix('/current')}/{answer_id}/events"

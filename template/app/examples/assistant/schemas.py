@@ -1,4 +1,4 @@
-"""What callers send and get; events of streams hold the same messages."""
+"""Request and response models; stream events carry the same messages."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -19,16 +19,16 @@ class ConversationCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: Title | None = Field(default=None, description="Without one, the model finds a title after its first answer")
+    title: Title | None = Field(default=None, description="If omitted, the model writes a title after its first answer")
 
 
 class ConversationUpdate(BaseModel):
-    """Changes to a conversation; what is left out stays as it is."""
+    """Changes to a conversation; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: Title | MISSING = MISSING
-    current_id: UUID | MISSING = Field(default=MISSING, description="A message whose branch is to be shown")
+    current_id: UUID | MISSING = Field(default=MISSING, description="A message whose branch to show")
 
 
 class Question(BaseModel):
@@ -38,12 +38,12 @@ class Question(BaseModel):
 
     content: Annotated[str, Field(min_length=1, max_length=32_000, pattern=NO_NUL)]
     parent_id: UUID | MISSING | None = Field(
-        default=MISSING, description="The answer that it follows; the last one shown if left out, null for a beginning"
+        default=MISSING, description="The answer to follow: if omitted, the last one shown; null for a first question"
     )
 
 
 class Role(StrEnum):
-    """Who says a message."""
+    """The author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -61,7 +61,7 @@ class ToolUse(BaseModel):
 
 
 class TokenUsage(BaseModel):
-    """Tokens that the model has read and written."""
+    """Tokens that the model read and wrote."""
 
     input_tokens: int
     output_tokens: int
@@ -92,7 +92,7 @@ class Conversation(BaseModel):
 
     id: UUID
     title: str | None
-    current_id: UUID | None = Field(description="The message that the branch shown ends with")
+    current_id: UUID | None = Field(description="The last message of the branch shown")
     created_at: datetime
     updated_at: datetime
 
@@ -101,24 +101,24 @@ class ConversationDetail(Conversation):
     """A conversation and the branch that is shown."""
 
     messages: list[Message] = Field(description="The last messages of the branch, oldest first")
-    earlier: UUID | None = Field(description="If there are more, what to send as `before`")
+    earlier: UUID | None = Field(description="To send as `before` for earlier messages; null if there are none")
 
 
 class Started(BaseModel):
-    """What a question has begun: the first event of its stream."""
+    """The first event of a stream: the question, and the answer that has begun."""
 
     question: Message
     answer: Message
 
 
 class ConversationOrder(StrEnum):
-    """Orders of the list; a minus puts the latest first."""
+    """Orders of the list; with a minus, latest first."""
 
     UPDATED = "updated_at"
     UPDATED_LAST = "-updated_at"
 
 
 class ConversationQuery(PageQuery):
-    """Which conversations a list holds."""
+    """The page and order of a list of conversations."""
 
     sort: ConversationOrder = ConversationOrder.UPDATED_LAST

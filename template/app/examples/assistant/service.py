@@ -1,4 +1,4 @@
-"""The rules of conversations: whose they are, and which branch is shown."""
+"""The rules of conversations: ownership, and which branch is shown."""
 
 from uuid import UUID
 
@@ -36,7 +36,7 @@ class MessageNotFound(NotFound):
 
 
 class NoAnswerUnderWay(NotFound):
-    """No answer of the conversation is under way."""
+    """No answer is under way in the conversation."""
 
     type = "urn:problem:no-answer-under-way"
 
@@ -79,7 +79,7 @@ class ConversationService:
 
         Raises:
             ConversationNotFound: the caller has no such conversation.
-            MessageNotFound: `before` is none of the branch.
+            MessageNotFound: `before` is not in the branch.
         """
         conversation = await self.get(conversation_id)
         tree = Tree(await self._messages.tree(conversation_id))
@@ -121,13 +121,13 @@ class ConversationService:
             ConversationNotFound: the caller has no such conversation.
         """
         await self.get(conversation_id)
-        # Before anything is locked: answers that end lock in this order, too.
+        # The answer first, then the conversation: a finishing answer locks in the same order.
         if under_way := await self._messages.streaming(conversation_id):
             await self._answers.stop(self._conversations.writing, under_way)
         await self._conversations.delete(await self._get_for_update(conversation_id))
 
     async def stop(self, conversation_id: UUID) -> UUID:
-        """Stop the answer of a conversation; return which that is.
+        """Stop the answer of a conversation; return its id.
 
         Raises:
             ConversationNotFound: the caller has no such conversation.
@@ -138,7 +138,7 @@ class ConversationService:
         return answer_id
 
     async def under_way(self, conversation_id: UUID) -> UUID:
-        """Return the answer of a conversation that is under way.
+        """Return the id of the answer under way in a conversation.
 
         Raises:
             ConversationNotFound: the caller has no such conversation.
@@ -151,7 +151,7 @@ class ConversationService:
         return answer_id
 
     async def answer(self, conversation_id: UUID, message_id: UUID) -> UUID:
-        """Return an answer of a conversation, under way or not.
+        """Return the id of an answer in a conversation, under way or not.
 
         Raises:
             ConversationNotFound: the caller has no such conversation.

@@ -9,7 +9,7 @@ from keel.settings import Settings
 
 
 class AssistantSettings(Settings):
-    """How the assistant answers; the demonstration page."""
+    """Instructions, limits and the demonstration page of the assistant."""
 
     model_config = SettingsConfigDict(env_prefix="ASSISTANT_")
 

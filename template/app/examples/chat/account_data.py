@@ -14,7 +14,7 @@ class ChatAccountData:
     """Rooms and messages of a subject."""
 
     async def delete(self, session: Session, subject: str) -> None:
-        """Empty a subject's messages. Their rows stay, since numbers without a gap show what a client has missed."""
+        """Empty a subject's messages. Their rows stay, since gapless numbers show what a client has missed."""
         await self._rename(session, subject, DELETED, body="")
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
@@ -33,5 +33,5 @@ class ChatAccountData:
 
 
 def account_data(_: Services) -> ChatAccountData:
-    """Return how the rows of an account are deleted or transferred."""
+    """Return the handler of rooms and messages, for `keel.auth`."""
     return ChatAccountData()

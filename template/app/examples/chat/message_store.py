@@ -54,7 +54,7 @@ class MessageStore:
     async def _insert_missing(
         self, repository: ChatRepository, room_id: UUID, drafts: Sequence[Draft]
     ) -> tuple[list[Stored], list[Stored]]:
-        # Taking no numbers takes the lock: from here on no other transaction stores any of these.
+        # Taking zero numbers just takes the lock: from here on no other transaction can store any of these.
         await repository.take_numbers(room_id, 0)
         rows = await repository.stored(room_id, [(draft.sender, draft.client_id) for draft in drafts])
         known = {(row["sender"], row["client_id"]): dict(row) for row in rows}

@@ -9,7 +9,7 @@ from keel.settings import Settings
 
 
 class ChatSettings(Settings):
-    """How soon a process notices what other processes did not announce; the demonstration page."""
+    """Polling intervals and the demonstration page of chat."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 

@@ -1,4 +1,4 @@
-"""What happens to notes when their owner goes or changes."""
+"""Notes of an account that is deleted or merged."""
 
 from functools import partial
 
@@ -13,21 +13,21 @@ from keel.services import Services
 
 
 class NoteAccountData:
-    """Notes and tags, as they belong to subjects, and what is kept of them."""
+    """Notes, tags and cached pages of a subject."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     async def delete(self, session: Session, subject: str) -> None:
         """Delete a subject's notes and tags."""
-        # Imports first: one that is under way is waited for, and nothing comes after its last note.
+        # Imports first: this waits for one that is running, so that no note is added later.
         await session.execute(delete(NoteImport).where(NoteImport.owner_id == subject))
         await session.execute(delete(Note).where(Note.owner_id == subject))
         await session.execute(delete(Tag).where(Tag.owner_id == subject))
         session.after_commit(partial(self._cache.invalidate, owner_tag(subject)))
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give a subject's notes and tags to another; a word that both use becomes one tag."""
+        """Transfer a subject's notes and tags to another; a tag that both have is merged."""
         await session.execute(update(NoteImport).where(NoteImport.owner_id == old).values(owner_id=new))
         await session.execute(update(Note).where(Note.owner_id == old).values(owner_id=new))
         theirs = {tag.name: tag.id for tag in (await session.scalars(select(Tag).where(Tag.owner_id == new))).all()}

@@ -1,4 +1,4 @@
-"""How all notes of an owner are read."""
+"""Export of all notes of an owner."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ PAGE = 100
 
 
 class NoteExporter:
-    """Reads notes in the order in which they were made."""
+    """Reads notes in order of creation."""
 
     scope = "notes:read"
     columns: Sequence[str] = tuple(Note.model_fields)
@@ -35,5 +35,5 @@ class NoteExporter:
 
 
 def exporters(_: Services) -> dict[str, Exporter]:
-    """Offer the notes."""
+    """Return the exporter of notes by its name."""
     return {"notes": NoteExporter()}

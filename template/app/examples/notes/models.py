@@ -43,9 +43,9 @@ class Note(Timestamps, Base):
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
     search_text: Mapped[str] = mapped_column(Text)
-    """Title and body as the search compares them: databases disagree on what letters are alike."""
+    """Title and body, normalised for search: databases disagree on which letters are equal."""
     version: Mapped[int] = mapped_column(default=1)
     tags: Mapped[list[Tag]] = relationship(secondary=note_tags, lazy="raise", viewonly=True)
 
-    # An update whose row has moved on since it was read changes nothing and raises StaleDataError.
+    # An update of a row that has changed since it was read affects nothing and raises StaleDataError.
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - as SQLAlchemy reads it

@@ -1,6 +1,6 @@
 """The events of notes: recorded in the transaction of each change, published to the topic `<prefix>.notes`.
 
-They have no body: what stands in a topic cannot be deleted with an account, and who may read the note gets it by the API.
+They carry no body: records in a topic cannot be deleted with an account, and authorised readers get it from the API.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from keel.services import Services
 
 
 class NoteEvent(Event):
-    """What the events of notes tell."""
+    """The data of a note's events."""
 
     aggregate_type = "notes"
     event_type = "notes.changed"
@@ -43,7 +43,7 @@ class NoteUpdated(NoteEvent):
 
 
 class NoteDeleted(NoteEvent):
-    """A note was deleted; the data are those before."""
+    """A note was deleted; the data are from before."""
 
     event_type = "notes.deleted"
 

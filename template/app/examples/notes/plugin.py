@@ -1,4 +1,4 @@
-"""What no other module does: the job of imports, its schedule, what is deleted in time, and going on after a restart."""
+"""The job of imports, its schedule and retention, and resuming imports after a restart."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from keel.web.errors import Unavailable
 RESUME = "notes.resume_imports"
 KEPT = timedelta(days=7)
 UPLOAD = timedelta(days=1)
-"""No upload takes so long: the process that took it was lost."""
+"""No upload takes this long: the process that received it was lost."""
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        # Jobs may have been lost with the process before this one. Where another is at work on the same import, that
+        # Jobs may have been lost with the previous process. Resuming an import that another process works on
         # does no harm.
         try:
             async with services.database.transaction() as session:

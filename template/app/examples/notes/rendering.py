@@ -6,19 +6,19 @@ from anyio import CapacityLimiter, to_thread
 from comrak import RenderOptions, render_markdown
 
 _threads = CapacityLimiter(2)
-"""Few threads: rendering keeps the interpreter, so more would only take turns more often."""
+"""Few threads: rendering holds the interpreter's lock, so more would only take turns more often."""
 
 _OPTIONS = RenderOptions()
-# Raw HTML in a note is shown, not obeyed; links to `javascript:` and the like lead nowhere (by default).
+# Raw HTML in a note is escaped; links to `javascript:` and the like are disabled (by default).
 _OPTIONS.escape = True
 
 
 async def page(title: str, body: str) -> str:
     """Return an HTML document.
 
-    The renderer takes time in proportion to the body, whatever is in it: some 50 ms for the largest. Most of those written
-    in Python need seconds for a body of nothing but brackets, which would make all others wait. Where yours does, or is as
-    slow for other reasons, render in another process, which can be ended.
+    This renderer takes time proportional to the body, whatever its content: some 50 ms for the largest. Most renderers
+    written in Python need seconds for a body of nothing but brackets, and all other pages would wait. If yours does, or
+    is slow for other reasons, render in another process, which can be killed.
     """
     return await to_thread.run_sync(_render, title, body, limiter=_threads)
 

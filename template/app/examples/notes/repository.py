@@ -16,7 +16,7 @@ from keel.text import normalize_for_search
 from keel.web.pagination import Page
 
 MAX_WORDS = 8
-"""Words of a search that are looked for; the rest are ignored."""
+"""The most words of a search; the rest are ignored."""
 
 _tags = (
     select(aggregate_list(Tag.name))
@@ -27,7 +27,7 @@ _tags = (
 
 
 def matching(filter_: schemas.NoteFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions that notes fulfil which a filter means."""
+    """Return the SQL conditions of a filter."""
     words = normalize_for_search(filter_.q or "").split()[:MAX_WORDS]
     conditions = [Note.search_text.contains(word, autoescape=True) for word in words]
     conditions += [Note.tags.any(Tag.name == tag) for tag in filter_.tag]
@@ -57,7 +57,7 @@ class NoteRepository(Repository[Note]):
         return await self.page(schemas.Note, query, *matching(query), owner_id=owner_id)
 
     async def add_all(self, notes: Sequence[Mapping[str, Any]]) -> Sequence[AnyRow]:
-        """Insert notes, given the values of each; return them in their order, with their defaults."""
+        """Insert notes, given the values of each; return them in the same order, with their defaults."""
         columns = (Note.id, Note.title, Note.body, Note.version, Note.created_at, Note.updated_at)
         statement = insert(Note).returning(*columns, sort_by_parameter_order=True)
         return (await self.writing.execute(statement, notes)).all()
@@ -75,7 +75,7 @@ class NoteRepository(Repository[Note]):
 
     async def _find_or_create(self, owner_id: str, names: Set[str]) -> dict[str, UUID]:
         found = {tag.name: tag.id for tag in await self._find(owner_id, names)} if names else {}
-        # In order, so that two requests that create the same tags wait for each other rather than forever.
+        # In order, so that two requests that create the same tags wait for each other instead of deadlocking.
         for name in sorted(names - found.keys()):
             found[name] = (await self._create(owner_id, name)).id
         return found
@@ -86,7 +86,7 @@ class NoteRepository(Repository[Note]):
             async with self.writing.begin_nested():
                 self.writing.add(tag)
         except IntegrityError:
-            # Another request was faster, and has committed since we looked.
+            # Another request has created and committed it since the first look.
             (tag,) = await self._find(owner_id, [name])
         return tag
 

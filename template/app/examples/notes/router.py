@@ -73,7 +73,7 @@ async def note_events(
 ) -> AsyncIterable[ServerSentEvent]:
     """Follow changes to your notes: events `created`, `updated` and `deleted`, each with the note.
 
-    The event `reset` says that changes were missed for good: read the list again. A connection may end at any time;
+    The event `reset` means that changes were lost: read the list again. A connection may end at any time;
     browsers reconnect by themselves and resume after the last event that they saw.
     """
     async for event in events:
@@ -90,7 +90,7 @@ async def read_note(note_id: UUID, notes: NotesReadDep, conditional: Conditional
 
 @router.patch("/{note_id}", responses=CHANGEABLE)
 async def update_note(note_id: UUID, data: NoteUpdate, notes: NotesDep, conditional: ConditionalDep) -> Note:
-    """Change what you send of a note; send the entity tag that you last saw to change nothing unseen."""
+    """Change the fields that you send; with `If-Match`, only if the note is still the version that you last saw."""
     note = await notes.update(note_id, data, conditional.precondition)
     conditional.tag(note.version)
     return note
@@ -106,7 +106,7 @@ async def delete_note(note_id: UUID, notes: NotesDep, conditional: ConditionalDe
     "/{note_id}/html",
     response_class=HTMLResponse,
     responses=NOT_FOUND,
-    # Few threads render, so all pages wait in one queue. No caller may fill it; a client that has gone leaves little.
+    # Few threads render, so all pages wait in one queue. No caller may fill it; lost clients leave little in it.
     dependencies=[Depends(limit_concurrency("pages", per_caller=8, total=64), scope="function")],
 )
 async def render_note(note_id: UUID, notes: NotesReadDep) -> HTMLResponse:

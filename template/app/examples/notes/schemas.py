@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -28,7 +28,7 @@ class NoteCreate(BaseModel):
 
 
 class NoteUpdate(BaseModel):
-    """Changes to a note; what is left out stays as it is."""
+    """Changes to a note; omitted fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class Note(BaseModel):
 
 
 class NoteOrder(StrEnum):
-    """Orders of a list; a minus puts the highest first."""
+    """Orders of a list; with a minus, highest first."""
 
     CREATED = "created_at"
     CREATED_LAST = "-created_at"
@@ -63,7 +63,7 @@ class NoteOrder(StrEnum):
 
 
 class NoteFilter(BaseModel, frozen=True, extra="forbid"):
-    """Which notes are meant."""
+    """A filter of notes."""
 
     q: Annotated[SafeStr, Field(max_length=200)] | None = Field(
         default=None, description="Words that title or body contain, in any case and with or without accents"
@@ -74,6 +74,6 @@ class NoteFilter(BaseModel, frozen=True, extra="forbid"):
 
 
 class NoteQuery(NoteFilter, PageQuery):
-    """Which notes a list holds, and in which order."""
+    """The filter, page and order of a list of notes."""
 
     sort: NoteOrder = NoteOrder.CREATED_LAST

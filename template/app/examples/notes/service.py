@@ -19,12 +19,12 @@ from keel.web.errors import NotFound, PreconditionFailed
 from keel.web.pagination import Page
 
 CACHED_FROM = 2000
-"""Characters of a body from which on a shared cache is faster than rendering again (0.3 ms against 3)."""
+"""Characters of a body from which a shared cache is faster than rendering again (0.3 ms against 3 ms)."""
 
 CACHED_SECONDS = 3600.0
 
 RENDERER = 2
-"""Counts changes to how pages look, so that a release with a new look shows it at once."""
+"""The version of the page layout: a release that changes it increments this, so that no old page is shown."""
 
 
 class NoteNotFound(NotFound):
@@ -86,7 +86,7 @@ class NoteService:
         note = await self.get(note_id)
         if len(note.body) < CACHED_FROM:
             return await rendering.page(note.title, note.body)
-        # The key names the version, so an old page is never shown, even where an invalidation is not heard.
+        # The key names the version, so an old page is never shown, even if an invalidation is lost.
         return await self._cache.get_or_compute(
             f"notes:page:{RENDERER}:{note.id}:{note.version}",
             str,
@@ -106,7 +106,7 @@ class NoteService:
         return note
 
     async def create_all(self, notes: Sequence[NoteCreate]) -> None:
-        """Add notes, by a few statements however many they are."""
+        """Add notes in a few statements, however many there are."""
         rows = await self._notes.add_all([self._values(data) for data in notes])
         tags = {row.id: sorted(set(data.tags)) for row, data in zip(rows, notes, strict=True)}
         await self._notes.add_tags(self._owner_id, tags)
@@ -127,7 +127,7 @@ class NoteService:
                 if tags := changes.pop("tags"):
                     await self._notes.add_tags(self._owner_id, {note_id: sorted(set(tags))})
             text = "{title}\n{body}".format_map({"title": note.title, "body": note.body} | changes)
-            # Tags are rows of their own: without `updated_at`, a change of nothing else would make no new version.
+            # Tags are separate rows: without `updated_at`, changing nothing but them would not make a new version.
             await self._notes.update(note, **changes, search_text=normalize_for_search(text), updated_at=now())
         updated = await self.get(note_id)
         await self._publish("updated", updated)
@@ -158,7 +158,7 @@ class NoteService:
         return {"owner_id": self._owner_id, "title": data.title, "body": data.body, "search_text": text}
 
     async def _publish(self, event: str, *notes: Note) -> None:
-        """Tell of a change, and drop what was cached of the notes once it is committed."""
+        """Publish a change, and drop cached pages of the notes once it is committed."""
         session = self._notes.writing
         if event != "created":
             session.after_commit(partial(self._cache.invalidate, *(f"note:{note.id}" for note in notes)))

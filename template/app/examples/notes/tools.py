@@ -1,4 +1,4 @@
-"""What a language model may do with notes: search those of the caller who asks."""
+"""Tools for language models: search the caller's notes."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,7 +18,7 @@ EXCERPT = 500
 
 
 class SearchNotes(BaseModel):
-    """What to search for."""
+    """The arguments of a search."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,7 +34,7 @@ async def search_notes(arguments: SearchNotes, context: ToolContext) -> str:
 
 
 def tools(_: Services) -> Sequence[Tool]:
-    """Offer the search."""
+    """Return the search tool."""
     return [
         Tool(
             name="search_notes",

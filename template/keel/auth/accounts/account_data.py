@@ -14,7 +14,7 @@ class AccountDataHandler(Protocol):
         """Delete everything that belongs to a subject."""
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give everything that belongs to a subject to another one."""
+        """Transfer everything that belongs to a subject to another one."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class AccountData:
     """The rows of all packages that belong to subjects."""
 
     def __init__(self, load: Callable[[], Iterable[AccountDataHandler]] = tuple) -> None:
-        """Take what makes the handlers: when they are first used, since packages may still replace ports."""
+        """Take a factory of handlers, which is called on first use, since packages may still replace ports."""
         self._load = load
 
     @cached_property
@@ -48,6 +48,6 @@ class AccountData:
             await handler.delete(session, subject)
 
     async def transfer_ownership(self, session: Session, old: str, new: str) -> None:
-        """Give everything that belongs to a subject to another one, within the session's transaction."""
+        """Transfer everything that belongs to a subject to another one, within the session's transaction."""
         for handler in self._handlers:
             await handler.transfer_ownership(session, old, new)

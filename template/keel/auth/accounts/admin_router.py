@@ -18,7 +18,7 @@ router = APIRouter(prefix="/users", tags=["users"], responses=ACCOUNT_RESPONSES)
 async def list_users(
     query: Annotated[UserQuery, Query()], _: CurrentAdmin, administration: AdministrationDep
 ) -> Page[User]:
-    """List accounts, the newest first."""
+    """List accounts, newest first."""
     users, following = await administration.list(query)
     return Page(items=[User.model_validate(user) for user in users], next=following)
 

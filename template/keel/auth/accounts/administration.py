@@ -22,7 +22,7 @@ _MOMENT: TypeAdapter[UtcDatetime] = TypeAdapter(UtcDatetime)
 
 
 class AdministrationService:
-    """What administrators do with accounts."""
+    """Lists and changes accounts for administrators."""
 
     def __init__(self, session: Session, *, audit: Audit, scopes: Sequence[str]) -> None:
         self._users = UserRepository(session)
@@ -57,11 +57,11 @@ class AdministrationService:
         return user
 
     async def update(self, user_id: UUID, data: UserUpdate, *, by: str) -> User:
-        """Change an account; losing anything ends its logins and personal tokens.
+        """Change an account; losing any right ends its logins and personal tokens.
 
         Raises:
             UserNotFound: there is no such account.
-            InvalidScope: a scope does not exist, or is not given in this way.
+            InvalidScope: a scope does not exist, or cannot be granted here.
             LastAdmin: no active administrator would remain.
         """
         user = await self.get(user_id)

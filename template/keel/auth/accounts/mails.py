@@ -1,4 +1,4 @@
-"""The mails that auth sends, as text and as HTML."""
+"""The e-mails that auth sends, as text and HTML."""
 
 from functools import cache
 from html import escape
@@ -16,13 +16,13 @@ SUBJECTS = {
     "known": "You have an account already",
     "reset": "Choose a new password",
     "changed": "Your password was changed",
-    "token": "A personal access token was made",
+    "token": "A personal access token was created",
     "linked": "Another way to sign in to your account",
 }
 
 
 def compose(kind: str, to: str, *, public_url: str, page: str = "", token: str = "") -> Mail:
-    """Return a mail of a kind, with a link to a page; the token is in the link's fragment."""
+    """Return an e-mail of a kind, with a link to a page; the token is in the link's fragment."""
     # In the fragment, so that the token reaches neither a server's log nor another site's `Referer`.
     link = f"{public_url.rstrip('/')}/{page}#token={quote(token)}" if token else public_url
     values = {"name": about.NAME, "link": link}

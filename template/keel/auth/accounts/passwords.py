@@ -16,7 +16,7 @@ _SCORE = 3
 """The lowest accepted zxcvbn score: at least 10^8 guesses."""
 
 _WEIGHED = 64
-"""Characters that are scored; scoring takes more than linear time."""
+"""Characters that are scored at most; scoring takes more than linear time."""
 
 
 class WeakPassword(AppError):
@@ -41,9 +41,9 @@ class Passwords:
         return await to_thread.run_sync(self._hash.hash, _normalised(password), limiter=self._limiter)
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        """Return whether a password is right, and a new hash if the stored one is weaker than today's.
+        """Return whether a password is right, and a new hash if the stored one uses weaker parameters than today's.
 
-        Without a stored hash it takes as long, and returns False.
+        Without a stored hash it takes equally long and returns False.
         """
         return await to_thread.run_sync(self._verify, _normalised(password), stored, limiter=self._limiter)
 
@@ -70,7 +70,7 @@ class Passwords:
 
 
 def _score(password: str, words: list[str]) -> int:
-    # Loads lists of common passwords and words, which are only needed when a password is chosen.
+    # Imported late: it loads lists of common passwords and words, which are only needed when a password is chosen.
     from zxcvbn import zxcvbn
 
     return zxcvbn(password[:_WEIGHED], user_inputs=words)["score"]

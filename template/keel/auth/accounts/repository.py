@@ -13,7 +13,7 @@ from keel.db.database import ReadSession, Session
 
 
 async def email_of(session: Session | ReadSession, subject: str) -> str | None:
-    """Return the e-mail address of a subject; None: it has no account."""
+    """Return the e-mail address of a subject; None if it has no account."""
     return await session.scalar(select(User.email).where(User.subject == subject))
 
 
@@ -49,11 +49,11 @@ class UserRepository:
         return (await self._session.scalars(select(User).where(User.subject == subject))).one_or_none()
 
     async def by_id(self, user_id: UUID) -> User | None:
-        """Return an account as it is now, locked until the transaction ends."""
+        """Return the current state of an account, locked until the transaction ends."""
         return await self._session.get(User, user_id, with_for_update=True, populate_existing=True)
 
     async def page(self, q: str | None, limit: int, after: tuple[datetime, UUID] | None) -> Sequence[User]:
-        """Return accounts whose address contains `q`, the newest first."""
+        """Return accounts whose address contains `q`, newest first."""
         statement = select(User).order_by(User.created_at.desc(), User.id.desc()).limit(limit)
         if q:
             statement = statement.where(User.email.contains(q.lower(), autoescape=True))
@@ -62,7 +62,7 @@ class UserRepository:
         return (await self._session.scalars(statement)).all()
 
     async def is_last_admin(self, user: User) -> bool:
-        """Whether an account is the only active administrator. Transactions that ask take turns: each sees the other's."""
+        """Whether an account is the only active administrator. Transactions that ask are serialised by a lock."""
         if not (user.is_admin and user.is_active):
             return False
         await self._session.advisory_lock("auth administrators")
@@ -75,7 +75,7 @@ class UserRepository:
         self._session.add(DeletedAccount(subject=user.subject, deleted_at=now))
 
     async def forget_deleted(self, before: datetime) -> Sequence[str]:
-        """Forget the accounts that were deleted before a moment; return their subjects."""
+        """Forget the accounts that were deleted before a time; return their subjects."""
         forgotten = delete(DeletedAccount).where(DeletedAccount.deleted_at < before).returning(DeletedAccount.subject)
         return (await self._session.scalars(forgotten)).all()
 

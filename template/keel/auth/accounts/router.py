@@ -28,7 +28,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     responses=errors.responses(RegistrationClosed),
 )
 async def register(data: Address, accounts: AccountsDep) -> Accepted:
-    """Create an account, to be confirmed by mail. The response does not reveal whether the address has an account."""
+    """Create an account, to be confirmed by e-mail. The response does not reveal whether the address has an account."""
     await accounts.register(data.email)
     return Accepted()
 
@@ -40,13 +40,13 @@ async def register(data: Address, accounts: AccountsDep) -> Accepted:
     responses=errors.responses(InvalidMailedToken, WeakPassword),
 )
 async def verify(data: Verification, accounts: AccountsDep) -> None:
-    """Confirm an address with the token from a mail, and choose the password: only the address's owner has the token."""
+    """Confirm an address with the token from an e-mail, and choose the password: only its owner has the token."""
     await accounts.verify(data.token.get_secret_value(), data.password.get_secret_value())
 
 
 @router.post("/verify/request", status_code=status.HTTP_202_ACCEPTED, dependencies=[Throttled])
 async def request_verification(data: Address, jobs: JobsDep, session: SessionDep) -> Accepted:
-    """Send the confirmation mail again."""
+    """Send the confirmation e-mail again."""
     await jobs.enqueue(session, REQUEST_VERIFICATION, {"email": data.email})
     return Accepted()
 
@@ -94,5 +94,5 @@ async def forget_password(data: Address, jobs: JobsDep, session: SessionDep) -> 
     responses=errors.responses(InvalidMailedToken, WeakPassword),
 )
 async def reset_password(data: PasswordReset, accounts: AccountsDep) -> None:
-    """Choose a new password with the token from a mail. Every login ends."""
+    """Choose a new password with the token from an e-mail. Every login ends."""
     await accounts.reset_password(data.token.get_secret_value(), data.password.get_secret_value())

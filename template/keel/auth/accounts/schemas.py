@@ -1,4 +1,4 @@
-"""What callers send and get about accounts."""
+"""Request and response models of accounts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ def _address(value: str) -> str:
 
 
 def _login_name(value: str) -> str:
-    """Return what an account of this address is found by, however it is typed."""
+    """Return the key by which an account is found, however its address is typed."""
     try:
         return _address(value.strip())
     except ValueError:
@@ -39,7 +39,7 @@ LoginName = Annotated[
     Field(max_length=320, pattern=NO_NUL),
     AfterValidator(_login_name),
 ]
-"""An address at login: looked up, and not refused."""
+"""An address at login: looked up, never refused."""
 
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_PASSWORD)]
 MailedTokenText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
@@ -52,13 +52,13 @@ class Input(BaseModel):
 
 
 class Address(Input):
-    """The address that a mail is sent to."""
+    """The address to send an e-mail to."""
 
     email: Email
 
 
 class Verification(Input):
-    """The token from a mail, which proves the address, and the password of the account."""
+    """The token from an e-mail, which proves the address, and the password of the account."""
 
     token: MailedTokenText
     password: Password
@@ -72,7 +72,7 @@ class PasswordChange(Input):
 
 
 class PasswordReset(Input):
-    """A new password, with the token from a mail."""
+    """A new password, with the token from an e-mail."""
 
     token: MailedTokenText
     password: Password
@@ -85,9 +85,9 @@ class Deletion(Input):
 
 
 class Accepted(BaseModel):
-    """The response to a request for a mail, whether or not the address has an account."""
+    """The response to a request for an e-mail, whether or not the address has an account."""
 
-    detail: str = "If that is possible, a mail is on its way."
+    detail: str = "If the address allows it, an e-mail is on its way."
 
 
 def _split(value: object) -> object:
@@ -105,7 +105,7 @@ class User(BaseModel):
     is_active: bool
     is_admin: bool
     scopes: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
-        description="The scopes that the account is limited to; null: all but `admin`"
+        description="The scopes that the account is limited to; null means all but `admin`"
     )
     verified_at: datetime | None
     created_at: datetime
@@ -124,7 +124,7 @@ class UserUpdate(Input):
 
 
 def _as_stored(part: str) -> str:
-    """Return a part of an address as it is stored, if it has a whole domain."""
+    """Return a part of an address in the stored form, if it has a complete domain."""
     local, at, domain = part.rpartition("@")
     try:
         return local + at + _address(f"x@{domain}").removeprefix("x@")
@@ -140,5 +140,5 @@ class UserQuery(Input):
     )
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
-        default=None, description="`next` of the page before"
+        default=None, description="`next` of the previous page"
     )

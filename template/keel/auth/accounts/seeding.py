@@ -1,4 +1,4 @@
-"""The owner of demonstration rows: with sign-in, no caller sees those of the guest."""
+"""The owner of demonstration rows: with sign-in, no caller sees the guest's rows."""
 
 import secrets
 
@@ -18,11 +18,11 @@ async def seed_owner(app: FastAPI, email: str | None) -> tuple[Caller, str]:
     """Return the owner of demonstration rows, and a sentence about it: an account, or a new one with a random password.
 
     Raises:
-        LookupError: there is no account of the address, or none is named where users are real.
+        LookupError: there is no account of the address, or none is named outside local environments.
     """
     services, auth = services_of(app), Auth.of(app)
     if email is None and services.settings.deployed:
-        raise LookupError("name the account that shall own the rows: --owner you@example.com")
+        raise LookupError("name the account that will own the rows: --owner you@example.com")
     password = secrets.token_urlsafe(12)
     hashed, now = await auth.passwords.hash(password), clock.now()
     async with services.database.transaction() as session:

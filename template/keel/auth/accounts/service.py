@@ -21,11 +21,11 @@ from keel.messaging import mail
 from keel.web.rate_limit import RateLimit
 
 WRONG = "The current password is wrong."
-NOT_VALID = "This link is not valid any more; ask for a new one."
+NOT_VALID = "This link is no longer valid; request a new one."
 
 
 class AccountService:
-    """What users do with their accounts. No connection is held while a password is hashed: others wait for theirs."""
+    """Account operations of users. No connection is held while a password is hashed: others need it."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class AccountService:
         self._limit = limit
 
     async def register(self, email: str) -> None:
-        """Create an account without a password, to be confirmed by mail; if the address has one, only its owner is told.
+        """Create an account without a password, to be confirmed by e-mail; if one exists, only its owner is notified.
 
         Raises:
             RegistrationClosed: registration is disabled.
@@ -68,12 +68,12 @@ class AccountService:
         if known is not None and known.verified_at is None:
             await self._mail_token("verify", known, timedelta(hours=self._settings.verify_hours))
         elif known is not None:
-            # As many rows are written for a known address as for a new one.
+            # The same number of rows is written for a known address as for a new one.
             await self._mail_token("reset", known, timedelta(minutes=self._settings.reset_minutes), kind="known")
         self._audit.attempt("registered_again", email)
 
     async def verify(self, token: str, password: str) -> None:
-        """Verify an address by the token from a mail; the password is chosen with it, and not before.
+        """Verify an address by the token from an e-mail, and set the account's first password.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
@@ -82,13 +82,13 @@ class AccountService:
         password_hash = await self._hash("verify", token, password)
         user = await self._use("verify", token)
         if user.verified_at is not None:
-            # By a reset meanwhile, and a password is not replaced in this way.
+            # Verified by a reset meanwhile; this must not replace its password.
             raise InvalidMailedToken(NOT_VALID)
         user.password_hash, user.verified_at = password_hash, clock.now()
         self._audit.event("verified", subject=user.subject)
 
     async def request_verification(self, email: str) -> None:
-        """Send the confirmation mail again."""
+        """Send the confirmation e-mail again."""
         user = await self._users.by_email(email)
         if user is not None and user.verified_at is None:
             await self._mail_token("verify", user, timedelta(hours=self._settings.verify_hours))
@@ -101,7 +101,7 @@ class AccountService:
         self._audit.attempt("password_forgotten", email)
 
     async def reset_password(self, token: str, password: str) -> None:
-        """Set a new password by the token from a mail, which also verifies the address; all logins and tokens end.
+        """Set a new password by the token from an e-mail, which also verifies the address; end all logins and tokens.
 
         Raises:
             InvalidMailedToken: the token was used, replaced, has expired, or was never sent.
@@ -117,7 +117,7 @@ class AccountService:
         self._audit.event("password_reset", subject=user.subject)
 
     async def change_password(self, user: User, current: str, new: str, *, keep: UUID) -> None:
-        """Set a new password, given the current one; all other logins end.
+        """Set a new password, given the current one; end all other logins.
 
         Raises:
             WrongPassword: the current password is wrong.
@@ -149,7 +149,7 @@ class AccountService:
         self._audit.event("deleted", subject=user.subject)
 
     async def confirm(self, user: User, password: str) -> str | None:
-        """Verify the current password; return its hash. The transaction so far is committed.
+        """Verify the current password; return its hash. This commits the transaction so far.
 
         Raises:
             WrongPassword: it is wrong.
@@ -174,7 +174,7 @@ class AccountService:
         return current
 
     async def _hash(self, purpose: str, token: str, password: str) -> str:
-        """Return the hash of a new password, for the owner of a token that is still to be used."""
+        """Return the hash of a new password, for the owner of a token that is not consumed yet."""
         email = await self._mailed.address_of(digest(token), purpose, clock.now())
         if email is None:
             raise InvalidMailedToken(NOT_VALID)

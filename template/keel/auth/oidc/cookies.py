@@ -9,7 +9,7 @@ from keel.auth.oidc.attempts import LIFETIME
 def cookie_name(*, secure: bool) -> str:
     """Return the cookie's name; with HTTPS its prefix keeps subdomains from setting it.
 
-    It has the project's: cookies know no ports, and on localhost another project's would take its place.
+    It contains the project's name: cookies ignore ports, so on localhost another project's cookie would replace it.
     """
     return f"__Host-{SLUG}-oidc" if secure else f"{SLUG}-oidc"
 

@@ -19,7 +19,7 @@ async def get_oidc(request: Request) -> Oidc:
 
 
 def make_sign_ins(app: FastAPI, session: Session) -> SignInService:
-    """Make the service, within a transaction."""
+    """Create the service, within a transaction."""
     auth: Auth = services_of(app).auth
     logins = make_logins(app, session)
     return SignInService(

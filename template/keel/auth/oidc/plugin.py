@@ -1,4 +1,4 @@
-"""Plugging OpenID Connect into auth, where a provider is set."""
+"""Plugging OpenID Connect into auth, if a provider is set."""
 
 from fastapi import FastAPI
 

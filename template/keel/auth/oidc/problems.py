@@ -7,22 +7,22 @@ from keel.web.errors import AppError, BadRequest, Forbidden, Unavailable
 
 
 class ProviderUnavailable(Unavailable):
-    """The provider does not answer, or not in time."""
+    """The provider did not answer in time."""
 
     type = "urn:problem:provider-unavailable"
 
     def __init__(self) -> None:
-        super().__init__("The sign-in provider does not answer at the moment.", retry_after=5)
+        super().__init__("The sign-in provider did not answer; try again.", retry_after=5)
 
 
 class ProviderFault(AppError):
-    """The provider's response is not usable; the log has the reason."""
+    """The provider's response is not usable; the log states the reason."""
 
     status = HTTPStatus.BAD_GATEWAY
     type = "urn:problem:provider-fault"
 
     def __init__(self) -> None:
-        super().__init__("The answer of the sign-in provider cannot be used.")
+        super().__init__("The sign-in provider sent an unusable response.")
 
 
 class SignInFailed(BadRequest):
@@ -32,7 +32,7 @@ class SignInFailed(BadRequest):
 
 
 class EmailNotVerifiedByProvider(Forbidden):
-    """The provider gives no address, or has not verified it."""
+    """The provider sent no address, or has not verified it."""
 
     type = "urn:problem:email-not-verified-by-provider"
 

@@ -27,7 +27,7 @@ class IdentityRepository:
         return (await self._session.scalars(statement)).one_or_none()
 
     async def add(self, identity: Identity) -> bool:
-        """Store an identity; return False if it is known."""
+        """Store an identity; return False if it exists."""
         try:
             async with self._session.begin_nested():
                 self._session.add(identity)

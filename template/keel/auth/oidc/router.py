@@ -38,7 +38,7 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
     responses=errors.responses(ProviderFault, ProviderUnavailable),
 )
 async def begin(code_challenge: Annotated[Challenge, Query()], oidc: OidcDep) -> Response:
-    """Redirect a browser to the provider. Keep your verifier: the code is exchanged with it."""
+    """Redirect a browser to the provider. Keep your verifier: you need it to exchange the code."""
     attempt = oidc.attempts.begin(code_challenge)
     response = _redirect(await oidc.provider.authorization_url(attempt))
     cookies.keep(response, oidc.attempts.seal(attempt), secure=oidc.secure)
@@ -71,10 +71,10 @@ async def end(
         person = await oidc.provider.authenticate(answer.code, attempt, answer.iss)
         code = await sign_ins.admit(person, attempt.challenge)
     except AppError as error:
-        # The attempt is over, also after an error.
+        # The attempt is over, even after an error.
         error.headers = {**error.headers, **forgotten}
         raise
-    # In the fragment, so that no server logs the code. Nothing of the request decides the target: no open redirect.
+    # In the fragment, so that no server logs the code. The target does not depend on the request: no open redirect.
     response = _redirect(f"{str(auth.settings.public_url).rstrip('/')}/signed-in#code={code}")
     response.headers.update(forgotten)
     return response

@@ -50,7 +50,7 @@ class SignInService:
         self._account_data = account_data
 
     async def admit(self, person: Person, challenge: str) -> str:
-        """Return a code that is exchanged for tokens with the verifier of the challenge.
+        """Return a code, to be exchanged for tokens with the challenge's verifier.
 
         Raises:
             EmailNotVerifiedByProvider: a new person has no address that the provider has verified.
@@ -75,7 +75,7 @@ class SignInService:
 
         Raises:
             InvalidSignInCode: it is unknown, expired or used, or the verifier is wrong.
-            InvalidScope: the account may have none of the requested scopes.
+            InvalidScope: the account is granted none of the requested scopes.
         """
         used = await self._codes.use(digest(code), clock.now())
         if used is None:
@@ -90,16 +90,16 @@ class SignInService:
     async def _link(self, person: Person) -> User:
         """Link a new person to the account of the address, or to a new account without a password."""
         if person.email is None:
-            # The same error whether or not there is an account, so that it is not revealed.
-            raise EmailNotVerifiedByProvider("The provider does not confirm an e-mail address of yours.")
+            # The same error whether or not there is an account, so that it reveals nothing.
+            raise EmailNotVerifiedByProvider("The provider has not verified an e-mail address of yours.")
         known = await self._users.by_email(person.email)
         user = known or await self._create(person.email)
         if user.verified_at is None:
             # The account may have been registered by another person, whose password would keep working.
             self._audit.attempt("oidc_refused", person.email, reason="not confirmed")
             raise AccountNotConfirmed(
-                "There is an account with this address that was never confirmed. Confirm it by the link in its mail or"
-                " choose a new password, sign in with the password first, then sign in this way."
+                "An account with this address was never confirmed. Confirm it by the link in its e-mail or choose a new"
+                " password, sign in with the password once, then sign in this way."
             )
         identity = Identity(
             issuer=person.issuer, provider_subject=person.subject, user_id=user.id, created_at=clock.now()

@@ -27,7 +27,7 @@ class OidcSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="AUTH_OIDC_")
 
     issuer: Url = ""
-    """The provider, as its discovery document names it: `{issuer}/.well-known/openid-configuration`; empty: none."""
+    """The provider's issuer; its discovery document is `{issuer}/.well-known/openid-configuration`; empty: none."""
 
     client_id: str = ""
     client_secret: SecretStr = SecretStr("")
@@ -39,7 +39,7 @@ class OidcSettings(Settings):
     """Our callback, as registered at the provider; if empty, `/api/v1/auth/oidc/callback` below `AUTH_PUBLIC_URL`."""
 
     timeout: Annotated[float, Field(gt=0, le=30)] = 5.0
-    """Seconds that a call to the provider may take."""
+    """Timeout of a call to the provider, in seconds."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -48,7 +48,7 @@ class OidcSettings(Settings):
         if not self.client_id:
             raise ValueError("AUTH_OIDC_CLIENT_ID: set it when AUTH_OIDC_ISSUER is set")
         if "openid" not in self.scopes.split():
-            raise ValueError("AUTH_OIDC_SCOPES: openid must be among them")
+            raise ValueError("AUTH_OIDC_SCOPES: add openid")
         for name, url in (("ISSUER", self.issuer), ("REDIRECT_URL", self.redirect_url)):
             if self.deployed and url and not url.startswith("https://"):
                 raise ValueError(f"AUTH_OIDC_{name}: use https when ENVIRONMENT={self.environment.value}")

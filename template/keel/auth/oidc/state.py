@@ -21,7 +21,7 @@ class Oidc:
 
 
 def make_oidc(settings: OidcSettings, auth: AuthSettings) -> Oidc:
-    """Make the services from settings."""
+    """Create the services from settings."""
     redirect_url = settings.redirect_url or str(auth.public_url).rstrip("/") + CALLBACK
     return Oidc(
         provider=Provider(settings, redirect_url),

@@ -17,7 +17,7 @@ _REMEMBERED = 10_000
 
 
 class PersonalTokenCallers:
-    """Verifies tokens by a query each, so that revocation takes effect at once."""
+    """Verifies each token by a query, so that revocation takes effect at once."""
 
     def __init__(self, usage: PersonalTokenUsage) -> None:
         self.usage = usage
@@ -41,14 +41,14 @@ class PersonalTokenCallers:
         if found.last_used_at is None or found.last_used_at <= now - EVERY:
             self.usage.note(database, Use(found.id, found.subject, now, first=found.last_used_at is None))
         scopes = frozenset(found.scope.split())
-        # `admin` needs the account to be an administrator now.
+        # `admin` requires that the account is still an administrator.
         return Caller(found.subject, scopes if found.is_admin else scopes - {ADMIN})
 
     def counted_as(self, token: str) -> str | None:
         """Return the rate-limit key of a token's owner, without a query.
 
-        None if this process has not seen the token succeed. So requests with made-up tokens count for
-        their address: a new one for each request gains them nothing.
+        None if the token has not succeeded in this process. So requests with made-up tokens count against
+        their address: a new token for each request gains nothing.
         """
         subject = self._subjects.get(digest(token))
         return f"subject:{subject}" if subject is not None else None

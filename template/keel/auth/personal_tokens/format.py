@@ -1,8 +1,8 @@
 """The format of personal access tokens: `pat_`, 43 random characters (base64url), 6 characters of checksum.
 
-The checksum is made as GitHub makes its own: CRC-32 of the random part, in base62 (0-9, A-Z, a-z), with leading zeros.
+The checksum is GitHub's: CRC-32 of the random part, in base62 (0-9, A-Z, a-z), with leading zeros.
 Scanners find leaked tokens by `pat_[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}` and drop false alarms by the checksum, as the API
-drops typos without a query. It is no protection: it can be computed without a secret.
+rejects typos without a query. It protects nothing: anyone can compute it.
 """
 
 import re

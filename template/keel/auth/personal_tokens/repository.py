@@ -12,7 +12,7 @@ from keel.db.database import AnyRow, ReadSession, Session
 
 _tokens, _users = PersonalToken.__table__, User.__table__
 
-# Built once: the only query for the caller of a request with a personal token.
+# Built once: it runs for every request with a personal token.
 _VALID = (
     select(
         _tokens.c.id,
@@ -53,7 +53,7 @@ class PersonalTokenRepository:
         await self._session.flush()
 
     async def of_user(self, user_id: UUID, now: datetime) -> Sequence[PersonalToken]:
-        """Return the tokens of an account that have not expired, the newest first."""
+        """Return the unexpired tokens of an account, newest first."""
         statement = (
             select(PersonalToken)
             .where(PersonalToken.user_id == user_id, PersonalToken.expires_at > now)
@@ -62,7 +62,7 @@ class PersonalTokenRepository:
         return (await self._session.scalars(statement)).all()
 
     async def count(self, user_id: UUID, now: datetime) -> int:
-        """Return how many tokens of an account have not expired."""
+        """Return how many unexpired tokens an account has."""
         statement = (
             select(func.count())
             .select_from(PersonalToken)
@@ -92,6 +92,6 @@ class PersonalTokenRepository:
         return result.rowcount > 0
 
     async def purge(self, now: datetime) -> int:
-        """Delete tokens that have expired."""
+        """Delete expired tokens; return how many."""
         result: Any = await self._session.execute(delete(PersonalToken).where(PersonalToken.expires_at <= now))
         return result.rowcount

@@ -29,11 +29,11 @@ async def create_personal_token(
 
 @router.get("")
 async def list_personal_tokens(user: AccountUser, tokens: PersonalTokensDep) -> list[PersonalToken]:
-    """List your tokens, the newest first."""
+    """List your tokens, newest first."""
     return [PersonalToken.model_validate(token) for token in await tokens.list(user)]
 
 
 @router.delete("/{token_id}", status_code=status.HTTP_204_NO_CONTENT, responses=errors.responses(PersonalTokenNotFound))
 async def revoke_personal_token(token_id: UUID, user: AccountUser, tokens: PersonalTokensDep) -> None:
-    """Revoke a token, from the next request on."""
+    """Revoke a token, effective from the next request."""
     await tokens.revoke(token_id, user)

@@ -1,4 +1,4 @@
-"""What callers send and get about personal access tokens."""
+"""Request and response models of personal access tokens."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ SCOPES = r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$"
 
 
 class PersonalTokenCreate(BaseModel):
-    """A token to be created."""
+    """A token to create."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,7 +28,7 @@ class PersonalTokenCreate(BaseModel):
         ),
     ]
     days: Annotated[int, Field(ge=1, le=MAX_PERSONAL_TOKEN_DAYS)] | None = Field(
-        default=None, description="Days that the token is valid; 30 unless you say, or as many as are allowed"
+        default=None, description="Days until the token expires; by default 30, or the maximum if that is lower"
     )
 
 
@@ -43,10 +43,10 @@ class PersonalToken(BaseModel):
     scope: str
     created_at: datetime
     expires_at: datetime
-    last_used_at: datetime | None = Field(description="To the minute; nothing if it was never used")
+    last_used_at: datetime | None = Field(description="To the minute; null if it was never used")
 
 
 class NewPersonalToken(PersonalToken):
     """A new token, with its secret, which is shown once."""
 
-    token: str = Field(description="Send it as `Authorization: Bearer …`, and keep it as you keep a password")
+    token: str = Field(description="Send it as `Authorization: Bearer …`, and store it like a password")

@@ -1,8 +1,8 @@
 """Personal access tokens: creation, listing, revocation.
 
-They need a login. A password reset revokes all of them (a thief of the old password may have created some), as does
-closing or deleting the account. A password change keeps them: the owner knew the old password, and each change would
-be an outage of machines. A mail tells the owner of each new token (NIST SP 800-63B-4, 4.6), so that a stolen login
+Creating them needs a login. A password reset revokes all (a thief of the old password may have created some), as
+does closing or deleting the account. A password change keeps them: the owner knew the old password, and machines would
+fail after each change. The owner gets an e-mail about each new token (NIST SP 800-63B-4, 4.6), so that a stolen login
 cannot create one unnoticed.
 """
 
@@ -38,7 +38,7 @@ _DEFAULT_DAYS = 30
 
 
 class PersonalTokenService:
-    """What users do with their tokens."""
+    """Creates, lists and revokes a user's tokens."""
 
     def __init__(self, session: Session, *, settings: AuthSettings, audit: Audit, jobs: Jobs) -> None:
         self._session = session
@@ -59,10 +59,10 @@ class PersonalTokenService:
             TooManyPersonalTokens: the account has the maximum number.
         """
         now = clock.now()
-        # Locked: a concurrent reset, closing or creation waits until this transaction ends.
+        # Locked: a concurrent reset, closure or creation waits until this transaction ends.
         await self._users.by_id(user.id)
         if await self._logins.alive(claims.session_id, now) is None:
-            raise NotSignedIn("This login was ended; log in again.", 'Bearer error="invalid_token"')
+            raise NotSignedIn("This login has ended; log in again.", 'Bearer error="invalid_token"')
         if await self._tokens.count(user.id, now) >= self._settings.personal_tokens_max:
             raise TooManyPersonalTokens(f"You have {self._settings.personal_tokens_max} tokens; revoke one first.")
         days, text = self._days(data.days), new_personal_token()
@@ -88,7 +88,7 @@ class PersonalTokenService:
         return await self._tokens.of_user(user.id, clock.now())
 
     async def revoke(self, token_id: UUID, user: User) -> None:
-        """Revoke a token of a user, from the next request on.
+        """Revoke a token of a user, effective from the next request.
 
         Raises:
             PersonalTokenNotFound: the user has no such token.
@@ -100,7 +100,7 @@ class PersonalTokenService:
     def _days(self, wanted: int | None) -> int:
         most = self._settings.personal_token_days
         if wanted is not None and wanted > most:
-            raise TokenLifetimeTooLong(f"A token may be valid for {most} days.")
+            raise TokenLifetimeTooLong(f"A token may be valid for at most {most} days.")
         return wanted or min(_DEFAULT_DAYS, most)
 
 

@@ -16,7 +16,7 @@ EVERY = timedelta(minutes=1)
 """The shortest interval between two writes for one token."""
 
 DELAY = 1.0
-"""Seconds that uses are collected: SQLite has one writer, and the request that used the token may need it."""
+"""Seconds for which uses are collected: SQLite has one writer, and the request that used the token may need it."""
 
 log = structlog.get_logger()
 
@@ -44,11 +44,11 @@ class PersonalTokenUsage:
         """Schedule the write of a use."""
         self._uses.setdefault(use.token_id, use)
         if self._writing is None or self._writing.done():
-            # A context of its own: the log lines of many uses do not belong to the first request.
+            # In a new context: the log lines of many uses do not belong to the first request.
             self._writing = asyncio.create_task(self._write_all(database), context=Context())
 
     async def settle(self) -> None:
-        """Write collected uses at once, and wait for it."""
+        """Write collected uses now, and wait until that is done."""
         self._now.set()
         if self._writing is not None:
             await asyncio.wait([self._writing])
@@ -60,7 +60,7 @@ class PersonalTokenUsage:
             uses, self._uses = self._uses, {}
             try:
                 await self._write(database, uses)
-            except Exception as error:  # noqa: BLE001 - whatever it is, requests must not suffer
+            except Exception as error:  # noqa: BLE001 - requests must not fail because of this
                 await log.awarning("personal_token_use_lost", error=repr(error))
 
     async def _gather(self) -> None:

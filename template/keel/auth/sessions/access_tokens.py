@@ -31,7 +31,7 @@ class Claims(VerifiedCaller):
 
 
 class AccessTokens:
-    """Makes and verifies access tokens."""
+    """Issues and verifies access tokens."""
 
     def __init__(self, settings: AuthSettings, ring: KeySet) -> None:
         self._algorithm = settings.algorithm
@@ -48,7 +48,7 @@ class AccessTokens:
             leeway=0,
         )
         self.lifetime = int(settings.access_minutes * 60)
-        """Seconds that a token is valid."""
+        """Lifetime of a token in seconds."""
 
     def make(self, subject: str, scope: str, session_id: UUID) -> str:
         """Return a token for a subject and a scope."""

@@ -1,7 +1,7 @@
 """Browser logins: the refresh token is an HttpOnly cookie.
 
-The cookie is limited to these routes and to pages of this site (`SameSite=Strict`). Besides, a request needs a header that
-pages of other sites cannot add without a preflight, and an allowed origin (OWASP Cross-Site Request Forgery
+The cookie is limited to these routes and to pages of this site (`SameSite=Strict`). A request also needs an allowed
+origin, and a header that pages of other sites cannot add without a preflight (OWASP Cross-Site Request Forgery
 Prevention).
 """
 
@@ -20,7 +20,7 @@ from keel.web import errors
 from keel.web.errors import Forbidden
 
 COOKIE = f"__Secure-{SLUG}-refresh_token"
-"""It has the project's name: cookies know no ports, and on localhost another project's would take its place."""
+"""It contains the project's name: cookies ignore ports, so on localhost another project's cookie would replace it."""
 
 PATH = "/api/v1/auth/browser"
 
@@ -38,7 +38,7 @@ class AccessToken(BaseModel):
 
     access_token: str
     token_type: str = "bearer"  # noqa: S105 - a kind
-    expires_in: int = Field(description="Seconds that the access token is valid")
+    expires_in: int = Field(description="Lifetime of the access token in seconds")
     scope: str
 
 
@@ -59,7 +59,7 @@ async def same_site(
     except ValueError:
         same = False
     if not same:
-        raise CrossSiteRequest("This page may not use the cookie.")
+        raise CrossSiteRequest("This page's origin is not allowed; add it to CORS_ORIGINS.")
 
 
 SameSite: Any = Depends(same_site)
@@ -104,7 +104,7 @@ async def browser_logout(request: Request, logins: LoginsDep, response: Response
 
 
 def hand_out(token: Token, request: Request, response: Response, days: float) -> AccessToken:
-    """Put the refresh token into the cookie; return the rest."""
+    """Move the refresh token into the cookie; return the rest."""
     response.headers["Cache-Control"] = "no-store"
     response.set_cookie(
         COOKIE,
@@ -119,5 +119,5 @@ def hand_out(token: Token, request: Request, response: Response, days: float) ->
 
 
 def _path(request: Request) -> str:
-    """Return the path that browsers see, also below that of a proxy."""
+    """Return the path that browsers see, including a proxy's prefix."""
     return request.scope.get("root_path", "").rstrip("/") + PATH

@@ -1,4 +1,4 @@
-"""Signing keys: the first signs, all verify, so that rotation ends no login."""
+"""Signing keys: the first signs, all verify, so rotating them ends no login."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def _make(algorithm: str, key: str) -> Key:
     if algorithm == "HS256":
         made: Key = OctKey.import_key(secret)
     else:
-        # The same random bytes serve as the seed of an Ed25519 key (RFC 8032), so rotation looks alike for both.
+        # The same random bytes are the seed of an Ed25519 key (RFC 8032), so rotation is the same for both.
         private = Ed25519PrivateKey.from_private_bytes(secret[:KEY_BYTES])
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         made = OKPKey.import_key(pem)

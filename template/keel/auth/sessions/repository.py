@@ -52,7 +52,7 @@ class SessionRepository:
         return (row[0], row[1]) if row else None
 
     async def of_user(self, user_id: UUID, now: datetime) -> Sequence[LoginSession]:
-        """Return the valid logins of an account, the last used first."""
+        """Return the valid logins of an account, most recently used first."""
         statement = (
             select(LoginSession)
             .where(LoginSession.user_id == user_id, LoginSession.revoked_at.is_(None), LoginSession.expires_at > now)

@@ -1,4 +1,4 @@
-"""What callers send and get about logins."""
+"""Request and response models of logins."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -28,7 +28,7 @@ class TokenRequest(BaseModel):
     client_secret: str | None = None
 
     def missing(self) -> list[str]:
-        """Return the fields that the grant needs and that are empty."""
+        """Return the required fields of the grant that are empty."""
         needed = ["refresh_token"] if self.grant_type == "refresh_token" else ["username", "password"]
         given = {"username": self.username, "password": self.password, "refresh_token": self.refresh_token}
         return [name for name in needed if not given[name]]
@@ -47,9 +47,9 @@ class Token(BaseModel):
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind
-    expires_in: int = Field(description="Seconds that the access token is valid")
+    expires_in: int = Field(description="Lifetime of the access token in seconds")
     refresh_token: str
-    scope: str = Field(description="What the tokens allow, separated by spaces")
+    scope: str = Field(description="Granted scopes, separated by spaces")
 
 
 class LoginSession(BaseModel):

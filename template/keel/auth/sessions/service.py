@@ -50,10 +50,10 @@ class LoginService:
         self._scopes = scopes
 
     async def log_in(self, email: str, password: str, scope: str, *, user_agent: str) -> Token:
-        """Exchange address and password for tokens. It takes as long for an unknown address.
+        """Exchange address and password for tokens. An unknown address takes equally long.
 
         Raises:
-            TooManyRequests: the account was tried too often.
+            TooManyRequests: too many attempts on the account.
             WrongCredentials: the address or password is wrong, or the account is not verified or not active.
             InvalidScope: the account may have none of the requested scopes.
         """
@@ -61,7 +61,7 @@ class LoginService:
         await self._limit.spend(self._settings.rate_limit_per_account, "login", account)
         user = await self._users.by_email(email)
         stored = user.password_hash if user else None
-        # Gives the connection back: hashing takes long, and others wait for their turn.
+        # Releases the connection: hashing takes long, and others wait for one.
         await self._session.commit()
         right, stronger = await self._passwords.verify(password, stored)
         user = await self._users.by_id(user.id) if user and right else None
@@ -74,7 +74,7 @@ class LoginService:
         return await self.open(user, scope, user_agent=user_agent)
 
     async def open(self, user: User, scope: str, *, user_agent: str) -> Token:
-        """Open a login of an account that has been authenticated.
+        """Open a login of an authenticated account.
 
         Raises:
             InvalidScope: the account may have none of the requested scopes.
@@ -113,7 +113,7 @@ class LoginService:
         login.used_at = now
         latest = login.created_at + timedelta(days=self._settings.session_max_days)
         login.expires_at = min(now + timedelta(days=self._settings.session_days), latest)
-        # Scopes that the account has lost are lost to its logins, too.
+        # Logins lose the scopes that their account has lost.
         possible = self._possible(user)
         login.scope = " ".join(name for name in login.scope.split() if name in possible)
         return self._issue(login, user)
@@ -163,7 +163,7 @@ class LoginService:
         wanted = list(dict.fromkeys(scope.split())) or possible
         if unknown := [name for name in wanted if name not in {*self._scopes, ADMIN}]:
             raise InvalidScope(" ".join(unknown))
-        # Less than was asked for may be granted, and the answer says what it is (RFC 6749, 3.3).
+        # Fewer scopes than requested may be granted; the response lists them (RFC 6749, 3.3).
         granted = [name for name in wanted if name in possible]
         if not granted:
             raise InvalidScope(scope)

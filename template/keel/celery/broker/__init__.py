@@ -1,1 +1,1 @@
-"""Messages to workers, by way of Celery and Kombu."""
+"""Messages to workers, with Celery and Kombu."""

@@ -19,17 +19,17 @@ RUN_TASK = "keel.celery.run_task"
 
 CONNECT_SECONDS = 3
 DELIVERIES = 20
-"""Of a message by RabbitMQ, before it is dropped. Attempts are counted in the task's row."""
+"""Deliveries of a message by RabbitMQ before it is dropped. Attempts are counted in the task's row."""
 
 
 class CeleryApp(Celery):
     """Celery, configured by the settings."""
 
-    # Celery prefers CELERY_RESULT_BACKEND of the environment to the configuration, but not to this.
+    # CELERY_RESULT_BACKEND in the environment overrides the configuration, but not this.
     backend_cls = "disabled"
 
     def __init__(self, settings: CelerySettings) -> None:
-        # Not current: `shared_task` and `current_app` of other code do not find this application by chance.
+        # Not the current app: `shared_task` and `current_app` in other code must not find it by accident.
         super().__init__("app", set_as_current=False)
         self.config_from_object(configuration(settings))
 
@@ -44,7 +44,7 @@ def configuration(settings: CelerySettings) -> dict[str, Any]:
         serializer, accepted = signing.NAME, signing.CONTENT_TYPE
     return {
         "broker_url": url,
-        # Celery prefers CELERY_BROKER_URL of the environment to the configuration, but not for these two.
+        # CELERY_BROKER_URL in the environment overrides the configuration, but not these two.
         "broker_read_url": url,
         "broker_write_url": url,
         **({"broker_use_ssl": use_ssl} if use_ssl else {}),
@@ -57,26 +57,26 @@ def configuration(settings: CelerySettings) -> dict[str, Any]:
         "task_serializer": serializer,
         "event_serializer": "json",
         "accept_content": [accepted],
-        # Off, since access to the broker would suffice to stop workers. Operators have commands and signals.
+        # Off: anyone with access to the broker could stop workers. Operators have commands and signals.
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         # The state of a task is in the database.
         "task_ignore_result": True,
         "result_expires": None,
-        # One at a time, acknowledged after it has run.
+        # One message at a time, acknowledged after its task has run.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "task_track_started": False,
         "worker_concurrency": settings.concurrency,
-        # An attempt is cancelled in the event loop first; these are for code that blocks it.
+        # An attempt is cancelled in the event loop first; these limits are for code that blocks it.
         "task_soft_time_limit": (settings.soft_time_limit + settings.hard_time_limit) / 2,
         "task_time_limit": settings.hard_time_limit,
         "worker_proc_alive_timeout": 60.0,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
-        # The relay publishes what could not be published at once.
+        # The relay publishes tasks that could not be published at once.
         "task_publish_retry": True,
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
         "task_default_queue": settings.queue,

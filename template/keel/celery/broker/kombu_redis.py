@@ -1,7 +1,7 @@
 """A patch of Kombu, so that a worker continues after Redis was restarted while tasks ran.
 
-Kombu (5.7) counts a message whose acknowledgement failed as unacknowledged. After as many as a worker has processes it
-fetches no more messages, so it does not notice the lost connection either, and hangs while it looks healthy.
+Kombu (5.7) counts a message whose acknowledgement failed as unacknowledged. Once there are as many as the worker's
+processes, it fetches no more messages, so it never notices the lost connection and hangs while it looks healthy.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from kombu.transport import redis, virtual
 
 
 class QoS(redis.QoS):
-    """Counts a message as acknowledged even if Redis could not be told."""
+    """Counts a message as acknowledged even if Redis could not be reached."""
 
     def ack(self, delivery_tag: Any) -> None:
         """Acknowledge a message."""
@@ -30,5 +30,5 @@ class QoS(redis.QoS):
 
 
 def patch_kombu() -> None:
-    """Use `QoS` for all connections to Redis, those by way of Sentinel included."""
+    """Use `QoS` for all connections to Redis, including those through Sentinel."""
     redis.Channel.QoS = QoS  # ty: ignore[invalid-assignment] - a subclass, set where Kombu looks for it

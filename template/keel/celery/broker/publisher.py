@@ -1,4 +1,4 @@
-"""Publishing tasks to workers. A message holds a task's id alone, so a lost one loses nothing."""
+"""Publishing tasks to workers. A message contains only a task's id, so losing one loses nothing."""
 
 import asyncio
 import time
@@ -19,13 +19,13 @@ from keel.observability.tracing import step
 RABBITMQ = {"amqp", "amqps"}
 
 GRACE = 10.0
-"""Seconds to wait at shutdown for messages and tasks that are under way."""
+"""Seconds to wait at shutdown for messages and tasks in progress."""
 
 log = structlog.get_logger()
 
 
 class Publisher(Protocol):
-    """Has tasks run."""
+    """Publishes tasks to be run."""
 
     def publish(self, task_id: UUID) -> None:
         """Publish in the background; never wait."""
@@ -38,11 +38,11 @@ class Publisher(Protocol):
         """
 
     async def drain(self, *, patient: bool = False) -> None:
-        """Wait for what is under way: for some seconds; `patient`, until it is done."""
+        """Wait for work in progress: for some seconds, or if `patient`, until it is done."""
 
 
 class _BackgroundTasks:
-    """Tasks of the event loop that are waited for at shutdown."""
+    """Asyncio tasks to await at shutdown."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -64,7 +64,7 @@ class _BackgroundTasks:
 
 
 class InProcessPublisher:
-    """No broker: this process runs the tasks, as is right for development and tests."""
+    """Runs tasks in this process, without a broker: for development and tests."""
 
     def __init__(self, run: Callable[[UUID], Awaitable[float | None]]) -> None:
         self._run = run
@@ -94,7 +94,7 @@ class InProcessPublisher:
 
 
 class BrokerPublisher:
-    """Messages by Celery, from a thread: requests do not wait for a broker that is slow or down."""
+    """Sends messages with Celery, from a thread: requests do not wait for a slow or unavailable broker."""
 
     def __init__(self, settings: CelerySettings, on_failure: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
         """Publish to a broker; `on_failure` gets the tasks that it did not accept."""
@@ -128,7 +128,7 @@ class BrokerPublisher:
                 metrics.record_publish(self._system, time.perf_counter() - started, failure)
 
     async def drain(self, *, patient: bool = False) -> None:
-        """Wait for the messages that are under way, then close the connection."""
+        """Wait for messages in progress, then close the connection."""
         await self._tasks.drain(patient=patient)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
 
@@ -145,7 +145,7 @@ class BrokerPublisher:
             self._sending = False
 
     def _send(self, task_ids: Sequence[UUID]) -> None:
-        # Imported with the first message: a server that sends none saves Celery's memory and start.
+        # Imported with the first message: a server that sends none saves Celery's memory and startup time.
         from keel.celery.broker.client import CeleryApp, send
 
         if self._celery is None:

@@ -25,7 +25,7 @@ def register(keys: Sequence[str]) -> None:
 
     def decode(message: Any) -> Any:
         signature, _, text = _text(message).partition(".")
-        # All keys are tried, and each comparison takes constant time: timing tells nothing.
+        # All keys are tried, and each comparison takes constant time, so timing reveals nothing.
         if not any([hmac.compare_digest(signature, _sign(secret, text)) for secret in secrets]):  # noqa: C419 - all are compared
             raise InvalidSignature
         return json.loads(text)

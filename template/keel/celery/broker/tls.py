@@ -1,4 +1,4 @@
-"""TLS to the broker: its certificate is verified unless the URL says otherwise. Kombu and amqp would leave that out."""
+"""TLS to the broker: its certificate is verified unless the URL disables it. Kombu and amqp would not verify it."""
 
 import ssl
 from typing import Any
@@ -11,10 +11,10 @@ _VALUES = {"ssl_cert_reqs": ("required", "none"), "ssl_check_hostname": ("true",
 
 
 def separate(url: str) -> tuple[str, dict[str, Any] | None]:
-    """Return a broker's URL without its options of TLS, and Celery's `broker_use_ssl`; None: no TLS.
+    """Return a broker's URL without its TLS options, and Celery's `broker_use_ssl`; None without TLS.
 
     Raises:
-        ValueError: an option has a value that means nothing, or the scheme is one without TLS.
+        ValueError: an option has an invalid value, or the scheme is one without TLS.
     """
     scheme = urlsplit(url).scheme
     address, _, query = url.partition("?")
@@ -22,7 +22,7 @@ def separate(url: str) -> tuple[str, dict[str, Any] | None]:
     options = {name: others.pop(name) for name in _FILES | _VALUES.keys() if name in others}
     for name, values in _VALUES.items():
         if options.get(name, values[0]) not in values:
-            raise ValueError(f"{name} is {' or '.join(values)}")
+            raise ValueError(f"{name} must be {' or '.join(values)}")
     if scheme not in SCHEMES:
         if options:
             raise ValueError(f"{', '.join(sorted(options))}: for TLS write amqps:// or rediss://")
@@ -35,6 +35,6 @@ def separate(url: str) -> tuple[str, dict[str, Any] | None]:
     else:
         made = {"cert_reqs": reqs, **{name.removeprefix("ssl_"): path for name, path in options.items()}}
         if named:
-            # Without it, amqp accepts a certificate for any host. None stands for each of several brokers in turn.
+            # Without it, amqp accepts a certificate for any host. None means the host of each broker in turn.
             made["server_hostname"] = None if ";" in address else urlsplit(url).hostname
     return f"{address}?{urlencode(others)}" if others else address, made

@@ -1,6 +1,6 @@
-"""Exporters: how a package reads everything of one kind that a subject owns, row by row.
+"""Exporters: a package's reader of all objects of one kind that a subject owns, row by row.
 
-A package of `app/` offers them in its module `exports`: `exporters(services)` returns them by kind.
+A package of `app/` provides them in its module `exports`: `exporters(services)` returns them by kind.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +13,7 @@ class Exporter(Protocol):
     """Reads the objects of one kind."""
 
     scope: str
-    """Required of the caller."""
+    """The scope that the caller needs."""
 
     columns: Sequence[str]
     """The keys of a row, in order."""

@@ -12,7 +12,7 @@ Encode = Callable[[Mapping[str, Any]], bytes]
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a formula begins with, for some spreadsheet; what follows it is another program, or an address that gets the row."""
+"""First characters of formulas in some spreadsheet; a formula can start programs, or send the row to a server."""
 
 
 class Format(StrEnum):
@@ -35,7 +35,7 @@ def encoder(format_: Format, columns: Sequence[str]) -> tuple[bytes, Encode]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a cell. Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP)."""
+    """Return a value for a cell. Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP)."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     return value if isinstance(value, int | float) else "" if value is None else orjson.dumps(value).decode()

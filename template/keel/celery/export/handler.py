@@ -38,7 +38,7 @@ class ExportHandler:
             buffer += encode(row)
             rows += 1
             if len(buffer) >= CHUNK:
-                # Below 1, also if rows were added after the count: the state says when the export is complete.
+                # Below 1, even if rows were added after the count: only the state says that the export is complete.
                 await task.write(bytes(buffer), min(rows / max(total, 1), 0.99))
                 size += len(buffer)
                 buffer.clear()

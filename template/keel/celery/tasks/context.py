@@ -1,4 +1,4 @@
-"""An attempt at a task, as its handler sees it."""
+"""An attempt at a task, for its handler."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -46,7 +46,7 @@ class TaskContext:
 
     @asynccontextmanager
     async def finishing(self, result: Mapping[str, Any] | None = None) -> AsyncGenerator[Session]:
-        """Open the transaction that completes the task: what it stores is stored once, with the task's final state.
+        """Open the transaction that completes the task: its changes are stored once, with the task's final state.
 
         Raises:
             Superseded: the task was cancelled, deleted, or given to another process; the transaction is rolled back.

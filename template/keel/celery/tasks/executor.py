@@ -1,4 +1,4 @@
-"""Running a task: claim it, renew its lease, store its end or when it is retried."""
+"""Running a task: claim it, renew its lease, store its outcome or the time of the next attempt."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from keel.db.database import Database
 from keel.web.errors import Unavailable
 
 RENEWALS = 3
-"""Of a lease, within its time."""
+"""Renewals of a lease within its duration."""
 
 FAILED = "The task failed, and will not be retried."
 PROCESS_DIED = "the process of each attempt died"
@@ -44,9 +44,9 @@ class Executor:
         self._find_handler = find_handler
 
     async def run(self, task_id: UUID) -> float | None:
-        """Run a task unless it is claimed or finished; return the seconds until its next attempt, if there is to be one.
+        """Run a task unless it is claimed or finished; return the seconds until its next attempt, if any.
 
-        So a message that is late or delivered twice has no effect.
+        So a late or duplicate message has no effect.
 
         Raises:
             Unavailable: the database did not answer; the relay publishes the task again.
@@ -67,10 +67,10 @@ class Executor:
         except Superseded:
             return None
         except asyncio.CancelledError:
-            # The process stops: another one need not wait until the lease has expired.
+            # The process stops: another one need not wait for the lease to expire.
             await asyncio.shield(self._release(database, task))
             raise
-        except Exception as error:  # noqa: BLE001 - any error of a handler is stored, and none ends the worker
+        except Exception as error:  # noqa: BLE001 - a handler's error is stored, and never ends the worker
             return await self._failed(database, task, repr(error))
         return None
 
@@ -110,7 +110,7 @@ class Executor:
             await asyncio.gather(handling, renewing, return_exceptions=True)
 
     async def _renew_lease(self, task: TaskContext) -> None:
-        """Renew the lease again and again; end only by raising `Superseded`."""
+        """Renew the lease periodically; end only by raising `Superseded`."""
         lease = self._settings.lease
         while True:
             await asyncio.sleep(lease / RENEWALS)
@@ -123,10 +123,10 @@ class Executor:
                 await log.awarning("lease_not_renewed", task=str(task.id))
 
     async def _failed(self, database: Database, task: Task, error: str) -> float | None:
-        """Store that an attempt has failed; return the seconds until the next one."""
+        """Store that an attempt has failed; return the seconds until the next one, if any."""
         settings, now = self._settings, clock.now()
         pause = min(settings.retry_backoff * 2 ** (task.attempt - 1), settings.retry_backoff_max)
-        # Jitter, between half and all of it: tasks that failed together are not retried together.
+        # Jitter between half and all of the pause: tasks that failed together are not retried together.
         pause *= 0.5 + secrets.randbelow(1000) / 2000
         try:
             async with database.transaction() as session:

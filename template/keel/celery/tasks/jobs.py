@@ -16,7 +16,7 @@ from keel.celery.tasks.context import TaskContext, TaskHandler
 from keel.db.database import Session
 
 RELAY_DELAY = timedelta(seconds=30)
-"""After which the relay publishes a new task: its message follows the commit at once, unless the process dies between."""
+"""When the relay publishes a new task: its message normally follows the commit, unless the process dies in between."""
 
 
 def new_task(name: str, payload: Mapping[str, Any], *, owner: str | None = None) -> Task:
@@ -50,7 +50,7 @@ class DurableJobs:
         handlers: MutableMapping[str, Handler],
         task_handlers: Mapping[str, TaskHandler],
     ) -> None:
-        """Keep the handlers that are registered already; `task_handlers` need more than one transaction."""
+        """Keep the handlers registered so far; `task_handlers` need more than one transaction."""
         self.publisher = publisher
         self.handlers = handlers
         self._job_context = job_context
@@ -82,7 +82,7 @@ class DurableJobs:
         session.after_commit(publish)
 
     async def drain(self, *, patient: bool = False) -> None:
-        """Wait for messages, and without a broker for tasks, that this process has begun."""
+        """Wait for this process's messages, and without a broker for its tasks."""
         await self.publisher.drain(patient=patient)
 
     def find_handler(self, name: str) -> TaskHandler | None:

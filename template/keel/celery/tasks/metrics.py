@@ -11,6 +11,6 @@ _SENDING = meter.create_histogram(
 
 
 def record_publish(system: str, seconds: float, error: BaseException | None) -> None:
-    """Record a batch of messages."""
+    """Record the duration of publishing a batch, and the error if it failed."""
     failure = {"error.type": type(error).__qualname__} if error else {}
     _SENDING.record(seconds, {"messaging.system": system, "messaging.operation.name": "send", **failure})

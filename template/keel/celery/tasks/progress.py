@@ -1,7 +1,7 @@
 """State changes by the process that runs a task.
 
-Each statement names its attempt. A process whose task was cancelled, or given to another one after its lease had expired,
-finds no row to change; it raises `Superseded`, and its transaction is rolled back.
+Each statement names its attempt. If the task was cancelled, or given to another process after its lease had expired,
+there is no row to change: the statement raises `Superseded`, and the transaction is rolled back.
 """
 
 from datetime import datetime, timedelta

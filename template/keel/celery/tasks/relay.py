@@ -1,4 +1,4 @@
-"""The relay: publishes due tasks, as an outbox does."""
+"""The relay: publishes due tasks, like an outbox."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from keel.db.database import Database
 
 BATCH = 500
 REPUBLISH_SECONDS = 60.0
-"""Until a published task is published again if no attempt has started; they double each time."""
+"""Pause before a task is published again if no attempt has started; it doubles each time."""
 
 REPUBLISH_SECONDS_MAX = 3600.0
 
@@ -37,7 +37,7 @@ class Relay:
         self._publisher = publisher
 
     async def run(self) -> int:
-        """Publish a batch of due tasks; return how many, 0 if the broker did not accept them."""
+        """Publish a batch of due tasks; return how many, or 0 if the broker did not accept them."""
         rows = await self._database.read.all(_DUE, {"now": clock.now()})
         if not rows:
             return 0
@@ -61,7 +61,7 @@ class Relay:
 
 
 async def make_due(database: Database, task_ids: Sequence[UUID]) -> None:
-    """Leave tasks that could not be published to the relay's next run; an outage does not lengthen the pauses."""
+    """Leave unpublished tasks to the relay's next run; an outage does not lengthen their pauses."""
     pending = update(Task).where(Task.id.in_(task_ids), Task.state == TaskState.PENDING)
     statement = pending.values(due_at=clock.now(), publish_count=0)
     async with database.transaction() as session:

@@ -10,7 +10,7 @@ from keel.db.database import Database, Session
 
 
 async def load_last_runs(database: Database, names: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Return when each entry last ran; a new one counts as run now, so its first run is its next time."""
+    """Return when each entry last ran; a new entry counts as run now, so it first runs at its next time."""
     async with database.transaction() as session:
         known = {run.name: run.last_run_at for run in await session.scalars(select(ScheduleRun))}
         new = dict.fromkeys(set(names) - known.keys(), now)

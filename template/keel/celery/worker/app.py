@@ -1,6 +1,6 @@
 """The Celery application of workers and beat: `python -m app celery`.
 
-To run it with Celery's own command line, `celery -A tasks worker`, write a module of your own, such as `tasks.py`:
+To run it with Celery's own command line, `celery -A tasks worker`, write a module such as `tasks.py`:
 
     from app.main import create_app
     from keel.celery.worker.app import WorkerApp
@@ -32,7 +32,7 @@ class WorkerApp(CeleryApp):
         super().__init__(CelerySettings.load())
         self.runtime = ProcessRuntime(create_app)
         self.task(name=RUN_TASK, shared=False, Strategy="keel.celery.worker.strategy:strategy")(self.run_task)
-        # Celery holds these methods weakly: they are not called any more once this application is gone.
+        # Celery keeps weak references to these methods: they are no longer called once this object is deleted.
         for signal, receiver in (
             (signals.setup_logging, self._on_setup_logging),
             (signals.import_modules, self._on_import_modules),
@@ -49,13 +49,13 @@ class WorkerApp(CeleryApp):
         runtime.run(services_of(runtime.app).celery.executor.run(UUID(task_id)))
 
     def _on_setup_logging(self, **_: Any) -> None:
-        """Replace Celery's logging by the application's, with one line for each task."""
+        """Replace Celery's logging with the application's, with one line per task."""
         for name in ("celery.worker.strategy", "celery.app.trace"):
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("celery.worker.consumer.consumer").addFilter(_touch_heartbeat)
 
     def _on_import_modules(self, **_: Any) -> None:
-        # Several processes start at once: migrating is for the server, or for the command.
+        # Several processes start at once: migrations are left to the server or the command.
         os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
 
     def _on_process_init(self, **_: Any) -> None:

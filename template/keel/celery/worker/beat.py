@@ -23,7 +23,7 @@ LEASE = 15.0
 """Seconds without a tick after which another beat takes over."""
 
 TICK = 1.0
-"""Seconds."""
+"""Seconds between ticks."""
 
 log = structlog.get_logger()
 
@@ -33,9 +33,9 @@ class UnknownJob(Exception):
 
 
 class LeasedScheduler(Scheduler):
-    """A scheduler that stores tasks as rows, once for each time of an entry.
+    """A scheduler that stores tasks as rows, once per time of an entry.
 
-    An entry's `task` is the name of a job, its `kwargs` are the payload.
+    An entry's `task` is the name of a job, its `kwargs` the payload.
     """
 
     app: WorkerApp
@@ -47,7 +47,7 @@ class LeasedScheduler(Scheduler):
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
-        """Load the schedule of the application, and Celery's own.
+        """Load the application's schedule and Celery's own.
 
         Raises:
             UnknownJob: it names a job that is not registered.
@@ -61,7 +61,7 @@ class LeasedScheduler(Scheduler):
         self.update_from_dict(self.app.conf.beat_schedule)
         for entry in self.schedule.values():
             if self._celery().jobs.find_handler(str(entry.task)) is None:
-                raise UnknownJob(f"{entry.name}: no job of the name {entry.task!r} is registered")
+                raise UnknownJob(f"{entry.name}: no job named {entry.task!r} is registered")
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Relay due tasks, then enqueue scheduled jobs; return the seconds until the next tick."""
@@ -75,13 +75,13 @@ class LeasedScheduler(Scheduler):
             self._load_last_runs()
             return min(super().tick(*args, **kwargs), TICK)
         except Exception:
-            # Such as a database that does not answer; the next tick tries again.
+            # For example, the database does not answer; the next tick tries again.
             log.exception("beat_failed")
             return TICK
 
     def apply_async(self, entry: Any, *_: Any, **__: Any) -> None:
         """Store the task of an entry, unless another beat has done so."""
-        # Celery counts the entry as run whatever happens here; unless it is stored, the last runs are loaded again.
+        # Celery counts the entry as run in any case; if storing it fails, the last runs are loaded again.
         self._up_to_date = False
         self._up_to_date = self.app.runtime.get().run(self._enqueue(entry, self.schedule[entry.name].last_run_at))
 
@@ -92,7 +92,7 @@ class LeasedScheduler(Scheduler):
         self.app.runtime.close()
 
     def _load_last_runs(self) -> None:
-        """Load what other beats have run while this one was not active."""
+        """Load the runs of other beats while this one was inactive."""
         if self._up_to_date:
             return
         last_runs = self.app.runtime.get().run(

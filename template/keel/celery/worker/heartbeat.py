@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 MAX_AGE = 60.0
-"""Seconds."""
+"""Seconds after which a heartbeat is too old."""
 
 
 def _file() -> Path:

@@ -1,7 +1,7 @@
-"""The application in a worker's process: one event loop in a thread, for the life of the process.
+"""The application in a worker's process: one event loop in a thread, for the lifetime of the process.
 
-Celery forks, and calls tasks as plain functions. So nothing is opened before the fork; after it, each process enters the
-application's lifespan once, as a server does, and its tasks share engine, services and connections.
+Celery forks, and calls tasks as plain functions. So nothing is opened before the fork; afterwards each process enters
+the application's lifespan once, like a server, and its tasks share engine, services and connections.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Runtime:
         """Build the application and start it.
 
         Raises:
-            Exception: whatever its lifespan raises.
+            Exception: the error of its lifespan.
         """
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="app", daemon=True)
@@ -39,8 +39,8 @@ class Runtime:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the event loop and wait for it; an exception that interrupts the wait cancels it.
 
-        This returns only when the coroutine has ended: while it blocks the event loop, no other task could run there. Such
-        a process is killed at Celery's hard time limit.
+        This returns only when the coroutine has ended: while it blocks the event loop, no other task can run there.
+        Celery kills such a process at its hard time limit.
         """
         outcome: Future[T] = Future()
         running: list[asyncio.Task[T]] = []
@@ -62,7 +62,7 @@ class Runtime:
             raise
 
     def close(self) -> None:
-        """Leave the lifespan, as a server does at shutdown."""
+        """Leave the lifespan, like a server at shutdown."""
         try:
             self.run(self._lifespan.aclose())
         finally:
@@ -90,7 +90,7 @@ def _set_outcome(task: asyncio.Task[T], outcome: Future[T]) -> None:
 
 
 class ProcessRuntime:
-    """The runtime of the current process: each has its own, made on first use."""
+    """The runtime of the current process: each has its own, created on first use."""
 
     def __init__(self, create_app: Callable[[], FastAPI]) -> None:
         self._create_app = create_app
@@ -98,7 +98,7 @@ class ProcessRuntime:
         self._pid = 0
 
     def get(self) -> Runtime:
-        """Return this process's runtime; never that of a parent."""
+        """Return this process's runtime, never its parent's."""
         if self._runtime is None or self._pid != os.getpid():
             self._runtime, self._pid = Runtime(self._create_app), os.getpid()
         return self._runtime

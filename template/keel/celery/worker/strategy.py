@@ -1,4 +1,4 @@
-"""How a worker receives a message: a malformed one is dropped."""
+"""The worker's strategy for receiving messages: malformed ones are dropped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[...
         try:
             return receive(message, *arguments, **more)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # Celery (5.7) handles some kinds. Others would end the worker, and each one to which the message is redelivered.
+            # Celery (5.7) handles some kinds. Others would end the worker, and every one that gets the message again.
             raise InvalidTaskError(repr(error)) from error
 
     return receive_or_drop

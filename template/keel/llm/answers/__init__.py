@@ -1,1 +1,1 @@
-"""Answers: the tasks that produce them, and the streams that follow these, in any process."""
+"""Answers: tasks that produce them, and streams that follow them from any process."""

@@ -1,4 +1,4 @@
-"""An answer: what is asked of a model, and how it ended."""
+"""An answer: its assignment to a model, and its outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,52 +11,52 @@ from keel.llm.model.turns import Turn, Usage
 
 
 class AnswerState(StrEnum):
-    """How far an answer is."""
+    """The state of an answer."""
 
     STREAMING = "streaming"
     COMPLETE = "complete"
     STOPPED = "stopped"
     """The caller stopped it."""
     FAILED = "failed"
-    """The model did."""
+    """The model or a tool failed."""
     INTERRUPTED = "interrupted"
     """Its process stopped or was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What is asked of a model."""
+    """A request to a model."""
 
     id: UUID
-    """Chosen by the caller of this, such as the id of the message that the answer will be."""
+    """Chosen by the calling code, such as the id of the message that will store the answer."""
     kind: str
     """The name under which an `AnswerHandler` is registered."""
     caller: Caller
-    """Who asks, with whose rights tools are called."""
+    """The caller who asks; tools are called with its permissions."""
     turns: Sequence[Turn]
     """Instructions, the conversation so far, and the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an answer ended."""
+    """The outcome of an answer."""
 
     id: UUID
     owner_id: str
     state: AnswerState
     text: str
-    """All of it if the state is `complete`, else what there is."""
+    """The whole text if the state is `complete`, else the text so far."""
     model: str
     usage: Usage
-    """What the model says it has read and written; estimated for a call that was not whole."""
+    """Tokens read and written as reported by the model; estimated for an incomplete call."""
     finish_reason: str | None = None
     tools: Sequence[dict[str, Any]] = field(default=())
-    """The calls of tools, each once, in the form of events."""
+    """The tool calls, each once, in the form of events."""
     error: dict[str, Any] | None = None
-    """Why it failed: a problem document."""
+    """A problem document, if the answer failed."""
 
 
 def last_of_each(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the last event of each call of a tool; a call that did not end has failed."""
+    """Return the last event of each tool call; an unfinished call has failed."""
     last = {event["id"]: event for event in events}
     return [event | {"state": "failed"} if event["state"] == "running" else event for event in last.values()]

@@ -1,6 +1,6 @@
-"""What processes say to each other of answers: that one is followed, or to be stopped; and how it goes on.
+"""Messages between processes about answers: that one is followed or should stop, and its progress.
 
-Nothing is published of an answer that no other process follows.
+The progress of an answer is only published while another process follows it.
 """
 
 from uuid import UUID
@@ -19,17 +19,17 @@ PART = "part"
 
 
 def topic(answer_id: UUID) -> str:
-    """Return the topic on which other processes hear of an answer."""
+    """Return the topic on which the progress of an answer is published."""
     return f"llm-answer:{answer_id}"
 
 
 async def tell(pubsub: PubSub, what: str, answer_id: UUID) -> None:
-    """Tell the process that produces an answer."""
+    """Send a message to the process that produces an answer."""
     await pubsub.publish(TOPIC, what, str(answer_id))
 
 
 async def publish(pubsub: PubSub, answer_id: UUID, log: AnswerLog, start: Position) -> Position:
-    """Publish the log from a position on; return where it ends."""
+    """Publish the log from a position on; return the position of its end."""
     part = {
         "start": [start.characters, start.tools],
         "text": log.text[start.characters :],
@@ -46,6 +46,6 @@ async def publish_end(pubsub: PubSub, answer_id: UUID) -> None:
 
 
 def merge(log: AnswerLog, message: Message) -> None:
-    """Add what a message tells to a log."""
+    """Merge the content of a message into a log."""
     part = orjson.loads(message.data)
     log.merge(Position(*part["start"]), part["text"], part["tools"])

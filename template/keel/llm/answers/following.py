@@ -13,10 +13,10 @@ from keel.web.errors import AppError, Unavailable
 from keel.web.event_stream import Ending, closed
 
 PACE = 0.04
-"""Seconds between two events with text. Models are faster than eyes: what comes meanwhile is one event."""
+"""Seconds between two events with text. Models are faster than readers: text in between is sent as one event."""
 
 CROWD = 50
-"""Answers of the process with which the pause is twice as long; with more, longer still: an event costs as much as two tokens."""
+"""Answers in the process at which the pause doubles; more lengthen it further: an event costs as much as two tokens."""
 
 LONGEST_PACE = 0.2
 
@@ -26,13 +26,13 @@ RESTART = ServerSentEvent(event="restart", data={})
 async def follow(
     services: Services, handler: AnswerHandler, answer_id: UUID, last_event_id: str | None, ending: Ending
 ) -> AsyncGenerator[ServerSentEvent]:
-    """Yield the events of an answer after one that the client has, and at last the answer as it was stored.
+    """Yield the events of an answer after the last one that the client has, and finally the stored answer.
 
     Args:
-        services: of the application.
-        handler: who stores it.
-        answer_id: which answer; it may have ended.
-        last_event_id: the id of the last event that the client has seen; None: from the beginning.
+        services: those of the application.
+        handler: the handler that stores the answer.
+        answer_id: the answer's id; it may have ended.
+        last_event_id: the id of the last event that the client has seen; None to start from the beginning.
         ending: waits for the end of the stream; see `keel.web.event_stream`.
     """
     position = Position.parse(last_event_id)
@@ -60,7 +60,7 @@ async def follow(
         if stored is None:
             yield RESTART
             return
-        # The last words of an answer that ended elsewhere, before this process heard of them.
+        # The end of an answer that another process finished before this one received it.
         rest = AnswerLog()
         rest.add_text(stored.text)
         for event, _ in rest.since(position):
@@ -77,12 +77,12 @@ async def follow(
 
 
 def pace(answers: int) -> float:
-    """Return the seconds between two events with text in a process that produces so many answers."""
+    """Return the seconds between two events with text in a process with this many answers."""
     return min(LONGEST_PACE, PACE * (1 + answers / CROWD))
 
 
 async def _change(log: AnswerLog, over: "asyncio.Future[None]") -> None:
-    """Return with the next change of a log, or once the stream is to end."""
+    """Return at the next change of a log, or when the stream should end."""
     changed = log.changed()
     try:
         await asyncio.wait([changed, over], return_when=asyncio.FIRST_COMPLETED)

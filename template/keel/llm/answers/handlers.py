@@ -1,4 +1,4 @@
-"""Who stores answers: a handler for each kind, in the transaction in which the answer ends."""
+"""Handlers that store answers, one for each kind, in the transaction that ends the answer."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,10 +10,10 @@ from keel.llm.answers.answer import Outcome
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer as it was stored, in the form of the last events of its stream."""
+    """A stored answer, in the form of the last events of its stream."""
 
     message: str
-    """JSON."""
+    """The message as JSON."""
     text: str
     error: str | None = None
     """A problem document, as JSON."""
@@ -23,10 +23,10 @@ class AnswerHandler(Protocol):
     """Stores the answers of one kind."""
 
     async def finish(self, session: Session, outcome: Outcome) -> None:
-        """Store how an answer ended; its tokens are counted in the same transaction. Called once for each answer.
+        """Store the outcome of an answer; its tokens are counted in the same transaction. Called once for each answer.
 
-        What it belongs to may have been deleted meanwhile: then there is nothing to store.
+        Its parent, such as a conversation, may have been deleted meanwhile: then there is nothing to store.
         """
 
     async def read(self, session: ReadSession, answer_id: UUID) -> StoredAnswer | None:
-        """Return an answer that has ended; None if it was deleted."""
+        """Return a finished answer; None if it was deleted."""

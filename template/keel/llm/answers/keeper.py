@@ -1,4 +1,4 @@
-"""What keeps the answers of this process: heartbeats with how far they are, and what other processes say to it."""
+"""Keeps this process's answers alive: heartbeats with their progress, and messages from other processes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,31 +18,31 @@ from keel.messaging.pubsub import HistoryLost, SubscriberTooSlow
 from keel.services import Services
 
 HEARTBEAT = 2.0
-"""Seconds between two heartbeats, each one transaction for all answers of the process."""
+"""Seconds between two heartbeats; each is one transaction for all answers of the process."""
 
 FOLLOWED = 15.0
-"""Seconds for which an answer is published after another process has said that it follows."""
+"""Seconds for which an answer is published after another process has announced that it follows."""
 
 PACE = 0.05
-"""Seconds between two parts that are published of an answer."""
+"""Seconds between two published parts of an answer."""
 
 log = structlog.get_logger()
 
 
 class Keeper:
-    """Runs while this process produces answers: one that has none sends no heartbeats and does not listen."""
+    """Runs while this process produces answers; otherwise there are no heartbeats and no subscription."""
 
     def __init__(self, services: Services, running: Mapping[UUID, RunningAnswer]) -> None:
         self._services = services
         self._running = running
         self._followed: dict[UUID, tuple[float, Position]] = {}
-        """By answer: until when, by the loop's clock, and how much was published."""
+        """For each answer: the deadline by the loop's clock, and the position published so far."""
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._task = spawn(self._run())
 
     async def close(self) -> None:
-        """Return once a heartbeat that is under way has ended: one that is cancelled would cost its connection."""
+        """Wait for a heartbeat in progress: cancelling it would cost its connection."""
         self._over.set()
         await self._task
 
@@ -54,7 +54,7 @@ class Keeper:
             await stop(*tasks)
 
     async def beat(self) -> None:
-        """Store how far each answer is. One whose row is gone is ended: it was deleted, or given up by another process."""
+        """Store the progress of each answer. Those without a row are ended: they were deleted, or swept elsewhere."""
         answers = dict(self._running)
         rows = [
             {
@@ -84,7 +84,7 @@ class Keeper:
                 return
             try:
                 await self.beat()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next heartbeat may succeed
+            except Exception as error:  # noqa: BLE001 - the next heartbeat may succeed
                 await log.awarning("answers_heartbeat_failed", error=repr(error)[:500])
 
     async def _listen(self) -> None:
@@ -94,7 +94,7 @@ class Keeper:
                     async for message in messages:
                         self._on_message(message.event, UUID(message.data))
             except (HistoryLost, SubscriberTooSlow):
-                continue  # followers say it again, and who is to stop stands in the database
+                continue  # followers repeat it, and stop requests are in the database
 
     def _on_message(self, event: str, answer_id: UUID) -> None:
         answer = self._running.get(answer_id)
@@ -103,7 +103,7 @@ class Keeper:
         if event == control.STOP:
             answer.stop(AnswerState.STOPPED)
         else:
-            # From the beginning: who follows now has nothing yet.
+            # From the beginning: a new follower has nothing yet.
             self._followed[answer_id] = (asyncio.get_running_loop().time() + FOLLOWED, Position())
             self._news.set()
 
@@ -117,7 +117,7 @@ class Keeper:
                     del self._followed[id_]
                 elif answer.log.end != position:
                     reached = await control.publish(self._services.pubsub, id_, answer.log, position)
-                    if self._followed.get(id_) == (until, position):  # not if another has begun to follow meanwhile
+                    if self._followed.get(id_) == (until, position):  # unless another one has begun to follow meanwhile
                         self._followed[id_] = (until, reached)
             if not self._followed:
                 self._news.clear()

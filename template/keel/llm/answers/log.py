@@ -1,7 +1,7 @@
-"""The log of an answer: its text, and what tools were called where in it. A position in it is the id of an event.
+"""The log of an answer: its text, and tool calls at offsets in it. A position in the log is the id of an event.
 
-Text and calls are only ever added, so a position means the same in every process, and all that follows it can be told
-to a client that was away for however long.
+The log is append-only, so a position means the same in every process, and everything after it can be sent to a client
+that was disconnected for any length of time.
 """
 
 import asyncio
@@ -18,36 +18,36 @@ _POSITION = re.compile(r"([0-9]{1,9})-([0-9]{1,4})")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How much of a log is known: characters of text (code points), and events of tools."""
+    """A position in a log: characters of text (code points), and events of tools."""
 
     characters: int = 0
     tools: int = 0
 
     def __str__(self) -> str:
-        """Return it as the id of an event."""
+        """Return the position as the id of an event."""
         return f"{self.characters}-{self.tools}"
 
     @classmethod
     def parse(cls, text: str | None) -> "Position":
-        """Return the position of an id; the beginning if it is none of ours."""
+        """Return the position of an id; the beginning if the id is unknown."""
         found = _POSITION.fullmatch(text or "")
         return cls(int(found[1]), int(found[2])) if found else cls()
 
 
 class AnswerLog:
-    """The log of an answer, to which one adds and others follow."""
+    """The log of an answer, with one producer and any number of followers."""
 
     def __init__(self) -> None:
         self.text = ""
         self.tools: list[dict[str, Any]] = []
-        """Events of tools; `offset` says how much text there was."""
+        """Events of tools; `offset` is the length of the text before."""
         self.ended = False
-        """Whether nothing will be added."""
+        """Whether the log is complete."""
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
     def end(self) -> Position:
-        """Where the log ends by now."""
+        """The current end of the log."""
         return Position(len(self.text), len(self.tools))
 
     def add_text(self, text: str) -> None:
@@ -61,12 +61,12 @@ class AnswerLog:
         self._wake()
 
     def close(self) -> None:
-        """Add nothing more."""
+        """Mark the log as complete."""
         self.ended = True
         self._wake()
 
     def merge(self, start: Position, text: str, tools: Sequence[dict[str, Any]]) -> None:
-        """Add what is new of a part of the log that begins at a position; nothing if there is a gap before it."""
+        """Add the new content of a part that begins at a position; nothing if there is a gap before it."""
         known = self.end
         if start.characters > known.characters or start.tools > known.tools:
             return
@@ -80,7 +80,7 @@ class AnswerLog:
         characters = position.characters
         for number, tool in enumerate(self.tools[position.tools :], position.tools + 1):
             if tool["offset"] > len(self.text):
-                return  # merged before its text
+                return  # its text is not merged yet
             yield from self._token(characters, tool["offset"], number - 1)
             characters = max(characters, tool["offset"])
             reached = Position(characters, number)
@@ -94,7 +94,7 @@ class AnswerLog:
             yield ServerSentEvent(event="token", id=str(reached), raw_data=data), reached
 
     def changed(self) -> "asyncio.Future[None]":
-        """Return a future that is done with the next change."""
+        """Return a future that is done at the next change."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)

@@ -1,4 +1,4 @@
-"""The answers of this process: admitted, started, stopped, followed; and those that another process has left behind."""
+"""The answers of this process: admission, start, stop, following; and sweeping those that others left behind."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import Unavailable
 
 SWEPT = 100
-"""Answers that are given up at a time."""
+"""Answers swept in one batch."""
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts to store an answer."""
@@ -41,13 +41,13 @@ log = structlog.get_logger()
 
 
 class Admission:
-    """A place among the answers of this process, given back with the end of the block unless an answer has taken it."""
+    """A slot for an answer in this process, released at the end of the block unless an answer has taken it."""
 
     def __init__(self, place: ExitStack) -> None:
         self._place = place
 
     def take(self) -> Callable[[], None]:
-        """Take the place; return what gives it back."""
+        """Take the slot; return a function that releases it."""
         return self._place.pop_all().close
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class Admission:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the place back, unless it was taken."""
+        """Release the slot, unless it was taken."""
         self._place.close()
 
 
@@ -78,19 +78,19 @@ class Answers:
         self._keeper: Keeper | None = None
 
     def register(self, kind: str, handler: AnswerHandler) -> None:
-        """Register who stores the answers of a kind."""
+        """Register the handler that stores answers of a kind."""
         self.handlers[kind] = handler
 
     async def admit(self, key: str) -> Admission:
-        """Take a place for an answer, and see that the model is loaded before anyone waits for heartbeats.
+        """Take a slot for an answer, and load the model before its lease begins.
 
         Args:
-            key: who is counted, such as `services.rate_limit.key(request.scope)`.
+            key: the caller to count, such as `services.rate_limit.key(request.scope)`.
 
         Raises:
             ModelUnavailable: the model is known to be down, or can't be loaded.
-            TooManyRequests: the caller has as many answers under way as it may.
-            Unavailable: so has the process, or it is about to stop.
+            TooManyRequests: the caller has the maximum number of answers under way.
+            Unavailable: the process has, or it is about to stop.
         """
         if self._services.shutdown.begun:
             raise Unavailable("This process is about to stop.")
@@ -103,10 +103,10 @@ class Answers:
             return Admission(place.pop_all())
 
     async def assign(self, session: Session, assignment: Assignment, admission: Admission) -> None:
-        """Begin an answer with the commit of a transaction.
+        """Begin an answer when a transaction is committed.
 
         Raises:
-            KeyError: no handler has its kind.
+            KeyError: no handler is registered for its kind.
         """
         self.handlers[assignment.kind]
         now = clock.now()
@@ -130,14 +130,14 @@ class Answers:
         session.after_commit(start)
 
     async def stop(self, session: Session, answer_id: UUID) -> bool:
-        """Stop an answer, in whichever process it is, with the commit; return whether it is under way."""
+        """Stop an answer in any process, on commit; return whether it is under way."""
         found = await AnswerRepository(session).stop(answer_id)
         session.after_commit(partial(control.tell, self._services.pubsub, control.STOP, answer_id))
         return found
 
     @asynccontextmanager
     async def log(self, answer_id: UUID) -> AsyncGenerator[AnswerLog]:
-        """Return the log of an answer, of this process or another, to follow while the block runs."""
+        """Yield the log of an answer in this or another process, to follow while the block runs."""
         if answer := self.running.get(answer_id):
             yield answer.log
             return
@@ -145,7 +145,7 @@ class Answers:
             yield log
 
     async def sweep(self) -> int:
-        """Give up answers without a heartbeat: each is stored as interrupted, with what there is. Return how many."""
+        """Store answers without a heartbeat as interrupted, with the text so far; return how many."""
         before = clock.now() - self._lease
         found = await AnswerRepository(self._services.database.read).silent(before, SWEPT)
         for answer_id in found:
@@ -163,18 +163,18 @@ class Answers:
         return len(found)
 
     async def sweeping(self, over: asyncio.Event) -> None:
-        """Sweep from time to time until it is over; a sweep that was cancelled would cost its connection."""
+        """Sweep periodically until `over` is set; cancelling a sweep would cost its connection."""
         while not over.is_set():
             try:
                 await self.sweep()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next sweep may succeed
+            except Exception as error:  # noqa: BLE001 - the next sweep may succeed
                 await log.awarning("answers_sweep_failed", error=repr(error)[:500])
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._lease.total_seconds() * random.uniform(0.5, 1)):  # noqa: S311 - jitter
                     await over.wait()
 
     async def drain(self, seconds: float) -> None:
-        """Wait for the answers of this process; those that are not whole in time are interrupted, with what there is."""
+        """Wait for the answers of this process; interrupt those that are late, with the text so far."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for answer in list(self.running.values()):
@@ -185,7 +185,7 @@ class Answers:
         answer = self.running[assignment.id] = RunningAnswer(assignment, self._model, self._tools, self._turns)
         if self._keeper is None:
             self._keeper = Keeper(self._services, self.running)
-        # Not `spawn`: its log lines and spans belong to the request that asked.
+        # Not `spawn`: log lines and spans belong to the request that asked.
         task = asyncio.create_task(self._run(answer, give_back))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -194,7 +194,7 @@ class Answers:
         try:
             outcome = await answer.produce()
             await self._finish(answer.assignment.kind, outcome)
-        except Exception:  # noqa: BLE001 - its row stays, so it is stored as interrupted by a later sweep
+        except Exception:  # noqa: BLE001 - its row stays, so a later sweep stores it as interrupted
             await log.aexception("answer_not_stored", answer=str(answer.assignment.id))
         finally:
             del self.running[answer.assignment.id]
@@ -206,11 +206,11 @@ class Answers:
         await control.publish_end(self._services.pubsub, answer.assignment.id)
 
     async def _finish(self, kind: str, outcome: Outcome) -> None:
-        """Store how an answer of this process ended, again while the database is unavailable."""
+        """Store the outcome of an answer of this process, with retries while the database is unavailable."""
         for pause in (*PAUSES, None):
             try:
                 async with self._services.database.transaction() as session:
-                    # Its owner may be another by now: accounts can be merged.
+                    # Its owner may have changed: accounts can be merged.
                     if row := await AnswerRepository(session).release(outcome.id):
                         await self._store(session, kind, replace(outcome, owner_id=row.owner_id))
                 return

@@ -1,4 +1,4 @@
-"""The log of an answer that another process produces: from what that publishes, and from its row in the database."""
+"""The log of an answer that another process produces, from its messages and its row in the database."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,17 +16,17 @@ from keel.services import Services
 from keel.web.errors import Unavailable
 
 POLL = 1.0
-"""Seconds between two reads of the row: where processes share no messages, these are all there is."""
+"""Seconds between two reads of the row, the only source if processes share no pub/sub."""
 
 RENEW = 5
-"""Reads after which the other process is told again that it is followed."""
+"""Reads after which this announces again to the other process that it follows."""
 
 _ROW = select(LlmAnswer.text, LlmAnswer.tools)
 
 
 @asynccontextmanager
 async def replica(services: Services, answer_id: UUID) -> AsyncGenerator[AnswerLog]:
-    """Follow an answer while the block runs; its log ends when there is no row any more."""
+    """Follow an answer while the block runs; its log ends when the row is gone."""
     log = AnswerLog()
     if await services.database.read.first(_ROW.where(LlmAnswer.id == answer_id)) is None:
         log.close()
@@ -39,7 +39,7 @@ async def replica(services: Services, answer_id: UUID) -> AsyncGenerator[AnswerL
     finally:
         left.set()
         await stop(listening)
-        # Not cancelled, however fast the client leaves: a read that is cancelled costs its connection.
+        # Not cancelled, even if the client disconnects: a cancelled read costs its connection.
         await asyncio.shield(polling)
 
 
@@ -54,7 +54,7 @@ async def _listen(services: Services, answer_id: UUID, log: AnswerLog) -> None:
                         return
                     control.merge(log, message)
         except (HistoryLost, SubscriberTooSlow):
-            # What was missed comes again, all of it, since we say again that we follow.
+            # Announcing again that we follow makes the other process send everything again.
             continue
 
 
@@ -64,7 +64,7 @@ async def _poll(services: Services, answer_id: UUID, log: AnswerLog, left: async
         try:
             row = await services.database.read.first(_ROW.where(LlmAnswer.id == answer_id))
         except Unavailable:
-            pass  # it is logged, and may be back for the next read
+            pass  # it is logged, and the next read may succeed
         else:
             if row is None:
                 log.close()

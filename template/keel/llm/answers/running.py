@@ -1,4 +1,4 @@
-"""The task that produces one answer: it calls the model, then the tools that this asks for, and the model again."""
+"""The task that produces one answer: it calls the model, then the tools that it requests, then the model again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from keel.llm.toolbox import Toolbox
 from keel.web.errors import AppError, from_app_error
 
 CALLS = 4
-"""Tools that the model may call at a time."""
+"""The most tools that the model may call in one round."""
 
 RESULTS = 0.25
-"""The share of what the model can read that is kept free for the results of tools."""
+"""The share of the model's context that is reserved for the results of tools."""
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class RunningAnswer:
     """An answer that this process produces."""
 
     def __init__(self, assignment: Assignment, model: ChatModel, tools: Toolbox, turn: asyncio.Semaphore) -> None:
-        """Wait for a `turn` before the model is called."""
+        """Wait for a `turn` before calling the model."""
         self.assignment = assignment
         self.log = AnswerLog()
         self._model = model
@@ -40,23 +40,23 @@ class RunningAnswer:
         self._turn = turn
         self._usage = Usage()
         self._call: tuple[int, int] | None = None
-        """Of a call that is under way: tokens that it was given, about, and where its text begins."""
+        """The model call in progress: its estimated input tokens, and the offset of its text."""
         self._calls = 0
-        """Of tools."""
+        """Tool calls so far."""
         self._finish_reason: str | None = None
         self._ending = AnswerState.INTERRUPTED
         self._work: asyncio.Task[None] | None = None
 
     @property
     def usage(self) -> Usage:
-        """What was used so far; estimated for a call that is under way."""
+        """Tokens used so far; estimated for a call in progress."""
         if self._call is None:
             return self._usage
         given, start = self._call
         return self._usage + Usage(given, estimate_tokens(self.log.text[start:]))
 
     async def produce(self) -> Outcome:
-        """Produce the answer; return how it ended."""
+        """Produce the answer; return its outcome."""
         self._work = asyncio.create_task(self._answer())
         try:
             await asyncio.wait([self._work], timeout=self._settings.answer_timeout)
@@ -66,7 +66,7 @@ class RunningAnswer:
         return self._outcome(late=late)
 
     def stop(self, state: AnswerState) -> None:
-        """End the answer with what there is."""
+        """End the answer with the text so far."""
         self._ending = state
         if self._work is not None:
             self._work.cancel()
@@ -110,7 +110,7 @@ class RunningAnswer:
                 most = free * CHARACTERS_PER_TOKEN // self._settings.tool_rounds // len(calls)
                 for call in calls:
                     turns.append(Turn("tool", await self._use(call, most), tool_call_id=call.id))  # noqa: PERF401 - one after the other
-                # After the last round there is nothing to call, so that the model has to answer.
+                # The last round offers no tools, so that the model has to answer.
                 reply = await self._reply(turns, tools if rest else [], readable)
             self._finish_reason = "length" if reply.finish_reason == "length" else "stop"
 
@@ -126,7 +126,7 @@ class RunningAnswer:
         raise AssertionError("a stream ends with a reply or an error")
 
     async def _use(self, call: ToolCall, most: int) -> str:
-        """Call a tool, and show it in the log; return its result for the model, at most so many characters."""
+        """Call a tool, and log it; return its result for the model, cut to `most` characters."""
         self._calls += 1
         event: dict[str, Any] = {"id": f"{self._calls}", "name": call.name[:64], "arguments": dict(call.arguments)}
         self.log.add_tool(event | {"state": "running", "result": None})

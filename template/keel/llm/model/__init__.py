@@ -1,1 +1,1 @@
-"""The model: which one, and one call of it."""
+"""The model: its selection, and calls of it."""

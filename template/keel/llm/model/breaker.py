@@ -1,4 +1,4 @@
-"""A circuit breaker: while a model is down, callers are told at once, and the model is left in peace."""
+"""A circuit breaker: while a model is down, calls fail at once, and do not reach it."""
 
 import math
 import time
@@ -7,7 +7,7 @@ from keel.llm.model.errors import ModelUnavailable
 
 
 class CircuitBreaker:
-    """Opens after some failures in a row; after a while it lets one call through, which closes it or opens it again."""
+    """Opens after several consecutive failures; later it lets one call through, which closes or reopens it."""
 
     def __init__(self, failures: int, seconds: float) -> None:
         self._most = failures
@@ -22,10 +22,10 @@ class CircuitBreaker:
             ModelUnavailable: the breaker is open; `Retry-After` says for how long.
         """
         if self._open_until is not None and (left := self._open_until - time.monotonic()) > 0:
-            raise ModelUnavailable("The model is not available at the moment.", retry_after=math.ceil(left))
+            raise ModelUnavailable("The model is not available; try again later.", retry_after=math.ceil(left))
 
     def enter(self) -> None:
-        """Begin a call: `check`, and others wait until the outcome of this one is known.
+        """Begin a call: `check`, then refuse others until the outcome of a trial call is known.
 
         Raises:
             ModelUnavailable: see `check`.

@@ -1,4 +1,4 @@
-"""One call of the model: loaded when it is first used, tried again until it begins to answer, refused while it is down."""
+"""Calls of the model: loaded on first use, retried until the answer begins, refused while it is down."""
 
 import asyncio
 import random
@@ -31,14 +31,14 @@ def _make(settings: LlmSettings) -> "BaseChatModel":
 
 
 class ReplyCut(Exception):
-    """The model's stream ended before its reply did."""
+    """The model's stream ended before its reply was complete."""
 
 
 class ChatModel:
-    """The model of the settings."""
+    """The model that the settings select."""
 
     def __init__(self, settings: LlmSettings, make: "Callable[[LlmSettings], BaseChatModel]" = _make) -> None:
-        """Take what makes the model; it is called in a thread, since LangChain takes seconds to import."""
+        """Take the factory of the model, which is called in a thread, since LangChain takes seconds to import."""
         self.settings = settings
         self.breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
         self._make = make
@@ -47,7 +47,7 @@ class ChatModel:
 
     @property
     def name(self) -> str:
-        """The model's name, as it is stored with an answer."""
+        """The model's name, which is stored with answers."""
         return self.settings.model
 
     async def stream(
@@ -56,13 +56,13 @@ class ChatModel:
         """Yield the text of a reply in pieces, then the reply.
 
         Args:
-            turns: the conversation, instructions first. Older turns are left out if the model can't read all.
-            tools: what the model may call, in OpenAI's form.
-            max_tokens: tokens of the turns that are sent; by default what the model can read.
+            turns: the conversation, instructions first. Older turns are omitted if they exceed the context.
+            tools: tools that the model may call, in OpenAI's format.
+            max_tokens: limit of tokens in the turns; by default the model's context.
 
         Raises:
-            ModelUnavailable: the breaker is open, or all attempts failed before the model began to answer.
-            ModelFailed: the model refused the call, or failed after it had begun to answer.
+            ModelUnavailable: the breaker is open, or all attempts failed before the answer began.
+            ModelFailed: the model refused the call, or failed after the answer had begun.
         """
         self.breaker.enter()
         begun = False
@@ -80,14 +80,14 @@ class ChatModel:
                     continue
                 self.breaker.failed()
                 if again:
-                    raise ModelUnavailable("The model does not answer.", retry_after=5) from error
-                raise ModelFailed("The model failed before its answer was whole.") from error
+                    raise ModelUnavailable("The model did not answer; try again.", retry_after=5) from error
+                raise ModelFailed("The model failed before its answer was complete.") from error
             else:
                 self.breaker.succeeded()
                 return
 
     async def complete(self, turns: Sequence[Turn]) -> Reply:
-        """Return a whole reply, for what runs in the background; see `stream`."""
+        """Return a complete reply, for background jobs; see `stream`."""
         async with aclosing(self.stream(turns)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Reply):
@@ -145,13 +145,13 @@ class ChatModel:
         """Return LangChain's model.
 
         Raises:
-            ModelUnavailable: it can't be made of the settings; the log says why.
+            ModelUnavailable: it can't be created from the settings; the log says why.
         """
         async with self._loading:
             if self._model is None:
                 try:
                     self._model = await to_thread.run_sync(self._make, self.settings)
-                except Exception as error:  # a provider's client may refuse its settings with any
+                except Exception as error:  # a provider's client may raise anything
                     await log.aerror("model_not_loaded", model=self.name, error=str(error)[:500])
                     raise ModelUnavailable("The model is not available.", retry_after=60) from error
             return self._model

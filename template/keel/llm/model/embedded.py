@@ -1,9 +1,9 @@
-"""The embedded model: deterministic, needs nothing, and streams as others do. It understands three things.
+"""The embedded model: deterministic, without a service, and streaming like others. It understands three requests.
 
-- `Search my notes for harbour` calls the tool `search_notes`, and so for every tool whose name's words are in the
+- `Search my notes for harbour` calls the tool `search_notes`, and likewise any tool whose name's words are in the
   message before `for`; then it quotes the result.
-- `Count to 7` does it.
-- An instruction that ends with `in at most 6 words.` is followed by repeating as many of the message.
+- `Count to 7` counts.
+- An instruction that ends with `in at most 6 words.` makes it repeat that many words of the message.
 
 It repeats everything else.
 """
@@ -28,7 +28,7 @@ _SHORT = re.compile(r"in at most (\d{1,3}) words\.$")
 
 
 class EmbeddedModel(BaseChatModel):
-    """A chat model without a model."""
+    """A chat model that needs no real one."""
 
     seconds_per_word: float = 0.0
 
@@ -37,7 +37,7 @@ class EmbeddedModel(BaseChatModel):
         return "embedded"
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
-        """Offer tools, in OpenAI's form."""
+        """Offer tools, in OpenAI's format."""
         return self.bind(tools=tools, **kwargs)
 
     def _generate(  # private: what LangChain documents that a model defines
@@ -66,7 +66,7 @@ class EmbeddedModel(BaseChatModel):
 
 
 def _chunks(messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]]) -> Sequence[AIMessageChunk]:
-    """Return the reply: its words, or a call, and then how many tokens that were."""
+    """Return the chunks of a reply: its words or a tool call, then the token usage."""
     asked = next((str(m.content) for m in reversed(messages) if isinstance(m, HumanMessage)), "")
     call = None if isinstance(messages[-1], ToolMessage) else _call(asked, tools)
     words = [] if call else _WORDS.findall(_text(messages, asked))
@@ -91,7 +91,7 @@ def _text(messages: Sequence[BaseMessage], asked: str) -> str:
 
 
 def _call(asked: str, tools: Sequence[dict[str, Any]]) -> Any:
-    """Return the call of a tool that a message asks for, with what comes after `for` as its first argument."""
+    """Return the tool call that a message requests, with the text after `for` as its first argument."""
     request, _, subject = asked.rpartition(" for ")
     for tool in tools:
         function = tool["function"]

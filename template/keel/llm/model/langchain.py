@@ -1,4 +1,4 @@
-"""Between our types and LangChain's: messages out, chunks in, and how much of a conversation the model can read."""
+"""Conversion between our types and LangChain's: messages, chunks, and trimming a conversation to the context."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from langchain_core.messages.utils import count_tokens_approximately
 from keel.llm.model.turns import Reply, ToolCall, Turn, Usage, estimate_tokens, storable
 
 FINISHED = ("finish_reason", "done_reason", "stop_reason", "stopReason", "status")
-"""Where providers say why a reply has ended (OpenAI's Responses: its status). One that ends without a reason was cut."""
+"""Keys of the reason why a reply ended (for OpenAI's Responses, its status). A reply without a reason was cut."""
 
 _REASONS = {"max_tokens": "length", "MAX_TOKENS": "length", "incomplete": "length"}
 
 
 def to_messages(turns: Sequence[Turn], max_tokens: int) -> list[BaseMessage]:
-    """Return the messages that fit, the newest of them; instructions and the last question always do."""
+    """Return the newest messages that fit; the instructions and the last question are always included."""
     messages = convert_to_messages([_document(turn) for turn in turns])
     kept = trim_messages(
         messages,
@@ -45,13 +45,13 @@ def to_text(message: BaseMessage) -> str:
 
 
 def to_reply(chunks: Sequence[AIMessageChunk], turns: Sequence[Turn]) -> Reply | None:
-    """Return the reply that chunks make; None if it was cut.
+    """Return the reply that chunks add up to; None if it was cut.
 
-    Tokens that a provider does not count are estimated.
+    Tokens that a provider does not report are estimated.
     """
     if not chunks:
         return None
-    # All at once: to add one after the other copies the text each time.
+    # All at once: adding one after the other copies the text each time.
     whole = chunks[0] + list(chunks[1:])
     reason = next((str(whole.response_metadata[name]) for name in FINISHED if whole.response_metadata.get(name)), None)
     if reason is None:
@@ -62,7 +62,7 @@ def to_reply(chunks: Sequence[AIMessageChunk], turns: Sequence[Turn]) -> Reply |
         ToolCall(call["id"] or f"call-{n}", storable(call["name"]), _arguments(call["args"]))
         for n, call in enumerate(whole.tool_calls)
     ]
-    # A call whose arguments are no JSON is answered with an error, so that the model can correct itself.
+    # A call whose arguments are not JSON is answered with an error, so that the model can correct itself.
     calls += [
         ToolCall(call["id"] or f"invalid-{n}", storable(call["name"] or ""), {})
         for n, call in enumerate(whole.invalid_tool_calls)

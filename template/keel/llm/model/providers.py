@@ -1,4 +1,4 @@
-"""Which model: the embedded one, or that of a provider's LangChain package."""
+"""Selection of the model: the embedded one, or one of a provider's LangChain package."""
 
 from importlib import import_module
 from types import ModuleType
@@ -11,7 +11,7 @@ from keel.settings import SettingsError
 
 
 def make_model(settings: LlmSettings) -> BaseChatModel:
-    """Return the model of the settings. Importing a provider's package may take seconds.
+    """Return the model that the settings select. Importing a provider's package may take seconds.
 
     Raises:
         SettingsError: the provider's package is not installed, or has no such class; the message says what to do.
@@ -28,11 +28,11 @@ def _named(path: str) -> type[BaseChatModel]:
     kind = getattr(_import(module), name, None)
     if isinstance(kind, type) and issubclass(kind, BaseChatModel):
         return kind
-    raise SettingsError(f"LLM_MODEL: {path} is not a chat model of LangChain's.")
+    raise SettingsError(f"LLM_MODEL: {path} is not a LangChain chat model.")
 
 
 def _only(provider: str) -> type[BaseChatModel]:
-    """Return the one chat model of a provider's package, or of several that which is named as the provider."""
+    """Return a provider package's only chat model, or of several the one named like the provider."""
     module = _import(f"langchain_{provider}")
     found = {
         name: kind
@@ -57,14 +57,14 @@ def _import(module: str) -> ModuleType:
 
 
 def _accepted(kind: type[BaseChatModel], settings: LlmSettings, name: str) -> dict[str, Any]:
-    """Return those of our settings that a class knows: providers name them differently, or lack them."""
+    """Return the settings that a class accepts: providers name them differently, or lack them."""
     key = settings.api_key.get_secret_value()
     wanted = {
         "model": name,
         "base_url": settings.base_url or None,
         "api_key": settings.api_key if key else None,
         "timeout": settings.answer_timeout,
-        "max_retries": 0,  # calls are repeated by us, and none that has begun
+        "max_retries": 0,  # we repeat calls ourselves, and only before the answer begins
         "stream_usage": True,
         "max_tokens": settings.max_output_tokens,
         "seconds_per_word": settings.embedded_seconds,

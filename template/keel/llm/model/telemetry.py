@@ -1,4 +1,4 @@
-"""What is measured of a call, by OpenTelemetry's conventions for generative AI. No text is recorded, nor who asked."""
+"""Telemetry of calls, by OpenTelemetry's conventions for generative AI. It records neither text nor callers."""
 
 import time
 
@@ -37,7 +37,7 @@ _TOKENS = tracing.meter.create_histogram(
 
 
 class CallObservation:
-    """One attempt to call a model: begun when this is made, then `chunk` for each, then `end`, whatever happens."""
+    """One attempt to call a model, which begins with this object: call `chunk` for each chunk, then always `end`."""
 
     def __init__(self, provider: str, model: str) -> None:
         self._attributes = {
@@ -53,7 +53,7 @@ class CallObservation:
         self._last: float | None = None
 
     def chunk(self) -> None:
-        """A chunk of the answer has come."""
+        """Record a chunk of the answer."""
         now = time.perf_counter()
         if self._last is None:
             _FIRST.record(now - self._started, self._attributes)
@@ -64,7 +64,7 @@ class CallObservation:
         self._last = now
 
     def end(self, reply: Reply | None, error: BaseException | None) -> None:
-        """The call is over: with a reply, an error, or neither if it was cancelled."""
+        """End the call: with a reply, an error, or neither if it was cancelled."""
         failed = {"error.type": type(error).__qualname__} if error else {}
         _DURATION.record(time.perf_counter() - self._started, self._attributes | failed)
         if reply:

@@ -1,4 +1,4 @@
-"""What is said to a model and by it, without LangChain: its import takes seconds, and only a call of the model needs it."""
+"""Types for conversations with a model, without LangChain, whose import takes seconds and which only calls need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from math import ceil
 from typing import Any, Literal
 
 CHARACTERS_PER_TOKEN = 4
-"""LangChain's approximation, too. Texts in scripts other than Latin have more tokens."""
+"""Characters per token, LangChain's approximation too. Text in non-Latin scripts has more tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the model calls."""
+    """A call of a tool by the model."""
 
     id: str
     name: str
@@ -25,9 +25,9 @@ class Turn:
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     tool_calls: Sequence[ToolCall] = ()
-    """Of an assistant."""
+    """Calls of an assistant's turn."""
     tool_call_id: str | None = None
-    """Of a tool's result: the call that it answers."""
+    """For a tool's result, the call that it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,17 @@ class Usage:
 
     @property
     def total(self) -> int:
-        """Both."""
+        """The sum of both."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Add them up."""
+        """Return the sum."""
         return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model has replied, in one call."""
+    """A model's reply to one call."""
 
     text: str
     usage: Usage
@@ -59,10 +59,10 @@ class Reply:
 
 
 def storable(text: str) -> str:
-    """Return text as databases and JSON can hold it: without NUL, halves of surrogate pairs replaced."""
+    """Return text that databases and JSON can store: without NUL, and with lone surrogates replaced."""
     return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def estimate_tokens(*texts: str) -> int:
-    """Return about how many tokens some texts have."""
+    """Estimate how many tokens some texts have."""
     return sum(ceil(len(text) / CHARACTERS_PER_TOKEN) for text in texts)

@@ -1,5 +1,5 @@
-"""Gunicorn: what `deploy/gunicorn.conf.py` is made of.
+"""Gunicorn: the parts of `deploy/gunicorn.conf.py`.
 
-The master imports this package, and a reload (SIGHUP) does not load it again. So nothing else of the application is
-imported here; a change to these modules needs a restart.
+The master imports this package, and a reload (SIGHUP) does not reload it. So this imports nothing else of the
+application, and a change to these modules needs a restart.
 """

@@ -27,7 +27,7 @@ def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def bind_address(port: str) -> str:
-    """Return all addresses of this machine: by IPv6, which takes IPv4 too, or by IPv4 where that is all there is."""
+    """Return all addresses of this machine: IPv6, which includes IPv4, or IPv4 if there is no IPv6."""
     with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
         probe.bind(("::", 0))
         if not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
@@ -36,7 +36,7 @@ def bind_address(port: str) -> str:
 
 
 def trusted_proxies(listed: str) -> str:
-    """Return addresses and networks of proxies, IPv4 ones also as a socket for IPv6 sees them (RFC 4291, 2.5.5.2)."""
+    """Return addresses and networks of proxies, IPv4 ones also in the IPv4-mapped form (RFC 4291, 2.5.5.2)."""
     proxies = [proxy.strip() for proxy in listed.split(",") if proxy.strip()]
     mapped = []
     for proxy in proxies:
@@ -47,9 +47,9 @@ def trusted_proxies(listed: str) -> str:
 
 
 def log_config(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return `logconfig_dict`: JSON in the shape of the application's lines, or Gunicorn's own format (empty).
+    """Return `logconfig_dict`: JSON like the application's lines, or Gunicorn's own format (empty).
 
-    `LOG_FORMAT`, `LOG_LEVEL` and `ENVIRONMENT` have the meaning that they have in the application.
+    `LOG_FORMAT`, `LOG_LEVEL` and `ENVIRONMENT` have the same meaning as in the application.
     """
     chosen, local = environ.get("LOG_FORMAT", "auto"), environ.get("ENVIRONMENT", "local") == "local"
     if chosen != "json" and (chosen != "auto" or local):

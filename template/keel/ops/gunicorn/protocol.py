@@ -1,4 +1,4 @@
-"""HTTP connections with limits: a head's size, the time for a head and a body, unread answers, and how many are open."""
+"""HTTP connections with limits: size and time of a head, time of a body, unread responses, and open connections."""
 
 import asyncio
 from collections import deque
@@ -10,26 +10,26 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD = 65536
-"""Bytes of a request's first line and headers."""
+"""Limit of a request's first line and headers, in bytes."""
 
 HEAD_SECONDS = 20.0
-"""How long a head may take, from its first byte on."""
+"""Time limit of a head, from its first byte."""
 
 BODY_SECONDS = 20.0
-"""How long a body may take, and a second more for each `BODY_RATE` bytes of it."""
+"""Time limit of a body, plus a second for each `BODY_RATE` bytes of it."""
 
 BODY_RATE = 500
 
 UNREAD_SECONDS = 60.0
-"""How long a client may read nothing of an answer that waits for it."""
+"""How long a client may leave a response unread."""
 
 MAX_PIPELINED = 64
-"""Requests that may wait on one connection for the answer to one before them: those that have come are parsed at once, and
-all other clients wait meanwhile."""
+"""Requests that may be pipelined behind another on one connection: all that have arrived are parsed at once, while all
+other clients wait."""
 
 LINGER_SECONDS = 2.0
-"""How long what a refused client still sends is thrown away: if the connection were closed at once, the refusal would
-be lost with it."""
+"""How long further data of a refused client is discarded: closing the connection at once would lose the refusal
+too."""
 
 LINGER_BYTES = 1_048_576
 
@@ -37,7 +37,7 @@ REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """The phase of a connection: what it waits for."""
 
     REQUEST = "request"
     HEAD = "head"
@@ -49,8 +49,8 @@ class Phase(Enum):
 class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with limits. `limit_concurrency` is the number of connections, sockets included.
 
-    Where there are more, those that have waited longest for their clients are closed. If all of them are being answered,
-    only probes are answered on the new one. `check`, called once in a second or so, closes those whose time is up.
+    Beyond that, the connections that have been idle longest are closed. If none is idle, only probes are answered on
+    the new one. `check`, called about once a second, closes connections that exceed a time limit.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,7 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unanswered: deque[RequestResponseCycle] = deque()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Make room for the connection, or let it ask probes only."""
+        """Make room for the connection, or restrict it to probes."""
         super().connection_made(transport)
         if self.max_connections is None or len(self.connections) <= self.max_connections:
             return
@@ -74,16 +74,16 @@ class LimitedProtocol(HttpToolsProtocol):
             if isinstance(each, LimitedProtocol) and each is not self and each.phase is not Phase.ANSWER
         ]
         if waiting:
-            # Several, since looking through all of them for each new one would be too much work.
+            # Several at once, since scanning all connections for each new one would be expensive.
             for each in nsmallest(max(1, self.max_connections // 20), waiting, key=lambda each: each.since):
                 each.close("too_many_connections")
         else:
             self.app = only_probes(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell every request that its client has gone; Uvicorn tells the one that came last.
+        """Signal the disconnect to every request; Uvicorn signals only the latest one.
 
-        Uvicorn's timer for the next request would keep a connection that was reset, with its last request, until it ends.
+        Uvicorn's timer for the next request would keep a reset connection and its last request in memory until it ends.
         """
         super().connection_lost(exc)
         self._abandon()
@@ -91,7 +91,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, and refuse a head that is too large."""
+        """Parse received data, and refuse a head that is too large."""
         if self.phase is Phase.REFUSED:
             self._silent += len(data)
             if self._silent > LINGER_BYTES:
@@ -100,17 +100,17 @@ class LimitedProtocol(HttpToolsProtocol):
         parsed = self._parsed
         super().data_received(data)
         if self.phase is Phase.HEAD:
-            # A part of one header: the parser keeps it, and tells only of the whole.
+            # A part of one header: the parser buffers it, and reports only complete ones.
             if parsed == self._parsed:
                 self._silent += len(data)
             else:
-                # What follows the last whole line. It may be a part of the first line, which has been counted.
+                # The rest after the last complete line. It may be a part of the first line, which is already counted.
                 self._silent = max(0, len(data) - data.rfind(b"\n") - 1 - self._parsed)
             if self._parsed + self._silent > MAX_HEAD:
                 self.refuse(431)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that is not understood, or whose head was too large, or that came before its turn."""
+        """Answer a request that is malformed, has too large a head, or is pipelined behind too many."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self.close("too_many_pipelined")
         elif self._parsed > MAX_HEAD:
@@ -121,9 +121,9 @@ class LimitedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
-        """Note that a head begins."""
+        """Start counting a head."""
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise httptools.HttpParserError("too many requests wait")
+            raise httptools.HttpParserError("too many pipelined requests")
         super().on_message_begin()
         self._parsed = self._silent = self._body = 0
         self._enter(Phase.HEAD)
@@ -139,7 +139,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Note that the body begins."""
+        """Start the phase of the body."""
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
@@ -152,19 +152,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that it is up to the application now, unless it has answered already."""
+        """Start waiting for the application, unless it has already answered."""
         super().on_message_complete()
         self._enter(Phase.REQUEST if self._answered else Phase.ANSWER)
 
     def on_response_complete(self) -> None:
-        """Note that the next request is awaited, unless it has come, or the client still sends the body."""
+        """Start waiting for the next request, unless it has arrived or the client still sends the body."""
         self._unanswered.popleft()
         super().on_response_complete()
         if self.phase is Phase.ANSWER and self._answered:
             self._enter(Phase.REQUEST)
 
     def check(self, now: float) -> None:
-        """Close the connection if its client has been too slow."""
+        """Close the connection if its client is too slow."""
         seconds = now - self.since
         match self.phase:
             case Phase.REQUEST if seconds > self.timeout_keep_alive:
@@ -174,16 +174,16 @@ class LimitedProtocol(HttpToolsProtocol):
             case Phase.HEAD if seconds > HEAD_SECONDS:
                 self.refuse(408)
             case Phase.BODY if self.flow.read_paused:
-                self.since = now  # The application has enough for now: the client is not to blame.
+                self.since = now  # The application has paused reading: the client is not to blame.
             case Phase.BODY if seconds > BODY_SECONDS + self._body / BODY_RATE:
                 self.refuse(408)
         self._check_reading(now)
 
     def refuse(self, status: int) -> None:
-        """Answer with a status if nothing was answered yet, and close the connection."""
+        """Answer with a status if no response has begun, and close the connection."""
         self.logger.warning("connection_refused: %s", REASONS[status])
         answering = self._answering
-        # The application learns that its client has gone, and what it still sends is dropped.
+        # The application sees a disconnect, and what it still sends is dropped.
         self._abandon()
         if answering or not self.transport.can_write_eof():
             self.transport.close()
@@ -195,7 +195,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._enter(Phase.REFUSED)
 
     def close(self, reason: str) -> None:
-        """Close the connection without an answer."""
+        """Close the connection without a response."""
         self.logger.warning("connection_closed: %s", reason)
         self.transport.abort()
 
@@ -222,7 +222,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError("the head is too large")
 
     def _check_reading(self, now: float) -> None:
-        """Give up on a client that does not read: what was written for it is not given back before."""
+        """Give up on a client that does not read: the memory of its response is not freed otherwise."""
         unread = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
         if not unread:
             self._unread = None
@@ -233,8 +233,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def only_probes(app: Any) -> Any:
-    """Return an application that refuses all requests but probes: the process has no room for more."""
-    # The master, which loads this module, must not load the application.
+    """Return an application that refuses all requests but probes: the process is at its limit of connections."""
+    # Imported late: the master, which loads this module, must not load the application.
     from keel.web.errors import Unavailable, from_app_error
     from keel.web.paths import path_below
     from keel.web.rate_limit import EXEMPT

@@ -1,4 +1,4 @@
-"""Gunicorn's worker: Uvicorn's server with a graceful shutdown, and what the workers of a reload know of each other."""
+"""Gunicorn's worker: Uvicorn's server with a graceful shutdown, and coordination of workers during a reload."""
 
 import asyncio
 import mmap
@@ -20,7 +20,7 @@ from uvicorn_worker import UvicornWorker
 from keel.ops.gunicorn.protocol import LimitedProtocol
 
 DRAIN_SECONDS = 1.0
-"""How long clients with idle keep-alive connections get one more answer, with `Connection: close`."""
+"""How long clients with idle keep-alive connections get one more response, with `Connection: close`."""
 
 FIRST_REQUEST_SECONDS = 5.0
 """How long new connections may take to send their first request."""
@@ -29,13 +29,13 @@ SUCCESSOR_SECONDS = 25.0
 """How long a worker that is being replaced keeps serving if its successors do not start."""
 
 TICKS = 10
-"""Ticks, of a tenth of a second, between two looks at the connections."""
+"""Ticks of a tenth of a second between two checks of the connections."""
 
 SHUTDOWN_SECONDS = 5
 """The part of `graceful_timeout` in which the application shuts down, after its last request."""
 
 SPARE_FILES = 256
-"""Files that a worker may have open beside the connections of clients."""
+"""Files that a worker may have open in addition to client connections."""
 
 
 class GracefulServer(Server):
@@ -53,7 +53,7 @@ class GracefulServer(Server):
         self._deadline: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then put a SIGTERM handler before the application's, which ends streams."""
+        """Start, then install a SIGTERM handler that runs before the application's, which ends streams."""
         await super().startup(sockets)
         self._on_ready()
         self._stop: Any = signal.getsignal(signal.SIGTERM)
@@ -67,7 +67,7 @@ class GracefulServer(Server):
             self._stop(number, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when the successors serve; close connections whose time is up."""
+        """Stop when the successors serve; close connections that exceed a time limit."""
         if self._deadline is not None and not (self._awaits_successors() and time.monotonic() < self._deadline):
             signal.raise_signal(signal.SIGTERM)
         if counter % TICKS == 0:
@@ -116,16 +116,16 @@ def _accept_all(listener: socket.socket) -> list[socket.socket]:
 
 
 class Scoreboard:
-    """Numbers in memory that the master shares with its workers.
+    """Numbers in memory shared by the master and its workers.
 
     Gunicorn numbers workers in the order in which it forks them, and calls the number `age`. The first two cells are
-    the age of the last worker that a reload replaces and the number of its successors; the others hold the ages of
-    workers that serve, each at its remainder.
+    the age of the last worker that a reload replaces and the number of its successors; the others contain the ages of
+    serving workers, each at its age modulo their count.
     """
 
     def __init__(self, slots: int = 1000) -> None:
         self._slots = slots
-        # Anonymous shared memory: processes that are forked later see the same cells.
+        # Anonymous shared memory: processes forked later see the same cells.
         self._cells = memoryview(mmap.mmap(-1, 4 * (2 + slots))).cast("I")
 
     def start_reload(self, last: int, successors: int) -> None:
@@ -133,7 +133,7 @@ class Scoreboard:
         self._cells[0], self._cells[1] = last, successors
 
     def mark_ready(self, age: int) -> None:
-        """Note that a worker serves."""
+        """Record that a worker serves."""
         self._cells[2 + age % self._slots] = age
 
     def awaits_successors(self, age: int) -> bool:
@@ -144,7 +144,7 @@ class Scoreboard:
 
 
 scoreboard = Scoreboard()
-"""Made in the master, which imports this module before it forks."""
+"""Created in the master, which imports this module before it forks."""
 
 
 def on_reload(server: Any) -> None:
@@ -164,7 +164,7 @@ class Worker(UvicornWorker):
         # processor time for each message and listener.
         "ws_max_size": int(os.environ.get("MAX_BODY_SIZE") or 1_048_576),
         "ws_per_message_deflate": False,
-        # The path below which a proxy serves the application, and which it takes away.
+        # The path prefix of a proxy, which strips it.
         "root_path": os.environ.get("ROOT_PATH", "").rstrip("/"),
     }
 

@@ -1,1 +1,1 @@
-"""`python -m app new`: writes a resource as the guide `keel/docs/adding-a-resource.md` shows it."""
+"""`python -m app new`: writes a resource like the one in the guide `keel/docs/adding-a-resource.md`."""

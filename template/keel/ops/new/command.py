@@ -16,7 +16,7 @@ def new(
         list[str], typer.Argument(help="name:type, such as title:str; see keel/docs/adding-a-resource.md")
     ],
     *,
-    plural: Annotated[str | None, typer.Option(help="The plural, where it is not regular")] = None,
+    plural: Annotated[str | None, typer.Option(help="The plural, if irregular")] = None,
     owned: Annotated[
         bool | None, typer.Option("--owned/--shared", help="Rows belong to a caller (the default), or to everyone")
     ] = None,
@@ -27,10 +27,10 @@ def new(
     migrate: Annotated[
         bool | None, typer.Option("--migrate/--no-migrate", help="Write and apply the migration, without asking")
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only print what would be written")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only print the files")] = False,
 ) -> None:
-    """Write a resource of your own: a package in app/, its tests and its migration."""
-    # What reads and renders them is of no use to the other commands.
+    """Generate a resource: a package in app/, its tests and its migration."""
+    # Imported late: other commands do not need these modules.
     from keel.ops.new import writing
     from keel.ops.new.names import NewError
 
@@ -44,7 +44,7 @@ def new(
             typer.echo("\n".join(f"# {path.as_posix()}\n\n{text}" for path, text in files.items()), nl=False)
             return
         if migrate is None and sys.stdin.isatty():
-            migrate = typer.confirm("Write the migration, too, and apply it?")
+            migrate = typer.confirm("Also write the migration and apply it?")
         config = writing.prepare_migration(services_of(app).database) if migrate else None
         with ExitStack() as undo:
             writing.write(files, undo)

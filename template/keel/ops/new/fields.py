@@ -1,4 +1,4 @@
-"""The fields of a new resource, as the command line has them: `isbn:str(13):unique`, `published:date?`."""
+"""The fields of a new resource, in the notation of the command line: `isbn:str(13):unique`, `published:date?`."""
 
 import re
 import tomllib
@@ -17,12 +17,12 @@ _FIELD = re.compile(
 _MEMBER = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _KINDS: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("kinds.toml").read_text("utf-8"))
 _INDEXABLE = 500
-"""Characters of a string up to which it fits into an index of PostgreSQL's, and into a cursor."""
+"""The longest string that fits into a PostgreSQL index and into a cursor."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field, and how each module writes it."""
+    """A field, and its text in each module."""
 
     resource: str
     """The name of the resource's class."""
@@ -37,7 +37,7 @@ class Field:
 
     @property
     def short(self) -> Noun:
-        """The name, or that of what a reference leads to."""
+        """The name, or for a reference that of its target."""
         return Noun(self.name.removesuffix("_id")) if self.target else self.name
 
     @property
@@ -57,23 +57,23 @@ class Field:
         return (usual_low, usual_high)
 
     def written(self, what: str) -> str:
-        """Return what `kinds.toml` has for the type of the field, with its bounds."""
+        """Return an entry of `kinds.toml` for the type of the field, with its bounds."""
         low, high = self.bounds
         return _KINDS[self.kind].get(what, "").format(low=low, high=high, number="{number}")
 
     @property
     def python(self) -> str:
-        """The type in the model and in answers."""
+        """The type in the model and in responses."""
         return self.written("python") or enumeration(self.resource, self.name)
 
     @property
     def annotation(self) -> str:
-        """The type with None, where it may be missing."""
+        """The type, with None if the field is optional."""
         return f"{self.python} | None" if self.nullable else self.python
 
     @property
     def column(self) -> str:
-        """What follows the annotation in the model."""
+        """The text after the annotation in the model."""
         column = self.written("column")
         if self.target:
             rule = "SET NULL" if self.nullable else "RESTRICT"
@@ -82,22 +82,22 @@ class Field:
 
     @property
     def body(self) -> str:
-        """The type in what callers send."""
+        """The type in requests."""
         return self.written("body") or self.python
 
     @property
     def alias(self) -> str | None:
-        """The name of the type in what callers send, if it is more than a name."""
+        """The name for the type in requests, if it is more than a name."""
         return alias(self.resource, self.name) if self.body.startswith("Annotated") else None
 
     @property
     def sent(self) -> str:
-        """How the schemas call the type."""
+        """The type's name in the schemas."""
         return self.alias or self.body
 
     @property
     def default(self) -> str | None:
-        """What a new row has if callers leave the field out; None: they may not."""
+        """The value of an omitted field in a new row; None if the field is required."""
         if self.nullable:
             return "None"
         return f"{self.python}.{self.members[0][0]}" if self.members else {"bool": "False"}.get(self.kind)
@@ -115,7 +115,7 @@ class Field:
         )
 
     def sample(self, number: int | None = None) -> str:
-        """Return an expression for a value as JSON has it, that of a number or of the variable `number`."""
+        """Return an expression for a JSON value, for a number or for the variable `number`."""
         value = "number" if number is None else str(number)
         if self.members:
             return f"[*models.{self.python}][{value} % {len(self.members)}]"
@@ -125,7 +125,7 @@ class Field:
 
     @property
     def _text(self) -> str:
-        """A text with the number in it."""
+        """A text that contains the number."""
         low, high = self.bounds
         if self.kind == "decimal":
             fraction = f".{'5':0<{high}}" if high else ""
@@ -137,7 +137,7 @@ class Field:
 
     @property
     def wrong(self) -> str:
-        """An expression for a value that is refused: too long, too exact, or no value of the type."""
+        """An expression for a value that is refused: too long, too precise, or of another type."""
         low, high = self.bounds
         if self.kind == "decimal":
             return f'"1.{"9" * (high + 1)}"'
@@ -145,7 +145,7 @@ class Field:
 
     @property
     def absent(self) -> str:
-        """What an optional field has that was not sent, as JSON has it."""
+        """The JSON value of an omitted optional field."""
         if self.nullable:
             return "None"
         return f'"{self.members[0][1]}"' if self.members else "False"
@@ -161,13 +161,13 @@ def parse(texts: Sequence[str], resource: str, *, taken: Sequence[str], plural: 
     """Read the fields of a resource.
 
     Args:
-        texts: what the command line has.
+        texts: the arguments of the command line.
         resource: the name of the resource's class.
         taken: names of columns that it has anyway.
         plural: its table, which a field may refer to.
 
     Raises:
-        NewError: a field can't be read, or not be had; the message says what to change.
+        NewError: a field can't be parsed, or is not possible; the message says what to change.
     """
     fields: list[Field] = []
     for text in texts:
@@ -182,7 +182,7 @@ def parse(texts: Sequence[str], resource: str, *, taken: Sequence[str], plural: 
 def _parse(text: str, resource: str, plural: str) -> Field:
     found = _FIELD.fullmatch(text)
     if found is None:
-        raise NewError(f"`{text}` is no field; write it as in title:str, isbn:str(13):unique or published:date?.")
+        raise NewError(f"`{text}` is not a field; write it as in title:str, isbn:str(13):unique or published:date?.")
     nullable = bool(found["null"] or found["last"])
     kind, flags = found["kind"], [*filter(None, (found["flags"] or "").split(":"))]
     if kind not in _KINDS:
@@ -200,7 +200,7 @@ def _parse(text: str, resource: str, plural: str) -> Field:
 
 
 def _check(text: str, field: Field) -> None:
-    """Refuse what a type can't have."""
+    """Refuse options that a type can't have."""
     if field.kind == "enum":
         if not all(_MEMBER.fullmatch(name) and len(name) <= 32 for name in field.arguments):  # noqa: PLR2004 - the column's
             raise NewError(f"`{text}`: members are lower-case words of at most 32 letters, as in enum(available,lent).")

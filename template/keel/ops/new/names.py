@@ -1,4 +1,4 @@
-"""Names: what a resource and its fields may be called."""
+"""Names that a resource and its fields may have."""
 
 import builtins
 import fnmatch
@@ -30,7 +30,7 @@ class NewError(Exception):
 
 
 class Noun(str):
-    """A name in lower case, with underscores between its words: as code has it, and how classes and sentences do."""
+    """A name in snake case, as in code, with its forms for classes and sentences."""
 
     @property
     def pascal(self) -> str:
@@ -54,7 +54,7 @@ class Noun(str):
 
     @property
     def variable(self) -> str:
-        """The name of a variable: with an underscore behind, where the code has another of this name."""
+        """The name of a variable, with a trailing underscore if the code uses the name otherwise."""
         return f"{self}_" if self in names_in_templates() or self in dir(builtins) else self
 
 
@@ -66,49 +66,49 @@ def plural_of(name: str) -> Noun:
 
 
 def singular_of(name: str) -> Noun:
-    """Return what `plural_of` was given."""
+    """Return the singular of a result of `plural_of`."""
     if name.endswith("ies"):
         return Noun(f"{name[:-3]}y")
     return Noun(re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", name))
 
 
 def enumeration(resource: str, field: Noun) -> str:
-    """Return the name of an enumeration, which must be that of no other class of its package."""
+    """Return the name of an enumeration, which must be unique among the classes of its package."""
     name = field.pascal
     return f"{resource}{name}Value" if name in _CLASSES else f"{resource}{name}"
 
 
 def alias(resource: str, field: Noun) -> str:
-    """Return the name of a field's type, which must be no other name of its module."""
+    """Return the name of a field's type, which must be unique in its module."""
     name = field.pascal
     made = {resource, *(f"{resource}{part}" for part in ("Create", "Update", "Query"))}
     return f"{name}Value" if name in names_in_templates() | made else name
 
 
 def check_resource(singular: Noun, plural: Noun, tables: Collection[str], routes: Iterable[str]) -> None:
-    """Refuse a name that can't be one, or that is taken.
+    """Refuse a name that is not valid or is taken.
 
     Raises:
-        NewError: the message names what has it.
+        NewError: the message says what uses it.
     """
     for name in (singular, plural):
         _check_word(name)
     if singular == plural:
-        raise NewError(f"`{singular}` needs a plural that differs: --plural {singular}_list, for one.")
+        raise NewError(f"`{singular}` needs a different plural, such as --plural {singular}_list.")
     path = f"/api/v1/{plural.slug}"
     for kind, name in (("Tables", plural), ("Routes", path)):
         for pattern, owner in _reserved(kind):
             if fnmatch.fnmatchcase(name, pattern):
                 raise NewError(f"`{name}` belongs to Keel ({owner}); choose another name, or another --plural.")
     if plural in _FOLDERS:
-        raise NewError(f"app/{plural} would be taken for something else; choose another --plural.")
+        raise NewError(f"app/{plural} would be mistaken for something else; choose another --plural.")
     if plural in tables:
-        raise NewError(f"There is a table `{plural}` already.")
+        raise NewError(f"There is already a table `{plural}`.")
     if any(route == path or route.startswith(f"{path}/") for route in routes):
-        raise NewError(f"There are routes below {path} already.")
+        raise NewError(f"There are already routes below {path}.")
     for place in (ROOT / "app" / plural, ROOT / "app" / f"{plural}.py", ROOT / "tests" / plural):
         if place.exists():
-            raise NewError(f"{place.relative_to(ROOT).as_posix()} exists already; delete it, or choose another name.")
+            raise NewError(f"{place.relative_to(ROOT).as_posix()} already exists; delete it, or choose another name.")
     model, group = singular.pascal, plural.pascal
     for name in (model, *(f"{model}{part}" for part in _CLASSES), f"{group}Dep", f"{group}ReadDep"):
         if name in names_in_templates():
@@ -123,7 +123,7 @@ def check_field(name: str, taken: Collection[str], *, filtered: bool) -> None:
     """
     _check_word(name)
     if name in taken:
-        raise NewError(f"The field `{name}` would be there twice.")
+        raise NewError(f"The field `{name}` would exist twice.")
     if name in _TYPES:
         raise NewError(
             f"A field can't have the name of a type, `{name}`; call it what it means, such as {name}_of_birth."
@@ -137,15 +137,15 @@ def check_field(name: str, taken: Collection[str], *, filtered: bool) -> None:
 
 def _check_word(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise NewError(f"`{name}` is no name: write it in lower case with underscores, as in blog_post.")
+        raise NewError(f"`{name}` is not a valid name: write it in lower case with underscores, as in blog_post.")
     if keyword.iskeyword(name):
-        raise NewError(f"`{name}` is a keyword of Python's; choose another name.")
+        raise NewError(f"`{name}` is a Python keyword; choose another name.")
     if len(name) > LONGEST:
         raise NewError(f"`{name}` is too long: names have at most {LONGEST} letters.")
 
 
 def _reserved(kind: str) -> Iterable[tuple[str, str]]:
-    """Yield the patterns of names that Keel keeps, and what each is of."""
+    """Yield the patterns of names reserved by Keel, and the owner of each."""
     page = (ROOT / "keel" / "docs" / "reserved-names.md").read_text(encoding="utf-8")
     section = page.partition(f"## {kind}")[2].partition("\n## ")[0]
     for names, owner in re.findall(r"^\| (`.+?) \| (.+) \|$", section, re.MULTILINE):
@@ -155,7 +155,7 @@ def _reserved(kind: str) -> Iterable[tuple[str, str]]:
 
 @cache
 def names_in_templates() -> frozenset[str]:
-    """Return the names in the code of the templates: neither in texts, nor in expressions of Mako's."""
+    """Return the names in the code of the templates, ignoring texts and Mako expressions."""
     found: set[str] = set()
     for path in TEMPLATES.iterdir():
         code = re.sub(

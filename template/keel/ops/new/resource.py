@@ -1,4 +1,4 @@
-"""A new resource: what the templates of its modules are told."""
+"""A new resource: the context of the templates."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ Columns = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Resource:
-    """The names and fields of a resource, and whose its rows are."""
+    """The names and fields of a resource, and the ownership of its rows."""
 
     singular: Noun
     plural: Noun
     fields: list[Field]
     owned: bool
-    """Whether rows have an owner of their own."""
+    """Whether each row has an owner."""
 
     parent: Target | None = None
     read_only: bool = False
     imports: set[str] = field(default_factory=set)
-    """What its tests import besides, once they are rendered."""
+    """Additional imports of its tests, known once they are rendered."""
 
     def __post_init__(self) -> None:
-        """Find out what adds the rows that tests need."""
+        """Find the expressions that add rows for tests."""
         for target in filter(None, (self.parent, *(each.target for each in self.made))):
             insertion(target, self.imports)
 
@@ -46,12 +46,12 @@ class Resource:
 
     @property
     def caller(self) -> bool:
-        """Whether rows depend on who is calling."""
+        """Whether rows depend on the caller."""
         return self.owned or bool(self.parent and self.parent.owned)
 
     @property
     def scope(self) -> Columns:
-        """The columns that choose the rows of a caller's list."""
+        """The columns that select the rows of a caller's list."""
         parent = [(self.parent_id, "UUID")] if self.parent else []
         return [*parent, *([("owner_id", "str")] if self.owned else [])]
 
@@ -61,7 +61,7 @@ class Resource:
         return "".join(f", {name}=self._{name}" for name, _ in self.scope)
 
     def limits(self, target: Target) -> Columns:
-        """Return the columns that choose the rows which may be referred to."""
+        """Return the columns that select the rows of a target that may be referred to."""
         return ([("owner_id", "str")] if target.owned else []) if target.module else self.scope
 
     @property
@@ -71,7 +71,7 @@ class Resource:
 
     @property
     def made(self) -> list[Field]:
-        """Those of them whose rows the tests make first."""
+        """References whose rows the tests create first."""
         return [each for each in self.references if each.target and each.target.module]
 
     @property
@@ -81,12 +81,12 @@ class Resource:
         return [*{target.table: target for target in found}.values()]
 
     def inserted(self, target: Target) -> str:
-        """Return an expression that adds a row to a table and has its id."""
+        """Return an expression that adds a row to a table and evaluates to its id."""
         return insertion(target, set())
 
     @property
     def unique(self) -> list[Field]:
-        """Fields of which no two rows have the same value."""
+        """Fields with a unique value in each row."""
         return [each for each in self.fields if each.unique]
 
     @property
@@ -96,7 +96,7 @@ class Resource:
 
     @cached_property
     def sorts(self) -> Sequence[str]:
-        """Names of orders, the default first: the first text, numbers, times, and what has an index."""
+        """Names of orders, the default first: the first text, number and time field, and indexed fields."""
         able = [each for each in self.fields if each.sortable]
         texts = [each for each in able if each.kind == "str"]
         chosen = [each.name for each in able if each.index or each.kind != "str" or each is texts[0]]
@@ -112,7 +112,7 @@ class Resource:
         indexed = [each.name for each in self.fields if each.index and not each.target]
         for each in self.unique:
             yield f"UniqueConstraint({_quoted([*scope, each.name])})"
-        # `id` has an index of its own, and so has what refers to a table.
+        # `id` and references have their own indexes.
         for name in dict.fromkeys([*self.sorts[:1], *indexed]):
             columns = [name] if name == "id" else [name, "id"]
             if scope or name != "id":

@@ -1,4 +1,4 @@
-"""The tables that a new resource refers to, as their models describe them."""
+"""The tables that a new resource refers to, from their models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ _SAMPLES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Target:
-    """A table that is referred to."""
+    """A table that a field refers to."""
 
     table: Noun
     module: str
-    """Where its model is; empty: in the module of the new resource."""
+    """The module of its model; empty for that of the new resource."""
 
     model: str
     owned: bool
 
     @property
     def key(self) -> str:
-        """What a foreign key refers to."""
+        """The column that a foreign key refers to."""
         return f"{self.model}.id" if self.module else f'"{self.table}.id"'
 
     @property
@@ -69,7 +69,7 @@ def find_target(text: str, arguments: Sequence[str], resource: str, plural: str,
     if model.__module__.startswith("keel."):
         raise NewError(f"`{text}`: `{table}` is Keel's; rows belong to callers by their owner_id.")
     if model.__name__ == resource:
-        raise NewError(f"`{text}`: {model.__module__} has a class {resource}, too; call the new resource otherwise.")
+        raise NewError(f"`{text}`: {model.__module__} has a class {resource}, too; give the new resource another name.")
     key = _columns(model).get("id")
     if key is None or key.type.python_type is not UUID:
         raise NewError(f"`{text}`: `{table}` has no `id` that is a UUID.")
@@ -80,7 +80,7 @@ def find_target(text: str, arguments: Sequence[str], resource: str, plural: str,
 
 
 def insertion(target: Target, imports: set[str]) -> str:
-    """Return an expression that adds a row to a table and has its id; note what must be imported for it."""
+    """Return an expression that adds a row to a table and evaluates to its id; add its imports."""
     model = _model_of(target.table)
     if model is None:
         raise NewError(f"There is no table `{target.table}`.")
@@ -103,7 +103,7 @@ def _belongs(column: Column[Any]) -> bool:
 
 
 def _sample(column: Column[Any], imports: set[str]) -> str:
-    """Return a value for a column that must have one."""
+    """Return an expression for the value of a required column."""
     for key in column.foreign_keys:
         table = key.column.table.name
         model = _model_of(table)

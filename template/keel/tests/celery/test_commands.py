@@ -66,7 +66,7 @@ async def test_replay_retries_failed_tasks(app: FastAPI, failed: UUID, *, every:
         states = {row.id: row.state for row in await session.execute(select(Task.id, Task.state))}
 
     assert code == 0
-    assert "Tasks that are retried: 1" in output
+    assert "Tasks to retry: 1" in output
     # The command's own process has run it already, and no handler has this name.
     assert states == {failed: TaskState.FAILED, other: TaskState.CANCELLED}
     task = await stored(app, failed)

@@ -221,7 +221,7 @@ async def test_unknown_job_in_the_schedule_is_refused(worker: WorkerApp, process
     """Beat does not start."""
     services_of(process.app).schedule.add("wrong", "misspelt", "* * * * *")
 
-    with pytest.raises(UnknownJob, match="wrong: no job of the name 'misspelt' is registered"):
+    with pytest.raises(UnknownJob, match="wrong: no job named 'misspelt' is registered"):
         await asyncio.to_thread(LeasedScheduler, worker)
 
 

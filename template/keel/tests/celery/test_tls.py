@@ -96,8 +96,8 @@ def test_certificate(server: TlsServer, authority: Path, scheme: str, host: str,
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("amqps://h?ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs is required or none"),
-        ("rediss://h?ssl_check_hostname=no", "ssl_check_hostname is true or false"),
+        ("amqps://h?ssl_cert_reqs=CERT_NONE", "ssl_cert_reqs must be required or none"),
+        ("rediss://h?ssl_check_hostname=no", "ssl_check_hostname must be true or false"),
         ("redis://h?ssl_ca_certs=/ca.pem", "for TLS write amqps:// or rediss://"),
     ],
 )

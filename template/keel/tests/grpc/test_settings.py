@@ -21,7 +21,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tried here
         ({"GRPC_HOST": "grpc.example.com"}, "GRPC_PLAINTEXT=true"),
         ({"GRPC_TLS_CERTIFICATE": "tls.crt"}, "set both or neither"),
         ({"GRPC_TLS_KEY": "tls.key"}, "set both or neither"),
-        ({"GRPC_TLS_CLIENT_CA": "ca.crt"}, "it needs GRPC_TLS_CERTIFICATE"),
+        ({"GRPC_TLS_CLIENT_CA": "ca.crt"}, "set GRPC_TLS_CERTIFICATE"),
         ({"GRPC_PORT": "65536"}, "GRPC_PORT"),
     ],
 )

@@ -55,7 +55,7 @@ def test_embedded_model_is_refused_in_deployments(where: str, monkeypatch: pytes
     [
         ("unknown:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
         ("langchain_unknown.Chat:model", "langchain-unknown is not installed. Add it with: uv add langchain-unknown"),
-        ("langchain_ollama.OllamaLLM:model", "langchain_ollama.OllamaLLM is not a chat model"),
+        ("langchain_ollama.OllamaLLM:model", "langchain_ollama.OllamaLLM is not a LangChain chat model"),
         ("core:model", "has several chat models"),
     ],
 )

@@ -142,5 +142,5 @@ class TestRounds:
 async def test_names_of_tools(llm: Llm, name: str) -> None:
     """An invalid or duplicate name prevents startup."""
     llm.add_tool(tool())
-    with pytest.raises(PackageError, match="is taken, or not like"):
+    with pytest.raises(PackageError, match="is taken, or not of the form"):
         llm.add_tool(tool(name))

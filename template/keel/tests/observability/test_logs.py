@@ -85,7 +85,7 @@ async def test_unexpected_error_is_short(faulty: FastAPI, capsys: pytest.Capture
     logged = capsys.readouterr().out
     assert "RuntimeError: the reason" in logged
     assert 'router.py", line 9, in crash' in logged
-    assert "frames of libraries are left out" in logged
+    assert "frames of libraries omitted" in logged
     assert "s3cret" not in logged
     assert len(logged.splitlines()) < 25
 

@@ -83,9 +83,9 @@ def test_upgrades(monkeypatch: pytest.MonkeyPatch) -> None:
 
     output = run("upgrades")
 
-    for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is not read"):
+    for part in ("Since v1.1.0", "v1.2.0 (core)", "Colder.", "Dress.", "OLD is now called NEW", "GONE is no longer"):
         assert part in output
-    assert run("upgrades", "--since", "v1.2.0") == "Nothing to know of since v1.2.0.\n"
+    assert run("upgrades", "--since", "v1.2.0") == "Nothing noticeable has changed since v1.2.0.\n"
 
 
 def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_unusable_settings_are_explained(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module("app", run_name="__main__")
 
-    assert stopped.value.code == "The settings are not usable:\n  KEY: set it"
+    assert stopped.value.code == "The settings are not valid:\n  KEY: set it"
 
 
 class Unbuildable(ModuleType):
@@ -105,7 +105,7 @@ class Unbuildable(ModuleType):
 
     def __getattr__(self, name: str) -> object:
         """Fail as `create_app` does."""
-        raise SettingsError("The settings are not usable:\n  KEY: set it")
+        raise SettingsError("The settings are not valid:\n  KEY: set it")
 
 
 def test_migrate() -> None:
@@ -132,7 +132,7 @@ async def test_migrate_another_projects_database(database: Database) -> None:
 
     assert result.exit_code == 1
     assert "another_0001" in result.output
-    assert "Look at DATABASE_URL" in result.output
+    assert "Check DATABASE_URL" in result.output
 
 
 @pytest.fixture

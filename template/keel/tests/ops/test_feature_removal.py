@@ -148,7 +148,7 @@ def test_exit_status(project: Path, copier: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_feature_that_is_off(project: Path) -> None:
     """The message lists the features that are on."""
-    with pytest.raises(RemovalError, match=r"lamps is not switched on\. What is: radio\."):
+    with pytest.raises(RemovalError, match=r"lamps is not switched on\. Switched on: radio\."):
         removal(project, "lamps")
 
 
@@ -158,7 +158,7 @@ def test_copier_errors_are_shown(project: Path, copier: Path, monkeypatch: pytes
     with pytest.raises(RemovalError, match="gone"):
         removal(project, "radio")
     monkeypatch.setenv("PATH", str(project))
-    with pytest.raises(RemovalError, match="Copier is needed"):
+    with pytest.raises(RemovalError, match="Install uv, which fetches Copier"):
         removal(project, "radio")
 
 

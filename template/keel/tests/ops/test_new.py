@@ -77,7 +77,7 @@ REFUSED = {
     ("auth_key", "title:str"): "belongs to Keel",
     ("page", "title:str"): "two Page",
     ("model", "title:str"): "another --plural",
-    ("specimen", "title"): "no field",
+    ("specimen", "title"): "not a field",
     ("specimen", "title:string"): "no type `string`",
     ("specimen", "title:str:big"): "no `:big`",
     ("specimen", "class:str"): "keyword",
@@ -127,7 +127,7 @@ def test_a_refusal_is_one_line(new: New, project: Path) -> None:
     result = new("for", "title:str")
 
     assert result.exit_code == 1
-    assert result.output == "`for` is a keyword of Python's; choose another name. Nothing was written.\n"
+    assert result.output == "`for` is a Python keyword; choose another name. Nothing was written.\n"
     assert written(project) == []
 
 
@@ -137,7 +137,7 @@ def test_existing_files_are_kept(app: FastAPI, project: Path, there: str) -> Non
     (project / there).parent.mkdir(exist_ok=True)
     (project / there).write_text("mine", encoding="utf-8")
 
-    with pytest.raises(names.NewError, match="exists already"):
+    with pytest.raises(names.NewError, match="already exists"):
         writing.describe(app, "specimen", FIELDS)
 
     assert written(project) == [there]

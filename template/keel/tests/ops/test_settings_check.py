@@ -57,9 +57,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_incomplete_examples_are_reported(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Additions to a reshaped example are reported with the settings, which are checked after each update."""
     write("")
-    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is left out"])
+    monkeypatch.setattr(settings_check, "incomplete_examples", lambda _: ["yard.examples.notes.exports is skipped"])
 
-    assert settings_check.problems() == ["yard.examples.notes.exports is left out"]
+    assert settings_check.problems() == ["yard.examples.notes.exports is skipped"]
 
 
 def test_known_variables(write: Write) -> None:
@@ -89,8 +89,8 @@ def test_removed(write: Write) -> None:
     path = write("SHIPS_ENGINE=s3cret\nSAIL=s3cret\n")
 
     assert settings_check.problems() == [
-        f"{path}: SHIPS_ENGINE is not read any more: Row.",
-        f"{path}: SAIL is not read any more: Wetter.",
+        f"{path}: SHIPS_ENGINE is no longer read: Row.",
+        f"{path}: SAIL is no longer read: Wetter.",
     ]
 
 

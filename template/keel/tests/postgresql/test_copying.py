@@ -92,7 +92,7 @@ async def test_a_target_with_rows_is_refused(source: str, target: AsyncEngine) -
     async with target.begin() as connection:
         await connection.execute(insert(FOLDERS), {"id": 3})
 
-    with pytest.raises(CopyError, match=r"must be empty, and has rows in: copied_folders"):
+    with pytest.raises(CopyError, match=r"must be empty, but has rows in: copied_folders"):
         await copy_database(source, target, lambda *_: None)
 
 
@@ -113,8 +113,8 @@ async def test_an_error_leaves_nothing_behind(source: str, target: AsyncEngine) 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://localhost/app", "no URL of a SQLite database"),
-        ("app.db", "no URL of a SQLite database"),
+        ("postgresql://localhost/app", "not the URL of a SQLite database"),
+        ("app.db", "not the URL of a SQLite database"),
         ("sqlite:///missing.db", r"no file missing\.db"),
     ],
 )
@@ -129,5 +129,5 @@ async def test_outdated_schema(tmp_path: Path, target: AsyncEngine) -> None:
     empty = tmp_path / "empty.db"
     empty.touch()
 
-    with pytest.raises(CopyError, match=r"In the source, tables are missing: copied_folders, copied_papers\. Run"):
+    with pytest.raises(CopyError, match=r"Tables are missing in the source: copied_folders, copied_papers\. Run"):
         await copy_database(f"sqlite:///{empty}", target, lambda *_: None)

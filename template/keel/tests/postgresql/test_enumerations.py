@@ -41,7 +41,7 @@ async def test_no_migration_is_written(database: Database, tmp_path: Path) -> No
     config.set_main_option("path_separator", ";")
     generate = partial(command.revision, config, autogenerate=True, version_path=str(tmp_path))
 
-    with pytest.raises(CommandError, match="The enumeration `colour` would become a type of PostgreSQL's own"):
+    with pytest.raises(CommandError, match="The enumeration `colour` would become a native PostgreSQL type"):
         await anyio.to_thread.run_sync(generate)
 
     assert [path async for path in anyio.Path(tmp_path).iterdir()] == []

@@ -72,7 +72,7 @@ def test_certificates_of_the_system() -> None:
         ("sslmode=s3cret", "sslmode must be one of"),
         ("sslmode=require&sslrootcert=system", "verify-full"),
         ("client_encoding=latin1", "client_encoding"),
-        ("application_name=a&application_name=b", "application_name stands in the URL twice"),
+        ("application_name=a&application_name=b", "application_name is in the URL twice"),
     ],
 )
 def test_unsupported_parameters(query: str, named: str) -> None:

@@ -23,15 +23,15 @@ WRONG = {
     "redis:///0": "not a URL of a Redis server",
     "redis+ring://h": "not a URL of a Redis server",
     "redis://h:port": "Port could not be cast",
-    "redis://h/a": "the database is a number",
+    "redis://h/a": "the database must be a number",
     "redis://a,b": "several hosts",
-    "redis://,": "a host has no name",
+    "redis://,": "a host name is missing",
     "redis+sentinel://h": "name the service",
     "redis+cluster://h/1": "a cluster has no databases",
     "redis://h?ssl_version=3": "unknown options: ssl_version",
-    "redis://h?ssl_cert_reqs=none": "ssl_cert_reqs: for TLS write rediss",
-    "rediss://h?ssl_cert_reqs=maybe": "ssl_cert_reqs is required or none",
-    "rediss://h?ssl_check_hostname=no": "ssl_check_hostname is true or false",
+    "redis://h?ssl_cert_reqs=none": "ssl_cert_reqs: only for TLS; write rediss",
+    "rediss://h?ssl_cert_reqs=maybe": "ssl_cert_reqs must be required or none",
+    "rediss://h?ssl_check_hostname=no": "ssl_check_hostname must be true or false",
 }
 
 

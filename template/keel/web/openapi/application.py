@@ -1,4 +1,4 @@
-"""The OpenAPI document: every operation may answer with a problem, in the media type that is really sent."""
+"""The OpenAPI document: every operation lists its problems, in the media type that is actually sent."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _END = re.compile(r"[.:;](?:\s|$)")
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return the id of an operation, of which generators make the name of a method: `notes-create_note`."""
+    """Return the id of an operation, from which generators derive a method's name: `notes-create_note`."""
     return f"{route.tags[0]}-{route.name}" if route.tags else generate_unique_id(route)
 
 
@@ -40,7 +40,7 @@ class Application(FastAPI):
     """
 
     _completed: dict[str, Any] | None = None
-    """The document that was made last, with what is added to FastAPI's."""
+    """The latest document, including the additions to FastAPI's."""
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class Application(FastAPI):
         self._groups: list[list[BaseRoute]] = []
 
     def include_router(self, router: APIRouter, **options: Any) -> None:
-        """Include a router; its routes cost nothing to requests for other paths."""
+        """Include a router; its routes cost requests for other paths nothing."""
         super().include_router(router, **options)
         try_below_prefix(router)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return all middleware, the platform's first, as a method of the outermost.
 
-        For each request that is observed FastAPI follows `app` through the whole stack, looking for the middleware of
-        another library, which would be the outermost. A method leads it nowhere.
+        For each traced request, FastAPI follows `app` through the whole stack in search of another library's
+        middleware, which would be the outermost. A method has no `app` to follow.
         """
         own, self.user_middleware = self.user_middleware, [*self._platform, *self.user_middleware]
         try:
@@ -75,7 +75,7 @@ class Application(FastAPI):
             self.user_middleware = own
 
     def setup(self) -> None:
-        """Serve the document, with addresses below the path at which a proxy serves the application."""
+        """Serve the document, with URLs below the path prefix of a proxy."""
 
         async def document(request: Request) -> JSONResponse:
             return JSONResponse(_below(request.scope.get("root_path", "").rstrip("/"), self.openapi()))
@@ -84,7 +84,7 @@ class Application(FastAPI):
             self.add_route(self.openapi_url, document, include_in_schema=False)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the document, made on the first call, and anew when routes have come or gone since."""
+        """Return the document, built on the first call and again whenever the routes have changed."""
         document = super().openapi()
         if document is not self._completed:
             _simplify(document)
@@ -95,11 +95,11 @@ class Application(FastAPI):
         return document
 
     def begin_group(self) -> None:
-        """Let the routes that are added from now on stand before those that are there, in the document and its pages."""
+        """List routes that are added from now on before the existing ones, in the document and its pages."""
         self._groups.append([*self.routes])
 
     def _order(self, document: dict[str, Any]) -> None:
-        """Put the latest group first; in it examples last, the operations of a tag together, and short paths first."""
+        """Put the latest group first; within it, examples last, operations of a tag together, and short paths first."""
         age = {id(route): age for age, group in enumerate(reversed(self._groups), 1) for route in group}
         ranks: dict[str | None, tuple[int, bool]] = {}
         for route in self.routes:
@@ -111,7 +111,7 @@ class Application(FastAPI):
 
         def place(item: tuple[str, dict[str, Any]]) -> tuple[tuple[int, bool], int, bool, int]:
             path, operations = item
-            # What is well known to machines is for no reader.
+            # `/.well-known` paths are for machines, so they come last.
             return ranks.get(path, (0, False)), tags.index(_tag(operations)), path.startswith("/."), path.count("/")
 
         document["paths"] = dict(sorted(paths, key=place))
@@ -119,7 +119,7 @@ class Application(FastAPI):
         document["tags"] = [*described.values(), *({"name": tag} for tag in tags if tag and tag not in described)]
 
     def _body_sizes(self) -> dict[tuple[str, str], int | None]:
-        """Return how long the bodies of path operations may be, where they have limits of their own."""
+        """Return the body limits of path operations in bytes; None if they have none of their own."""
         return {
             (route.path_format or "", method): getattr(route, "max_body_size", None)
             for route in iter_route_contexts(self.routes)
@@ -128,12 +128,12 @@ class Application(FastAPI):
 
 
 def _tag(path: dict[str, Any]) -> str | None:
-    """Return the tag under which the first operation of a path stands."""
+    """Return the tag of the first operation of a path."""
     return next((tag for operation in path.values() for tag in operation.get("tags", ())), None)
 
 
 def _below(root: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with the path of a proxy in `servers`, and in URLs of sign-in, which do not follow these."""
+    """Return the document with a proxy's prefix in `servers`, and in the URLs of sign-in, which ignore `servers`."""
     if not root:
         return document
     copy = deepcopy(document)
@@ -145,7 +145,7 @@ def _below(root: str, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _use_titles(document: dict[str, Any]) -> None:
-    """Call generic models by their titles: `NotePage` for `Page_Note_`."""
+    """Name generic models by their titles: `NotePage` for `Page_Note_`."""
     schemas = document["components"]["schemas"]
     names = {name: schema.get("title") for name, schema in schemas.items() if name.endswith("_")}
     for name, title in names.items():
@@ -155,7 +155,7 @@ def _use_titles(document: dict[str, Any]) -> None:
 
 
 def _refer(node: Any, old: str, new: str) -> None:
-    """Let every reference to one schema lead to another."""
+    """Redirect every reference from one schema to another."""
     if isinstance(node, dict):
         if node.get("$ref") == old:
             node["$ref"] = new
@@ -165,7 +165,7 @@ def _refer(node: Any, old: str, new: str) -> None:
 
 
 def _simplify(document: dict[str, Any]) -> None:
-    """Say in plain words what operations do, and leave out what generators stumble over or make noise of."""
+    """Use docstrings as summaries, and remove what generators stumble over or turn into noise."""
     for operation in (operation for path in document["paths"].values() for operation in path.values()):
         _summarize(operation)
         for parameter in operation.get("parameters", ()):
@@ -174,7 +174,7 @@ def _simplify(document: dict[str, Any]) -> None:
                 operation["responses"]["400"] = merged(_INVALID_CURSOR, operation["responses"].get("400"))
         for response in operation["responses"].values():
             for media in response.get("content", {}).values():
-                # A word of OpenAPI 3.2, in a document of 3.1.
+                # A keyword of OpenAPI 3.2 in a 3.1 document.
                 media.pop("itemSchema", None)
     for schema in document.get("components", {}).get("schemas", {}).values():
         for name, field in schema.get("properties", {}).items():
@@ -182,7 +182,7 @@ def _simplify(document: dict[str, Any]) -> None:
 
 
 def _summarize(operation: dict[str, Any]) -> None:
-    """Let the first clause of the docstring be the summary, in place of the function's name, unless one was given."""
+    """Use the first clause of the docstring as the summary instead of the function's name, unless one was given."""
     name, summary = operation["operationId"].rpartition("-")[2], operation.get("summary", "")
     if summary != summary.title() or not name.lower().startswith(summary.lower().replace(" ", "_")):
         return
@@ -190,7 +190,7 @@ def _summarize(operation: dict[str, Any]) -> None:
     clause = _END.split(description, maxsplit=1)[0].replace("`", "")
     operation["summary"] = shorten(clause, 100, placeholder="…") or summary.capitalize()
     if description.replace("`", "") == f"{clause}.":
-        del operation["description"]  # nothing but the same again
+        del operation["description"]  # it only repeats the summary
 
 
 def _simplify_parameter(parameter: dict[str, Any]) -> None:
@@ -199,7 +199,7 @@ def _simplify_parameter(parameter: dict[str, Any]) -> None:
     # FastAPI writes it twice.
     if schema.get("description") == parameter.get("description"):
         schema.pop("description", None)
-    # A parameter may be missing, and can't be null.
+    # A parameter may be absent, but can't be null.
     if kinds := [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]:
         schema["anyOf"] = kinds
         if len(kinds) == 1:

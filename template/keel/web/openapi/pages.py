@@ -25,7 +25,7 @@ _INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 def install(app: FastAPI) -> None:
     """Add the pages to an application that has an OpenAPI document."""
-    # The files of fastapi-offline, and FastAPI's own pages: its application class knows no policy and no subclass.
+    # Only fastapi-offline's files, with FastAPI's pages: its application class supports no policy and no subclasses.
     app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]), name="documentation")
     for path, page in (("/docs", swagger_ui), (REDIRECT, oauth2_redirect), ("/redoc", redoc)):
         app.add_route(path, page, include_in_schema=False)

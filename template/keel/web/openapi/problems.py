@@ -18,17 +18,17 @@ class FieldProblem(BaseModel):
     """One error in a request."""
 
     location: list[str | int] = Field(description="`body`, `query`, `path` or `header`, then the path to the field.")
-    message: str = Field(description="What is wrong, for people.")
+    message: str = Field(description="What is wrong, for human readers.")
     type: str = Field(description="The kind of error, such as `missing`.")
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). A member that has nothing to say is left out; some types have more members."""
+    """What went wrong (RFC 9457). Empty members are omitted; some types have additional ones."""
 
-    type: str = Field(description="The kind of problem; `about:blank` says no more than the status.")
+    type: str = Field(description="The type of problem; `about:blank` means no more than the status.")
     title: str = Field(description="The status in words.")
     status: int = Field(description="The status code.")
-    detail: str | MISSING = Field(default=MISSING, description="What is wrong with this request, for people.")
+    detail: str | MISSING = Field(default=MISSING, description="What is wrong with this request, for human readers.")
     request_id: str | MISSING = Field(default=MISSING, description="As in `X-Request-ID` and in the logs.")
     errors: list[FieldProblem] | MISSING = Field(
         default=MISSING, description="Only in `urn:problem:invalid-request`: the first errors."
@@ -52,11 +52,11 @@ def documented(
     """Return the documentation of a response that carries one type of problem.
 
     Args:
-        status: its status.
+        status: the HTTP status.
         sentence: when it is sent.
-        kind: its type.
-        name: what a problem without a type of its own is called here, such as `not-found`.
-        members: others in the example.
+        kind: the type of the problem.
+        name: the name of a problem without a type of its own, such as `not-found`.
+        members: additional members of the example.
     """
     value = {"type": kind, "title": title(status), "status": int(status), "detail": sentence, **(members or {})}
     key = re.sub(r"[^\w.-]+", "-", kind.removeprefix(_OWN), flags=re.ASCII) if kind != _BLANK else name
@@ -74,11 +74,11 @@ def _too_large(size: int, name: str) -> dict[str, Any]:
 
 
 def common(size: int) -> dict[str, dict[str, Any]]:
-    """Return the problems that any operation may answer with, by status; bodies may have so many bytes."""
+    """Return the problems that any operation may respond with, by status; `size` is the limit of bodies in bytes."""
     return {
         "400": merged(
             documented(400, "The request can't be read.", name="bad-request"),
-            documented(400, "This application has no such host.", kind="urn:problem:unknown-host"),
+            documented(400, "The application does not serve this host.", kind="urn:problem:unknown-host"),
         ),
         "413": _too_large(size, "content-too-large"),
         "422": documented(
@@ -91,7 +91,7 @@ def common(size: int) -> dict[str, dict[str, Any]]:
             **documented(429, "There were too many requests; wait for `Retry-After`.", name="too-many-requests"),
             "headers": _RETRY,
         },
-        "500": documented(500, "Something went wrong here; the logs have the request's id.", name="internal-error"),
+        "500": documented(500, "The server failed; the logs contain the request's id.", name="internal-error"),
         "503": {
             **documented(503, "A dependency did not answer; try again after `Retry-After`.", name="unavailable"),
             "headers": _RETRY,
@@ -100,18 +100,18 @@ def common(size: int) -> dict[str, dict[str, Any]]:
 
 
 def add_problems(document: dict[str, Any], size: int, sizes: Mapping[tuple[str, str], int | None]) -> None:
-    """Add the common problems to each operation; put what recurs into the document's components.
+    """Add the common problems to each operation; move repeated ones to the document's components.
 
     Args:
-        document: what FastAPI made.
-        size: the longest body, in bytes.
-        sizes: the longest bodies of operations that have limits of their own, by path and method.
+        document: FastAPI's document, changed in place.
+        size: the limit of bodies, in bytes.
+        sizes: the limits of operations that have their own, by path and method.
     """
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     _, definitions = models_json_schema([(Problem, "serialization")], ref_template=f"{_COMPONENTS}/schemas/{{model}}")
     schemas.update(definitions["$defs"])
-    # FastAPI's own description of invalid requests is not what this application sends.
+    # FastAPI's description of invalid requests does not match what this application sends.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     everywhere = common(size)
@@ -132,7 +132,7 @@ def add_problems(document: dict[str, Any], size: int, sizes: Mapping[tuple[str, 
 
 
 def merged(response: dict[str, Any], more: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a documented response with the problems of another one; what is no problem of ours takes its place."""
+    """Return a documented response with the problems of another one; a response without our problems replaces it."""
     if not more or "HTTPValidationError" in str(more):
         return response
     found, extra = _examples(response), _examples(more)
@@ -157,9 +157,9 @@ class _Shared:
             self.reference(status, response)
 
     def reference(self, status: str, response: dict[str, Any]) -> dict[str, Any]:
-        """Return a response that refers to its examples, or a reference to it.
+        """Return a response that refers to shared examples, or a reference to a shared response.
 
-        Components are the common responses and those with one type of problem, unless another one has the name.
+        Shared are the common responses and those with one type of problem, unless another response has the name.
         """
         examples = _examples(response)
         if not examples:
@@ -172,7 +172,7 @@ class _Shared:
         }
         content = {**response["content"], MEDIA_TYPE: {**response["content"][MEDIA_TYPE], "examples": links}}
         sentences = [example["summary"] for example in examples.values()]
-        if response["description"] not in sentences:  # but the owner's
+        if response["description"] not in sentences:  # written by the owner
             return {**response, "content": content}
         response = {**response, "description": _description(examples.values()), "content": content}
         if len(examples) > 1 and examples.keys() != self._usual.get(status):

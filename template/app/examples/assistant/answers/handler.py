@@ -1,4 +1,4 @@
-"""How answers are stored, and what follows: a title, a summary."""
+"""Storing answers, and the jobs that follow: a title, a summary."""
 
 from typing import cast
 from uuid import UUID
@@ -20,7 +20,7 @@ from keel.services import Services
 KIND = "assistant"
 
 LONG = 0.6
-"""The share of what the model can read above which a branch is summarised, before it is too long."""
+"""The share of the model's context above which a branch is summarised, before it gets too long."""
 
 
 class MessageHandler:
@@ -31,7 +31,7 @@ class MessageHandler:
         self._services = services
 
     async def finish(self, session: Session, outcome: Outcome) -> None:
-        """Store how an answer ended."""
+        """Store the outcome of an answer."""
         now = clock.now()
         stored = await MessageRepository(session).change(
             outcome.id,
@@ -61,7 +61,7 @@ class MessageHandler:
             await self._services.jobs.enqueue(session, SUMMARISE, {"message_id": str(outcome.id)})
 
     async def read(self, session: ReadSession, answer_id: UUID) -> StoredAnswer | None:
-        """Return an answer that has ended, in the form of events."""
+        """Return a finished answer, ready to be streamed again; None if there is no such answer."""
         messages = MessageRepository(session)
         row = await messages.get(id=answer_id)
         if row is None or row.state == AnswerState.STREAMING:
@@ -78,5 +78,5 @@ class MessageHandler:
 
 
 def settings_of(services: Services) -> AssistantSettings:
-    """Return the settings that were read at the start: to read them for each question would take longer than to store it."""
+    """Return the settings read at startup: reading them for each question would take longer than storing it."""
     return cast("MessageHandler", services.llm.answers.handlers[KIND]).settings

@@ -1,4 +1,4 @@
-"""What the model does in the background: titles of conversations, and summaries of long ones."""
+"""Background jobs that call the model: titles of conversations, and summaries of long ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,13 +19,13 @@ MAX_TITLE = 100
 
 _TITLE = Turn(
     "system",
-    "Give this conversation a title: words alone, without quotes, in the language of the question, in at most 6 words.",
+    "Give this conversation a title: only words, without quotes, in the language of the question, in at most 6 words.",
 )
-_SUMMARY = Turn("system", "Summarise this conversation for one who has to continue it, in at most 200 words.")
+_SUMMARY = Turn("system", "Summarise this conversation for someone who has to continue it, in at most 200 words.")
 
 
 class AssistantJobs:
-    """Handlers of jobs. They read first and call the model before they write, so nothing is locked while it thinks."""
+    """Job handlers. They call the model after reading and before writing, so nothing is locked while it runs."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

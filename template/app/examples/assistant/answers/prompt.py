@@ -1,4 +1,4 @@
-"""What the model is sent: instructions, a summary of what it can't read whole, the branch, and the question."""
+"""The prompt: instructions, a summary of what does not fit, the branch, and the question."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,13 +9,13 @@ from keel.db.database import AnyRow
 from keel.llm.model.turns import Turn, estimate_tokens
 
 HISTORY = 100
-"""Messages of a branch that are read."""
+"""How many messages of a branch are read, at most."""
 
 SUMMARY = "\n\nA summary of the conversation so far:\n"
 
 
 async def branch_rows(messages: MessageRepository, branch: Sequence[UUID]) -> list[AnyRow]:
-    """Return the last messages of a branch, from the first that is in no summary on, or with the one that has it."""
+    """Return the last messages of a branch, starting with the newest one that has a summary, if any."""
     read = branch[-HISTORY:]
     rows = await messages.some(read)
     found = [rows[id_] for id_ in read if id_ in rows]
@@ -24,7 +24,7 @@ async def branch_rows(messages: MessageRepository, branch: Sequence[UUID]) -> li
 
 
 def to_turns(rows: Sequence[AnyRow], instructions: str) -> list[Turn]:
-    """Return what the model is sent of messages."""
+    """Return the instructions and messages as turns for the model."""
     summary = rows[0].summary if rows else None
     system = Turn("system", f"{instructions}{SUMMARY}{summary}" if summary else instructions)
     said = [
@@ -36,5 +36,5 @@ def to_turns(rows: Sequence[AnyRow], instructions: str) -> list[Turn]:
 
 
 def tokens_of(turns: Sequence[Turn]) -> int:
-    """Return about how many tokens turns have."""
+    """Estimate how many tokens turns have."""
     return estimate_tokens(*(turn.content for turn in turns))

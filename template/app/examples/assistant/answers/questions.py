@@ -1,4 +1,4 @@
-"""The rules of questions: one at a time in a conversation, within the bounds of the caller, each with an answer that begins."""
+"""The rules of questions: one at a time per conversation, within the caller's allowance, each starting an answer."""
 
 from uuid import UUID
 
@@ -23,19 +23,19 @@ from keel.web.errors import BadRequest, Conflict
 
 
 class AnswerUnderWay(Conflict):
-    """An answer of this conversation is under way: follow it, stop it, or wait."""
+    """An answer is under way in this conversation: follow it, stop it, or wait."""
 
     type = "urn:problem:answer-under-way"
 
 
 class ConversationFull(Conflict):
-    """The conversation has as many messages as it may; open another one."""
+    """The conversation has reached its limit of messages; open another one."""
 
     type = "urn:problem:conversation-full"
 
 
 class QuestionTooLong(BadRequest):
-    """The model can't read so much at once."""
+    """The question exceeds the model's context."""
 
     type = "urn:problem:question-too-long"
 
@@ -55,19 +55,19 @@ class QuestionService:
         """Return how many tokens the caller has left today.
 
         Raises:
-            TokensUsedUp: none.
+            TokensUsedUp: none are left.
         """
         return await self._llm.budget.check(self._session, self._caller.subject)
 
     async def ask(self, conversation_id: UUID, data: Question, admission: Admission) -> Started:
-        """Ask; the answer begins with the commit.
+        """Ask a question; its answer begins on commit.
 
         Raises:
             ConversationNotFound: the caller has no such conversation.
-            MessageNotFound: the question follows none of its answers.
+            MessageNotFound: the message to follow is no answer of it.
             AnswerUnderWay: the conversation has one already.
             ConversationFull: it has too many messages.
-            QuestionTooLong: the model can't read it.
+            QuestionTooLong: it exceeds the model's context.
         """
         conversation, tree = await self._locked(conversation_id)
         parent_id = data.model_dump(exclude_unset=True).get("parent_id", conversation.current_id)
@@ -78,7 +78,7 @@ class QuestionService:
         return await self._begin(conversation, tree, question.id, admission)
 
     async def regenerate(self, conversation_id: UUID, message_id: UUID, admission: Admission) -> Started:
-        """Answer a question again, beside the answers that it has.
+        """Answer a question again; its other answers stay.
 
         Raises:
             ConversationNotFound: the caller has no such conversation.

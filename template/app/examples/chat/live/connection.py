@@ -49,7 +49,7 @@ class RoomConnection(Connection):
         self._room.listeners.discard(self)
 
     async def start(self) -> None:
-        """Send what the client needs to know, then the messages that it has missed; newer ones wait in the queue."""
+        """Send `Ready` and the members, then the messages that the client has missed; newer ones wait in the queue."""
         ready = Ready(room=self._room.room_id, you=self._subject, last_message_id=self._until)
         await self.send_now(encode(ready))
         if self._room.presence.members:
@@ -99,7 +99,7 @@ class RoomConnection(Connection):
             if messages:
                 deadline = time.monotonic() + REPLICA_SECONDS
             elif time.monotonic() > deadline:
-                # Queued messages must not be sent before missing ones.
+                # Queued messages must not overtake missing ones.
                 self.queue.clear()
                 self.close(CloseCode.TRY_AGAIN_LATER)
                 return

@@ -15,7 +15,7 @@ SINGLE, BATCHED = "keel.chat.v1", "keel.chat.v2"
 """The subprotocols of this server: in the second, messages may share a frame (`Messages`)."""
 
 ClientId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7d][\x20-\x7e]*$")]
-# It begins with no tilde: ids that begin so are given to messages of deleted accounts.
+# No leading tilde: such ids are reserved for messages of deleted accounts.
 
 
 class SendMessage(BaseModel):
@@ -53,7 +53,7 @@ class Members(BaseModel):
 
 
 class MessageError(BaseModel):
-    """A frame of yours had no effect; the connection stays open."""
+    """One of your frames had no effect; the connection stays open."""
 
     type: Literal["error"] = "error"
     code: Literal["invalid-frame", "forbidden", "unavailable"]

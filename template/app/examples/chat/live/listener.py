@@ -1,4 +1,4 @@
-"""What a room needs of a connection."""
+"""The interface that a room expects of a connection."""
 
 from typing import Protocol
 

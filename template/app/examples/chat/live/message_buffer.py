@@ -7,11 +7,11 @@ RECENT = 256
 """Newest messages that are kept in memory, so that a thousand clients that reconnect at once need no query."""
 
 MAX_EARLY = 64
-"""Announcements that wait for earlier ones; the database has what is dropped."""
+"""Announcements kept while earlier ones are missing; dropped ones are still in the database."""
 
 
 class MessageBuffer:
-    """The newest messages, and those that arrived before their turn."""
+    """The newest messages, and those that arrived out of order."""
 
     def __init__(self) -> None:
         self.last = 0
@@ -21,7 +21,7 @@ class MessageBuffer:
 
     @property
     def has_gap(self) -> bool:
-        """Whether a message has arrived before its turn, and waits."""
+        """Whether a message has arrived out of order, and waits."""
         return bool(self._early)
 
     def start(self, last: int, frames: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ class MessageBuffer:
         self._recent.extend(frames)
 
     def add(self, first: int, frames: Sequence[str]) -> list[str]:
-        """Take messages from a number on; return the new ones whose turn it is."""
+        """Add consecutive messages that begin at a number; return the new ones that are now in order."""
         if first > self.last + 1:
             if len(self._early) < MAX_EARLY:
                 self._early[first] = frames

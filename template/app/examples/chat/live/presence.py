@@ -13,7 +13,7 @@ from keel.websockets.frames import encode
 from keel.websockets.presence import Presence
 
 SHOWN = 100
-"""Members that are named; the others are only counted."""
+"""Members listed by name, at most; the others are only counted."""
 
 DEBOUNCE_SECONDS = 0.25
 """How long joins and leaves are collected into one change."""
@@ -50,7 +50,7 @@ class RoomPresence:
             self._start(self._stay(member, leaving))
 
     def leave(self, member: str) -> None:
-        """Remove a connection that was added."""
+        """Remove a connection added by `join`."""
         self._local[member] -= 1
         if not self._local[member]:
             del self._local[member]

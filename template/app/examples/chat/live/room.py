@@ -1,7 +1,7 @@
 """A room in one process: messages are stored first, then sent to every connection.
 
-The database is the truth. Pub/sub tells other processes at once; where a publication is lost, the next poll of the
-database makes up for it. Numbers without a gap show what is missing, so that each client receives each message once,
+The database is the source of truth. Pub/sub notifies other processes at once; if a publication is lost, the next poll
+of the database makes up for it. Gapless numbers show what is missing, so that each client receives each message once,
 in order.
 """
 
@@ -86,7 +86,7 @@ class LiveRoom:
     # --- From listeners -------------------------------------------------------------------------------------------
 
     async def submit(self, listener: Listener, draft: Draft) -> None:
-        """Store a message soon, then send it to all, its sender included; if that fails, the sender gets an error."""
+        """Queue a message to be stored, then sent to all, its sender included; on failure, the sender gets an error."""
         await self._capacity.wait()
         self._drafts.append((listener, draft, get_current()))
         if len(self._drafts) >= 4 * BATCH:
@@ -98,7 +98,7 @@ class LiveRoom:
         while self._drafts:
             waiting = [self._drafts.popleft() for _ in range(min(BATCH, len(self._drafts)))]
             self._capacity.set()
-            # In the trace of the first one's connection: what is stored together is seen together.
+            # One span for the batch, in the trace of its first message's connection.
             with step(
                 "store messages", context=waiting[0][2], attributes={"messaging.batch.message_count": len(waiting)}
             ):
@@ -107,7 +107,7 @@ class LiveRoom:
     async def _append(self, batch: Sequence[tuple[Listener, Draft]]) -> None:
         try:
             new, known = await self._store.append(self.room_id, [draft for _, draft in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the senders are told
+        except Exception as error:  # noqa: BLE001 - the senders are notified of any failure
             if not isinstance(error, AppError):
                 await log.aexception("chat_store_failed", room=str(self.room_id))
             _MESSAGES.add(len(batch), {"app.rooms.outcome": "refused"})
@@ -138,7 +138,7 @@ class LiveRoom:
             self._ensure("wait", self._wait)
 
     async def _wait(self) -> None:
-        """Wait for a late announcement: another process committed first, and publishes a moment later."""
+        """Wait for a late announcement: another process committed earlier and is about to publish."""
         await asyncio.sleep(GAP_SECONDS)
         if self._buffer.has_gap:
             self.expect(self._newest)
@@ -226,12 +226,12 @@ class LiveRoom:
 
 def _refuse(batch: Sequence[tuple[Listener, Draft]]) -> None:
     for listener, draft in batch:
-        detail = "The message may not be stored; send it again with the same client_id."
+        detail = "The message may not have been stored; send it again with the same client_id."
         listener.send(MessageError(code="unavailable", detail=detail, client_id=draft.client_id))
 
 
 def _acknowledge(batch: Sequence[tuple[Listener, Draft]], known: Sequence[Stored]) -> None:
-    """Send messages that were stored before to those who sent them again and would not receive them otherwise."""
+    """Send messages stored earlier to those who sent them again and would not receive them otherwise."""
     rows = {(row["sender"], row["client_id"]): row for row in known}
     for listener, draft in batch:
         row = rows.get((draft.sender, draft.client_id))

@@ -1,4 +1,4 @@
-"""Notes as messages, and what messages ask for as the schemas that HTTP uses too."""
+"""Conversion between protobuf messages and the schemas that HTTP uses too."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ ORDERS: Mapping[int, NoteOrder] = MappingProxyType(
 )
 
 LIMIT = 100
-"""Notes on a page at most."""
+"""The most notes on a page."""
 
 
 class _Named(BaseModel):
@@ -60,31 +60,31 @@ def named(id_: str, etag_: str = "", *, inside: str = "") -> tuple[UUID, Precond
     """Return the id of a note, and the precondition of a change.
 
     Args:
-        id_: what the request has for an id.
-        etag_: and for an entity tag; empty: it does not say.
-        inside: where in the request both stand, with a dot at the end.
+        id_: the id in the request.
+        etag_: the entity tag in the request; empty if there is none.
+        inside: the path of both in the request, with a trailing dot.
 
     Raises:
-        InvalidRequest: this is no id.
+        InvalidRequest: the id is not a UUID.
     """
     found = validated(_Named, {"id": id_, "etag": etag_}, {"id": f"{inside}id", "etag": f"{inside}etag"})
     return found.id, Precondition(found.etag or None)
 
 
 def new_note(note: notes_pb2.Note) -> NoteCreate:
-    """Return what is to be added.
+    """Return the note to create.
 
     Raises:
-        InvalidRequest: a note may not be like this.
+        InvalidRequest: a field is not valid.
     """
     return validated(NoteCreate, _values(note, CHANGEABLE), _inside_note(CHANGEABLE))
 
 
 def changes(request: notes_pb2.UpdateNoteRequest) -> NoteUpdate:
-    """Return what is to be changed (AIP-134).
+    """Return the fields to change (AIP-134).
 
     Raises:
-        InvalidRequest: the mask names something else, or a note may not be like this.
+        InvalidRequest: the mask names an unknown field, or a field is not valid.
     """
     note, asked = request.note, list(request.update_mask.paths)
     if unknown := [path for path in asked if path not in {*CHANGEABLE, "*"}]:
@@ -95,10 +95,10 @@ def changes(request: notes_pb2.UpdateNoteRequest) -> NoteUpdate:
 
 
 def query(request: notes_pb2.ListNotesRequest) -> NoteQuery:
-    """Return which notes are asked for.
+    """Return the query for a list.
 
     Raises:
-        InvalidRequest: there are no such lists.
+        InvalidRequest: there is no such order, or a field is not valid.
     """
     if request.order not in ORDERS:
         raise InvalidRequest([Violation("order", "There is no such order.", "UNKNOWN_ORDER")])
@@ -117,16 +117,16 @@ def query(request: notes_pb2.ListNotesRequest) -> NoteQuery:
 
 
 def resumed_after(request: notes_pb2.WatchNotesRequest) -> str | None:
-    """Return the last change that was seen; None: tell of those from now on.
+    """Return the id of the last change seen; None to watch from now on.
 
     Raises:
-        InvalidRequest: this is no token.
+        InvalidRequest: the token is not valid.
     """
     return validated(_Resumed, {"resume_token": request.resume_token}, {}).resume_token or None
 
 
 def change(message: Message | None) -> notes_pb2.WatchNotesResponse:
-    """Return a change as a message; None: that some were missed."""
+    """Return a change as a message, or for None the message that changes were missed."""
     if message is None:
         return notes_pb2.WatchNotesResponse(event=notes_pb2.NOTE_EVENT_RESET)
     return notes_pb2.WatchNotesResponse(
@@ -148,4 +148,4 @@ def _moment(name: str, timestamp: Timestamp) -> datetime:
     try:
         return timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest([Violation(name, "The moment is out of range.", "OUT_OF_RANGE")]) from error
+        raise InvalidRequest([Violation(name, "The time is out of range.", "OUT_OF_RANGE")]) from error

@@ -19,7 +19,7 @@ READ, WRITE = "notes:read", "notes:write"
 """Scopes."""
 
 PAGE_BYTES = 2_097_152
-"""A page is cut where it is larger: clients take 4 MiB unless they are told otherwise."""
+"""Larger pages are cut: clients accept 4 MiB by default."""
 
 
 class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
@@ -76,11 +76,11 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
     async def WatchNotes(
         self, request: notes_pb2.WatchNotesRequest, context: Context
     ) -> AsyncGenerator[notes_pb2.WatchNotesResponse]:
-        """Tell of changes, for as long as the caller may hear of them."""
+        """Stream changes for as long as the caller is authorised."""
         authentication = await Authentication.of(self._app, context, READ)
         after = messages.resumed_after(request)
         async with Feed.open(services_of(self._app).pubsub, topic(authentication.caller), after) as feed:
-            # A client that has it misses no change from then on.
+            # Once a client has received the metadata, it misses no change.
             await context.send_initial_metadata(())
             async with aclosing(feed.until(authentication.until_shutdown())) as heard:
                 async for message in heard:
@@ -93,7 +93,7 @@ class NotesServicer(notes_pb2_grpc.NotesServiceServicer):
 
     @asynccontextmanager
     async def _changing(self, caller: Caller) -> AsyncGenerator[NoteService]:
-        """Give the service one transaction, which is committed before the answer."""
+        """Yield the service in one transaction, which is committed before the response."""
         services = services_of(self._app)
         async with services.database.transaction() as session:
             yield NoteService(session, caller, services)

@@ -1,1 +1,1 @@
-"""Notes from a file: an upload that is checked as it streams, then imported by a job whose progress can be read."""
+"""Notes from a file: an upload is validated as it streams, then imported by a job that reports its progress."""

@@ -1,4 +1,4 @@
-"""Records of a CSV file (RFC 4180) that comes in pieces; at most one record is kept, whatever the size of the file."""
+"""An incremental CSV parser (RFC 4180): it keeps at most one record in memory, whatever the size of the file."""
 
 import csv
 from codecs import getincrementaldecoder
@@ -10,7 +10,7 @@ MAX_RECORD = 500_000
 
 
 class CsvError(Exception):
-    """This is no CSV file."""
+    """The file is not valid CSV."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -25,13 +25,13 @@ class CsvRecords:
         self._decoder = getincrementaldecoder("utf-8-sig")()
         self._rest = ""
         self._lines = 0
-        """Those before the rest."""
+        """Complete lines before the rest."""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, list[str]]]:
         """Yield the records that end in the next piece: the line on which each begins, and its cells.
 
         Raises:
-            CsvError: the file is not UTF-8, a record is too long, or a cell is not quoted as it has to be.
+            CsvError: the file is not UTF-8, a record is too long, or a cell is quoted wrongly.
         """
         text = self._rest + self._decode(data)
         end = _end_of_records(text)
@@ -64,7 +64,7 @@ class CsvRecords:
 
 
 def _end_of_records(text: str) -> int:
-    """Return where the last record ends: behind a line break that no quotation marks enclose, so an even number is before."""
+    """Return the end of the last record: after a line break outside quotes, so an even number of them precedes it."""
     end, quotes = len(text), text.count('"')
     while end:
         start = text.rfind("\n", 0, end) + 1

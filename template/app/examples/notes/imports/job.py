@@ -17,7 +17,7 @@ from keel.services import Services
 
 
 class ImportJob:
-    """Imports files. However often a job is run, at once too, a row becomes one note."""
+    """Imports files. Each row becomes one note, even if jobs run repeatedly or concurrently."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -25,8 +25,8 @@ class ImportJob:
     async def run(self, session: Session, payload: Mapping[str, Any]) -> None:
         """Import the next piece of a file."""
         imports = ImportRepository(session)
-        # Each process that starts goes on with imports that run: of the jobs for one, those that come in between end here,
-        # so that they neither wait for each other nor become more and more.
+        # Every process that starts resumes running imports: surplus jobs for the same import end here, so that they
+        # neither wait for each other nor multiply.
         found = await imports.claim(UUID(payload["id"]))
         if found is None:
             return
@@ -42,10 +42,10 @@ class ImportJob:
             await imports.update(found, rows_done=done, state=ImportState.DONE)
 
     async def resume_stalled(self, session: Session, _: Mapping[str, Any]) -> None:
-        """Go on with imports that have not got on for long: their process was lost, or each attempt failed."""
+        """Resume imports without recent progress: their process was lost, or every attempt failed."""
         await self.resume(session, now() - STALLED)
 
     async def resume(self, session: Session, idle_since: datetime) -> None:
-        """Go on with imports that have not got on since a time."""
+        """Resume imports that have made no progress since a time."""
         for import_id in await ImportRepository(session).idle(idle_since):
             await self._services.jobs.enqueue(session, JOB, {"id": str(import_id)})

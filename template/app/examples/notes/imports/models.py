@@ -12,12 +12,12 @@ from keel.db.models import Base, Timestamps
 
 
 class ImportState(StrEnum):
-    """How far an import is."""
+    """The state of an import."""
 
     UPLOADING = "uploading"
     RUNNING = "running"
     STALLED = "stalled"
-    """Running, but without progress for long. It is never stored: it follows from the time."""
+    """Running, but without recent progress. Never stored: it is derived from `updated_at`."""
     DONE = "done"
 
 
@@ -31,19 +31,19 @@ class NoteImport(Timestamps, Base):
     owner_id: Mapped[str] = mapped_column(String(255))
     state: Mapped[ImportState]
     rows: Mapped[int] = mapped_column(default=0)
-    """Those that are or become notes."""
+    """Valid rows: notes, or still to become notes."""
     rows_done: Mapped[int] = mapped_column(default=0)
     rows_refused: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[list[Any]] = mapped_column(JSON, default=list)
-    """The first of those rows: `line` and `reason`."""
+    """The first refused rows: `line` and `reason`."""
 
 
 class ImportPiece(Base):
-    """Rows that are not notes yet: in the database, so that neither a large file nor a lost process matters."""
+    """Rows that are not notes yet: stored, so that neither a large file nor a lost process matters."""
 
     __tablename__ = "note_import_pieces"
 
     import_id: Mapped[UUID] = mapped_column(ForeignKey("note_imports.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     notes: Mapped[list[Any]] = mapped_column(JSON)
-    """Bodies of requests to create a note, checked already."""
+    """Validated bodies of requests to create a note."""

@@ -13,7 +13,7 @@ from keel.db.repository import Repository
 
 
 class ImportRepository(Repository[NoteImport]):
-    """Imports, with the rows that wait."""
+    """Imports, with their pending rows."""
 
     model = NoteImport
 
@@ -26,19 +26,19 @@ class ImportRepository(Repository[NoteImport]):
         return True
 
     async def claim(self, import_id: UUID) -> NoteImport | None:
-        """Return an import that runs, locked; None if another transaction has it."""
+        """Lock and return a running import; None if another transaction has locked it."""
         running = select(NoteImport).where(NoteImport.id == import_id, NoteImport.state == ImportState.RUNNING)
         return (await self.writing.scalars(running.with_for_update(skip_locked=True))).one_or_none()
 
     async def take_piece(self, import_id: UUID) -> Sequence[Any]:
-        """Delete the first rows that wait, and return them: none if none do."""
+        """Delete and return the first pending rows; empty if none are left."""
         of_import = ImportPiece.import_id == import_id
         first = select(ImportPiece.number).where(of_import).order_by(ImportPiece.number).limit(1).scalar_subquery()
         taken = delete(ImportPiece).where(of_import, ImportPiece.number == first).returning(ImportPiece.notes)
         return (await self.writing.scalars(taken)).one_or_none() or ()
 
     async def idle(self, since: datetime) -> Sequence[UUID]:
-        """Return the imports that run but have not got on since a time."""
+        """Return the running imports that have made no progress since a time."""
         statement = select(NoteImport.id).where(NoteImport.state == ImportState.RUNNING, NoteImport.updated_at < since)
         return (await self.writing.scalars(statement)).all()
 

@@ -15,7 +15,7 @@ from keel.web import errors
 from keel.web.rate_limit import limit
 
 MAX_BYTES = 10_000_000
-"""Of a file; other bodies stay below MAX_BODY_SIZE."""
+"""The largest file; other bodies are limited by MAX_BODY_SIZE."""
 
 router = APIRouter()
 
@@ -33,7 +33,7 @@ FILE = {
 
 
 class NotCsv(errors.AppError):
-    """The body is not called CSV in UTF-8."""
+    """The content type is not CSV in UTF-8."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     type = "urn:problem:not-csv"
@@ -66,14 +66,12 @@ async def import_notes(
     request: Request,
     response: Response,
     *,
-    partial: Annotated[
-        bool, Query(description="Leave rows out that are not valid, instead of refusing the file")
-    ] = False,
+    partial: Annotated[bool, Query(description="Skip invalid rows instead of refusing the file")] = False,
 ) -> NoteImport:
-    """Make notes of a CSV file. `Location` tells how far it is.
+    """Import notes from a CSV file. Read the progress at `Location`.
 
-    The first row names the columns: `title`, and `body` and `tags` if there are any; semicolons separate tags. Where a row
-    is not valid, the answer names its line, and nothing of the file is kept.
+    The first row names the columns: `title`, optionally `body` and `tags`; semicolons separate tags. If a row is not
+    valid, the response names its line, and nothing is imported.
     """
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     if kind.strip() != "text/csv" or ("charset" in parameters and "utf-8" not in parameters):
@@ -87,6 +85,6 @@ async def import_notes(
 async def read_import(
     import_id: UUID, imports: Annotated[ImportService, Depends(get_reading)], response: Response
 ) -> NoteImport:
-    """Read how far an import is, and which rows were left out. One that is `stalled` goes on by itself later."""
+    """Read the progress of an import, and which rows were skipped. A `stalled` import resumes by itself."""
     response.headers["Cache-Control"] = "private, no-cache"
     return await imports.get(import_id)

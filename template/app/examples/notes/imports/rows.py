@@ -1,4 +1,4 @@
-"""From the rows of a file to notes, or to what is wrong with them."""
+"""Validation of a file's rows: notes, or faults."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a row, or with the file from a row on."""
+    """A fault of a row, or of the file from a row on."""
 
     line: int
     column: str | None
@@ -22,12 +22,12 @@ class Fault:
     whole_file: bool = False
 
     def __str__(self) -> str:
-        """Return the reason, and which column it concerns."""
+        """Return the reason, with the column if it concerns one."""
         return f"{self.column}: {self.reason}" if self.column else self.reason
 
 
 async def read_rows(file: AsyncIterable[bytes]) -> AsyncIterator[NoteCreate | Fault]:
-    """Yield the note of each row, or its faults; a fault of the whole file is the last."""
+    """Yield the note of each row, or its faults; a fault of the whole file comes last."""
     records, rows = CsvRecords(), _Rows()
     try:
         async for data in file:
@@ -38,7 +38,7 @@ async def read_rows(file: AsyncIterable[bytes]) -> AsyncIterator[NoteCreate | Fa
             for row in rows.read(line, cells):
                 yield row
         if not rows.header:
-            raise CsvError(1, f"The file is empty; its first row names the columns: {', '.join(COLUMNS)}.")
+            raise CsvError(1, f"The file is empty; its first row must name the columns: {', '.join(COLUMNS)}.")
     except CsvError as error:
         yield Fault(error.line, None, error.reason, whole_file=True)
 
@@ -59,7 +59,7 @@ class _Rows:
         if not self.header:
             self.header = [cell.strip().lower() for cell in cells]
             if "title" not in self.header or sorted(self.header) != sorted({*self.header} & {*COLUMNS}):
-                raise CsvError(line, f"The first row names the columns, which may be: {', '.join(COLUMNS)}.")
+                raise CsvError(line, f"The first row must name the columns, any of: {', '.join(COLUMNS)}.")
             return
         self._count += 1
         if self._count > MAX_ROWS:

@@ -1,4 +1,4 @@
-"""What callers get."""
+"""Response models."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from app.examples.notes.imports.models import ImportState
 
 
 class Refusal(BaseModel):
-    """A row that was left out."""
+    """A row that was skipped."""
 
     line: int = Field(description="Where the row begins in the file; the header is line 1")
     reason: str
@@ -22,9 +22,9 @@ class NoteImport(BaseModel):
 
     id: UUID
     state: ImportState
-    rows: int = Field(description="Rows that are or become notes")
-    rows_done: int = Field(description="Rows that are notes already")
-    rows_refused: int = Field(description="Rows that were left out")
-    refusals: list[Refusal] = Field(description="The first of those, and why")
+    rows: int = Field(description="Valid rows: imported, or still to be imported")
+    rows_done: int = Field(description="Rows imported so far")
+    rows_refused: int = Field(description="Rows that were skipped")
+    refusals: list[Refusal] = Field(description="The first skipped rows, with reasons")
     created_at: datetime
-    updated_at: datetime = Field(description="The last progress")
+    updated_at: datetime = Field(description="Time of the last progress")

@@ -1,4 +1,4 @@
-"""The rules of imports: what a file may be, whose it is, and what is told of it."""
+"""The rules of imports: valid files, ownership and progress."""
 
 from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
@@ -18,14 +18,14 @@ from keel.web.errors import AppError, NotFound
 JOB = "notes.import"
 
 MAX_FAULTS = 20
-"""Rows that an answer tells of; it says how many there are."""
+"""Refused rows that a response lists, at most; it also has their number."""
 
 PIECE_ROWS = 50
 PIECE_CHARACTERS = 100_000
-"""From so many on, rows are stored: what one transaction imports, and what an upload keeps in memory."""
+"""Rows per piece, about: what an upload keeps in memory, and what one transaction imports."""
 
 STALLED = timedelta(minutes=10)
-"""Without progress for so long, an import is called stalled."""
+"""An import without progress for this long counts as stalled."""
 
 
 class ImportNotFound(NotFound):
@@ -35,14 +35,14 @@ class ImportNotFound(NotFound):
 
 
 class FileNotValid(AppError):
-    """The file is not valid; `errors` says where, by lines."""
+    """The file is not valid; `errors` names the lines."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     type = "urn:problem:note-file-not-valid"
 
 
 class _Upload:
-    """What is known of a file while it comes in."""
+    """The state of an upload."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -52,7 +52,7 @@ class _Upload:
         self.fatal = False
 
     def refuse(self, fault: Fault) -> None:
-        """Take note of a fault."""
+        """Record a fault."""
         self.refused.add(fault.line)
         self.fault_count += 1
         self.fatal |= fault.whole_file
@@ -61,7 +61,7 @@ class _Upload:
 
 
 class ImportService:
-    """Takes a caller's files, and tells how far each is."""
+    """Accepts a caller's files, and reports the progress of each."""
 
     def __init__(self, services: Services, caller: Caller) -> None:
         self._database = services.database
@@ -83,13 +83,13 @@ class ImportService:
         return found
 
     async def start(self, file: AsyncIterable[bytes], *, partial: bool) -> NoteImport:
-        """Store the rows of a file as it comes in, and start the job that makes notes of them.
+        """Store the rows of a file as it arrives, and start the job that turns them into notes.
 
         Each piece has a transaction of its own: none may last as long as a slow upload.
 
         Args:
             file: a CSV file, in pieces.
-            partial: leave rows out that are not valid, instead of refusing the file.
+            partial: skip invalid rows instead of refusing the file.
 
         Raises:
             FileNotValid: the file is not CSV, or a row is not valid. Nothing of it is kept.
@@ -155,6 +155,6 @@ def _not_valid(upload: _Upload) -> FileNotValid:
         for fault in upload.faults
     ]
     return FileNotValid(
-        "The file is not valid, and nothing of it is kept; see `errors`, whose locations are lines.",
+        "The file is not valid, and nothing was imported; `errors` names the lines.",
         members={"errors": errors, "error_count": upload.fault_count},
     )

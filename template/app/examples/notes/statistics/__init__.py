@@ -1,4 +1,4 @@
-"""Statistics of notes: joins, aggregates and windows in SQL, and answers that are tables."""
+"""Statistics of notes: joins, aggregates and windows in SQL, and responses as tables."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ class StatisticsRepository:
         self._owner_id = owner_id
 
     async def fingerprint(self) -> AnyRow | None:
-        """Return what changes whenever a note does: their number, and when one changed last."""
+        """Return the number of notes and the time of the latest change, which differ whenever a note changes."""
         owned = Note.owner_id == self._owner_id
         return await self._session.first(select(func.count(), func.max(Note.updated_at)).where(owned))
 
@@ -71,8 +71,8 @@ class StatisticsRepository:
     async def lengths(self, filter_: NoteFilter) -> AnyRow | None:
         """Return the distribution of lengths.
 
-        A quantile is the first length that so many notes do not exceed. Counted by length first, and added up in order:
-        there are fewer lengths than notes to sort, and SQLite has no `percentile_disc`.
+        A quantile is the smallest length that this share of notes does not exceed. Lengths are counted, then accumulated:
+        there are fewer of them than notes to sort, and SQLite has no `percentile_disc`.
         """
         notes = self._matching(filter_)
         by_length = select(notes.c.length, func.count().label("notes")).group_by(notes.c.length).cte("by_length")
@@ -119,7 +119,7 @@ class StatisticsRepository:
         )
 
     async def dataset(self, filter_: NoteFilter, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[AnyRow]:
-        """Return notes in the order in which they were created, those after one of them."""
+        """Return notes in order of creation, after a given one."""
         tags = select(func.count()).where(note_tags.c.note_id == Note.id).scalar_subquery()
         columns = (Note.id, Note.title, _length.label("characters"), tags.label("tags"), Note.version)
         statement = (
@@ -137,7 +137,7 @@ class StatisticsRepository:
         return select(*columns).where(Note.owner_id == self._owner_id, *matching(filter_)).cte("matching")
 
     def _counted(self, filter_: NoteFilter, calendar: Calendar, *columns: Label[Any]) -> CTE:
-        """Return aggregates of the notes of each period, those that have none, too."""
+        """Return aggregates of the notes of each period, including empty periods."""
         each = periods(calendar.boundaries)
         within = (
             Note.owner_id == self._owner_id,
@@ -146,5 +146,5 @@ class StatisticsRepository:
             *matching(filter_),
         )
         found = [select(column).where(*within).scalar_subquery().label(column.name) for column in columns]
-        # Materialised, or each mention of a column would count again.
+        # Materialised, or each reference to a column would count again.
         return select(each.c.position, each.c.beginning, *found).cte("counted").prefix_with("MATERIALIZED")

@@ -59,7 +59,7 @@ async def read_timeline(
 ) -> Response:
     """Read a timeline: how many notes you created in each day, week or month, with a moving average and the growth.
 
-    Periods without notes are there, too. It takes the filters of the list.
+    Periods without notes are included. It takes the filters of the list.
     """
     return await tables.respond(TimelineRow, await statistics.timeline(query), "timeline")
 
@@ -72,5 +72,5 @@ async def read_timeline(
 async def read_dataset(
     filter_: Annotated[NoteFilter, Query()], statistics: StatisticsDep, tables: TablesDep, _: Counted
 ) -> Response:
-    """Read a row for each note, the oldest first: for a notebook or a spreadsheet."""
+    """Read one row per note, oldest first: for a notebook or a spreadsheet."""
     return await tables.stream(DatasetRow, await statistics.dataset(filter_), "notes")

@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -14,14 +14,14 @@ UTC = ZoneInfo("UTC")
 
 
 class StatisticsQuery(NoteFilter):
-    """Which notes are counted, and whose days the weekdays are."""
+    """Which notes are counted, and the time zone of weekdays."""
 
     tz: Annotated[TimeZone, Field(description="Time zone of the weekdays")] = UTC
-    top: Annotated[int, Field(ge=1, le=100, description="Tags at most, the most used first")] = 20
+    top: Annotated[int, Field(ge=1, le=100, description="The most tags to return, most used first")] = 20
 
 
 class TimelineQuery(NoteFilter):
-    """Which notes are counted, by periods of which length."""
+    """Which notes are counted, and the length of periods."""
 
     tz: Annotated[TimeZone, Field(description="Time zone in which days begin")] = UTC
     unit: Unit = Unit.DAY
@@ -36,13 +36,13 @@ class TagUse(BaseModel):
     tag: str
     notes: int
     share: float
-    """Of the notes: from 0 to 1."""
+    """A fraction of the notes, from 0 to 1."""
     rank: int
-    """From 1; tags of as many notes share one."""
+    """From 1; tags with equally many notes share a rank."""
 
 
 class Lengths(BaseModel):
-    """Characters of bodies; null if there are no notes. A quantile is the length of a note that exists."""
+    """Characters of bodies; null if there are no notes. A quantile is the length of an actual note."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -78,7 +78,7 @@ class NoteStatistics(BaseModel):
 
 
 class StatisticRow(BaseModel):
-    """A number of the statistics, where they are a table."""
+    """One number of the statistics, as a row of a table."""
 
     measure: str
     """`notes`, `untagged`, `tag`, `length` or `weekday`."""
@@ -96,24 +96,24 @@ class TimelineRow(BaseModel):
     begins_at: datetime
     notes: int
     characters: int
-    """Of the bodies of its notes."""
+    """Total length of the bodies of its notes."""
     moving_average: float
-    """Notes in a period, on average of this one and those before it, as many as the window has."""
+    """Average notes per period, over the window of periods that ends with this one."""
     growth: float | None
-    """Notes against the period before: 0.5 is half as many again; null if there were none."""
+    """Change from the period before: 0.5 means 50 % more; null if that had no notes."""
 
 
 class DatasetRow(BaseModel):
-    """A note, for an analysis elsewhere."""
+    """One note, for analysis elsewhere."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     title: str
     characters: int
-    """Of the body."""
+    """Length of the body."""
     tags: int
-    """How many."""
+    """Number of tags."""
     version: int
     created_at: datetime
     updated_at: datetime

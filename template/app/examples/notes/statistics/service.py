@@ -1,4 +1,4 @@
-"""The rules of statistics: what is computed, what is kept, how large an answer may be."""
+"""The rules of statistics: what is computed, what is cached, how large a response may be."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
@@ -38,21 +38,21 @@ class StatisticsService:
 
     def __init__(self, caller: Caller, services: Services) -> None:
         self._owner_id = caller.subject
-        # Not the session of a request: what is cached may be computed for several.
+        # Not a request's session: one computation may serve several requests.
         self._notes = StatisticsRepository(services.database.read, caller.subject)
         self._cache = services.cache
         self._settings = services.analytics.settings
 
     async def statistics(self, query: StatisticsQuery) -> NoteStatistics:
-        """Return the numbers of the notes that a query means.
+        """Return the statistics of the notes that match a query.
 
         Raises:
-            TooManyPeriods: they were created over more days than are looked at.
+            TooManyPeriods: they were created over too many days.
         """
         return await self._cached(query, NoteStatistics, lambda: self._compute(query))
 
     async def timeline(self, query: TimelineQuery) -> list[TimelineRow]:
-        """Return the periods from the first moment that a query names, or the first note, to the last.
+        """Return the periods from a query's start, or the first note, to its end.
 
         Raises:
             TooManyPeriods: there are too many.
@@ -62,14 +62,14 @@ class StatisticsService:
     async def dataset(self, filter_: NoteFilter) -> AsyncGenerator[Sequence[AnyRow]]:
         """Return the notes, in chunks.
 
-        Notes that are added meanwhile may be among them; none is there twice.
+        Notes added meanwhile may be among them; none appears twice.
 
         Raises:
             TooManyRows: there are more than `ANALYTICS_MAX_ROWS`.
         """
         count, limit = (await self._notes.span(filter_)).notes, self._settings.max_rows
         if count > limit:
-            raise TooManyRows(f"{count} notes are more than the {limit} of one answer: bound the time.")
+            raise TooManyRows(f"{count} notes exceed the limit of {limit} per response: filter by time.")
         return self._chunks(filter_)
 
     async def _chunks(self, filter_: NoteFilter) -> AsyncGenerator[Sequence[AnyRow]]:
@@ -117,7 +117,7 @@ class StatisticsService:
     async def _cached(
         self, query: NoteFilter, kind: type[T] | TypeAdapter[T], compute: Callable[[], Awaitable[T]]
     ) -> T:
-        """Return what is kept of a query, or compute it.
+        """Return the cached result of a query, or compute it.
 
         The key names the state of the notes, so numbers are never older than a change, even where several processes share
         no cache.
@@ -133,7 +133,7 @@ class StatisticsService:
 
 
 def to_rows(statistics: NoteStatistics) -> Iterator[StatisticRow]:
-    """Yield the numbers one by one, for formats that have no nesting."""
+    """Yield the numbers one by one, for formats without nesting."""
     yield StatisticRow(measure="notes", key=None, value=statistics.notes)
     yield StatisticRow(measure="untagged", key=None, value=statistics.untagged)
     for use in statistics.tags:

@@ -14,14 +14,14 @@ LIFETIME = 3600.0
 """Seconds until a value is loaded again."""
 
 REFRESH_PAUSE = 60.0
-"""Seconds between two early refreshes, such as for an unknown key."""
+"""The shortest interval between early refreshes, such as for an unknown key, in seconds."""
 
 FAILURE_PAUSE = 5.0
-"""Seconds after a failure in which no request is made."""
+"""Seconds without requests after a failure."""
 
 
 class Cached(Generic[T]):
-    """A value that is loaded on first use and again when it is old, with rate-limited early refreshes."""
+    """A value that is loaded on first use and again when it expires, with rate-limited early refreshes."""
 
     def __init__(self, load: Callable[[], Awaitable[T]]) -> None:
         self._load = load

@@ -1,4 +1,4 @@
-"""HTTP calls to the provider: with timeouts, without redirects, with errors that callers may see."""
+"""HTTP calls to the provider: with timeouts, without redirects, with errors that may be shown to callers."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ SERVER_ERROR = 500
 
 
 def fault(what: str, reason: object) -> ProviderFault:
-    """Log why a response cannot be used; return the error for the caller."""
+    """Log why a response is not usable; return the error for the caller."""
     log.warning("oidc_provider_fault", what=what, reason=str(reason))
     return ProviderFault()
 
@@ -51,7 +51,7 @@ class Calls:
 
     def authorization_url(self, endpoint: str, *, state: str, nonce: str, verifier: str) -> str:
         """Return the URL of the authorization request (OpenID Connect Core 1.0, 3.1.2.1)."""
-        # No client: it would be opened and closed without a single call.
+        # Without a client, which would be opened and closed without a single call.
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
         from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
@@ -72,7 +72,7 @@ class Calls:
 
         Raises:
             ProviderUnavailable: the provider does not answer.
-            ProviderFault: the response is no JSON object, or an error.
+            ProviderFault: the response is an error, or not a JSON object.
         """
         async with self.answering(what), await self.client() as client:
             if token is not None:
@@ -83,10 +83,10 @@ class Calls:
             if not response.is_success:
                 # Redirects too: only the provider's own documents are trusted.
                 response.raise_for_status()
-                raise ValueError("an empty answer")
+                raise ValueError("the response is empty")
             document = response.json()
             if not isinstance(document, dict):
-                raise ValueError("the answer is no JSON object")
+                raise ValueError("the response is not a JSON object")
             return document
 
     @asynccontextmanager
@@ -94,7 +94,7 @@ class Calls:
         """Limit the time of a call and translate its errors.
 
         Raises:
-            ProviderUnavailable: it does not answer, or not in time.
+            ProviderUnavailable: it did not answer in time.
             SignInFailed: it does not accept the code.
             ProviderFault: the response is not usable.
         """

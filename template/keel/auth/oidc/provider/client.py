@@ -60,11 +60,11 @@ class Provider:
         metadata = await self._metadata.get()
         expected = metadata.issuer if metadata.authorization_response_iss_parameter_supported else answering
         if answering != expected or answering not in {None, metadata.issuer}:
-            raise fault("answer", "another issuer answers")
+            raise fault("answer", "it comes from another issuer")
         token = await self._exchange(metadata, code, attempt)
         claims = await self._verify(metadata, token, attempt)
         if "email" not in claims and metadata.userinfo_endpoint:
-            # Where an access token is issued too, a provider may keep addresses for this endpoint (Core 1.0, 5.4).
+            # A provider that also issues an access token may return addresses only from this endpoint (Core 1.0, 5.4).
             claims = await self._ask(metadata.userinfo_endpoint, token, claims["sub"])
         return Person(metadata.issuer, claims["sub"], _verified_address(claims))
 

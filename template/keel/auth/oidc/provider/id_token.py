@@ -39,8 +39,8 @@ def verify_id_token(
     """Validate a token and return its claims.
 
     Raises:
-        InvalidIdToken: something does not.
-        UnknownKey: it is signed with a key that is not among these.
+        InvalidIdToken: a check fails.
+        UnknownKey: it is signed with a key that is not in the set.
     """
     try:
         # The discovery document limits the algorithms; the token's header chooses among them.
@@ -52,18 +52,18 @@ def verify_id_token(
         raise UnknownKey("it names an unknown key") from error
     except BadSignatureError as error:
         if not _names_a_key(token):
-            raise UnknownKey("its key is another, and has no name") from error
+            raise UnknownKey("it is signed with another key, and names none") from error
         raise InvalidIdToken("its signature is wrong") from error
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidIdToken(type(error).__name__) from error
     _check_parties(claims, client_id)
     if not _same(claims["nonce"], nonce):
-        raise InvalidIdToken("its nonce is another sign-in's")
+        raise InvalidIdToken("its nonce belongs to another sign-in")
     if "at_hash" in claims and not _same(claims["at_hash"], _half_hash(access_token, decoded.header["alg"])):
-        raise InvalidIdToken("its at_hash is another access token's")
+        raise InvalidIdToken("its at_hash belongs to another access token")
     subject = claims["sub"]
     if not (subject.isascii() and subject.isprintable() and len(subject) <= MAX_SUBJECT):
-        raise InvalidIdToken("its subject is none")
+        raise InvalidIdToken("its subject is missing")
     return claims
 
 

@@ -47,7 +47,7 @@ def read_metadata(document: Any, settings: OidcSettings) -> Metadata:
     """Parse and check a discovery document.
 
     Raises:
-        InvalidMetadata: it is another issuer's, or cannot be used.
+        InvalidMetadata: it names another issuer, or is not usable.
     """
     try:
         metadata = Metadata.model_validate(document)
@@ -55,13 +55,13 @@ def read_metadata(document: Any, settings: OidcSettings) -> Metadata:
         raise InvalidMetadata(f"missing or wrong: {[e['loc'] for e in error.errors()]}") from None
     if metadata.issuer != settings.issuer:
         raise InvalidMetadata("it names another issuer")
-    # For joserfc an empty list means all recommended algorithms, HS256 among them.
+    # To joserfc, an empty list means all recommended algorithms, including HS256.
     if not metadata.algorithms:
-        raise InvalidMetadata("it offers no algorithm with a public key")
+        raise InvalidMetadata("it offers no asymmetric signature algorithm")
     schemes = {"https"} if settings.deployed else {"https", "http"}
     endpoints = (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
     for url in (*endpoints, metadata.userinfo_endpoint or metadata.issuer):
         parts = urlsplit(url)
         if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc or parts.fragment:
-            raise InvalidMetadata("an endpoint is not an https address")
+            raise InvalidMetadata("an endpoint is not an https URL")
     return metadata

@@ -102,7 +102,7 @@ async def test_unconfirmed_account(
 
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:problem:account-not-confirmed"
-    assert "sign in with the password first" in answer.json()["detail"]
+    assert "sign in with the password once" in answer.json()["detail"]
     assert await count(oidc_app, Identity) == 0
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("environment")
     ("variables", "message"),
     [
         ({"CLIENT_ID": ""}, "AUTH_OIDC_CLIENT_ID: set it"),
-        ({"SCOPES": "email"}, "AUTH_OIDC_SCOPES: openid"),
+        ({"SCOPES": "email"}, "AUTH_OIDC_SCOPES: add openid"),
         ({"ISSUER": "id.example"}, "AUTH_OIDC_ISSUER: "),
         ({"ISSUER": "https://"}, "AUTH_OIDC_ISSUER: "),
         ({"ISSUER": "https://user@id.example"}, "AUTH_OIDC_ISSUER: "),

@@ -1,4 +1,4 @@
-"""What callers send and get."""
+"""Request and response models."""
 
 from typing import Annotated
 

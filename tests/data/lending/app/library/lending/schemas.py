@@ -1,4 +1,4 @@
-"""What callers get."""
+"""Response models."""
 
 from decimal import Decimal
 from typing import Literal
