@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, conint
 
 from keel.analytics.columns import schema_of
 from keel.analytics.formats import Format
@@ -176,6 +176,25 @@ def test_values_that_do_not_fit() -> None:
         to_arrow([NOTHING | {"count": 2**63}], Row)
     with pytest.raises(ValueError, match="needs a time zone"):
         to_arrow([NOTHING | {"moment": datetime(2026, 1, 1)}], Row)  # noqa: DTZ001 - that is the point
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (int, pa.int64()),
+        (Annotated[int, Field(ge=0, lt=2**63)], pa.int64()),
+        (Annotated[int, Field(le=2**63 - 1)], pa.int64()),
+        (conint(le=2**63 - 1), pa.int64()),
+        (Annotated[int, Field(lt=2**63 + 1)], pa.decimal128(38, 0)),
+        (Annotated[int, Field(le=2**63)], pa.decimal128(38, 0)),
+        (conint(le=2**63) | None, pa.decimal128(38, 0)),
+    ],
+)
+def test_columns_of_integers(annotation: Any, expected: pa.DataType) -> None:
+    """They have 64 bits, unless the model allows a value that needs more."""
+    row = type("Bound", (BaseModel,), {"__annotations__": {"value": annotation}})
+
+    assert schema_of(row).field("value").type == expected
 
 
 @pytest.mark.parametrize("annotation", [Decimal, Annotated[Decimal, Field(max_digits=5)], list[str], int | str])
