@@ -16,7 +16,7 @@ from pyarrow import ipc, parquet
 from pydantic import BaseModel, Field, TypeAdapter, conint
 
 from keel.analytics.columns import schema_of
-from keel.analytics.formats import Format
+from keel.analytics.formats import Format, content
 from keel.analytics.frames import to_arrow, to_frame
 from keel.analytics.writers import writer
 from keel.tests.analytics.values import NOTHING, ROWS, Row
@@ -195,6 +195,32 @@ def test_columns_of_integers(annotation: Any, expected: pa.DataType) -> None:
     row = type("Bound", (BaseModel,), {"__annotations__": {"value": annotation}})
 
     assert schema_of(row).field("value").type == expected
+
+
+def test_media_types() -> None:
+    """CSV says how it is encoded; files have the endings that programs open them by."""
+    assert {each.content_type for each in Format} - {*Format} == {"text/csv; charset=utf-8; header=present"}
+    assert [each.extension for each in Format] == ["", "", ".csv", ".parquet", ".arrows"]
+
+
+def test_documented_content() -> None:
+    """The OpenAPI document has every format but the first, which the route itself describes."""
+
+    class Pair(BaseModel):
+        left: int
+        right: str
+
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    columns = {"type": "array", "items": {"type": "string", "enum": ["left", "right"]}}
+    data = {"type": "array", "items": {"type": "array", "items": {}}}
+    split = {
+        "type": "object",
+        "title": "PairSplit",
+        "required": ["columns", "data"],
+        "properties": {"columns": columns, "data": data},
+    }
+    expected = {Format.SPLIT: {"schema": split}, **dict.fromkeys((Format.CSV, Format.PARQUET, Format.ARROW), binary)}
+    assert content(Pair) == expected
 
 
 @pytest.mark.parametrize("annotation", [Decimal, Annotated[Decimal, Field(max_digits=5)], list[str], int | str])
