@@ -41,8 +41,8 @@ def _type(name: str, field: FieldInfo) -> pa.DataType:
 
     kind, metadata = _unwrapped(field.annotation, field.metadata)
     if kind is int:
-        limits = [getattr(each, side, None) for each in metadata for side in ("lt", "le")]
-        return pa.decimal128(_DIGITS, 0) if any(limit and limit > 1 << _BITS for limit in limits) else pa.int64()
+        wide = any(_limit(each, "lt") > 1 << _BITS or _limit(each, "le") >= 1 << _BITS for each in metadata)
+        return pa.decimal128(_DIGITS, 0) if wide else pa.int64()
     if kind is Decimal:
         places = [each.decimal_places for each in metadata if getattr(each, "decimal_places", None) is not None]
         if not places:
@@ -53,6 +53,11 @@ def _type(name: str, field: FieldInfo) -> pa.DataType:
     if isinstance(kind, type) and issubclass(kind, Enum | UUID):
         return pa.string()
     raise TypeError(f"{name}: {field.annotation} is not a column type")
+
+
+def _limit(said: Any, side: str) -> float:
+    """Return a bound; 0 if there is none, which no column is too small for."""
+    return getattr(said, side, None) or 0
 
 
 def _unwrapped(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, Sequence[Any]]:

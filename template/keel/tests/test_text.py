@@ -1,7 +1,9 @@
 """Small helpers."""
 
-from keel.text import normalize_for_search
-from keel.web.conditional import etag, matches
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from keel.text import SafeStr, normalize_for_search
 
 FOLDED = {"Café": "cafe", "Cafe\u0301": "cafe", "STRASSE": "strasse", "Straße": "strasse", "İ": "i", "ﬁ": "fi"}
 
@@ -11,20 +13,10 @@ def test_normalize_for_search() -> None:
     assert {text: normalize_for_search(text) for text in FOLDED} == FOLDED
 
 
-MATCHES = {
-    (None, False): False,
-    ("", False): False,
-    ("*", False): True,
-    ('"3"', False): True,
-    ('"2", "3"', False): True,
-    ('W/"3"', False): False,
-    ('W/"3"', True): True,
-    ("3", True): False,
-    ('"33"', False): False,
-}
+def test_safe_text() -> None:
+    """Only NUL is refused: PostgreSQL can store all else."""
+    texts = TypeAdapter(SafeStr)
 
-
-def test_entity_tags() -> None:
-    """Only `If-None-Match` compares weakly."""
-    assert {(header, weak): matches(header, 3, weak=weak) for header, weak in MATCHES} == MATCHES
-    assert etag(3) == '"3"'
+    assert texts.validate_python("a\n\x01ü") == "a\n\x01ü"
+    with pytest.raises(ValidationError):
+        texts.validate_python("a\x00b")

@@ -1,9 +1,10 @@
 """Days of 23 and 25 hours, days that there were not, and spans that are too long."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -48,6 +49,7 @@ def test_a_day_that_was_left_out() -> None:
 
     assert [*found.days] == [date(2011, 12, 29), date(2011, 12, 31), date(2012, 1, 1)]
     assert all(end - start == timedelta(days=1) for start, end in pairwise(found.boundaries))
+    assert all(moment.tzinfo is UTC for moment in found.boundaries)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,24 @@ def test_weeks_and_months(unit: Unit, expected: Sequence[date]) -> None:
     assert [*calendar(ZoneInfo("America/New_York"), unit, start, end).days] == expected
 
 
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [(Unit.DAY, date(2026, 3, 31)), (Unit.WEEK, date(2026, 3, 30)), (Unit.MONTH, date(2026, 3, 1))],
+)
+def test_the_period_of_a_day(unit: Unit, expected: date) -> None:
+    """It begins on the day itself, on Monday, or on the first."""
+    assert unit.first(date(2026, 3, 31)) == expected
+
+
 def test_the_longest_span() -> None:
     """One more day is refused, before any is made."""
     zone, start = ZoneInfo("UTC"), datetime(2000, 1, 1, tzinfo=UTC)
 
     assert len(calendar(zone, Unit.DAY, start, start + timedelta(days=MAX_PERIODS - 1)).days) == MAX_PERIODS
-    with pytest.raises(TooManyPeriods, match="Filter by time"):
+    with pytest.raises(TooManyPeriods, match="Filter by time") as refused:
         calendar(zone, Unit.DAY, start, start + timedelta(days=MAX_PERIODS))
+
+    assert (refused.value.status, refused.value.type) == (422, "urn:problem:too-many-periods")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +99,16 @@ def test_the_ends_of_time(zone: str, moment: datetime, unit: Unit) -> None:
     """What can't be shown is refused rather than an error of the server."""
     with pytest.raises(TooManyPeriods):
         calendar(ZoneInfo(zone), unit, moment, moment)
+
+
+def test_zones() -> None:
+    """A zone may be given by its name, or as it is; a caller's editor knows how names look."""
+    zones = TypeAdapter(TimeZone)
+
+    assert {zones.validate_python(given) for given in ("Asia/Tokyo", ZoneInfo("Asia/Tokyo"))} == {ZoneInfo("Asia/Tokyo")}
+    schema = zones.json_schema()
+    assert (schema["type"], schema["maxLength"], schema["example"]) == ("string", 100, "UTC")
+    assert all(re.fullmatch(schema["pattern"], name) for name in available_timezones())
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, conint
 
 from keel.analytics.columns import schema_of
-from keel.analytics.formats import Format
+from keel.analytics.formats import Format, content
 from keel.analytics.frames import to_arrow, to_frame
 from keel.analytics.writers import writer
 from keel.tests.analytics.values import NOTHING, ROWS, Row
@@ -176,6 +176,51 @@ def test_values_that_do_not_fit() -> None:
         to_arrow([NOTHING | {"count": 2**63}], Row)
     with pytest.raises(ValueError, match="needs a time zone"):
         to_arrow([NOTHING | {"moment": datetime(2026, 1, 1)}], Row)  # noqa: DTZ001 - that is the point
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (int, pa.int64()),
+        (Annotated[int, Field(ge=0, lt=2**63)], pa.int64()),
+        (Annotated[int, Field(le=2**63 - 1)], pa.int64()),
+        (conint(le=2**63 - 1), pa.int64()),
+        (Annotated[int, Field(lt=2**63 + 1)], pa.decimal128(38, 0)),
+        (Annotated[int, Field(le=2**63)], pa.decimal128(38, 0)),
+        (conint(le=2**63) | None, pa.decimal128(38, 0)),
+    ],
+)
+def test_columns_of_integers(annotation: Any, expected: pa.DataType) -> None:
+    """They have 64 bits, unless the model allows a value that needs more."""
+    row = type("Bound", (BaseModel,), {"__annotations__": {"value": annotation}})
+
+    assert schema_of(row).field("value").type == expected
+
+
+def test_media_types() -> None:
+    """CSV says how it is encoded; files have the endings that programs open them by."""
+    assert {each.content_type for each in Format} - {*Format} == {"text/csv; charset=utf-8; header=present"}
+    assert [each.extension for each in Format] == ["", "", ".csv", ".parquet", ".arrows"]
+
+
+def test_documented_content() -> None:
+    """The OpenAPI document has every format but the first, which the route itself describes."""
+
+    class Pair(BaseModel):
+        left: int
+        right: str
+
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    columns = {"type": "array", "items": {"type": "string", "enum": ["left", "right"]}}
+    data = {"type": "array", "items": {"type": "array", "items": {}}}
+    split = {
+        "type": "object",
+        "title": "PairSplit",
+        "required": ["columns", "data"],
+        "properties": {"columns": columns, "data": data},
+    }
+    expected = {Format.SPLIT: {"schema": split}, **dict.fromkeys((Format.CSV, Format.PARQUET, Format.ARROW), binary)}
+    assert content(Pair) == expected
 
 
 @pytest.mark.parametrize("annotation", [Decimal, Annotated[Decimal, Field(max_digits=5)], list[str], int | str])

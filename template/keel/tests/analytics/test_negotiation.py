@@ -24,12 +24,21 @@ ACCEPTED = [
     ('application/json;orient="split"', Format.SPLIT),
     ("application/json, application/json;orient=split;q=0.5", Format.RECORDS),
     ("application/json;q=0.2, application/json;orient=split;q=0.5", Format.SPLIT),
+    ("*/*;q=0.1, text/*", Format.CSV),
+    ("*/*;orient=split, application/json;q=0.1", Format.RECORDS),
+    # Of two ranges that are alike, the first.
+    ("text/csv;q=0.1, text/csv;q=0.9, application/json;q=0.5", Format.RECORDS),
     # Of two that are wanted as much, the server's first.
     ("application/vnd.apache.arrow.stream, text/csv", Format.CSV),
     # What is malformed is as if it were not there.
     (";;, text/csv;q=high", Format.CSV),
     ("text/csv;q=7", Format.CSV),
     ("text/csv;q=nan", Format.CSV),
+    # It prefers nothing: a range without a weight has that of 1.
+    ("text/csv, application/json;q=1", Format.RECORDS),
+    ("text/csv;q=high, application/json", Format.RECORDS),
+    ("text/csv;q=1.5, application/json", Format.RECORDS),
+    ("text/csv;q=7, application/json", Format.RECORDS),
 ]
 
 
@@ -47,11 +56,14 @@ def test_none_is_acceptable(accept: str) -> None:
     with pytest.raises(NotAcceptable) as refused:
         choose(accept, OFFERED)
 
+    assert (refused.value.status, refused.value.type) == (406, "urn:problem:not-acceptable")
+    assert refused.value.headers == {"Vary": "Accept"}
     assert refused.value.members == {"offered": OFFERED}
 
 
 def test_long_headers_are_cut() -> None:
     """Ranges beyond the limit are not looked at: a header of a megabyte costs no more."""
     assert choose(",".join(["text/html"] * (MAX_RANGES - 1) + ["text/csv"]), OFFERED) == Format.CSV
+    assert choose(",".join(["text/csv"] + ["text/html"] * MAX_RANGES), OFFERED) == Format.CSV
     with pytest.raises(NotAcceptable):
         choose(",".join(["text/html"] * MAX_RANGES + ["text/csv"]), OFFERED)

@@ -45,7 +45,7 @@ def verify_id_token(
     try:
         # The discovery document limits the algorithms; the token's header chooses among them.
         registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
-        decoded = jwt.decode(token, keys, algorithms, registry)
+        decoded = jwt.decode(token, keys, registry=registry)
         claims = decoded.claims
         _registry(issuer, client_id).validate(claims)
     except InvalidKeyIdError as error:
@@ -96,6 +96,6 @@ def _same(claimed: object, expected: str) -> bool:
 
 def _half_hash(text: str, algorithm: str) -> str:
     """Return the left half of a hash (3.1.3.6), by the hash function of the signature."""
-    bits = algorithm[-3:] if algorithm[-3:] in {"256", "384", "512"} else "512"
+    bits = algorithm[-3:] if algorithm[-3:] in {"256", "384"} else "512"
     hashed = hashlib.new(f"sha{bits}", text.encode()).digest()
     return urlsafe_b64encode(hashed[: len(hashed) // 2]).decode().rstrip("=")

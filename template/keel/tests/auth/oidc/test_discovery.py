@@ -40,6 +40,36 @@ def test_wrong_discovery(said: dict[str, object]) -> None:
         read_metadata(RIGHT | said, settings)
 
 
+def test_accepted_algorithms() -> None:
+    """All those with a public key, in our order; `none` and those with a shared secret are passed over."""
+    settings = OidcSettings(issuer="https://id.example", client_id="harbour")
+    safe = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA"]
+    offered = ["none", "HS256", *reversed(safe)]
+
+    assert read_metadata(RIGHT | {"id_token_signing_alg_values_supported": offered}, settings).algorithms == safe
+
+
+@pytest.mark.parametrize(
+    ("said", "secret", "method"),
+    [
+        ({}, False, "none"),
+        ({}, True, "client_secret_basic"),
+        (
+            {"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]},
+            True,
+            "client_secret_basic",
+        ),
+        ({"token_endpoint_auth_methods_supported": ["client_secret_post"]}, True, "client_secret_post"),
+    ],
+)
+def test_authentication_at_the_token_endpoint(said: dict[str, object], method: str, *, secret: bool) -> None:
+    """Without a secret there is none; with one, HTTP Basic unless the provider offers only the other."""
+    metadata = read_metadata(RIGHT | said, OidcSettings(issuer="https://id.example", client_id="harbour"))
+
+    assert metadata.auth_method(secret=secret) == method
+    assert not metadata.authorization_response_iss_parameter_supported
+
+
 def test_deployed_needs_https() -> None:
     """In deployments, endpoints without HTTPS are refused."""
     local = OidcSettings(issuer="https://id.example", client_id="harbour")

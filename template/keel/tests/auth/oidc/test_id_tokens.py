@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from joserfc import jwk, jwt
+from joserfc.jws import JWSRegistry
 
 from keel.auth.oidc.provider.id_token import InvalidIdToken, UnknownKey, _half_hash, verify_id_token
 from keel.auth.oidc.provider.metadata import read_metadata
@@ -191,6 +192,20 @@ def test_algorithm_that_is_not_offered(rsa_key: jwk.RSAKey) -> None:
     assert verify(tokens["RS512"], rsa_key, offered("RS256", "RS512"))["sub"] == "ada-there"
     with pytest.raises(InvalidIdToken):
         verify(tokens["RS512"], rsa_key, offered("RS256"))
+
+
+def test_only_algorithms_that_are_offered() -> None:
+    """The key's own algorithm is refused where discovery does not offer it."""
+    with pytest.raises(InvalidIdToken):
+        verify(sign(RIGHT), algorithms=["ES384"])
+
+
+def test_headers_of_the_provider_s_own() -> None:
+    """A header that no standard knows changes nothing."""
+    registry = JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+    header = {"alg": "ES256", "kid": "published", "tenant": "a"}
+
+    assert verify(jwt.encode(header, RIGHT, provider_key(), registry=registry))["sub"] == "ada-there"
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "a.b.c.d.e", "\u00e9.b.c"])
