@@ -23,7 +23,7 @@ from keel.web.body_limits import BodyLimitMiddleware, StructureLimitMiddleware
 from keel.web.concurrency import ConcurrencyLimit
 from keel.web.errors import ProblemFormat
 from keel.web.hosts import HostMiddleware
-from keel.web.middleware import ErrorMiddleware, RequestMiddleware, SecurityHeadersMiddleware
+from keel.web.middleware import ErrorMiddleware, LivenessMiddleware, RequestMiddleware, SecurityHeadersMiddleware
 from keel.web.openapi import pages
 from keel.web.openapi.application import Application
 from keel.web.paths import HeadMiddleware, check_routes, path_below
@@ -168,7 +168,8 @@ def _platform(
             expose_headers=EXPOSED,
         )
         chosen.append(cors)
-    chosen += [Middleware(health.LivenessMiddleware), Middleware(ErrorMiddleware)]
+    chosen.append(Middleware(LivenessMiddleware, path=health.LIVENESS, alive=health.alive))
+    chosen.append(Middleware(ErrorMiddleware))
     if "*" not in settings.allowed_hosts:
         chosen.append(Middleware(HostMiddleware, allowed=settings.allowed_hosts, exempt=EXEMPT))
     chosen += caller_middleware

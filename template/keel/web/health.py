@@ -8,11 +8,9 @@ from typing import Literal
 import structlog
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keel.web import errors
 from keel.web.openapi.problems import documented
-from keel.web.paths import path_below
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, raises otherwise."""
@@ -89,27 +87,12 @@ class Checks:
 
 async def liveness() -> Response:
     """Liveness probe: restart the process if this does not answer."""
-    return _alive()
+    return alive()
 
 
-def _alive() -> Response:
+def alive() -> Response:
+    """Return the response of a running process."""
     return Response(_ALIVE, media_type="application/json")
-
-
-class LivenessMiddleware:
-    """Answers the liveness probe itself: whatever other requests need may be slow or broken while the process runs.
-
-    The route remains for the OpenAPI document, and for all but GET.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request."""
-        if scope["type"] == "http" and scope["method"] == "GET" and path_below(scope) == LIVENESS:
-            return _alive()(scope, receive, send)
-        return self.app(scope, receive, send)
 
 
 def install(app: FastAPI, checks: Checks, stopping: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Middleware, pure ASGI: request id and access line, unexpected errors, security headers.
+"""Middleware, pure ASGI: request id and access line, liveness, unexpected errors, security headers.
 
 Middleware that does not post-process returns the inner awaitable directly: one coroutine less per request and message.
 """
@@ -6,7 +6,7 @@ Middleware that does not post-process returns the inner awaitable directly: one 
 import os
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from keel.observability import tracing
 from keel.web.errors import problem
-from keel.web.paths import header
+from keel.web.paths import header, path_below
 
 _SOCKETS = tracing.meter.create_up_down_counter(
     "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
@@ -158,6 +158,23 @@ class ErrorMiddleware:
                 # Part of the response has been sent: only a broken connection can signal the error now.
                 raise
             await problem(500, detail="An unexpected error occurred.")(scope, receive, send)
+
+
+class LivenessMiddleware:
+    """Responds to the liveness probe itself: what other requests need may be slow or broken while the process runs.
+
+    The route remains for the OpenAPI document, and for all methods but GET.
+    """
+
+    def __init__(self, app: ASGIApp, *, path: str, alive: Callable[[], ASGIApp]) -> None:
+        self.app = app
+        self.path, self.alive = path, alive
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Respond if this is the probe."""
+        if scope["type"] == "http" and scope["method"] == "GET" and path_below(scope) == self.path:
+            return self.alive()(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 class SecurityHeadersMiddleware:
