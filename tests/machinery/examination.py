@@ -33,6 +33,7 @@ SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
 #: Long tests of parts that do not depend on other answers. They run where a suite is run whole, and a feature's own
 #: in the combination with the fewest other features.
 APART = (
+    "keel/tests/analytics/test_streaming.py",
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
     "keel/tests/celery/test_tls.py",
@@ -45,6 +46,7 @@ APART = (
     "keel/tests/redis/test_rate_limit.py",
     "keel/tests/test_roadmap.py",
     "tests/examples/chat/test_delivery.py",
+    "tests/examples/notes/statistics/test_statistics.py",
 )
 WITHOUT_APART = tuple(f"--ignore={path}" for path in APART)
 #: The same with failed assertions explained. Modules that are already loaded can't be rewritten, nor need they be.

@@ -50,6 +50,7 @@ def test_uvicorn_writes_no_access_line() -> None:
 def test_alembic_tells_of_revisions_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """Commands look at the schema first, and have to say nothing of it as a rule."""
     logs.configure(CoreSettings(log_format="console", log_level="INFO"))
+    logging.getLogger("alembic").setLevel(logging.NOTSET)  # migrations printed as SQL raise it
     MigrationContext.configure(dialect_name="sqlite")
     logging.getLogger("alembic.runtime.migration").info("Running %s", "upgrade")
 
