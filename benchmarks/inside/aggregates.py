@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -46,13 +46,17 @@ FROM notes WHERE owner_id = 'guest' GROUP BY 1
 """,
     "timeline": """
 WITH counted AS (
-    SELECT (created_at AT TIME ZONE 'Asia/Kathmandu')::date AS day, count(*) AS notes
+    SELECT (created_at AT TIME ZONE 'Asia/Kathmandu')::date AS day, count(*) AS notes, sum(length(body)) AS characters
     FROM notes WHERE owner_id = 'guest' GROUP BY 1
 ), days AS (
     SELECT generate_series(min(day), max(day), '1 day')::date AS day FROM counted
+), filled AS (
+    SELECT day, coalesce(notes, 0) AS notes, coalesce(characters, 0) AS characters
+    FROM days LEFT JOIN counted USING (day)
 )
-SELECT coalesce(notes, 0), (avg(coalesce(notes, 0)) OVER (ORDER BY days.day ROWS 6 PRECEDING))::float
-FROM days LEFT JOIN counted USING (day) ORDER BY days.day
+SELECT notes, characters, (avg(notes) OVER (ORDER BY day ROWS 6 PRECEDING))::float,
+    notes::float / nullif(lag(notes) OVER (ORDER BY day), 0) - 1
+FROM filled ORDER BY day
 """,
 }
 SQLITE = {
@@ -74,13 +78,18 @@ SELECT (strftime('%w', created_at, '+345 minutes') + 6) % 7 + 1, count(*) FROM n
 """,
     "timeline": """
 WITH RECURSIVE counted AS (
-    SELECT date(created_at, '+345 minutes') AS day, count(*) AS notes FROM notes WHERE owner_id = 'guest' GROUP BY 1
+    SELECT date(created_at, '+345 minutes') AS day, count(*) AS notes, sum(length(body)) AS characters
+    FROM notes WHERE owner_id = 'guest' GROUP BY 1
 ), days AS (
     SELECT (SELECT min(day) FROM counted) AS day
     UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < (SELECT max(day) FROM counted)
+), filled AS (
+    SELECT days.day, coalesce(notes, 0) AS notes, coalesce(characters, 0) AS characters
+    FROM days LEFT JOIN counted USING (day)
 )
-SELECT coalesce(notes, 0), avg(coalesce(notes, 0)) OVER (ORDER BY days.day ROWS 6 PRECEDING)
-FROM days LEFT JOIN counted USING (day) ORDER BY days.day
+SELECT notes, characters, avg(notes) OVER (ORDER BY day ROWS 6 PRECEDING),
+    CAST(notes AS REAL) / nullif(lag(notes) OVER (ORDER BY day), 0) - 1
+FROM filled ORDER BY day
 """,
 }
 
@@ -137,7 +146,7 @@ async def by_endpoint(asker: Asker, services: Any) -> Numbers:
         "mean": lengths["mean"],
         "tags": {use["tag"]: use["notes"] for use in found["tags"]},
         "weekdays": {day["weekday"]: day["notes"] for day in found["weekdays"]},
-        "timeline": [[row["notes"], row["moving_average"]] for row in rows],
+        "timeline": [[row[n] for n in ("notes", "characters", "moving_average", "growth")] for row in rows],
     }
 
 
@@ -150,9 +159,12 @@ async def by_list(asker: Asker) -> Numbers:
         cursor = page["next"]
     lengths = sorted(len(note["body"]) for note in notes)
     moments = [datetime.fromisoformat(note["created_at"]).astimezone(timezone(OFFSET)) for note in notes]
-    daily = Counter(moment.date() for moment in moments)
-    first = min(daily)
-    counts = [daily[first + timedelta(days=n)] for n in range((max(daily) - first).days + 1)]
+    daily, characters = Counter(moment.date() for moment in moments), Counter[date]()
+    for note, moment in zip(notes, moments, strict=True):
+        characters[moment.date()] += len(note["body"])
+    days = [min(daily) + timedelta(days=n) for n in range((max(daily) - min(daily)).days + 1)]
+    counts = [daily[day] for day in days]
+    growth = [None, *(after / before - 1 if before else None for before, after in pairwise(counts))]
     averages = [sum(counts[max(0, n - 6) : n + 1]) / min(n + 1, 7) for n in range(len(counts))]
     quantiles = [lengths[math.ceil(len(lengths) * percent / 100) - 1] for percent in PERCENT]
     return {
@@ -160,7 +172,9 @@ async def by_list(asker: Asker) -> Numbers:
         "mean": sum(lengths) / len(lengths),
         "tags": dict(Counter(tag for note in notes for tag in note["tags"])),
         "weekdays": dict(Counter(moment.isoweekday() for moment in moments)),
-        "timeline": [*map(list, zip(counts, averages, strict=True))],
+        "timeline": [
+            *map(list, zip(counts, (characters[day] for day in days), averages, growth, strict=True))
+        ],
     }
 
 
@@ -217,13 +231,13 @@ async def main(notes: int, rounds: int) -> None:
 
 
 def _rounded(numbers: Numbers) -> Numbers:
-    pairs = [[notes, round(average, 9)] for notes, average in numbers["timeline"]]
+    days = [[None if each is None else round(each, 9) for each in day] for day in numbers["timeline"]]
     return {
         "numbers": numbers["numbers"],
         "mean": round(numbers["mean"], 9),
         "tags": sorted(numbers["tags"].items()),
         "weekdays": sorted(numbers["weekdays"].items()),
-        "timeline": pairs,
+        "timeline": days,
     }
 
 

@@ -37,6 +37,8 @@ APART = (
     "keel/tests/auth/oidc",
     "keel/tests/celery/test_processes.py",
     "keel/tests/celery/test_tls.py",
+    "keel/tests/kafka/test_lost_brokers.py",
+    "keel/tests/kafka/test_refusals.py",
     "keel/tests/kafka/test_runner.py",
     "keel/tests/ops/gunicorn",
     "keel/tests/ops/test_new.py",

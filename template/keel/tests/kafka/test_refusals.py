@@ -175,16 +175,25 @@ async def test_topic_that_is_unavailable(
 
 
 @pytest.fixture
-def own_filters() -> Iterator[None]:
-    """Let a test add filters to aiokafka's loggers."""
+def lines() -> Iterator[list[logging.LogRecord]]:
+    """Return the lines that aiokafka writes; a test may add filters to its loggers."""
+    found: list[logging.LogRecord] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record)
+
+    keep = Keep()
     before = {name: list(logging.getLogger(name).filters) for name in LOGGERS}
-    yield
+    logging.getLogger("aiokafka").addHandler(keep)
+    yield found
+    logging.getLogger("aiokafka").removeHandler(keep)
     for name, filters in before.items():
         logging.getLogger(name).filters = filters
 
 
 async def test_log_while_no_broker_answers(
-    cluster: MockCluster, kafka_settings: KafkaSettings, own_filters: None, caplog: pytest.LogCaptureFixture
+    cluster: MockCluster, kafka_settings: KafkaSettings, lines: list[logging.LogRecord]
 ) -> None:
     """The client tries again at once, and writes a line each time: the first ones are enough."""
     bound_log()
@@ -196,8 +205,7 @@ async def test_log_while_no_broker_answers(
         cluster.set_down(broker)
     await one.publish([message], outcome := Outcome())
     assert outcome == Outcome(waiting=[1])
-    lines = Counter((line.name, line.msg) for line in caplog.records)
-    assert max(lines.values()) == LINES
+    assert max(Counter((line.name, line.msg) for line in lines).values()) == LINES
     for broker in (1, 2, 3):
         cluster.set_up(broker)
     await one.close()

@@ -35,17 +35,16 @@ class StatisticsRepository:
     async def span(self, filter_: NoteFilter) -> AnyRow:
         """Return how many notes there are, and when the first and the last one were created."""
         notes = self._matching(filter_)
-        moment = notes.c.created_at
-        columns = (func.count().label("notes"), func.min(moment).label("first"), func.max(moment).label("last"))
-        (row,) = await self._session.all(select(*columns).select_from(notes))
+        (row,) = await self._session.all(select(*_span(notes)))
         return row
 
-    async def untagged(self, filter_: NoteFilter) -> int:
-        """Return how many notes have no tag."""
+    async def totals(self, filter_: NoteFilter) -> AnyRow:
+        """Return the same, and how many of the notes have no tag."""
         notes = self._matching(filter_)
         tagged = select(note_tags.c.note_id).where(note_tags.c.note_id == notes.c.id).exists()
         # As a condition on rows, PostgreSQL would join the tags of all callers.
-        return await self._session.scalar(select(func.count().filter(~tagged)).select_from(notes))
+        (row,) = await self._session.all(select(*_span(notes), func.count().filter(~tagged).label("untagged")))
+        return row
 
     async def tags(self, filter_: NoteFilter, notes: int, limit: int) -> Sequence[AnyRow]:
         """Return tags by how many of the notes have them: a join, an aggregate, and a window over the groups."""
@@ -148,3 +147,8 @@ class StatisticsRepository:
         found = [select(column).where(*within).scalar_subquery().label(column.name) for column in columns]
         # Materialised, or each reference to a column would count again.
         return select(each.c.position, each.c.beginning, *found).cte("counted").prefix_with("MATERIALIZED")
+
+
+def _span(notes: CTE) -> tuple[Label[Any], ...]:
+    moment = notes.c.created_at
+    return func.count(notes.c.id).label("notes"), func.min(moment).label("first"), func.max(moment).label("last")

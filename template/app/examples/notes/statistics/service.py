@@ -80,15 +80,15 @@ class StatisticsService:
             rows = await self._notes.dataset(filter_, after, self._settings.chunk_rows)
 
     async def _compute(self, query: StatisticsQuery) -> NoteStatistics:
-        span = await self._notes.span(query)
+        totals = await self._notes.totals(query)
         weekdays: Sequence[AnyRow] = ()
-        if span.notes:
-            days = calendar(query.tz, Unit.DAY, span.first, span.last)
+        if totals.notes:
+            days = calendar(query.tz, Unit.DAY, totals.first, totals.last)
             weekdays = await self._notes.weekdays(query, days)
         return NoteStatistics(
-            notes=span.notes,
-            untagged=await self._notes.untagged(query),
-            tags=[TagUse.model_validate(row) for row in await self._notes.tags(query, span.notes, query.top)],
+            notes=totals.notes,
+            untagged=totals.untagged,
+            tags=[TagUse.model_validate(row) for row in await self._notes.tags(query, totals.notes, query.top)],
             lengths=Lengths.model_validate(await self._notes.lengths(query)),
             weekdays=[*_all_seven(weekdays)],
         )
