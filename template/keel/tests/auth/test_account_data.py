@@ -56,7 +56,9 @@ async def test_registration(client: AsyncClient, profiles: Profiles) -> None:
     assert [email for _, email in profiles.created] == ["new@example.com"]
 
 
-async def test_failing_handler_rolls_back_the_registration(app: FastAPI, client: AsyncClient, profiles: Profiles) -> None:
+async def test_failing_handler_rolls_back_the_registration(
+    app: FastAPI, client: AsyncClient, profiles: Profiles
+) -> None:
     """The account and its rows are one transaction."""
     profiles.fails = True
     answer = await client.post(f"{AUTH}/register", json={"email": "new@example.com"})

@@ -117,7 +117,9 @@ async def test_addresses_are_not_revealed(anonymous: AsyncClient, ada: Person, o
     }
 
 
-async def test_registering_a_known_address_notifies_its_owner(anonymous: AsyncClient, ada: Person, outbox: Outbox) -> None:
+async def test_registering_a_known_address_notifies_its_owner(
+    anonymous: AsyncClient, ada: Person, outbox: Outbox
+) -> None:
     """The owner is notified, and the password does not change."""
     await anonymous.post(f"{AUTH}/register", json={"email": ada.email})
     mail = await mailed(outbox)

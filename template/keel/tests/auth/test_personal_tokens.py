@@ -92,7 +92,9 @@ async def test_refused_requests(anonymous: AsyncClient, ada: Person) -> None:
     assert (await anonymous.get(TOKENS, headers=ada.headers)).json() == []
 
 
-async def test_restricted_login_creates_restricted_tokens(anonymous: AsyncClient, ada: Person, new_token: NewToken) -> None:
+async def test_restricted_login_creates_restricted_tokens(
+    anonymous: AsyncClient, ada: Person, new_token: NewToken
+) -> None:
     """A read-only login cannot create a token that writes, even if its owner could."""
     form = {"username": ada.email, "password": PASSWORD, "scope": f"{READ} account"}
     narrow = Person(ada.email, ada.subject, (await anonymous.post(f"{AUTH}/token", data=form)).json())

@@ -162,9 +162,7 @@ async def test_exhausted_pool_is_an_outage(database: Database, monkeypatch: pyte
             await connection.close()
 
 
-async def test_read_on_a_stale_connection_is_retried(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_read_on_a_stale_connection_is_retried(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a database restart, reads succeed."""
     original, calls = ReadSession._run, []
 
@@ -193,9 +191,7 @@ def failing_commit(database: Database) -> Iterator[None]:
     event.remove(database.writer.sync_engine, "commit", fail)
 
 
-async def test_failed_commit_is_never_a_success(
-    failing_commit: None, client: AsyncClient, database: Database
-) -> None:
+async def test_failed_commit_is_never_a_success(failing_commit: None, client: AsyncClient, database: Database) -> None:
     """The commit precedes the response, so a 2xx means that the data is stored."""
     answer = await client.post(WIDGETS, json={"title": "Lost"})
 

@@ -128,9 +128,7 @@ async def test_tables_are_dropped_by_name(
     assert leftover in await table_names(database)
 
 
-async def test_referencing_tables_are_dropped_first(
-    alembic: Config, database: Database, tmp_path: Path
-) -> None:
+async def test_referencing_tables_are_dropped_first(alembic: Config, database: Database, tmp_path: Path) -> None:
     """A downgrade creates them last."""
     names = ["old_d", "old_a", "old_c", "old_b"]
     async with database.writer.begin() as connection:

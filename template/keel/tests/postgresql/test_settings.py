@@ -45,7 +45,7 @@ def test_urls(url: str, expected: str) -> None:
     ],
 )
 def test_parameters(query: str, expected: dict[str, object]) -> None:
-    """libpq's parameters are translated for asyncpg, and redundant ones are dropped."""
+    """Parameters of libpq are translated for asyncpg, and redundant ones are dropped."""
     url, arguments = split(parse(f"postgresql://u:p@host/db?{query}"))
 
     assert url.render_as_string(hide_password=False) == "postgresql+asyncpg://u:p@host/db"

@@ -54,9 +54,7 @@ async def test_unauthenticated_socket_is_closed(
     await eventually(lambda: not registry._per_caller)
 
 
-async def test_malformed_first_frame(
-    echo_server: Server, callers: Callers, registry: ConnectionRegistry
-) -> None:
+async def test_malformed_first_frame(echo_server: Server, callers: Callers, registry: ConnectionRegistry) -> None:
     """A connection closed while waiting for a token is not refused a second time, which would be an error."""
     async with dial(echo_server, None) as socket:
         await eventually(lambda: registry._per_caller)

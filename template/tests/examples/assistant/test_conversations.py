@@ -67,7 +67,9 @@ async def test_title_is_generated(app: FastAPI, client: AsyncClient) -> None:
     assert (await read(client, named))["title"] == "Mine"
 
 
-async def test_lost_title_is_generated_later(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_title_is_generated_later(
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the job was lost with its process, the next answer enqueues it again, for the first question."""
     conversation, jobs = await open_conversation(client), services_of(app).jobs
 

@@ -60,9 +60,7 @@ async def test_long_pages_are_rendered_once(client: AsyncClient, renderings: Ren
     assert renderings.count == 4
 
 
-async def test_changes_invalidate_the_cache(
-    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_changes_invalidate_the_cache(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changing or deleting a note invalidates its page, after the commit."""
     forgotten: list[str] = []
     invalidate = services_of(app).cache.invalidate
