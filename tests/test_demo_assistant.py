@@ -261,7 +261,7 @@ def test_answer_outlives_page_and_server(resources: Resources, browser: Browser,
     browser.sees("#status", "Connection lost")
     with isolated.served(*COMMAND, port=port):
         answered(browser, "interrupted")
-        assert "before this answer was whole" in last(browser)
+        assert "before this answer was complete" in last(browser)
         assert browser.complaints() == []
 
 
