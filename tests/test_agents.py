@@ -39,7 +39,7 @@ QUICK_LOOP = {"uv run pytest tests"}
 def test_commands_run(
     resources: Resources, warm: WarmProcess, tmp_path: Path, chosen: Combination, elsewhere: set[str]
 ) -> None:
-    """Every command of AGENTS.md succeeds in a fresh project, but for those that other tests run."""
+    """Every command in AGENTS.md succeeds in a fresh project, except those that other tests run."""
     project = render(resources.template, tmp_path / "project", chosen.answers)
     page = (project / "AGENTS.md").read_text(encoding="utf-8")
     commands = [part for line in "".join(blocks(page)).splitlines() for part in line.split(" && ")]
@@ -54,7 +54,7 @@ def test_commands_run(
 
 
 def test_paths_exist(resources: Resources, tmp_path: Path) -> None:
-    """Every link of AGENTS.md leads somewhere, in the smallest project too, and CLAUDE.md includes it."""
+    """Every link in AGENTS.md exists, in the smallest project too, and CLAUDE.md includes it."""
     for chosen in (SMALLEST, LARGEST):
         project = render(resources.template, tmp_path / chosen.id, chosen.answers)
         page = (project / "AGENTS.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Answers with odd characters survive into the project; wrong ones are refused with a helpful message."""
+"""Answers with odd characters work in the project; invalid ones are refused with a helpful message."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LONGEST = "x" * 80
 
 @pytest.mark.parametrize("text", [*ODD.values(), LONGEST], ids=[*ODD, "the longest"])
 def test_odd_texts_survive(resources: Resources, tmp_path: Path, text: str) -> None:
-    """The name and the description stand in Python, TOML and YAML as they were given."""
+    """Name and description appear unchanged in Python, TOML and YAML."""
     project = render(
         resources.template,
         tmp_path / "project",
@@ -87,7 +87,7 @@ def parse_everything(project: Path) -> list[str]:
 
 
 def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess) -> None:
-    """Its types, migrations and own tests are as sound as any other's."""
+    """Its types, migrations and own tests pass."""
     name = """{{ x }} 'n' "y" \\ 港: #1"""
     project = render(
         resources.template, resources.scratch / "odd", {"project_name": name, "description": name}
@@ -123,10 +123,10 @@ def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess)
     ],
     ids=lambda value: re.sub(r"\W+", "-", str(value))[:40] if isinstance(value, dict) else "",
 )
-def test_wrong_answers_are_refused(
+def test_invalid_answers_are_refused(
     template: Path, tmp_path: Path, answers: dict[str, str], hint: str
 ) -> None:
-    """Nothing is written, and the message says what would be right."""
+    """Nothing is written, and the message says what is valid."""
     with pytest.raises(ValueError, match=re.escape(hint)):
         render(template, tmp_path / "project", answers)
     assert not (tmp_path / "project").exists()
@@ -154,8 +154,8 @@ def test_the_slug_is_derived(template: Path, tmp_path: Path, name: str, slug: st
 
 
 @pytest.mark.parametrize("name", ["FastAPI", "Redis", "click"])
-def test_a_project_may_be_called_as_a_library(resources: Resources, tmp_path: Path, name: str) -> None:
-    """Its distribution is called otherwise, so that uv can resolve what both need."""
+def test_project_named_like_a_library(resources: Resources, tmp_path: Path, name: str) -> None:
+    """Its distribution has another name, so that uv can resolve both."""
     project = Isolated(
         render(resources.template, tmp_path / "project", {"project_name": name, "redis": True})
     )

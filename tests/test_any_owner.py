@@ -1,4 +1,4 @@
-"""The promise, for any owner: a feature on or off, whatever they have made of their project."""
+"""A feature can be switched on or off, whatever owners have done with their project."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_any_owner(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    """No conflict, nothing of theirs changed or brought back, and the application is still found and built."""
+    """No conflict, no file of theirs changed or restored, and the application still builds."""
     full = selection.is_full(request.config)
 
     @settings(

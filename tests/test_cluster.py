@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, in every combination: valid, restricted, and telling the application what it must know."""
+"""The Kubernetes manifests, in every combination: valid, restricted, and with all required settings."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def built(clusters: list[Path]) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_overlays_build_and_are_valid(built: dict[str, list[dict[str, Any]]]) -> None:
-    """Patches meet their targets, and every manifest fits the newest Kubernetes, with no unknown field."""
+    """Patches match their targets, and every manifest is valid for the newest Kubernetes, without unknown fields."""
     valid: set[str] = set()
     for manifests in built.values():
         for manifest in manifests:
@@ -74,7 +74,7 @@ def test_overlays_build_and_are_valid(built: dict[str, list[dict[str, Any]]]) ->
 
 
 def test_images_and_settings_are_named(built: dict[str, list[dict[str, Any]]]) -> None:
-    """Every image has a name and a tag that stays; settings and secrets come by reference, from what is there."""
+    """Every image has a name and a fixed tag; settings and secrets are references that exist."""
     for overlay, manifests in built.items():
         made = {item["metadata"]["name"] for item in manifests if item["kind"] == "ConfigMap"}
         seen = [container for manifest in manifests for container in containers(manifest)]
@@ -94,7 +94,7 @@ def test_images_and_settings_are_named(built: dict[str, list[dict[str, Any]]]) -
 
 
 def test_every_file_is_listed(clusters: list[Path]) -> None:
-    """Kustomizations list what lies beside them, and nothing else."""
+    """Kustomizations list exactly the files next to them."""
     for project in clusters:
         for kustomization in (project / "deploy/k8s").rglob("kustomization.yaml"):
             listed = {name for name in load(kustomization)["resources"] if not name.startswith("..")}
@@ -103,7 +103,7 @@ def test_every_file_is_listed(clusters: list[Path]) -> None:
 
 
 def test_pods_are_restricted(built: dict[str, list[dict[str, Any]]]) -> None:
-    """Pods keep to the restricted pod security standard, which the namespace enforces, and write to volumes only."""
+    """Pods follow the restricted pod security standard, enforced by the namespace, and write only to volumes."""
     for overlay, manifests in built.items():
         for manifest in manifests:
             if manifest["kind"] == "Namespace":
@@ -124,8 +124,8 @@ def test_pods_are_restricted(built: dict[str, list[dict[str, Any]]]) -> None:
                 assert "memory" in container["resources"]["limits"], overlay
 
 
-def test_what_runs_for_long_is_looked_after(built: dict[str, list[dict[str, Any]]]) -> None:
-    """What runs for long is probed; what runs several times is spread, disrupted one by one, and scaled or fixed."""
+def test_long_running_pods(built: dict[str, list[dict[str, Any]]]) -> None:
+    """They have probes; replicated ones are spread, have a disruption budget, and are scaled or fixed in number."""
     for overlay, manifests in built.items():
         by_kind: dict[str, dict[str, Any]] = {}
         for manifest in manifests:
@@ -152,7 +152,7 @@ def test_what_runs_for_long_is_looked_after(built: dict[str, list[dict[str, Any]
 def test_checkov_agrees(
     built: dict[str, list[dict[str, Any]]], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Checkov's policies find nothing, but for what is so on purpose."""
+    """Checkov's policies find nothing, except documented exceptions."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full")
     for number, manifests in enumerate(built.values()):
@@ -174,7 +174,7 @@ def test_checkov_agrees(
 def test_workers_follow_the_queue(
     clusters: list[Path], resources: Resources, warm: WarmProcess, questions: Questions, tmp_path: Path
 ) -> None:
-    """With the component, KEDA alone scales workers, by a question that the real schema answers."""
+    """With the component, only KEDA scales workers, with a query that works on the real schema."""
     project = next(path for path in clusters if (path / "deploy/k8s/components/queue-depth").is_dir())
     copy = tmp_path / "k8s"
     shutil.copytree(project / "deploy/k8s", copy)
@@ -204,7 +204,7 @@ def test_workers_follow_the_queue(
 
 
 def test_variables_are_known(deployed: list[Path]) -> None:
-    """What Compose and the cluster set, something reads; what Compose sets, the cluster sets or asks for too."""
+    """Every variable set by Compose or the cluster is read; the cluster sets or requires those of Compose."""
     for project in deployed:
         known = settings(project) | GUNICORN | OLLAMA
         compose = load(project / "compose.yaml")
@@ -238,8 +238,8 @@ def test_variables_are_known(deployed: list[Path]) -> None:
             )
 
 
-def test_what_must_be_set_is_set(clusters: list[Path]) -> None:
-    """What the application refuses to start without, away from a developer's machine, is asked for in the manifests."""
+def test_required_settings(clusters: list[Path]) -> None:
+    """Settings without which a deployed application does not start are required in the manifests."""
     for project in clusters:
         example = (project / ".env.example").read_text(encoding="utf-8")
         required = set(
@@ -254,7 +254,7 @@ def test_what_must_be_set_is_set(clusters: list[Path]) -> None:
 
 
 def test_a_release_migrates_first(clusters: list[Path], tmp_path: Path) -> None:
-    """The script migrates before anything else changes, and stops if that fails. A recorder stands for kubectl."""
+    """The script migrates before anything else changes, and stops if that fails. A recorder replaces kubectl."""
     project = next(path for path in clusters if path.name.startswith("postgresql"))
     script = ["sh", str(project / "deploy/k8s/base/rollout.sh"), "staging"]
     kubectl = Recorder(tmp_path / "good", "kubectl")

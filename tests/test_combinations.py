@@ -1,4 +1,4 @@
-"""Every combination of answers: what is rendered is checked, and its own tests are run."""
+"""Every combination of answers is rendered and checked, and its own tests are run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def command(report: Report, combination: Combination, record_property: Callable[
 
 
 def test_checks(report: Report, command: str) -> None:
-    """The result reads as if written by hand for these answers, and is sound."""
+    """The project has no trace of other answers, and passes all checks."""
     if report.problems:
         found = "\n\n".join(f"--- {check}:\n{text}" for check, text in report.problems.items())
         pytest.fail(f"{report.id}\n{command}\n\n{found}", pytrace=False)
 
 
 def test_own_tests(report: Report, command: str) -> None:
-    """The result's own tests pass."""
+    """The project's own tests pass."""
     if not report.passed:
         pytest.fail(f"{report.id}\n{command}\n\n{report.suite}", pytrace=False)

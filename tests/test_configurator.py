@@ -1,4 +1,4 @@
-"""The documentation's configurator: what its page promises is what the command that it shows makes."""
+"""The documentation's configurator: its figures match what its command renders."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def promised(data: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, A
 
 
 def test_figures(data: dict[str, Any], questions: Questions, template: Path, tmp_path: Path) -> None:
-    """Files, their lines, containers, settings and dependencies are those of a copy, for any two answers."""
+    """Files, lines, containers, settings and dependencies match a copy, for any two answers."""
     for number, combination in enumerate([*extremes(questions), *cover(questions, 2)]):
         project = render(template, tmp_path / str(number), combination.answers)
         expected = promised(data, combination.answers)
@@ -120,7 +120,7 @@ def test_page(
     page: str,
     browser: webdriver.Chrome,
 ) -> None:
-    """The command that is shown makes the tree that is shown; a link brings the same choice back."""
+    """The shown command renders the shown tree; a link restores the same choice."""
     for number, combination in enumerate([*extremes(questions), *cover(questions, 2)]):
         told = {**combination.answers, "source": str(template), "preset": "realtime", "name": "It's Ours"}
         told = {

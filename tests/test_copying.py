@@ -1,4 +1,4 @@
-"""Copying and updating as a user does it: from a git repository, without trust, by an absolute path."""
+"""Copying and updating like a user: from a git repository, without trust, by an absolute path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUESTIONS = Questions.load(ROOT / "copier.yml")
 
 @pytest.mark.parametrize("database", QUESTIONS.databases.values)
 def test_copie_renders_a_project(copie: Copie, template: Path, questions: Questions, database: str) -> None:
-    """The plugin that template authors know sees the answers that were asked for, and no error."""
+    """The pytest plugin for templates sees the answers, and no error."""
     result = copie.copy(extra_answers={**NAMED, DATABASE: database}, template_dir=template)
     assert result.exception is None
     assert result.exit_code == 0
@@ -36,8 +36,8 @@ def test_copie_renders_a_project(copie: Copie, template: Path, questions: Questi
     assert (result.project_dir / "app" / "main.py").is_file()
 
 
-def test_a_copy_is_what_the_program_makes(template: Path, tmp_path: Path) -> None:
-    """What these tests have Copier remember changes no byte, no name and no mode."""
+def test_warm_copy_matches_the_program(template: Path, tmp_path: Path) -> None:
+    """The tests' caching in Copier changes no byte, name or mode."""
     answers = {**NAMED, PRESET: "everything", "kubernetes": True}
     rendered = render(template, tmp_path / "rendered" / "project", answers)
     given = [word for name, value in answers.items() for word in ("--data", f"{name}={value}")]
@@ -63,15 +63,15 @@ def modes(project: Path) -> dict[str, int]:
     return {path.relative_to(project).as_posix(): path.stat().st_mode for path in project.rglob("*")}
 
 
-def test_a_copy_repeats_itself(template: Path, tmp_path: Path) -> None:
-    """The same answers make the same bytes: nothing is read from the clock, the network or git's configuration."""
+def test_copies_are_reproducible(template: Path, tmp_path: Path) -> None:
+    """The same answers yield the same bytes: nothing depends on the clock, the network or git's configuration."""
     first = render(template, tmp_path / "first" / "project", {})
     second = render(template, tmp_path / "second" / "project", {})
     assert tree(first) == tree(second)
 
 
 def test_an_update_works_after_a_copy_of_a_checkout(template: Path, tmp_path: Path) -> None:
-    """A project copied from a checkout by its absolute path takes over what the next release brings."""
+    """A project copied from a checkout by its absolute path gets the next release."""
     repository = checkout(template, tmp_path / "keel")
     project = begin(render(repository, tmp_path / "project", {}))
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def test_an_update_works_after_a_copy_of_a_checkout(template: Path, tmp_path: Pa
 
 
 def test_an_update_works_after_a_copy_of_a_checkout_without_releases(template: Path, tmp_path: Path) -> None:
-    """While there is no tag, or past the last one, an update follows the commits of the checkout."""
+    """Without a tag, or past the last one, an update follows the checkout's commits."""
     repository = checkout(template, tmp_path / "keel")
     git(repository, "tag", "--delete", "v1.0.0")
     project = begin(render(repository, tmp_path / "project", {}, ref="HEAD"))
@@ -95,7 +95,7 @@ def test_an_update_works_after_a_copy_of_a_checkout_without_releases(template: P
 
 
 def test_an_update_leaves_the_owners_files(template: Path, tmp_path: Path) -> None:
-    """What is the owner's after the first copy is neither changed nor brought back."""
+    """The owner's files are neither changed nor restored."""
     repository = checkout(template, tmp_path / "keel")
     project = begin(render(repository, tmp_path / "project", {"kubernetes": True}))
     (project / "README.md").write_text("# Mine\n", encoding="utf-8")
@@ -115,8 +115,8 @@ def test_an_update_leaves_the_owners_files(template: Path, tmp_path: Path) -> No
     assert [path for path in first if path.exists()] == []
 
 
-def test_the_answers_are_asked_without_trust(template: Path, tmp_path: Path) -> None:
-    """Copying from a git repository needs no `--trust`: `unsafe` is not given here, nor anywhere in these tests."""
+def test_copying_needs_no_trust(template: Path, tmp_path: Path) -> None:
+    """Copying from a git repository needs no `--trust`: no test passes `unsafe`."""
     repository = checkout(template, tmp_path / "keel")
     project = render(repository, tmp_path / "project", {})
     assert recorded(project)["project_name"] == NAMED["project_name"]

@@ -60,7 +60,7 @@ def serving(resources: Resources, place: Path, **answers: bool) -> Isolated:
 
 
 def test_two_tabs(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Both tabs receive messages and changes of notes; messages that are sent during an outage come once it is over."""
+    """Both tabs get messages and changes of notes; messages written during an outage arrive after it."""
     isolated, port = serving(resources, tmp_path / "project"), free_port()
     command = ("uvicorn", "app.main:app", "--port", "{port}", "--timeout-graceful-shutdown", "5")
     with isolated.served(*command, port=port) as (address, server):
@@ -129,7 +129,7 @@ def phone(browser: Browser) -> None:
 
 
 def test_signing_in(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Where callers sign in, the page asks for an account, shows errors, and sends messages in its name."""
+    """If callers sign in, the page asks for an account, shows errors, and sends messages in its name."""
     isolated = serving(resources, tmp_path / "project", auth=True)
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):
@@ -153,7 +153,7 @@ def test_signing_in(resources: Resources, browser: Browser, tmp_path: Path) -> N
 
 
 def test_registering(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Without an account the page makes one: the link is in the server's log, and a weak password is told."""
+    """The page creates an account: the link is in the server's log, and a weak password is reported."""
     isolated = serving(resources, tmp_path / "project", auth=True)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, server):
         browser.driver.get(f"{address}/demo")

@@ -110,7 +110,7 @@ def answered(browser: Browser, state: str = "complete") -> None:
 
 
 def test_conversation(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Markdown is shown and harmless, a tool is seen, branches can be gone through, conversations renamed."""
+    """Markdown is rendered safely, tool calls are shown, branches can be switched, conversations renamed."""
     isolated = assistant(resources, tmp_path / "project", LLM_EMBEDDED_SECONDS="0")
     with isolated.served(*COMMAND) as (address, _):
         browser.driver.get(f"{address}/demo/assistant")
@@ -233,7 +233,7 @@ def phone(browser: Browser) -> None:
 
 
 def test_answer_outlives_page_and_server(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """An answer is followed after a reload, stopped by Escape, and said to be interrupted by a server that stopped."""
+    """An answer continues after a reload, is stopped by Escape, and shown as interrupted after a restart."""
     isolated = assistant(
         resources,
         tmp_path / "project",
@@ -261,12 +261,12 @@ def test_answer_outlives_page_and_server(resources: Resources, browser: Browser,
     browser.sees("#status", "Connection lost")
     with isolated.served(*COMMAND, port=port):
         answered(browser, "interrupted")
-        assert "before this answer was whole" in last(browser)
+        assert "before this answer was complete" in last(browser)
         assert browser.complaints() == []
 
 
 def test_hostile_markdown_is_fast(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """No text, within the length of a question, holds the page for seconds; each can be read afterwards."""
+    """No text of a question's length blocks the page for seconds; each stays readable."""
     isolated = assistant(resources, tmp_path / "project")
     with isolated.served(*COMMAND) as (address, _):
         browser.driver.get(f"{address}/demo/assistant/")
@@ -286,7 +286,7 @@ def test_hostile_markdown_is_fast(resources: Resources, browser: Browser, tmp_pa
 
 
 def test_signing_in(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Where callers sign in, the page asks for an account, shows errors, says how to get one; no URL has a token."""
+    """If callers sign in, the page asks for an account, shows errors, explains how to get one; no URL has a token."""
     isolated = assistant(resources, tmp_path / "project", auth=True, LLM_EMBEDDED_SECONDS="0")
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
     with isolated.served(*COMMAND) as (address, _):

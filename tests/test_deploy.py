@@ -39,19 +39,19 @@ PINNED = re.compile(r"uses: (?P<action>[\w./-]+)@(?P<commit>[0-9a-f]{40}) # v(?P
     ],
 )
 def test_schemas(deployed: list[Path], schema: str, pattern: str) -> None:
-    """Compose, workflow and Dependabot files are valid, the repository's own too."""
+    """Compose, workflow and Dependabot files are valid, including this repository's own."""
     files = [*distinct(deployed, pattern), *ROOT.glob(pattern)]
     lint("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
 
 
 def test_workflows_are_safe(deployed: list[Path]) -> None:
-    """No finding in any workflow, even at zizmor's strictest."""
+    """Zizmor finds nothing in any workflow, even at its strictest."""
     projects = [path.parent for path in distinct(deployed, ".github")]
     lint("zizmor", "--offline", "--quiet", "--persona", "pedantic", ROOT / ".github", *projects)
 
 
 def test_actions_are_pinned_alike(deployed: list[Path]) -> None:
-    """Every action is pinned by commit, and to the one that Dependabot keeps fresh in this repository."""
+    """Every action is pinned to the commit that Dependabot updates in this repository."""
     own = actions(ROOT.glob(".github/workflows/*.yml"))
     theirs = actions(distinct(deployed, ".github/workflows/*.yml"))
     assert theirs
@@ -91,12 +91,12 @@ def test_compose_holds_together(deployed: list[Path]) -> None:
 
 
 def test_dockerfiles(deployed: list[Path]) -> None:
-    """Hadolint has nothing to say."""
+    """Hadolint finds nothing."""
     lint("hadolint", *distinct(deployed, "Dockerfile"))
 
 
 def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
-    """`pin-images.sh` puts a digest behind each tag of an image that is fetched; Dependabot moves both."""
+    """`pin-images.sh` adds a digest to each pulled image's tag; Dependabot updates both."""
     project = render(template, tmp_path / "project", {"preset": "everything", "database": "postgresql"})
     files = [project / name for name in ("Dockerfile", "compose.yaml", "compose.dev.yaml")]
     before = {path: path.read_text(encoding="utf-8") for path in files}
@@ -136,8 +136,8 @@ def test_images_are_pinned(template: Path, tmp_path: Path) -> None:
     assert {"docker", "docker-compose"} <= ecosystems
 
 
-def test_the_image_holds_what_serves(template: Path, tmp_path: Path) -> None:
-    """Both wings and the migrations reach the image; tests, fixtures, documentation, settings and history do not."""
+def test_image_contents(template: Path, tmp_path: Path) -> None:
+    """The image has both wings and the migrations, but no tests, fixtures, documentation, settings or history."""
     project = render(template, tmp_path / "project", {"preset": "everything"})
     names = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
     rules = (project / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -171,7 +171,7 @@ def ignored(name: str, rules: Iterable[str]) -> bool:
 
 
 def test_the_server_gets_time_to_stop(deployed: list[Path]) -> None:
-    """Gunicorn's grace period is shorter than that of Compose and of Kubernetes, after the pause before it."""
+    """Gunicorn's grace period fits into that of Compose and Kubernetes, after the pause before it."""
     project = next(path for path in deployed if (path / "deploy/k8s").is_dir())
     settings = (project / "deploy/gunicorn.conf.py").read_text(encoding="utf-8")
     found = re.search(r"^graceful_timeout = (\d+)$", settings, re.MULTILINE)
@@ -190,7 +190,7 @@ def test_the_server_gets_time_to_stop(deployed: list[Path]) -> None:
 
 
 def test_the_grpc_server_gets_time_to_stop(deployed: list[Path]) -> None:
-    """The same holds of GRPC_GRACE_SECONDS, in a pod of its own or beside the HTTP server."""
+    """The same for GRPC_GRACE_SECONDS, in its own pod or next to the HTTP server."""
     for project in deployed:
         example = (project / ".env.example").read_text(encoding="utf-8")
         if not (found := re.search(r"^# GRPC_GRACE_SECONDS=([\d.]+)$", example, re.MULTILINE)):
@@ -204,8 +204,8 @@ def test_the_grpc_server_gets_time_to_stop(deployed: list[Path]) -> None:
                     assert pause + float(found[1]) < pod(manifest)["terminationGracePeriodSeconds"]
 
 
-def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:
-    """The other database is not mentioned."""
+def test_other_database_is_not_mentioned(deployed: list[Path]) -> None:
+    """No file mentions the database that was not chosen."""
     words = {"sqlite": ("postgres", "5432"), "postgresql": ("sqlite", "app.db")}
     for project in deployed:
         files = [project / "compose.yaml", project / "Dockerfile", *project.glob("deploy/**/*.*ml")]
@@ -218,7 +218,7 @@ def test_nothing_of_what_was_not_chosen(deployed: list[Path]) -> None:
 
 
 def test_gunicorn_serves_and_stops(resources: Resources, tmp_path: Path) -> None:
-    """The server starts from its settings, and on SIGTERM ends open streams and leaves with success."""
+    """The server starts from its settings; on SIGTERM it ends open streams and exits with 0."""
     project = render(resources.template, tmp_path / "project", {"preset": "minimal", "database": "sqlite"})
     port = free_port()
     environment = {

@@ -1,4 +1,4 @@
-"""The documentation names what there is, all of it, and nothing else."""
+"""The documentation names everything that exists, and nothing else."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def results(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_paths_exist(results: dict[str, Path], page: Path) -> None:
-    """Every path that a page names is in some rendered project, or in this repository."""
+    """Every path on a page exists in some rendered project, or in this repository."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
     named = {word for word in _CODE.findall(text) if _PATH.fullmatch(word) and not _EXAMPLE.search(word)}
     places = (*results.values(), ROOT)
@@ -67,7 +67,7 @@ def test_paths_exist(results: dict[str, Path], page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
 def test_questions_are_documented(page: str) -> None:
-    """Every question and every one of its answers is named."""
+    """Every question and every answer is named."""
     words = set(_CODE.findall((ROOT / page).read_text(encoding="utf-8")))
     answers = [
         str(value)
@@ -81,7 +81,7 @@ def test_questions_are_documented(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/questions.md"])
 def test_questions_have_a_row_each(page: str) -> None:
-    """The table of questions has each of them once, in the order in which they are asked."""
+    """The table of questions has each of them once, in the order of the prompts."""
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
     found = [name for name in rows if name in QUESTIONS.asked]
     assert found == list(QUESTIONS.asked), (
@@ -90,7 +90,7 @@ def test_questions_have_a_row_each(page: str) -> None:
 
 
 def test_the_roadmap_has_every_toggle() -> None:
-    """A topic says which answer brings it."""
+    """Each topic names the answer that adds it."""
     text = (ROOT / "docs" / "roadmap.md").read_text(encoding="utf-8")
     missing = [name for name in QUESTIONS.toggles if f"(the answer `{name}`" not in text]
     assert missing == [], "docs/roadmap.md: write `(the answer `name`)` in the row of a topic"
@@ -113,14 +113,14 @@ def test_the_structure_has_every_package(results: dict[str, Path]) -> None:
 
 
 def test_questions_have_a_section_each() -> None:
-    """The reference explains each question under a heading of its own, in the order in which they are asked."""
+    """The reference has a section for each question, in the order of the prompts."""
     text = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
     found = re.findall(r"^### (\w+)$", text, re.MULTILINE)
     assert found == list(QUESTIONS.asked), "docs/questions.md: a section `### name` for each, in this order"
 
 
 def test_settings_are_documented(results: dict[str, Path]) -> None:
-    """The page on settings names every variable, and no other."""
+    """The settings page lists every variable, and no other."""
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([A-Z][A-Z_]+)` \|", text.split("## Outside")[0], re.MULTILINE))
     examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
@@ -167,8 +167,8 @@ def test_the_example_settings_are_the_defaults(resources: Resources, results: di
         assert {name for name, same in printed.items() if same != "True"} <= without_default, id_
 
 
-def test_links_lead_somewhere(results: dict[str, Path]) -> None:
-    """Every link to a file is right: in this repository, and on each page of the smallest and the largest project."""
+def test_links_exist(results: dict[str, Path]) -> None:
+    """Every link to a file works: in this repository, and on each page of the smallest and the largest project."""
     places = {"Keel": ROOT, **results}
     for id_, place in places.items():
         pages = PAGES if place == ROOT else sorted(place.rglob("*.md"))
@@ -184,7 +184,7 @@ def test_links_lead_somewhere(results: dict[str, Path]) -> None:
 
 
 def test_versions_have_upgrade_notes() -> None:
-    """Each version of the changelog has a section in the upgrade notes."""
+    """Each version in the changelog has a section in the upgrade notes."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     notes = (ROOT / "docs" / "upgrade-notes.md").read_text(encoding="utf-8")
     missing = [
@@ -198,7 +198,7 @@ def test_versions_have_upgrade_notes() -> None:
 
 
 def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
-    """Each note has a version of the changelog, or `next`; it names settings as they are called now, and were."""
+    """Each note has a version of the changelog, or `next`, and names no existing setting as renamed or removed."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     examples = [(place / ".env.example").read_text(encoding="utf-8") for place in results.values()]
     known = {name for example in examples for name, _ in _VARIABLE.findall(example)}
@@ -212,7 +212,7 @@ def test_upgrade_notes_are_true(results: dict[str, Path]) -> None:
 
 
 def test_every_feature_has_a_page(results: dict[str, Path]) -> None:
-    """Each feature and each example has a page in keel/docs/features/, and the index there leads to it."""
+    """Each feature and example has a page in keel/docs/features/, linked from the index there."""
     for id_, place in results.items():
         folder = place / "keel" / "docs" / "features"
         index = (folder / "README.md").read_text(encoding="utf-8")

@@ -83,7 +83,7 @@ def lacks(project: Path, name: str) -> bool:
 def test_features_are_switched_on_late(
     sandbox: UpdateSandbox, tmp_path: Path, toggles: tuple[str, ...], change: object
 ) -> None:
-    """No conflict; the project is migrated, all tests pass, and what was added in vain is named."""
+    """No conflict; the project migrates, all tests pass, and skipped additions are reported."""
     assert callable(change)
     answers = {PRESET: SMALLEST, DATABASE: "sqlite"}
     with sandbox.project(tmp_path, answers) as project:

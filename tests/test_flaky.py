@@ -1,4 +1,4 @@
-"""A failed test is rerun once, alone: tried on small suites, with workers, with xdist idle and without xdist."""
+"""A failed test is rerun once, alone: tested on small suites, with workers, with idle xdist and without xdist."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def copies(test: str, name: str, count: int) -> str:
 
 @WAYS
 def test_flaky_is_green_and_listed(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """A test that passes when it is rerun leaves the run green; both outputs are shown."""
+    """A test that passes on its rerun leaves the run green; both outputs are shown."""
     status, output = run(tmp_path, PASSES + FLAKY, *way)
     assert status == 0, output
     assert "= flaky =" in output
@@ -130,7 +130,7 @@ def test_flaky_is_green_and_listed(tmp_path: Path, way: tuple[str, ...]) -> None
 
 @WAYS
 def test_second_failure_is_red(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """A test that fails twice is a failure as usual; what passed when it was rerun is listed beside it."""
+    """A test that fails twice is a normal failure; tests that passed on their rerun are still listed."""
     status, output = run(tmp_path, PASSES + FLAKY + BROKEN, *way)
     assert status == 1, output
     assert "second run, alone: failed again with status 1 in " in output
@@ -141,7 +141,7 @@ def test_second_failure_is_red(tmp_path: Path, way: tuple[str, ...]) -> None:
 
 @EITHER
 def test_three_flaky_are_green(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """Three may be bad luck."""
+    """Up to three are tolerated."""
     status, output = run(tmp_path, PASSES + copies(FLAKY, "flaky", 3), *way)
     assert status == 0, output
     assert "3 flaky" in output
@@ -159,7 +159,7 @@ def test_four_failures_are_red_at_once(tmp_path: Path, way: tuple[str, ...]) -> 
 
 @EITHER
 def test_green_run_has_no_section(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """A run without failures says nothing about flaky tests."""
+    """A run without failures does not mention flaky tests."""
     status, output = run(tmp_path, PASSES, *way)
     assert status == 0, output
     assert "flaky" not in output
@@ -187,7 +187,7 @@ def test_shaky(shaky):
 
 @EITHER
 def test_teardown_of_a_shared_fixture_is_red(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """It is reported with the last test, which may not even use the fixture: a rerun would prove nothing."""
+    """It is reported with the last test, which may not use the fixture: a rerun would prove nothing."""
     fixture = """
 @pytest.fixture(scope="session")
 def shared():
@@ -214,7 +214,7 @@ def test_crash():
 
 
 def test_crashed_worker_is_a_failure_of_its_test(tmp_path: Path) -> None:
-    """A test that takes its worker down is rerun, too."""
+    """A test that crashes its worker is rerun, too."""
     status, output = run(tmp_path, PASSES + CRASH, *WORKERS)
     assert status == 0, output
     assert "FLAKY test_it.py::test_crash\n" in output
@@ -222,7 +222,7 @@ def test_crashed_worker_is_a_failure_of_its_test(tmp_path: Path) -> None:
 
 
 def test_incomplete_run_is_red(tmp_path: Path) -> None:
-    """If crashes end the run early, reruns do not make up for the tests that did not run."""
+    """If crashes end the run early, reruns do not replace the tests that did not run."""
     status, output = run(
         tmp_path,
         CRASH + copies(PASSES, "passes", 9),
@@ -236,7 +236,7 @@ def test_incomplete_run_is_red(tmp_path: Path) -> None:
 
 
 def test_collection_error_is_red(tmp_path: Path) -> None:
-    """Nor for modules that could not be imported."""
+    """A module that cannot be imported is not rerun."""
     (tmp_path / "test_unimportable.py").write_text("import no_such_module\n", encoding="utf-8")
     status, output = run(tmp_path, FLAKY, *ONE_PROCESS, "--continue-on-collection-errors")
     assert status == 1, output
@@ -244,7 +244,7 @@ def test_collection_error_is_red(tmp_path: Path) -> None:
 
 
 def test_reruns_are_alone(tmp_path: Path) -> None:
-    """No worker is left when a test is rerun, and nothing else runs in its process."""
+    """During a rerun no worker remains, and nothing else runs in its process."""
     tests = """
 @pytest.mark.parametrize("number", range(6))
 def test_alone(number):
@@ -266,7 +266,7 @@ def test_alone(number):
 
 @EITHER
 def test_options_are_those_of_the_run(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """A rerun has the options of the run; it overwrites neither its directories nor its reports."""
+    """A rerun has the run's options, and overwrites neither its directories nor its reports."""
     tests = """
 def test_options(word, tmp_path, request):
     print("the word is", word)
@@ -283,7 +283,7 @@ def test_options(word, tmp_path, request):
 
 @pytest.mark.parametrize("end", ["pytest.skip('no more')", "pytest.xfail('no more')"])
 def test_only_a_pass_is_a_pass(tmp_path: Path, end: str) -> None:
-    """A test that is skipped when it is rerun stays a failure."""
+    """A test that is skipped on its rerun stays a failure."""
     status, output = run(tmp_path, f"def test_it():\n    assert not first('it')\n    {end}\n", *ONE_PROCESS)
     assert status == 1, output
     assert "failed again with status 1" in output
@@ -292,7 +292,7 @@ def test_only_a_pass_is_a_pass(tmp_path: Path, end: str) -> None:
 @EITHER
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1", "--no-rerun"])
 def test_no_rerun(tmp_path: Path, way: tuple[str, ...], option: str) -> None:
-    """A run that ends at the first failure is red, as is one without reruns; neither mentions them."""
+    """Runs that stop at the first failure, or disable reruns, are red and do not mention them."""
     status, output = run(tmp_path, FLAKY + copies(PASSES, "passes", 3), *way, option)
     stopped = 2 if way == WORKERS else 1  # xdist interrupts itself
     assert status == (1 if option == "--no-rerun" else stopped), output
@@ -303,7 +303,7 @@ def test_no_rerun(tmp_path: Path, way: tuple[str, ...], option: str) -> None:
 
 @EITHER
 def test_maxfail_that_is_not_reached(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """A run that might have stopped early, but did not, is like any other."""
+    """A run that did not reach its `--maxfail` is like any other."""
     status, output = run(tmp_path, PASSES + FLAKY, *way, "--maxfail=2")
     assert status == 0, output
     assert "1 flaky" in output
@@ -337,7 +337,7 @@ def test_interrupted_run(tmp_path: Path) -> None:
 
 @EITHER
 def test_interrupted_rerun(tmp_path: Path, way: tuple[str, ...]) -> None:
-    """Ctrl-C during a rerun reaches the test, which cleans up; the summary of the run is shown."""
+    """Ctrl-C during a rerun reaches the test, which cleans up; the run's summary is shown."""
     tests = """
 @pytest.fixture
 def cleans_up():

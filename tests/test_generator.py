@@ -1,4 +1,4 @@
-"""`python -m app new`: what it writes is the guide's book, and sound for any fields, options and answers."""
+"""`python -m app new` writes the guide's book, and valid code for any fields, options and answers."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ async def test_in_use(client: AsyncClient, database: Database, url: str) -> None
 
 
 @pytest.mark.parametrize("answers", _RENDERINGS, ids=lambda answers: "-".join(answers.values()))
-def test_what_is_written_is_sound(
+def test_generated_code_is_sound(
     resources: Resources, warm: WarmProcess, template: Path, tmp_path: Path, answers: dict[str, Any]
 ) -> None:
-    """The book is the guide's; all is clean, migrated without a difference, and passes its own tests."""
+    """The book is the guide's; all code is clean, needs no further migration, and passes its own tests."""
     project = render(template, tmp_path / "project", answers)
     database = str(answers[DATABASE])
     command = next(

@@ -1,4 +1,4 @@
-"""How many files one request runs through: few enough for an owner to follow it."""
+"""The number of files that one request runs through is small enough to follow."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(*sorted(found), sep="\\n")
 def test_one_post_runs_through_few_files(
     resources: Resources, template: Path, tmp_path: Path, preset: str, limit: int
 ) -> None:
-    """One POST of a note, middleware included, counted by a profile hook."""
+    """A POST of a note, including middleware, counted with a profile hook."""
     project = render(template, tmp_path / "project", {"preset": preset})
     environment = {
         "PATH": os.defpath,

@@ -99,7 +99,7 @@ class Inside(Isolated):
 
 @pytest.mark.parametrize("chosen", CHOSEN, ids=[item.id for item in CHOSEN])
 def test_an_image_serves(resources: Resources, builder: Builder, tmp_path: Path, chosen: Combination) -> None:
-    """Built from its lock file, labelled, closed to its own user; one image migrates, serves, works and keeps time."""
+    """Built from the lock file, labelled, read-only for its user; one image migrates, serves, works and schedules."""
     project = render(
         resources.template, tmp_path / "project", {**chosen.answers, "description": 'Says "$HOME" \\ é'}
     )
@@ -136,7 +136,7 @@ def test_an_image_serves(resources: Resources, builder: Builder, tmp_path: Path,
 
 
 def test_live_reload_may_write(resources: Resources, builder: Builder, tmp_path: Path) -> None:
-    """The image of compose.dev.yaml belongs to the user that runs it: what is synchronised can be written."""
+    """The image of compose.dev.yaml lets its user write synchronised files."""
     project = render(resources.template, tmp_path / "project", SMALLEST.answers)
     Isolated(project).must("lock", "--quiet")
     override = load(project / "compose.dev.yaml")["services"]["api"]["build"]["args"]

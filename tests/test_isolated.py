@@ -57,7 +57,7 @@ def isolated(resources: Resources, tmp_path: Path, answers: dict[str, Any]) -> I
 
 
 def test_a_project_stands_alone(isolated: Isolated, answers: dict[str, Any], resources: Resources) -> None:
-    """Its own commands work in its own environment: tests, types, layers, a server that keeps a note."""
+    """Its own commands work in its own environment: tests, types, layers, a server that stores a note."""
     isolated.must("sync", "--quiet")
     isolated.must("run", "ty", "check")
     isolated.must("run", "lint-imports", "--no-cache")
@@ -77,7 +77,7 @@ def test_a_project_stands_alone(isolated: Isolated, answers: dict[str, Any], res
 
 
 def test_a_fresh_copy_runs_with_nothing_configured(resources: Resources, tmp_path: Path) -> None:
-    """The first command that a user is told: it makes its database by itself, and serves."""
+    """The first command that users are told to run creates the database, and serves."""
     isolated = Isolated(render(resources.template, tmp_path / "project", {}))
     isolated.must("sync", "--quiet")
     with isolated.served("fastapi", "dev", "--no-reload", "--port", "{port}") as (address, server):

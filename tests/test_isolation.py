@@ -1,4 +1,4 @@
-"""A rendered project's tests reach nothing that its developer works with."""
+"""A rendered project's tests do not touch its developer's data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOWHERE = {
 def test_environment_of_a_developer(
     resources: Resources, template: Path, tmp_path: Path, chosen: Combination
 ) -> None:
-    """Variables of the shell and those of a file have no part in tests: their database would not answer."""
+    """Variables of the shell and of a file do not affect tests: their database would not answer."""
     project = render(template, tmp_path / "project", chosen.answers)
     database = str(chosen.answers[DATABASE])
     file = tmp_path / "developer.env"

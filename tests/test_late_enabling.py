@@ -1,4 +1,4 @@
-"""The promise: a feature is switched on in a project that its owners have changed, without a conflict."""
+"""A feature is switched on in a project that its owners have changed, without a conflict."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_a_feature_is_switched_on_late(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
-    """No conflict, edits and rows kept, all tests pass, and the tree is a fresh copy's plus the edits."""
+    """No conflict, edits and rows kept, all tests pass, and the tree equals a fresh copy plus the edits."""
     with sandbox.project(tmp_path, case.answers(on=False)) as project:
         commands = project.update(case.change(on=True))
         if {*case.toggles} & {*QUESTIONS.parts}:
@@ -56,7 +56,7 @@ def test_a_feature_is_switched_on_late(sandbox: UpdateSandbox, tmp_path: Path, c
 def test_a_new_feature_is_switched_on_late(
     sandbox_with_beacon: UpdateSandbox, tmp_path: Path, *, isolated: bool
 ) -> None:
-    """The layout holds for a feature that was added as CONTRIBUTING says; once, in an environment of its own."""
+    """The same for a feature added as CONTRIBUTING says, in its own environment."""
     sandbox = replace(sandbox_with_beacon, isolated=isolated)
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[0 if isolated else -1]}
     with sandbox.project(tmp_path, answers) as project:
@@ -67,7 +67,7 @@ def test_a_new_feature_is_switched_on_late(
 def test_features_are_switched_on_one_after_another(
     sandbox: UpdateSandbox, tmp_path: Path, chain: tuple[str, ...], database: str
 ) -> None:
-    """One update each, no conflict in any; then one is switched off again, and its tables stay."""
+    """One update each without conflicts; then one is switched off again, and its tables stay."""
     answers = {PRESET: SMALLEST, DATABASE: database}
     with sandbox.project(tmp_path, answers) as project:
         for toggle in chain:

@@ -1,4 +1,4 @@
-"""What is said after a copy and after an update is what comes next, literally, and nothing else."""
+"""The messages after a copy and an update are exactly the next steps."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _copy(
 
 @pytest.mark.parametrize("item", PROJECTS, ids=lambda item: item.id)
 def test_messages_are_followed_literally(resources: Resources, tmp_path: Path, item: Combination) -> None:
-    """From the copy to the first answer, and from an update to its commit: each command is run as it was printed."""
+    """Each command is run as printed, from the copy to the first response, and from an update to its commit."""
     repository = checkout(resources.template, tmp_path / "keel")
     database = str(item.answers[DATABASE])
     with empty_database(database, resources.server, tmp_path) as url:
@@ -84,8 +84,8 @@ def test_messages_are_followed_literally(resources: Resources, tmp_path: Path, i
 
 
 @pytest.mark.parametrize("database", QUESTIONS.databases.values)
-def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: Path, database: str) -> None:
-    """Each of its lines is a command. A service is started before the project needs it, if the project has it."""
+def test_messages_are_commands(repository: Path, shell: Shell, tmp_path: Path, database: str) -> None:
+    """Each line is a command. A service is started before it is needed, if the project has one."""
     message = _copy(repository, shell, {DATABASE: database}, "project")
     docker = [command for command in lines(message) if command.startswith("docker ")]
     services = yaml.safe_load((tmp_path / "project" / "compose.yaml").read_text(encoding="utf-8"))["services"]
@@ -98,7 +98,7 @@ def test_a_message_is_what_comes_next(repository: Path, shell: Shell, tmp_path: 
 
 
 def test_messages_fit_a_screen(repository: Path, shell: Shell) -> None:
-    """A terminal of 80 by 24 shows even the longest whole, below the command that was typed."""
+    """Even the longest fits a terminal of 80 by 24, below the typed command."""
     answers: dict[str, object] = {DATABASE: "postgresql", "preset": "everything"}
     said = [_copy(repository, shell, answers, "harbour-log").partition("Harbour Log is ready")]
     shell.must(f"cd harbour-log\n{START}")
@@ -114,5 +114,5 @@ def test_messages_fit_a_screen(repository: Path, shell: Shell) -> None:
 
 
 def test_a_copy_into_the_current_folder_needs_no_cd(repository: Path, shell: Shell) -> None:
-    """The message does not ask for a `cd` to the current folder."""
+    """The message has no `cd` to the current folder."""
     assert lines(_copy(repository, shell, {}, "."))[0] == "uv sync"

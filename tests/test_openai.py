@@ -48,7 +48,7 @@ def isolated(resources: Resources, tmp_path: Path) -> Isolated:
 
 
 def test_another_provider(isolated: Isolated) -> None:
-    """What holds for Ollama's wire holds for OpenAI's."""
+    """Ollama's contract tests pass with OpenAI's client."""
     shutil.copy(DATA / "test_openai.py", isolated.project / "keel" / "tests" / "llm")
 
     isolated.must("run", "ruff", "check", "keel/tests/llm")
@@ -88,7 +88,7 @@ def full(pytestconfig: pytest.Config) -> None:
 
 @pytest.mark.usefixtures("full")
 def test_a_real_server(isolated: Isolated, tmp_path: Path) -> None:
-    """Answers of llama.cpp stream through the assistant, with the tokens that it has counted."""
+    """Answers of llama.cpp stream through the assistant, with its token counts."""
     command = ("uvicorn", "app.main:app", "--port", "{port}")
     isolated.environment |= {"LLM_MAX_OUTPUT_TOKENS": "64", "LLM_API_KEY": "none", "ENVIRONMENT": "local"}
     isolated.must("run", "python", "-m", "app", "migrate")

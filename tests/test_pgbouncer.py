@@ -1,4 +1,4 @@
-"""A project behind a real PgBouncer, in both modes that give connections back."""
+"""A project behind a real PgBouncer, in session and transaction mode."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def pooled(database: str, tmp_path: Path) -> Callable[..., AbstractContextManage
 def test_a_project_behind_a_pooler(
     project: Isolated, database: str, pooled: Callable[..., AbstractContextManager[str]], mode: str
 ) -> None:
-    """With one setting it migrates, and answers many callers at once, with fewer connections in transaction mode."""
+    """With one setting it migrates and serves many callers at once, with fewer connections in transaction mode."""
     size = 3 if mode == "transaction" else 40
     with pooled(mode, size) as url:
         pooled_project = told(project, DATABASE_URL=url, DATABASE_POOLER="true")
@@ -147,7 +147,7 @@ def test_a_project_behind_a_pooler(
 def test_reads_cannot_write(
     project: Isolated, pooled: Callable[..., AbstractContextManager[str]], mode: str
 ) -> None:
-    """What only reads is refused by the server if it writes, although it shares connections with what writes."""
+    """The server rejects writes of reads, although they share connections with writes."""
     with pooled(mode, 1 if mode == "transaction" else 40) as url:
         pooled_project = told(project, DATABASE_URL=url, DATABASE_POOLER="true")
         pooled_project.must("run", "python", "-m", "app", "migrate")
@@ -157,10 +157,10 @@ def test_reads_cannot_write(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("more", ["", "ignore_startup_parameters = default_transaction_read_only"])
-def test_without_the_setting_it_is_said(
+def test_missing_setting_is_reported(
     project: Isolated, pooled: Callable[..., AbstractContextManager[str]], mode: str, more: str
 ) -> None:
-    """The process does not become ready, and its log names the setting, even if the pooler keeps still."""
+    """The process does not become ready, and its log names the setting."""
     with pooled(mode, 40, more) as url:
         said = told(project, DATABASE_URL=url).run("run", "python", "-c", ASK)
     assert "set DATABASE_POOLER=true" in said.stdout + said.stderr

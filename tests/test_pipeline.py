@@ -87,7 +87,7 @@ def commands(project: Path, jobs: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def test_every_step_is_accounted_for(deployed: list[Path]) -> None:
-    """Each command of each workflow is run by a test, or it is said why not; what is said is still true."""
+    """Each workflow command is run by a test, or listed with a valid reason."""
     used = set()
     for workflow in distinct(deployed, ".github/workflows/*.yml"):
         for job, command, _ in steps(workflow):
@@ -101,7 +101,7 @@ def test_every_step_is_accounted_for(deployed: list[Path]) -> None:
 
 @pytest.mark.parametrize("chosen", [SMALLEST, LARGEST], ids=lambda chosen: chosen.id)
 def test_cheap_steps(resources: Resources, warm: WarmProcess, tmp_path: Path, chosen: Combination) -> None:
-    """Lint, types, layers, and the migrations up, compared and down: as written, on the real database."""
+    """Lint, types, layers, and migrations up, checked and down: as written, on the real database."""
     project = render(resources.template, tmp_path / "project", {**chosen.answers, **PIPELINE})
     with empty_database(str(chosen.answers[DATABASE]), resources.server, tmp_path) as url:
         runner = Warm(project, resources, warm, {"DATABASE_URL": url})
@@ -129,13 +129,13 @@ def test_gitlab_runs_the_same(template: Path, tmp_path: Path) -> None:
         assert not (gitlab / ".github").exists()
 
 
-def test_dear_steps(template: Path, tmp_path: Path) -> None:
-    """Tests with coverage, fuzzing and faults are what test_thorough runs, word for word."""
+def test_expensive_steps(template: Path, tmp_path: Path) -> None:
+    """Coverage, fuzzing and fault injection are what test_thorough runs, word for word."""
     project = render(template, tmp_path / "project", {**LARGEST.answers, **PIPELINE})
     assert set(commands(project, DEAR)) == {("run", "pytest", *options) for options in RUNS.values()}
 
 
-def test_a_lock_file_is_asked_for(template: Path, tmp_path: Path) -> None:
+def test_lock_file_is_required(template: Path, tmp_path: Path) -> None:
     """Without one, the first step of every job says what to do."""
     project = render(template, tmp_path / "project", {**SMALLEST.answers, **PIPELINE})
     _, command, variables = next(steps(project / ".github/workflows/keel-ci.yml"))
@@ -147,7 +147,7 @@ def test_a_lock_file_is_asked_for(template: Path, tmp_path: Path) -> None:
 
 
 def test_every_python_gets_the_same_libraries(template: Path, tmp_path: Path) -> None:
-    """What a project declares is locked in one version for all Pythons: what holds on one then holds on all."""
+    """Dependencies are locked in one version for all Pythons, so tests on one apply to all."""
     project = render(template, tmp_path / "project", LARGEST.answers)
     Isolated(project).must("lock", "--quiet")
     packages = tomllib.loads((project / "uv.lock").read_text(encoding="utf-8"))["package"]
@@ -157,7 +157,7 @@ def test_every_python_gets_the_same_libraries(template: Path, tmp_path: Path) ->
 
 
 def test_secrets_are_found(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """A fresh project has no secret; one that was committed once is found in the history, and not printed."""
+    """A fresh project has no secret; one in the history is found, and not printed."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full")
     project = render(resources.template, tmp_path / "project", {**LARGEST.answers, **PIPELINE})
@@ -179,7 +179,7 @@ def test_secrets_are_found(resources: Resources, tmp_path: Path, request: pytest
 
 
 def test_a_tag_names_the_version(template: Path, tmp_path: Path) -> None:
-    """A release is refused unless its tag is the version of pyproject.toml; its image has a lower-case name."""
+    """A release is refused unless its tag matches pyproject.toml's version; its image's name is lower-case."""
     project = render(template, tmp_path / "project", {**SMALLEST.answers, **PIPELINE})
     check, name = [
         command for job, command, _ in steps(project / ".github/workflows/keel-release.yml") if job == "image"
@@ -192,7 +192,7 @@ def test_a_tag_names_the_version(template: Path, tmp_path: Path) -> None:
 
 
 def test_the_update_becomes_a_pull_request(template: Path, tmp_path: Path) -> None:
-    """What an update changed is pushed and proposed, once; without a change or a token nothing is. A recorder is gh."""
+    """An update's changes are proposed once; without changes or a token nothing is pushed. A recorder replaces gh."""
     project = render(template, tmp_path / "project", {**SMALLEST.answers, **PIPELINE})
     git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     git(project, "init", "--quiet", "--initial-branch", "main")
@@ -217,8 +217,8 @@ def test_the_update_becomes_a_pull_request(template: Path, tmp_path: Path) -> No
     assert "NEWS.md" in git(tmp_path / "origin.git", "show", "--stat", "keel-update")
 
 
-def test_the_cluster_is_told_by_the_digest(deployed: list[Path]) -> None:
-    """The steps of a deployment name the image that was built, never a tag that may move."""
+def test_deployment_by_digest(deployed: list[Path]) -> None:
+    """A deployment uses the digest of the built image, never a tag that may move."""
     for workflow in distinct(deployed, ".github/workflows/keel-release.yml"):
         jobs = load(workflow)["jobs"]
         assert jobs["deploy"]["environment"] == "production"

@@ -1,4 +1,4 @@
-"""No private name of a library is used in a project, unless the reason stands beside it."""
+"""No project uses a private name of a library, unless a reason is given on the line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def code(project: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_projects_use_public_names(resources: Resources, tmp_path: Path, database: str) -> None:
-    """With all features on, every file is there."""
+    """The project with all features has every file."""
     project = render(resources.template, tmp_path / "project", {"preset": "everything", "database": database})
     result = find_private_names(project, code(project), resources.python)
 
@@ -102,7 +102,7 @@ def test_own_names_are_not(tmp_path: Path, library: Path, text: str) -> None:
 
 
 def test_reasons(tmp_path: Path) -> None:
-    """A reason on the line explains a use; one elsewhere is stale."""
+    """A reason on the line excuses a use; one elsewhere is stale."""
     module = tmp_path / "module.py"
     module.write_text(
         "def f(x):\n    return x._a  # private: the library has no other way\n"

@@ -1,4 +1,4 @@
-"""The proof of the whole, in short: `uv run python -m tests.proof` does all of it."""
+"""The chaos test in short: `uv run python -m tests.proof` runs all of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_every_promise_is_kept(request: pytest.FixtureRequest, resources: Resources) -> None:
-    """Everything on, under load, while processes and servers are killed: nothing acknowledged is lost or doubled."""
+    """With every feature, under load, with processes and servers killed: no acknowledged write is lost or doubled."""
     if not selection.is_full(request.config):
         pytest.skip("runs with --full: it keeps two processors busy for a minute or two")
     assert resources.python.exists()  # the proof uses the same environment

@@ -1,4 +1,4 @@
-"""Pages, questions and messages are plain English: a linter finds nothing, and no word of the odd voice is left."""
+"""Pages, questions and messages are plain English: a linter finds nothing, and no listed word is used."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_the_linter_finds_nothing(tmp_path: Path) -> None:
     assert lint(tmp_path, texts()) == []
 
 
-def test_no_odd_word_is_left() -> None:
-    """The vocabulary is empty of what is written."""
+def test_vocabulary_is_avoided() -> None:
+    """No word of the vocabulary is used."""
     assert odd(texts()) == []
 
 

@@ -1,4 +1,4 @@
-"""How the published names are read from the project's own page."""
+"""How the public API is read from the project's own page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from keel.clock import now, UtcDatetime
 
 
 def test_the_table_and_the_imports_are_read(tmp_path: Path) -> None:
-    """Names after the first are of the same module; what stands in other cells is not published."""
+    """Names after the first belong to the same module; other cells are not published."""
     (tmp_path / "keel").mkdir()
     (tmp_path / "keel" / "README.md").write_text(PAGE, encoding="utf-8")
     assert published(tmp_path) == [

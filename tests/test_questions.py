@@ -1,4 +1,4 @@
-"""What copier.yml promises about its questions and about what it leaves out."""
+"""Rules for copier.yml's questions and its excluded paths."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def recorded(project: Path) -> dict[str, Any]:
 
 
 def test_nothing_needs_trust(questions: Questions) -> None:
-    """No setting for which Copier would ask its user to trust the template."""
+    """No setting makes Copier ask users to trust the template."""
     assert questions.raw.keys().isdisjoint({"_tasks", "_migrations", "_jinja_extensions"})
 
 
 def test_every_question_is_recorded(questions: Questions, template: Path, tmp_path: Path) -> None:
-    """An answer that isn't recorded is lost on the next update. So no question is hidden, either."""
+    """An answer that isn't recorded is lost on the next update, so no question is hidden."""
     project = render(template, tmp_path / "project", {})
     assert list(recorded(project)) == sorted(questions.asked)
     assert [name for name, question in questions.asked.items() if "when" in question] == []
@@ -40,14 +40,14 @@ def test_every_question_is_recorded(questions: Questions, template: Path, tmp_pa
 
 
 def test_each_question_has_help(questions: Questions) -> None:
-    """Every prompt says what it asks, and has a default, except for the name."""
+    """Every prompt has a help text and, except for the name, a default."""
     assert [name for name, question in questions.asked.items() if not question.get("help")] == []
     without_default = [name for name, question in questions.asked.items() if "default" not in question]
     assert without_default == list(NAMED)
 
 
 def test_prompts_fit_a_terminal(questions: Questions) -> None:
-    """A terminal of 80 columns cuts the rest: of a question, and of what is wrong with an answer."""
+    """A terminal of 80 columns would truncate longer questions and error messages."""
     for name, question in questions.asked.items():
         shown = f"🎤 {question['help']}"
         assert len(shown) + 1 <= 80, shown  # the microphone is two columns wide
@@ -60,7 +60,7 @@ def test_prompts_fit_a_terminal(questions: Questions) -> None:
 
 
 def test_presets_only_set_defaults(questions: Questions, template: Path, tmp_path: Path) -> None:
-    """A preset suggests; an answer wins over it, and the same answers make the same project."""
+    """Explicit answers win over a preset, and the same answers render the same project."""
     toggles = dict.fromkeys(questions.toggles, False)
     projects = [
         render(template, tmp_path / str(preset), {"preset": preset, **toggles})
@@ -75,14 +75,14 @@ def test_presets_only_set_defaults(questions: Questions, template: Path, tmp_pat
 def test_the_first_and_last_presets_are_the_extremes(
     questions: Questions, template: Path, tmp_path: Path
 ) -> None:
-    """`minimal` switches nothing on and `everything` all."""
+    """`minimal` switches nothing on, `everything` all."""
     for preset, value in (("minimal", False), ("everything", True)):
         answers = recorded(render(template, tmp_path / preset, {"preset": preset}))
         assert {name: answers[name] for name in questions.toggles} == dict.fromkeys(questions.toggles, value)
 
 
 def test_every_pattern_matches(questions: Questions, template: Path) -> None:
-    """A pattern that matches nothing leaves out nothing: a renamed file would leak."""
+    """A pattern that matches nothing excludes nothing: a renamed file would leak."""
     source = template / "template"
     paths = [path.relative_to(source).as_posix().removesuffix(".jinja") for path in source.rglob("*")]
     patterns = [pattern for manifest in questions.manifests for pattern in manifest.patterns]
@@ -96,7 +96,7 @@ def test_every_pattern_matches(questions: Questions, template: Path) -> None:
 
 
 def test_every_block_is_guarded(questions: Questions) -> None:
-    """On an update, Copier renders the new blocks with the old answers: a new question is undefined then."""
+    """On an update, Copier renders the new blocks with the old answers, in which a new question is undefined."""
     for manifest in questions.manifests:
         name = manifest.question
         if name:
@@ -105,20 +105,20 @@ def test_every_block_is_guarded(questions: Questions) -> None:
 
 
 def test_every_toggle_has_one_block(questions: Questions) -> None:
-    """Reading copier.yml downwards, one finds what a feature owns, and in one place."""
+    """A feature's paths are listed in one place in copier.yml."""
     owned = [manifest for manifest in questions.manifests if not manifest.is_shared]
     blocks = [manifest.question for manifest in owned if manifest.question in questions.toggles]
     assert blocks == list(questions.toggles)
 
 
 def test_patterns_are_anchored(questions: Questions) -> None:
-    """Patterns match destination paths from the top: `redis` alone would also match a file of the owner's."""
+    """Patterns match destination paths from the top: `redis` alone would also match an owner's file."""
     patterns = [pattern for manifest in questions.manifests for pattern in manifest.patterns]
     assert [pattern for pattern in patterns if not re.fullmatch(r"/[^\s]*[^/\s]", pattern)] == []
 
 
 def test_toggles_follow_the_database(questions: Questions) -> None:
-    """Toggles stand together, so that the prompts read as one list."""
+    """Toggles are consecutive, so that the prompts read as one list."""
     names = list(questions.asked)
     if questions.toggles:
         first = names.index(questions.toggles[0])

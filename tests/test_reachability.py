@@ -1,4 +1,4 @@
-"""The check that finds dead code, tried on code that is dead."""
+"""The check for dead code, tested on dead code."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Beat:
     ids=["function", "calls itself", "class", "setting", "names only each other"],
 )
 def test_dead_code_is_found(smallest: Path, name: str, code: str, dead: set[str]) -> None:
-    """A definition that nothing live refers to is named."""
+    """A definition without live references is reported."""
     assert _added(smallest, name, code) == dead
 
 
@@ -96,7 +96,7 @@ print(drawer)
 
 
 def test_a_registry_that_nothing_reads_is_dead(smallest: Path) -> None:
-    """Registering keeps neither registry nor field; a reader that is called keeps both."""
+    """Registering keeps neither registry nor field alive; a called reader keeps both."""
     module = "keel.web.health"
     dead = {f"{module}.{name}" for name in ("Spoons.register", "Spoons.get", "Drawer.spoons")}
     assert _added(smallest, "keel/web/health.py", _REGISTRY) == dead

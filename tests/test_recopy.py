@@ -1,4 +1,4 @@
-"""What an owner does when an update can't: a lost commit, `copier recopy`, answers that were written by hand."""
+"""When an update is impossible: a lost commit, `copier recopy`, answers edited by hand."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def yours(project: Path) -> dict[str, str]:
     return {name: (project / name).read_text(encoding="utf-8") for name in YOURS}
 
 
-def test_a_recopy_leaves_what_is_the_owners(project: Path) -> None:
-    """README, modules of the owner's wing and squashed migrations stay; what is Keel's is as it should be."""
+def test_recopy_keeps_the_owners_files(project: Path) -> None:
+    """README, the owner's modules and squashed migrations stay; Keel's files are restored."""
     run_recopy(project, defaults=True, overwrite=True, quiet=True)
     assert yours(project) == YOURS
     assert not (project / "migrations/versions/0001_initial.py").exists()
@@ -57,7 +57,7 @@ def test_a_recopy_leaves_what_is_the_owners(project: Path) -> None:
 
 
 def test_a_first_copy_is_complete(released: Path, tmp_path: Path) -> None:
-    """Into a folder that holds something already, everything is copied: it is not a project yet."""
+    """A copy into a folder with files is complete, because that is not a project yet."""
     place = tmp_path / "project"
     place.mkdir()
     (place / "LICENSE").write_text("Ours", encoding="utf-8")
@@ -67,7 +67,7 @@ def test_a_first_copy_is_complete(released: Path, tmp_path: Path) -> None:
 
 
 def test_an_update_from_a_lost_commit(project: Path) -> None:
-    """It does not start; with a release in the place of the commit it does, and the owner's files stay."""
+    """It fails; with a release instead of the commit it works, and the owner's files stay."""
     record(project, "v1.0.0-1-gdeadbee")
     with pytest.raises(ValueError, match="Unknown revision"):
         run_update(project, defaults=True, overwrite=True, quiet=True)
@@ -87,7 +87,7 @@ def record(project: Path, version: str) -> None:
 
 
 def test_an_answer_written_by_hand(project: Path) -> None:
-    """It changes nothing, which is why `settings --check` looks for it; named on the command line it works."""
+    """It has no effect, which `settings --check` reports; on the command line it works."""
     file = project / ANSWERS
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("redis: false", "redis: true"), encoding="utf-8")

@@ -76,7 +76,7 @@ def test_dry_run_changes_nothing(repository: Path, capsys: pytest.CaptureFixture
 
 
 def test_release_is_one_commit_and_a_tag(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The check sees the files as they will be released; nothing is pushed unless asked for."""
+    """The check sees the files as released; nothing is pushed unless requested."""
     assert release.main(DATE, repository, PASSES) == 0
     changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
     assert changelog.startswith(
@@ -104,7 +104,7 @@ def test_push(repository: Path, tmp_path: Path) -> None:
 
 
 def test_failed_check_leaves_no_trace(repository: Path) -> None:
-    """No file, commit or tag is left."""
+    """No file, commit or tag remains."""
     before = state(repository)
     assert release.main([], repository, FAILS) == 1
     assert state(repository) == before
@@ -123,7 +123,7 @@ def test_failed_check_leaves_no_trace(repository: Path) -> None:
 def test_refusals(
     repository: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, version: str, said: str
 ) -> None:
-    """What is missing is said, in a dry run too; nothing is run."""
+    """What is missing is named, in a dry run too; nothing is run."""
     write(repository, name, text)
     if said != "working tree" and git(repository, "status", "--porcelain"):
         commit(repository, "A change")
@@ -136,7 +136,7 @@ def test_refusals(
 
 
 def test_other_branch_is_refused(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Releases are made of main."""
+    """Releases are made from main."""
     git(repository, "switch", "--quiet", "--create", "flags")
     assert release.main([], repository, PASSES) == 1
     assert "not of flags" in capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_next_version(repository: Path) -> None:
 
 
 def test_this_repository_can_be_released() -> None:
-    """The changelog has its place for a version; before the first one, all that a release needs is written."""
+    """The changelog is ready for a version; before the first one, everything that a release needs exists."""
     planned = release.plan(ROOT, None, "2026-12-01")
     assert f"## {planned.name} (2026-12-01)" in planned.edits[ROOT / "CHANGELOG.md"]
     if planned.previous is None:

@@ -1,4 +1,4 @@
-"""The template repository holds itself to what it demands of its results."""
+"""The template repository follows the rules of its rendered projects."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def in_place(resources: Resources, questions: Questions, tmp_path_factory: pytes
 
 @pytest.mark.parametrize("command", [("ruff", "check"), ("ruff", "format", "--check")], ids=" ".join)
 def test_the_template_lints_in_place(resources: Resources, in_place: Path, command: Sequence[str]) -> None:
-    """What an editor shows in template/ is linted and formatted as it will be in a result."""
+    """template/ is linted and formatted in an editor as it will be in a project."""
     first_party = (
         "lint.isort.known-first-party = ['app', 'keel', 'tests']"  # ruff looks for files, some are rendered
     )
@@ -60,7 +60,7 @@ def test_the_template_lints_in_place(resources: Resources, in_place: Path, comma
 
 
 def test_the_template_has_types_in_place(resources: Resources, in_place: Path) -> None:
-    """Strict types hold for template/ itself; only what is rendered can't be found there."""
+    """template/ passes strict type checks; only rendered modules can't be found there."""
     rendered = [path.relative_to(in_place) for path in in_place.rglob("*.py.jinja")]
     modules = [".".join(path.with_suffix("").with_suffix("").parts) for path in rendered]
     allowed = f"analysis.allowed-unresolved-imports = {json.dumps(modules)}"
@@ -69,7 +69,7 @@ def test_the_template_has_types_in_place(resources: Resources, in_place: Path) -
     )
 
 
-def test_the_one_command_is_the_one_that_is_documented() -> None:
+def test_ci_runs_the_documented_command() -> None:
     """CI runs what the README tells a developer to run."""
     command = "python3 -m uv run pytest"
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def test_hooks_need_no_network() -> None:
 
 
 def test_no_lock_file_is_committed() -> None:
-    """A lock file records the index that it was made with."""
+    """A lock file records the index that it was created with."""
     assert git(ROOT, "ls-files", "*uv.lock") == ""
 
 
@@ -101,7 +101,7 @@ def test_no_lock_file_is_committed() -> None:
     ],
 )
 def test_forms_are_valid(schema: str, pattern: str) -> None:
-    """GitHub ignores a form that it can't read; the schemas come with the tool."""
+    """GitHub ignores an invalid form; the schemas come with the tool."""
     files = sorted((ROOT / ".github").glob(pattern))
     assert files
     command = [_BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
@@ -110,7 +110,7 @@ def test_forms_are_valid(schema: str, pattern: str) -> None:
 
 
 def test_prose_names_who_is_meant() -> None:
-    """Pages, comments and docstrings say the caller, another user, no client: never whom the reader has to guess."""
+    """Pages, comments and docstrings name the caller, another user or no client, never an indefinite pronoun."""
     found = []
     for name in git(ROOT, "ls-files", "-z").split("\0"):
         path = ROOT / name
@@ -130,7 +130,7 @@ def test_prose_names_who_is_meant() -> None:
 
 
 def test_the_readme_shows_a_real_route() -> None:
-    """The route of the README stands in the example, word for word."""
+    """The README's route is in the example, word for word."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (route,) = re.findall(r"^```python\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert route in (ROOT / "template/app/examples/notes/router.py").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What Keel brings stands on the list of reserved names, so that an owner knows before a feature is switched on."""
+"""Everything that Keel adds is on the list of reserved names."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _ROW = re.compile(r"^\| (`.+?) \| .+ \|$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("answers", extremes(Questions.load(ROOT / "copier.yml")), ids=lambda item: item.id)
-def test_everything_that_keel_brings_is_reserved(
+def test_everything_is_reserved(
     resources: Resources, template: Path, tmp_path: Path, answers: Combination
 ) -> None:
-    """Tables, routes and commands of the smallest and the largest projects match the page that each of them has."""
+    """Tables, routes and commands of the smallest and the largest projects match their page."""
     project = render(template, tmp_path / "project", answers.answers)
     page = (project / "keel" / "docs" / "reserved-names.md").read_text(encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(project), "ENV_FILE": "", "ENVIRONMENT": "test"}

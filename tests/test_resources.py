@@ -32,7 +32,7 @@ _NAME = re.compile(r"`((?:keel)?\.[\w.]+\*?)")
 
 
 def test_the_guide_shows_the_book() -> None:
-    """The listings of the guide are the files that are tested, all of them."""
+    """The guide's listings are the tested files, all of them."""
     guide = (ROOT / "template/keel/docs/adding-a-resource.md").read_text(encoding="utf-8")
     listings = dict(_LISTING.findall(guide))
     assert len(listings) == guide.count("```python")
@@ -78,8 +78,8 @@ def test_owners_packages_work(
             assert outcome.status == 0, f"{command}:\n{outcome.tail()}"
 
 
-def test_owners_import_the_published_surface() -> None:
-    """The examples, the book and the packages of owners import nothing of keel that is not published."""
+def test_owners_import_the_public_api() -> None:
+    """The examples, the book and the owners' packages import only the public API of keel."""
     folders = [
         ROOT / "template/app/examples",
         *(_DATA / name / "app" for name in ("book", "lending", "owner")),

@@ -1,4 +1,4 @@
-"""A project below a path of a real reverse proxy, which takes the path away: nginx in front of both servers."""
+"""A project below a path of a real reverse proxy that strips the path: nginx in front of both servers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _head(url: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
 
 
 def test_below_the_path(served: tuple[str, Isolated, str]) -> None:
-    """Notes, what links to them, the pages and the document are below the path; what signs in is where it says."""
+    """Notes, their links, the pages, the document and sign-in URLs include the path."""
     address, isolated, _ = served
     caller = sign_in(isolated, address)
     host = address.removesuffix(ROOT)
@@ -134,7 +134,7 @@ def _token_url(document: dict[str, Any]) -> str:
 
 
 def test_probes(served: tuple[str, Isolated, str]) -> None:
-    """They are asked by other names, through the proxy or past it, as often as one likes; other requests are not."""
+    """They work with other host names, through the proxy or directly, without a limit; other requests do not."""
     address, _, upstream = served
     for place in (address, upstream):
         for path in ("/healthz", "/readyz"):
@@ -144,7 +144,7 @@ def test_probes(served: tuple[str, Isolated, str]) -> None:
 
 
 def test_events(served: tuple[str, Isolated, str]) -> None:
-    """A stream passes: its events arrive while it is open."""
+    """A stream's events arrive while it is open."""
     address, isolated, _ = served
     caller = sign_in(isolated, address)
     parts = urllib.parse.urlsplit(address)
@@ -160,7 +160,7 @@ def test_events(served: tuple[str, Isolated, str]) -> None:
 
 
 def test_sockets(served: tuple[str, Isolated, str]) -> None:
-    """A socket is opened below the path, and what is said comes back."""
+    """A socket opens below the path, and messages come back."""
     address, isolated, _ = served
     caller = sign_in(isolated, address)
     parts = urllib.parse.urlsplit(address)

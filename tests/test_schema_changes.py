@@ -1,4 +1,4 @@
-"""The worked example of keel/docs/schema-changes.md: its migrations, on a real PostgreSQL with rows in it."""
+"""The worked example of keel/docs/schema-changes.md: its migrations, on a real PostgreSQL with rows."""
 
 from __future__ import annotations
 
@@ -80,15 +80,15 @@ def run(resources: Resources, project: Path, url: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_example_blocks_nobody(resources: Resources, project: Path, database: str) -> None:
-    """The project's own linter finds nothing in the migrations of the page."""
+def test_the_example_takes_no_long_locks(resources: Resources, project: Path, database: str) -> None:
+    """The project's own linter finds nothing in the page's migrations."""
     assert len(list((project / "migrations" / "versions").glob("*.py"))) == 7
     said = run(resources, project, database, "pytest", "-q", "keel/tests/postgresql/test_locks.py")
     assert "failed" not in said
 
 
 def test_the_example_works(resources: Resources, project: Path, database: str) -> None:
-    """What rows hold is in the new column and nowhere else at last, and every step can be taken back."""
+    """The values end up only in the new column, and every step can be reverted."""
     page = (project / "keel/docs/schema-changes.md").read_text(encoding="utf-8")
     (backfill,) = [text for language, text in _FENCE.findall(page) if language == "sql"]
     run(resources, project, database, "app", "migrate", FIRST)

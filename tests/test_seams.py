@@ -1,4 +1,4 @@
-"""Jinja stays in the seams: everything else in template/ is a plain file, and a toggle only adds."""
+"""Jinja stays in the seams: every other file in template/ is plain, and a toggle only adds files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sources(template: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_conditions_stand_in_seams(questions: Questions, template: Path) -> None:
-    """No `if` on an answer anywhere else, above all in no feature's code and in no feature's tests."""
+    """No `if` on an answer elsewhere, above all not in a feature's code or tests."""
     outside = []
     for name, text in sources(template):
         conditions = [
@@ -76,7 +76,7 @@ def test_only_templates_hold_jinja(template: Path) -> None:
 
 
 def test_paths_are_plain(template: Path) -> None:
-    """Paths hold no condition: `_exclude` decides, in one place. The name of the answers file is Copier's."""
+    """Paths have no conditions: only `_exclude` decides. The name of the answers file is Copier's."""
     odd = [name for name, _ in sources(template) if "{" in name and "_copier_conf.answers_file" not in name]
     assert odd == []
     assert [name for name, _ in sources(template) if "{%" in name] == []
@@ -100,7 +100,7 @@ def _pairs() -> list[ParameterSet]:
 
 @pytest.mark.parametrize(("off", "on"), _pairs())
 def test_a_toggle_only_adds(template: Path, tmp_path: Path, off: Combination, on: Combination) -> None:
-    """With a feature there are all the files that are there without it, and only the seams differ."""
+    """A project with a feature has all files of one without it, and only the seams differ."""
     without = render(template, tmp_path / "off", off.answers)
     with_it = render(template, tmp_path / "on", on.answers)
     changed = []

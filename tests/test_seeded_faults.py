@@ -1,4 +1,4 @@
-"""That the tests of a project can fail: each fault that is seeded in it is found."""
+"""A project's tests can fail: each fault seeded in it is found."""
 
 from __future__ import annotations
 
@@ -57,10 +57,8 @@ def test_nothing_is_found_without_a_fault(project: Path, resources: Resources, w
     assert status == 0, said
 
 
-def test_the_default_run_has_what_finds_them(
-    project: Path, largest: Combination, questions: Questions
-) -> None:
-    """The suite of this very project is run whole by default: no test that finds a fault is left to others."""
+def test_the_default_run_finds_them(project: Path, largest: Combination, questions: Questions) -> None:
+    """By default this project's suite is run whole, including every test that finds a fault."""
     assert combine(questions, largest.answers) in default_set(questions)
     assert Shares(questions).left_out(largest, project) == []
 
@@ -85,7 +83,7 @@ def test_a_fault_of_form_is_found(
     resources: Resources,
     warm: WarmProcess,
 ) -> None:
-    """Its check says something, which it does not without the fault: the combinations are checked, this one too."""
+    """Its check reports something, which it does not without the fault: the combinations are checked, too."""
     check = seeded_faults.checks(project, questions, largest.answers, resources, warm)[fault.found_by]
     with fault.seeded(project):
         share_bytecode(project, resources.scratch / "bytecode", _COMPILED)

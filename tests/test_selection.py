@@ -1,4 +1,4 @@
-"""Toggles and combinations are derived from any copier.yml: tried on one with nine toggles."""
+"""Toggles and combinations are derived from any copier.yml: tested on one with nine toggles."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def nine(names: Sequence[str] = NAMES) -> Questions:
 
 
 def test_toggles_are_found_by_their_default() -> None:
-    """A toggle is a yes/no question whose default is derived from the preset, and nothing else is."""
+    """A toggle is a yes/no question whose default is derived from the preset."""
     assert nine().toggles == NAMES
     further = (Axis("example", (True, False)), Axis("ci", ("github", "gitlab", "none")))
     assert nine().extras == (*further, Axis("kubernetes", (False, True)))
@@ -72,7 +72,7 @@ def test_the_manifest_of_a_feature_is_read() -> None:
 
 
 def test_an_unguarded_block_is_refused() -> None:
-    """A block that is more than one `if` around patterns cannot be read, and says so."""
+    """A block other than a single `if` around patterns is an error."""
     with pytest.raises(ValueError, match="must be one `if`"):
         _ = Questions({"_exclude": ["/keel/auth\n/keel/tests/auth\n"]}).manifests
 
@@ -91,12 +91,12 @@ def test_counts() -> None:
 
 @pytest.mark.parametrize("count", [6, 7, 8, 9])
 def test_toggles_add_no_combinations(count: int) -> None:
-    """What a toggle costs is that results become larger: the default run does not have more of them."""
+    """More toggles mean larger projects, not more combinations in the default run."""
     assert len(default_set(nine(NAMES[:count]))) <= 72
 
 
 def test_every_triple_is_covered() -> None:
-    """Any three answers, further questions included, meet in some combination of the default run."""
+    """Any three answers occur together in some combination of the default run."""
     questions = nine()
     axes = (questions.databases, *(Axis(name, (False, True)) for name in NAMES), *questions.extras)
     assert len(cover(questions, 3)) < 40
@@ -107,8 +107,8 @@ def test_every_triple_is_covered() -> None:
             assert met == set(product(first.values, second.values, third.values))
 
 
-def test_the_cover_repeats_itself() -> None:
-    """The same combinations are chosen in every process, however it hashes texts."""
+def test_the_cover_is_deterministic() -> None:
+    """Every process selects the same combinations, however it hashes strings."""
     printed = {
         subprocess.run(
             [sys.executable, "-c", CHOSEN],
@@ -132,13 +132,13 @@ def test_the_extremes_are_part() -> None:
 
 
 def test_ids_can_be_read_back() -> None:
-    """An id says everything: the option `--combination` takes it."""
+    """An id is complete: the option `--combination` accepts it."""
     for combination in default_set(nine()):
         assert parse(nine(), combination.id) == combination
 
 
 def test_unknown_words_are_named() -> None:
-    """A wrong id is refused with the words that are known."""
+    """An invalid id is refused with the known words."""
     with pytest.raises(
         ValueError, match=r"Unknown words in 'sqlite\+gopher': gopher\. Known words: sqlite, "
     ):
@@ -148,17 +148,17 @@ def test_unknown_words_are_named() -> None:
 
 
 def test_few_toggles_are_all_combined(questions: Questions) -> None:
-    """While there are few toggles, the default run holds every choice among them."""
+    """With few toggles, the default run has every choice among them."""
     if 2 ** len(questions.toggles) <= EXHAUSTIVE:
         rows = [combination.answers for combination in default_set(questions)]
         found = {tuple(row[name] for name in questions.toggles) for row in rows}
         assert found == set(product((False, True), repeat=len(questions.toggles)))
 
 
-def test_runs_in_one_checkout_make_what_they_share_one_after_another(
+def test_concurrent_runs_build_shared_files_in_turn(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The second waits until the first is done, and says so."""
+    """The second run waits until the first is done, and says so."""
     order: list[str] = []
 
     def second() -> None:

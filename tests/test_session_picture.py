@@ -1,4 +1,4 @@
-"""The picture in README.md is of a session that really goes so."""
+"""The session pictured in README.md is real."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POST = """curl -s http://127.0.0.1:$PORT/api/v1/books -H 'Content-Type: applicat
 
 
 def test_session(resources: Resources, tmp_path: Path) -> None:
-    """Copied, a resource written and migrated, its tests passed, served and called: as the picture shows."""
+    """Copying, writing and migrating a resource, testing, serving and calling it print what the picture shows."""
     checkout(resources.template, tmp_path / "keel")
     # Without what Alembic logs on the way.
     shell = Shell(tmp_path, tmp_path / "tools", {**resources.one_environment, "LOG_LEVEL": "WARNING"})

@@ -1,4 +1,4 @@
-"""How test files are shared out among the combinations."""
+"""How test files are distributed among the combinations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_any_three_answers_meet_in_each_file(questions: Questions) -> None:
 
 
 def test_suites_that_are_run_whole(questions: Questions) -> None:
-    """Nothing is left out where there is no feature, or all, with the example; every other combination has a share."""
+    """Projects without features, and with all of them and the example, run everything; every other one has a share."""
     shares = Shares(questions)
     for row in default_set(questions):
         most = len(on(questions, row)) == len(questions.toggles)
@@ -70,8 +70,8 @@ def test_suites_that_are_run_whole(questions: Questions) -> None:
         assert bool(left) == (not parts or not (most or not on(questions, row))), row.id
 
 
-def test_where_least_is_besides_a_feature(questions: Questions) -> None:
-    """All tests of its own are run, in a combination that has the example and no fewer features than another."""
+def test_smallest_project_with_a_feature(questions: Questions) -> None:
+    """It runs all of the feature's tests, in a combination with the example and a minimum of features."""
     shares, rows = Shares(questions), default_set(questions)
     seen = set()
     for row in rows:
@@ -88,7 +88,7 @@ def test_where_least_is_besides_a_feature(questions: Questions) -> None:
 
 @pytest.mark.parametrize("count", [6, 7, 8, 9])
 def test_toggles_add_few_runs(tmp_path: Path, count: int) -> None:
-    """A file of the platform is run in a quarter of the combinations, one of a feature in a sixth."""
+    """A platform file is run in a quarter of the combinations, a feature's in a sixth."""
     questions = nine(NAMES[:count])
     files = {"keel/tests/web/test_paths.py": 20, "keel/tests/auth/test_users.py": 12}
     for name in files:
@@ -105,7 +105,7 @@ def test_toggles_add_few_runs(tmp_path: Path, count: int) -> None:
 
 
 def test_the_same_for_results_that_share_their_python(questions: Questions) -> None:
-    """They are examined once for all, so the answers that make no difference there make none here."""
+    """They are examined once for all, so answers that make no difference there make none here."""
     shares = Shares(questions)
     rows = default_set(questions)
     by_python = defaultdict[object, set[tuple[str, ...]]](set)

@@ -1,4 +1,4 @@
-"""The documentation site: built strictly, without the network, all of it near, and fit for a phone."""
+"""The documentation site: built strictly and offline, shallow, and readable on a phone."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def built(site: Path, page: str) -> Path:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_built(site: Path, page: str) -> None:
-    """Each page is there and in the navigation."""
+    """Each page is built, and in the navigation."""
     assert built(site, page).is_file()
     assert f'"{page}"' in (ROOT / "zensical.toml").read_text(encoding="utf-8"), "list it in zensical.toml"
 
 
 def test_every_page_is_two_clicks_away() -> None:
-    """From the landing page, by the links of texts: the navigation need not be unfolded."""
+    """From the landing page, by links in the text, without unfolding the navigation."""
     near = {"index.md"}
     for _ in range(2):
         near |= {
@@ -92,7 +92,7 @@ def test_every_page_is_two_clicks_away() -> None:
 
 
 def test_the_landing_page_begins_with_what_to_do() -> None:
-    """Picture, one command, and what comes next stand before anything else."""
+    """A picture, one command, and the next steps come first."""
     text = (DOCS / "index.md").read_text(encoding="utf-8").partition("\n## ")[0]
     assert text.index("images/session.svg") < text.index("```console") < text.index("(quick-start.md)")
     (command,) = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -100,7 +100,7 @@ def test_the_landing_page_begins_with_what_to_do() -> None:
 
 
 def test_pages_in_a_browser(site: Path, address: str, tmp_path: Path) -> None:
-    """Groups of the navigation are folded on the landing page; pages fit a phone, names in tables unbroken."""
+    """Navigation groups are folded on the landing page; pages fit a phone, names in tables are not broken."""
     unfolded = (
         "return [...document.querySelectorAll('.md-nav__item--nested > .md-nav__toggle')].map(t => t.checked)"
     )

@@ -1,4 +1,4 @@
-"""How large the smallest project's platform is. Nothing is there that was not chosen, and that is little."""
+"""The size of the smallest project's platform."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def modules(questions: Questions, template: Path, tmp_path: Path) -> dict[str, i
 
 
 def test_the_smallest_project_is_small(modules: dict[str, int]) -> None:
-    """Lines that serve, lines that operate, and modules (without `__init__.py`) stay below their limits."""
+    """Serving lines, operating lines, and modules (without `__init__.py`) stay below their limits."""
     operating = sum(lines for name, lines in modules.items() if name.startswith("ops/"))
     serving = sum(modules.values()) - operating
     count = sum(not name.endswith("__init__.py") for name in modules)

@@ -93,7 +93,7 @@ def table(browser: Browser, selector: str) -> list[list[str]]:
 
 
 def test_charts(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Each chart has a table with its numbers; a filter changes all of them; a file has them, too."""
+    """Each chart has a table with its numbers; a filter applies to all of them, and to the downloaded file."""
     isolated = serving(resources, tmp_path / "project", websockets=True)
     isolated.must("run", "python", "-c", FILL)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):
@@ -142,7 +142,7 @@ def test_charts(resources: Resources, browser: Browser, tmp_path: Path) -> None:
 
 
 def test_on_a_phone(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Nothing is wider than the screen, a finger hits what it means, and the keyboard reaches the charts' tables."""
+    """Nothing is wider than the screen, targets are large enough for a finger, and the keyboard reaches the tables."""
     isolated = serving(resources, tmp_path / "project")
     isolated.must("run", "python", "-c", FILL)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):
@@ -172,7 +172,7 @@ def test_on_a_phone(resources: Resources, browser: Browser, tmp_path: Path) -> N
 
 
 def test_an_account(resources: Resources, browser: Browser, tmp_path: Path) -> None:
-    """Where callers sign in, the page asks for an account, and shows the numbers of its notes."""
+    """If callers sign in, the page asks for an account, and shows that account's numbers."""
     isolated = serving(resources, tmp_path / "project", auth=True)
     isolated.must("run", "python", "-m", "app", "auth", "create-admin", EMAIL, "--password", PASSWORD)
     with isolated.served("uvicorn", "app.main:app", "--port", "{port}") as (address, _):

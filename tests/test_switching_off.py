@@ -51,7 +51,7 @@ def package_of(toggle: str) -> str:
 
 
 def test_a_feature_is_switched_off(sandbox: UpdateSandbox, tmp_path: Path, case: Case) -> None:
-    """The owner is told; then no conflict, edits and rows stay, all tests pass, and no table is dropped."""
+    """The owner is warned; then no conflict, edits and rows stay, all tests pass, and no table is dropped."""
     without, (toggle,) = case.answers(on=False), case.toggles
     with sandbox.project(tmp_path, case.answers(on=True)) as project:
         leftovers = project.leftovers(without)
@@ -110,7 +110,7 @@ def drop(project: Lived, leftovers: set[str]) -> None:
 
 
 def test_switched_off_and_on_again(sandbox: UpdateSandbox, tmp_path: Path) -> None:
-    """What was left comes back to life, with its rows. What is not committed keeps Copier from beginning at all."""
+    """Files left behind work again, with their rows. Uncommitted changes keep Copier from starting."""
     toggle = QUESTIONS.toggles[0]
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[-1], toggle: True}
     with sandbox.project(tmp_path, answers) as project:

@@ -86,7 +86,7 @@ def asked(
 
 
 def test_a_note_is_one_trace_in_two_processes(observed: Observed) -> None:
-    """From the request to its statements and Redis commands, and on to the process that hears of it."""
+    """From the request to its statements and Redis commands, and on to the process that receives the message."""
     spans = observed.spans("note")
     names = {span.name for span in spans}
     assert {"POST /api/v1/notes", "INSERT notes", "COMMIT", "publish notes", "EVALSHA"} <= names
@@ -99,7 +99,7 @@ def test_a_note_is_one_trace_in_two_processes(observed: Observed) -> None:
 
 
 def test_a_task_is_one_trace_in_two_processes(observed: Observed) -> None:
-    """The worker does what it does in the trace of the request that asked for it, through the row."""
+    """The worker continues the trace of the request that enqueued the task, stored in the row."""
     spans = observed.spans("export")
     by_id = {span.span_id: span for span in spans}
     done = next(span for span in spans if span.name == "process celery.export")
@@ -111,7 +111,7 @@ def test_a_task_is_one_trace_in_two_processes(observed: Observed) -> None:
 
 
 def test_a_socket_is_a_trace(observed: Observed) -> None:
-    """The connection is a span; what is said in it goes on to the database and the other process."""
+    """The connection is a span; its messages continue the trace to the database and the other process."""
     spans = observed.spans("said")
     (session,) = [span for span in spans if span.kind == SERVER]
     assert session.name == "WS /api/v1/chat/rooms/{room}/ws"
@@ -123,7 +123,7 @@ def test_a_socket_is_a_trace(observed: Observed) -> None:
 
 
 def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
-    """Over gRPC too: from the caller to the statements, and on to the processes that hear of it."""
+    """Over gRPC too: from the caller to the statements, and on to the processes that receive the message."""
     spans = observed.spans("called")
     (call, refused) = [span for span in spans if span.kind == SERVER]
     assert call.name == "keel.notes.v1.NotesService/CreateNote"
@@ -133,7 +133,7 @@ def test_a_call_is_one_trace_in_several_processes(observed: Observed) -> None:
 
 
 def test_an_answer_is_one_trace(observed: Observed) -> None:
-    """From the question to the calls of the model, with tokens, and of the tool; no span has question or answer."""
+    """From the question to the model and tool calls, with tokens; no span contains question or answer."""
     spans = observed.spans("asked")
     (tool,) = [span for span in spans if span.name == "execute_tool search_notes"]
     # The title is found in the same trace, in the background.
@@ -147,7 +147,7 @@ def test_an_answer_is_one_trace(observed: Observed) -> None:
 
 
 def test_lines_have_their_trace(observed: Observed) -> None:
-    """What a worker says of a task is found by the trace of the request that asked for it."""
+    """A worker's log lines about a task are in the trace of the request that enqueued it."""
     lines = {
         line.body.string_value
         for line in observed.collector.lines()
@@ -157,12 +157,12 @@ def test_lines_have_their_trace(observed: Observed) -> None:
 
 
 def test_traffic_was_limited(observed: Observed) -> None:
-    """The run has what dashboards show: errors, refusals and answers."""
+    """The run has errors, refusals and responses for the dashboards."""
     assert observed.statuses[-1] == 429
 
 
-def test_durations_have_examples(observed: Observed) -> None:
-    """Points of histograms name traces that were exported, too: one an interval and bucket, so not each of them."""
+def test_durations_have_exemplars(observed: Observed) -> None:
+    """Exemplars link to exported traces: one per interval and bucket."""
     found = {
         example.trace_id.hex()
         for _, metric in observed.collector.reports()
@@ -202,7 +202,7 @@ def unknown(query: str, exported: openmetrics.Families, recorded: set[str]) -> N
 
 @pytest.mark.parametrize("board", BOARDS, indirect=True)
 def test_dashboards_show_what_is_exported(exported: openmetrics.Families, board: Path) -> None:
-    """Every metric and label that a panel names was really exported."""
+    """Every metric and label in a panel was really exported."""
     found = {title: unknown(query, exported, set()) for title, _, query in queries(board)}
     assert found
     missing = {title: names for title, names in found.items() if names.metrics or names.labels}
@@ -211,7 +211,7 @@ def test_dashboards_show_what_is_exported(exported: openmetrics.Families, board:
 
 @pytest.mark.parametrize("path", RULES, indirect=True)
 def test_rules_watch_what_is_exported(exported: openmetrics.Families, path: Path) -> None:
-    """Every metric and label that a rule names was really exported, or is recorded by a rule."""
+    """Every metric and label in a rule was really exported, or is recorded by a rule."""
     recorded = {rule["record"] for rule in rules(path) if "record" in rule}
     found = {
         rule.get("alert") or rule["record"]: unknown(rule["expr"], exported, recorded) for rule in rules(path)
@@ -222,7 +222,7 @@ def test_rules_watch_what_is_exported(exported: openmetrics.Families, path: Path
 
 @pytest.mark.parametrize("board", BOARDS, indirect=True)
 def test_no_panel_is_empty(asked: prometheus.Prometheus, board: Path, tmp_path: Path) -> None:
-    """A real Prometheus understands each query and has an answer; a picture is drawn from them."""
+    """A real Prometheus has data for each query; a picture is drawn from it."""
     answers = {(title, target["refId"]): asked.ask(query) for title, target, query in queries(board)}
     assert [key for key, answer in answers.items() if not answer] == []
     content = json.loads(board.read_text(encoding="utf-8"))
@@ -241,7 +241,7 @@ def test_no_panel_is_empty(asked: prometheus.Prometheus, board: Path, tmp_path: 
 
 @pytest.mark.parametrize("path", RULES, indirect=True)
 def test_rules_can_be_evaluated(asked: prometheus.Prometheus, path: Path) -> None:
-    """Prometheus takes the file, and has a value for each recorded ratio; alerts may have nothing to say."""
+    """Prometheus accepts the file, and has a value for each recorded ratio; alerts may be silent."""
     prometheus.promtool("check", "rules", str(path))
     for rule in rules(path):
         answer = asked.ask(rule["expr"])
@@ -249,7 +249,7 @@ def test_rules_can_be_evaluated(asked: prometheus.Prometheus, path: Path) -> Non
 
 
 def test_alerts_have_runbooks(project: Path) -> None:
-    """Each alert leads to a page that begins with its name; each page belongs to an alert."""
+    """Each alert links to a page that starts with its name; each page belongs to an alert."""
     files = (project / "deploy" / "grafana" / "rules").glob("*.yaml")
     alerts = {rule["alert"]: rule for path in files for rule in rules(path) if "alert" in rule}
     for name, rule in alerts.items():
@@ -296,7 +296,7 @@ tests:
 def test_alerts_fire_when_the_budget_burns(
     tmp_path: Path, alert: str, bad: int, fast: int, severities: list[str]
 ) -> None:
-    """Of 10,000 requests a minute: what the promise allows is silent, twice that a ticket, much more a page."""
+    """Of 10,000 requests a minute: what the objective allows is silent, twice that a ticket, much more a page."""
     if not prometheus.installed():
         pytest.skip("Prometheus is not installed")
     path = GRAFANA / "rules" / "service.yaml"

@@ -1,4 +1,4 @@
-"""The checks on texts find what they are for: each is shown one fault."""
+"""The checks on texts: each finds a planted fault."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WITHOUT_AUTH = Questions(
     ],
 )
 def test_jinja_is_found(tmp_path: Path, name: str, text: str) -> None:
-    """Jinja that is left, in a text or a path."""
+    """Leftover Jinja, in a text or a path."""
     plant(tmp_path, name, text)
     assert len(list(text_checks.leftovers(tmp_path))) == 1
 
@@ -47,20 +47,20 @@ def test_jinja_is_found(tmp_path: Path, name: str, text: str) -> None:
     ],
 )
 def test_other_braces_are_not(tmp_path: Path, name: str, text: str) -> None:
-    """Double braces that belong to another language."""
+    """Double braces of another language are accepted."""
     plant(tmp_path, name, text)
     assert list(text_checks.leftovers(tmp_path)) == []
 
 
 @pytest.mark.parametrize("text", ["\na\n", "a", "a\n\n", "a \n", "a\n\n\nb\n", "a\r\n"])
 def test_untidy_white_space_is_found(tmp_path: Path, text: str) -> None:
-    """Blank lines and spaces that a template leaves behind."""
+    """Blank lines and spaces left behind by a template."""
     plant(tmp_path, "README.md", text)
     assert len(list(text_checks.untidy(tmp_path))) >= 1
 
 
 def test_code_in_prose_may_have_blank_lines(tmp_path: Path) -> None:
-    """Two blank lines between functions are right, in Markdown too; between paragraphs they aren't."""
+    """Two blank lines between functions are fine, even in Markdown; between paragraphs they aren't."""
     plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n\n\nB = 2\n```\n")
     assert list(text_checks.untidy(tmp_path)) == []
     plant(tmp_path, "README.md", "# A\n\n```python\nA = 1\n```\n\n\nB\n")
@@ -69,7 +69,7 @@ def test_code_in_prose_may_have_blank_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["aux.py", "what?.md", "a:b.md", "end.", "Readme.md"])
 def test_unportable_paths_are_found(tmp_path: Path, name: str) -> None:
-    """Paths that another system refuses, or takes for another one."""
+    """Paths that another system rejects, or treats as another path."""
     plant(tmp_path, "README.md", "")
     plant(tmp_path, name, "")
     assert len(list(text_checks.unportable(tmp_path))) == 1
@@ -94,7 +94,7 @@ def test_missing_pages_are_found(tmp_path: Path, name: str, text: str) -> None:
     ["[](deploying.md)", "../README.md", "keel/docs/deploying.md", "https://a.example/x.md", "docs/*.md"],
 )
 def test_other_pages_are_not(tmp_path: Path, text: str) -> None:
-    """Pages that are there, seen from here or from the project; those of others."""
+    """Existing pages, relative or from the project's root, and those of others are accepted."""
     plant(tmp_path, "keel/docs/deploying.md", text)
     plant(tmp_path, "keel/README.md", "")
     assert list(text_checks.missing_pages(tmp_path)) == []
@@ -121,13 +121,13 @@ def test_traces_are_found(tmp_path: Path, text: str) -> None:
     "text", ["app.authority", "app/authors", "from app import authors", "features/auth.md"]
 )
 def test_other_words_are_not(tmp_path: Path, text: str) -> None:
-    """Words that only begin alike."""
+    """Words with the same beginning are accepted."""
     plant(tmp_path, "README.md", text)
     assert list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": False})) == []
 
 
 def test_a_file_that_is_left_out_is_found(tmp_path: Path) -> None:
-    """A path that should not be there."""
+    """A path that should not exist."""
     plant(tmp_path, "keel/auth/router.py", "")
     assert len(list(text_checks.traces(tmp_path, WITHOUT_AUTH, {"auth": False}))) == 1
 

@@ -1,4 +1,4 @@
-"""What a project's own pipeline runs and a combination does not: coverage, fuzzing, kills of real servers."""
+"""Parts of a project's pipeline that combinations do not run: coverage, fuzzing, fault injection."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_the_thorough_runs_pass(resources: Resources, tmp_path: Path, chosen: Combination, run: str) -> None:
-    """At least 95 % of branches are covered, no answer breaks the contract, and what is killed comes back."""
+    """At least 95 % of branches are covered, no response violates the contract, and killed servers recover."""
     project = render(resources.template, tmp_path / "project", chosen.answers)
     servers = suite_environment(resources, str(chosen.answers[DATABASE]))
     result = subprocess.run(

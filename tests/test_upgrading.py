@@ -1,4 +1,4 @@
-"""Upgrades: from one release of the template to the next, or over several at once, in projects that have lived."""
+"""Upgrades from one release to the next, or across several, in projects that owners have changed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check(project: Lived, answers: Mapping[str, object], commands: list[list[str
 
 
 def test_several_releases_at_once(history: UpdateSandbox, tmp_path: Path, database: str) -> None:
-    """No conflict; what was always there stays when it becomes a toggle; the tree is a fresh copy's plus the edits."""
+    """No conflict; a part that became a toggle stays on; the tree equals a fresh copy plus the edits."""
     answers = {DATABASE: database}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
         beacon = project.path / "keel" / NAME / "service.py"
@@ -80,7 +80,7 @@ def test_several_releases_at_once(history: UpdateSandbox, tmp_path: Path, databa
 
 
 def test_one_release_after_another(history: UpdateSandbox, tmp_path: Path) -> None:
-    """As often as there are releases, and what came out is the same."""
+    """Updating release by release yields the same result."""
     answers = {PRESET: SMALLEST, DATABASE: DATABASES[-1]}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
         for tag in releases.TAGS[1:-1]:
@@ -114,7 +114,7 @@ def test_changes_in_a_file_that_is_renamed(history: UpdateSandbox, tmp_path: Pat
 
 @pytest.mark.parametrize("earlier", releases.real_tags())
 def test_no_file_of_this_major_version_is_gone(earlier: str) -> None:
-    """Nor renamed: owners may have changed it."""
+    """None was deleted or renamed, because owners may have changed it."""
     if earlier.partition(".")[0] != releases.real_tags()[-1].partition(".")[0]:
         pytest.skip("an earlier major version")
     then = git(ROOT, "ls-tree", "-r", "--name-only", earlier, "template").split()
@@ -123,7 +123,7 @@ def test_no_file_of_this_major_version_is_gone(earlier: str) -> None:
 
 
 def test_a_release_and_a_feature_at_once(history: UpdateSandbox, tmp_path: Path) -> None:
-    """`copier update --data` answers anew and takes what the template has learned: both without a conflict."""
+    """`copier update --data` changes an answer and updates the template, without a conflict."""
     answers = {DATABASE: DATABASES[0]}
     with history.project(tmp_path, answers, releases.TAGS[0]) as project:
         commands = project.update({NAME: False})
@@ -141,7 +141,7 @@ def test_from_a_real_release(
     tag: str,
     database: str,
 ) -> None:
-    """From a release that owners have to the working tree, as if it were the next one."""
+    """From the latest real release to the working tree, as if that were the next one."""
     place = tmp_path_factory.mktemp("real")
     answers = {DATABASE: database}
     with (

@@ -1,4 +1,4 @@
-"""The walk-throughs of the documentation, done as they are written, on a project that is one release behind."""
+"""The documentation's walk-throughs, followed literally, on a project that is one release behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def shell(resources: Resources, tmp_path: Path) -> Shell:
 
 @pytest.mark.usefixtures("project")
 def test_keep_your_project_up_to_date(repository: Path, shell: Shell) -> None:
-    """Each command succeeds; the changes are told as the page shows, and a renamed setting by its new name."""
+    """Each command succeeds; changes are printed as on the page, and a renamed setting with its new name."""
     _release_with_a_renamed_setting(repository)
     told, named = (fence[1] for fence in _TEXT.finditer(UPDATING))
 
@@ -76,8 +76,8 @@ def test_keep_your_project_up_to_date(repository: Path, shell: Shell) -> None:
     assert (status, output) == (1, named)
 
 
-def test_a_missing_setting_is_told_by_its_old_name(repository: Path, project: Path, shell: Shell) -> None:
-    """Where the renamed setting is one that nothing starts without, every command says what it was called."""
+def test_renamed_required_setting(repository: Path, project: Path, shell: Shell) -> None:
+    """If a required setting was renamed, every command names its old name."""
     _rename(repository, "allowed_hosts", "served_hosts")
     _note(
         repository,
@@ -100,7 +100,7 @@ def test_a_missing_setting_is_told_by_its_old_name(repository: Path, project: Pa
 
 @pytest.mark.usefixtures("project")
 def test_add_a_feature_later(shell: Shell) -> None:
-    """On and off again: each command succeeds, what is said holds, and the tree is as it was at first."""
+    """On and off again: each command succeeds, the page is right, and the tree is as at first."""
     switched_off = "--data auth=false"
 
     printed = _walk(shell, LATER)
@@ -120,7 +120,7 @@ def test_add_a_feature_later(shell: Shell) -> None:
 
 
 def test_a_copy_of_uncommitted_changes(repository: Path, tmp_path: Path, shell: Shell) -> None:
-    """The next update fails as the page says, and works after what the page says."""
+    """The next update fails as the page says, and works after its fix."""
     (repository / "template" / "NEWS.md").write_text("# News\n", encoding="utf-8")
     said = shell.must("copier copy --quiet --defaults --vcs-ref=HEAD --data project_name=A keel project")
     assert "Dirty template changes included automatically" in said

@@ -1,4 +1,4 @@
-"""The warm process: what happens in one job reaches neither the next job nor the process itself."""
+"""The warm process: a job affects neither the next job nor the process itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(project: Path, name: str, text: str) -> None:
 
 
 def test_status_and_output(here: WarmProcess, project: Path) -> None:
-    """A job's exit status and what it printed come back, from Python and from its children."""
+    """A job's exit status and output are returned, including its children's."""
     write(project, "job", "import os, sys\nprint('one', flush=True)\nos.system('echo two')\nsys.exit(3)\n")
     outcome = here.run("job", directory=project)
     assert outcome.status == 3
@@ -66,7 +66,7 @@ def test_an_exception_fails(here: WarmProcess, project: Path) -> None:
 
 
 def test_jobs_do_not_see_each_other(here: WarmProcess, project: Path) -> None:
-    """Modules and environment variables of a job are gone in the next; the developer's never come in."""
+    """A job's modules and environment variables are gone in the next; the developer's are never visible."""
     write(project, "shared", "seen = []\n")
     write(
         project,
@@ -77,8 +77,8 @@ def test_jobs_do_not_see_each_other(here: WarmProcess, project: Path) -> None:
     assert here.run("job", directory=project).output == "[1] None\n"
 
 
-def test_arguments_that_come_then(here: WarmProcess, project: Path) -> None:
-    """A program runs once for each list of arguments, in one process, until it fails."""
+def test_several_lists_of_arguments(here: WarmProcess, project: Path) -> None:
+    """A program runs once per list of arguments, in one process, until it fails."""
     write(project, "seen", "times = []\n")
     write(
         project,
@@ -91,15 +91,15 @@ def test_arguments_that_come_then(here: WarmProcess, project: Path) -> None:
 
 
 def test_a_job_that_hangs_is_ended(here: WarmProcess, project: Path) -> None:
-    """A job that takes too long is killed, and says where it hung."""
+    """A job that takes too long is killed, and reports where it hung."""
     write(project, "job", "import time\ntime.sleep(60)\n")
     outcome = here.run("job", directory=project, timeout=3)
     assert outcome.status == -signal.SIGUSR2
     assert "job.py" in outcome.output
 
 
-def test_a_job_that_does_not_want_to_end(here: WarmProcess, project: Path) -> None:
-    """Nothing that it does keeps it alive."""
+def test_job_that_ignores_signals(here: WarmProcess, project: Path) -> None:
+    """It is killed anyway."""
     write(
         project,
         "job",
@@ -109,7 +109,7 @@ def test_a_job_that_does_not_want_to_end(here: WarmProcess, project: Path) -> No
 
 
 def test_nothing_is_left_running(here: WarmProcess, project: Path) -> None:
-    """What a job started ends with it."""
+    """Processes that a job started end with it."""
     write(
         project,
         "job",
@@ -123,7 +123,7 @@ def test_nothing_is_left_running(here: WarmProcess, project: Path) -> None:
 
 
 def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
-    """Each module is imported in a process of its own: a circle shows, wherever it is entered."""
+    """Each module is imported in its own process, so that an import cycle shows wherever it is entered."""
     (project / "app").mkdir()
     write(project / "app", "__init__", "")
     write(project / "app", "first", "import app.second\n\nVALUE = 1\n")
@@ -136,7 +136,7 @@ def test_modules_are_imported_alone(here: WarmProcess, project: Path) -> None:
 
 
 def test_modules_that_are_imported_last(here: WarmProcess, project: Path) -> None:
-    """After a job has succeeded, all modules are imported; one that can't be is named, and the job has failed."""
+    """After a job succeeds, all modules are imported; one that fails is named, and the job has failed."""
     write(project, "job", "print('done')\n")
     write(project, "good", "print('loaded')\n")
     write(project, "bad", "1 / 0\n")
@@ -208,10 +208,10 @@ CIRCLES: dict[str, tuple[dict[str, str], bool]] = {
 
 
 @pytest.mark.parametrize(("files", "circle"), CIRCLES.values(), ids=CIRCLES)
-def test_circles_are_found_in_the_text(
+def test_cycles_are_found_statically(
     here: WarmProcess, project: Path, files: dict[str, str], *, circle: bool
 ) -> None:
-    """Where none is found, each module can be imported alone."""
+    """If none is found, each module can be imported alone."""
     (project / "app" / "inner").mkdir(parents=True)
     write(project / "app", "__init__", "")
     for name, text in files.items():

@@ -183,7 +183,7 @@ class TestResponses:
         assert await pieces(model) == ["Ships ", "sail.", Reply("Ships sail.", USED, "stop", [])]
         assert server.paths == ["/v1/responses"]
 
-    async def test_a_reply_that_had_to_stop(self, server: Wire, model: ChatModel) -> None:
+    async def test_truncated_reply(self, server: Wire, model: ChatModel) -> None:
         """A reply that reached the limit of its tokens says so."""
         server.responses.append(Response(self.reply(self.text("Ships"), status="incomplete")))
         reply = (await pieces(model))[-1]
@@ -191,7 +191,7 @@ class TestResponses:
         assert isinstance(reply, Reply)
         assert reply.finish_reason == "length"
 
-    async def test_a_call_of_a_tool(self, server: Wire, model: ChatModel) -> None:
+    async def test_tool_call(self, server: Wire, model: ChatModel) -> None:
         """Its arguments come in pieces."""
         item = {"type": "function_call", "id": "fc-1", "call_id": "call-1", "name": "find", "arguments": ""}
         deltas = [
@@ -207,7 +207,7 @@ class TestResponses:
             ("call-1", "find", {"name": "Argo"})
         ]
 
-    async def test_a_reply_that_breaks_off(self, server: Wire, model: ChatModel) -> None:
+    async def test_reply_breaks_off(self, server: Wire, model: ChatModel) -> None:
         """It is never taken for whole."""
         server.responses.append(Response(self.reply(self.text("Ships "))[:-1]))
         with pytest.raises(ModelFailed):

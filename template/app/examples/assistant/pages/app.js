@@ -1,4 +1,4 @@
-// The assistant in a page: no library, no build step. It finds out by itself whether callers sign in here.
+// The assistant's page: no library, no build step. It detects whether callers sign in here.
 
 import { call, events, get, onSignedOut, pause, Refused, send, signedIn, signIn, signOut } from "./client.js";
 import { element } from "./markdown.js";
@@ -114,13 +114,13 @@ async function open(id, focus = false) {
   showList();
   say("Ready");
   $("scroll").scrollTop = $("scroll").scrollHeight;
-  // With a finger, the keyboard would cover what is to be read.
+  // On a touch screen, the keyboard would cover the answer.
   if (focus && matchMedia("(pointer: fine)").matches) $("question").focus();
   const last = detail.messages.at(-1);
   if (last?.state === "streaming") follow(last.id);
 }
 
-/** Show a conversation as it is stored; views of messages that are still shown stay. */
+/** Show a conversation as stored; views of messages that remain are kept. */
 function showDetail(detail) {
   current.detail = detail;
   const views = detail.messages.map((message) => {
@@ -148,7 +148,7 @@ $("earlier").addEventListener("click", guarded(async () => {
   $("scroll").scrollTop += $("scroll").scrollHeight - height;
 }));
 
-/** The model finds a title after the first answer, in the background. */
+/** The model generates a title after the first answer, in the background. */
 async function awaitTitle(id) {
   for (let attempt = 0; attempt < 5; attempt++) {
     await pause(attempt);
@@ -167,7 +167,7 @@ async function awaitTitle(id) {
 const actions = {
   edit: (message) => edit(message),
   regenerate: guarded(async (message) => {
-    if (current.answer) return say("An answer is under way.", true);
+    if (current.answer) return say("An answer is in progress.", true);
     await begin(() => send("POST", `${path()}/${message.parent_id}/regenerate`, {}, signal()));
   }),
   choose: guarded(async (id) => {
@@ -187,7 +187,7 @@ function busy(answering) {
 }
 
 function edit(message) {
-  // Left out, the question follows what is shown; null is a beginning.
+  // Undefined: the question follows the branch shown; null: it starts over.
   current.parent = message ? message.parent_id : undefined;
   $("editing").hidden = !message;
   $("question").value = message?.content ?? "";
@@ -215,7 +215,7 @@ async function ask() {
   }
 }
 
-/** Send what begins an answer, and follow it. */
+/** Start an answer, and follow it. */
 async function begin(post) {
   const { id } = current;
   say("Asking…");
@@ -223,7 +223,7 @@ async function begin(post) {
   try {
     answer = await post();
   } catch (error) {
-    // The connection was lost: the question may have come nevertheless.
+    // The connection was lost, but the question may have arrived.
     if (!(error instanceof Refused) && error.name !== "AbortError") await recover(id).catch(() => explain(error));
     else throw error;
     return;
@@ -268,7 +268,7 @@ async function follow(id, answer = null) {
       }
     } catch (error) {
       if (stream.signal.aborted || current.id !== conversation) return;
-      // It was deleted, or the caller is not signed in any more.
+      // It was deleted, or the caller is no longer signed in.
       if (error instanceof Refused && error.status < 500 && error.status !== 429) return over(), explain(error);
     }
     answer = null;
@@ -279,7 +279,7 @@ async function follow(id, answer = null) {
   }
 }
 
-/** An answer that is followed from its beginning is shown from its beginning. */
+/** Reset the view of an answer that is followed from its beginning. */
 function restart(id) {
   const view = current.views.get(id);
   view.fresh = true;
@@ -290,7 +290,7 @@ function restart(id) {
 function started({ question, answer }) {
   const { detail } = current;
   const shown = detail.messages;
-  // What stood beside the question or below it is another branch now.
+  // Messages next to the question or below it are now another branch.
   const known = shown.findIndex(({ id }) => id === question.id);
   const parent = shown.findIndex(({ id }) => id === question.parent_id);
   detail.messages = [...shown.slice(0, known >= 0 ? known : parent + 1), question, answer];
@@ -321,7 +321,7 @@ function over() {
 const stop = guarded(async () => {
   if (!current.answer) return;
   say("Stopping…");
-  // It may have ended meanwhile.
+  // It may have ended in the meantime.
   await call(`${path()}/current`, { method: "DELETE" }).catch((error) => {
     if (error.status !== 404) throw error;
   });
@@ -332,7 +332,7 @@ function showAllowance(header) {
   $("send").title = left ? `${Number(left).toLocaleString()} tokens left today` : "";
 }
 
-// --- What is pressed ------------------------------------------------------------------------------------------
+// --- Input ----------------------------------------------------------------------------------------------------
 
 let atEnd = true;
 $("scroll").addEventListener("scroll", () => {
@@ -347,7 +347,7 @@ function grow() {
 
 $("question").addEventListener("input", grow);
 $("question").addEventListener("keydown", (event) => {
-  // While a word is composed by an input method, Enter belongs to that.
+  // While an input method composes a word, Enter belongs to it.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   ask();

@@ -1,10 +1,10 @@
-// The server, for a page: requests, the tokens of callers who sign in, and streams of events.
+// The page's client: requests, tokens, and event streams.
 
 const api = new URL("../../api/v1/", location.href);
 const tokens = { access: null, refresh: null, timer: null };
 const hooks = { signedOut: () => {} };
 
-/** Say what to do once the caller has to sign in. */
+/** Set the handler for when the caller has to sign in. */
 export const onSignedOut = (action) => (hooks.signedOut = action);
 export const signedIn = () => Boolean(tokens.refresh);
 
@@ -99,7 +99,7 @@ function parse(block) {
   return event;
 }
 
-/** Return after some time, that grows with the attempts, or as soon as the browser is online again. */
+/** Return after a delay that grows with the attempts, or as soon as the browser is online again. */
 export function pause(attempt) {
   const seconds = Math.min(15, 0.5 * 2 ** attempt) * (0.5 + Math.random() / 2);
   return new Promise((done) => {

@@ -1,8 +1,8 @@
-// Markdown to DOM nodes. What a model says may be anyone's text: only nodes are made here, and no HTML is ever parsed.
-// Images are not loaded, since an address could carry what the model has read; they are shown as links.
+// Markdown to DOM nodes. A model's output is untrusted: only nodes are created here, and no HTML is ever parsed.
+// Images are not loaded, because a URL could leak what the model has read; they are shown as links.
 
-const LONGEST = 20000; // characters of a paragraph that are searched for marks
-const DEEPEST = 6; // marks inside of marks, lists inside of lists
+const LONGEST = 20000; // characters of a paragraph that are searched for markup
+const DEEPEST = 6; // nesting of markup and lists
 
 export function element(tag, { text, ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -20,7 +20,7 @@ const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,11})([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const TABLE = /^ {0,3}\|?(?: *:?-+:? *\|)+(?: *:?-+:? *)?$/;
 
-/** Split a text into blocks: `{source, make}`. A block whose source has not changed need not be made again. */
+/** Split a text into blocks: `{source, make}`. A block whose source has not changed need not be rendered again. */
 export function blocks(text, depth = 0) {
   const lines = text.replaceAll("\r", "").replaceAll("\t", "    ").split("\n");
   const found = [];
@@ -53,7 +53,7 @@ function block(lines, at, depth) {
   }
   if ((match = HEADING.exec(line))) {
     const text = line.slice(match[0].length).trim().replace(/(^| )#+$/, "");
-    // The page has headings of its own above.
+    // The page has its own headings above.
     const tag = `h${Math.min(6, match[1].length + 2)}`;
     return [at + 1, () => element(tag, {}, ...inline(text))];
   }
@@ -78,7 +78,7 @@ const starts = (line, depth) =>
   !line.trim() || [FENCE, HEADING, RULE].some((mark) => mark.test(line)) ||
   (depth < DEEPEST && [QUOTE, ITEM].some((mark) => mark.test(line)));
 
-/** A button that copies a text, as it is when it is pressed. */
+/** A button that copies the current text. */
 export function copyButton(text) {
   const button = element("button", { type: "button", className: "small", text: "Copy" });
   button.addEventListener("click", async () => {
@@ -97,7 +97,7 @@ function fenced(code, language) {
   return element("figure", {}, head, element("pre", { tabIndex: 0 }, element("code", { text: code })));
 }
 
-/** A list: what is indented more deeply than its marks belongs to its items. */
+/** A list: lines indented more deeply than its markers belong to its items. */
 function list(lines, at, depth) {
   const [, indent, first] = ITEM.exec(lines[at]);
   const ordered = /\d/.test(first);
@@ -109,7 +109,7 @@ function list(lines, at, depth) {
       items.push([match[3]]);
     } else if (lines[at].trim()) {
       const inside = lines[at].length - lines[at].trimStart().length > indent.length;
-      // A line that follows at once goes on with the item, however it is indented.
+      // A line that follows directly continues the item, however it is indented.
       if (!inside && (!lines[at - 1].trim() || starts(lines[at], depth))) break;
       items.at(-1).push(inside ? lines[at].replace(new RegExp(`^ {0,${indent.length + 2}}`), "") : lines[at]);
     } else {
@@ -127,7 +127,7 @@ function list(lines, at, depth) {
       const parts = blocks(item.join("\n"), depth + 1);
       const loose = item.includes("");
       const nodes = parts.map(({ make: part }) => part());
-      // The paragraph of a tight item is its text alone.
+      // A tight item has text without a paragraph.
       made.append(element("li", {}, ...nodes.flatMap((node) => (!loose && node.tagName === "P" ? [...node.childNodes] : [node]))));
     }
     return made;
@@ -155,11 +155,11 @@ const BARE = /https?:\/\/[^\s<>"'`|)\]]{1,2000}(?<![.,:;!?*_])/y;
 const ANGLES = /<((?:https?:\/\/|mailto:)[^\s<>]{1,2000})>/y;
 const WORD = /[\p{L}\p{N}]/u;
 
-/** Return a text with its marks as nodes; each character is looked at a bounded number of times. */
+/** Return a text with its markup as nodes; each character is visited a bounded number of times. */
 export function inline(text, depth = 0, linked = false) {
   if (text.length > LONGEST || depth > DEEPEST) return [text];
   const nodes = [];
-  const absent = new Set(); // marks that do not close after here
+  const absent = new Set(); // markup that is not closed after here
   let plain = "";
   let at = 0;
   const flush = () => {
@@ -232,7 +232,7 @@ export function inline(text, depth = 0, linked = false) {
   return nodes;
 }
 
-/** A link to the web or to a mail address; anything else stays text. Its title shows where it leads. */
+/** A link to the web or to a mail address; anything else stays text. Its title shows the target. */
 function link(address, content) {
   const safe = /^(https?:\/\/|mailto:)/i.test(address) && URL.canParse(address);
   if (!safe) return element("span", {}, ...content);
@@ -243,7 +243,7 @@ function link(address, content) {
 
 export const render = (text, depth = 0) => blocks(text, depth).map(({ make }) => make());
 
-/** Show a text in an element; only blocks that have changed since the last time are made again. */
+/** Show a text in an element; only blocks that have changed since the last time are rendered again. */
 export function show(place, text) {
   const found = blocks(text);
   const shown = (place.shown ??= []);

@@ -1,13 +1,13 @@
-// One message in the page: its text, the tools that were called where in it, how it ended, and what can be done with it.
+// The view of a message: its text, the tool calls within it, how it ended, and its actions.
 
 import { copyButton, element, show } from "./markdown.js";
 
 const ENDED = {
   stopped: "You stopped this answer.",
-  interrupted: "The server was stopped before this answer was whole.",
+  interrupted: "The server stopped before this answer was complete.",
 };
 
-/** A view of a message, to be changed while its answer comes; `actions` are called with the message. */
+/** A view of a message, updated while its answer arrives; `actions` are called with the message. */
 export class MessageView {
   constructor(message, actions) {
     this.actions = actions;
@@ -51,7 +51,7 @@ export class MessageView {
     this.frame ??= requestAnimationFrame(() => this.refresh());
   }
 
-  /** Show the text, and tools between its parts: their offsets count code points. */
+  /** Show the text, with tools between its parts: their offsets count code points. */
   refresh() {
     if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = null;
@@ -85,8 +85,8 @@ export class MessageView {
 
   ending() {
     const { state, error, finish_reason } = this.message;
-    if (state === "failed") return `${error?.detail ?? "The answer failed."} What there is stands above.`;
-    if (finish_reason === "length") return "The model had to stop here: its answer reached the longest that is allowed.";
+    if (state === "failed") return `${error?.detail ?? "The answer failed."} The partial answer is above.`;
+    if (finish_reason === "length") return "The answer reached its maximum length.";
     return ENDED[state] ?? "";
   }
 
@@ -103,7 +103,7 @@ export class MessageView {
       const at = siblings.indexOf(id);
       const go = (step) => button(step < 0 ? "‹" : "›", () => actions.choose(siblings[at + step]), {
         disabled: !(at + step in siblings),
-        ariaLabel: step < 0 ? "The version before" : "The next version",
+        ariaLabel: step < 0 ? "Previous version" : "Next version",
       });
       made.push(element("span", { className: "versions" }, go(-1), `${at + 1} of ${siblings.length}`, go(1)));
     }

@@ -1,4 +1,4 @@
-// Chat and live notes in a page: no library, no build step. It finds out by itself whether callers sign in here.
+// The page of chat and live notes: no library, no build step. It detects whether callers sign in here.
 
 import { offerRegistration } from "./register.js";
 
@@ -174,7 +174,7 @@ function connect() {
   leave();
   const url = new URL(`chat/rooms/${chat.room.id}/ws?after=${chat.seen}`, api);
   url.protocol = url.protocol.replace("http", "ws");
-  // In the second version of the protocol messages may share a frame.
+  // In version 2 of the protocol messages may share a frame.
   const protocols = ["keel.chat.v2", "keel.chat.v1", ...(tokens.access ? ["bearer", tokens.access] : [])];
   const socket = (chat.socket = new WebSocket(url, protocols));
   socket.onmessage = ({ data }) => socket === chat.socket && receive(JSON.parse(data));
@@ -197,7 +197,7 @@ function retry() {
   clearTimeout(chat.timer);
   chat.timer = setTimeout(async () => {
     try {
-      // A browser does not tell why a handshake was refused; HTTP does.
+      // A browser does not say why a handshake was refused; HTTP does.
       await call(`chat/rooms/${chat.room.id}`);
       connect();
     } catch (error) {
@@ -262,7 +262,7 @@ function add(made) {
 function show(message) {
   if (message.id <= chat.seen) return;
   chat.seen = message.id;
-  // Without sign-in, all callers are the same guest: what this page has said itself is still its own.
+  // Without sign-in, all callers are the same guest: this page knows its own messages.
   const mine = chat.unsent.has(message.client_id) || (message.sender === chat.me && message.sender !== "guest");
   drop(message.client_id);
   add(item(message.sender, message.body, message.sent_at, mine));
@@ -311,7 +311,7 @@ async function showNotes() {
   for (const note of items.reverse()) showNote("", note);
 }
 
-// EventSource can send no token, so the stream is read by fetch.
+// EventSource cannot send a token, so the stream is read with fetch.
 async function listen() {
   const controller = (notes.controller = new AbortController());
   for (let attempt = 0; !controller.signal.aborted; attempt++) {
@@ -319,7 +319,7 @@ async function listen() {
       const headers = notes.last ? { "Last-Event-ID": notes.last } : {};
       const answer = await call("notes/events", { headers, signal: controller.signal });
       attempt = 0;
-      // What was there before the first event is in no stream.
+      // Notes from before the first event are not in the stream.
       if (!notes.last) await showNotes();
       await read(answer.body.pipeThrough(new TextDecoderStream()));
     } catch (error) {

@@ -1,4 +1,4 @@
-// Creating an account: an address, then the link that was mailed to it and a password.
+// Creating an account: an address, then the mailed link and a password.
 
 const $ = (id) => document.getElementById(id);
 const FORMS = ["sign-in-form", "register-form", "confirm-form"];
@@ -8,7 +8,7 @@ function show(id) {
   $(id).querySelector("input").focus();
 }
 
-/** Do what a form is for; what is refused is said in the form. */
+/** Submit a form; errors are shown in it. */
 function onSubmit(id, action) {
   $(id).addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -23,7 +23,7 @@ function onSubmit(id, action) {
   });
 }
 
-/** The token of a mailed link, or of what was pasted in its place. */
+/** The token in a mailed link, or in pasted text. */
 const tokenOf = (text) => decodeURIComponent(text.trim().replace(/^.*#token=/s, ""));
 
 export function offerRegistration(post, signIn) {
