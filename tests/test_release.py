@@ -139,7 +139,7 @@ def test_other_branch_is_refused(repository: Path, capsys: pytest.CaptureFixture
     """Releases are made from main."""
     git(repository, "switch", "--quiet", "--create", "flags")
     assert release.main([], repository, PASSES) == 1
-    assert "not of flags" in capsys.readouterr().out
+    assert "not from flags" in capsys.readouterr().out
 
 
 def test_next_version(repository: Path) -> None:

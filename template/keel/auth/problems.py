@@ -56,7 +56,7 @@ class InvalidScope(OAuthError):
     type = "urn:problem:invalid-scope"
 
     def __init__(self, names: str) -> None:
-        super().__init__("invalid_scope", f"These scopes do not exist, or you may not have them: {names}")
+        super().__init__("invalid_scope", f"These scopes do not exist, or are not granted to you: {names}")
 
 
 class InvalidMailedToken(AppError):

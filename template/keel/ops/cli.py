@@ -110,7 +110,7 @@ def migrate(
             typer.echo(f"{error}. Is it another project's database? Check DATABASE_URL.", err=True)
             raise typer.Exit(1) from error
         except lifecycle.MissingTables as error:
-            # Not a failure: the migration that creates them may not be written yet.
+            # Not a failure: the migration that creates them may not exist yet.
             typer.echo(f"{error}", err=True)
         finally:
             await database.close()

@@ -28,13 +28,13 @@ class _Pages(StaticFiles):
 
 
 def mount_pages(app: FastAPI, path: str, folder: Path) -> None:
-    """Serve `index.html` of a folder, and the files beside it, below a path such as `/demo`.
+    """Serve `index.html` of a folder, and the files next to it, below a path such as `/demo`.
 
     Pages below another page's path, such as `/demo/statistics`, are found in any order of mounting.
     """
 
     async def open_page(request: Request) -> Response:
-        # With the slash, so that the page finds its own files beside it.
+        # With the slash, so that the page's relative links to its files work.
         return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}{path}/")
 
     pages = _Pages(directory=folder, html=True)

@@ -8,7 +8,7 @@ from keel.db.database import AnyRow
 
 
 def to_message(row: AnyRow, siblings: Sequence[UUID]) -> Message:
-    """Return a message, given its row and the messages beside it."""
+    """Return a message, given its row and its siblings."""
     used = row.input_tokens is not None
     return Message(
         id=row.id,
