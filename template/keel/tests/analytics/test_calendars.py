@@ -105,7 +105,9 @@ def test_zones() -> None:
     """A zone may be given by its name, or as it is; a caller's editor knows how names look."""
     zones = TypeAdapter(TimeZone)
 
-    assert {zones.validate_python(given) for given in ("Asia/Tokyo", ZoneInfo("Asia/Tokyo"))} == {ZoneInfo("Asia/Tokyo")}
+    assert {zones.validate_python(given) for given in ("Asia/Tokyo", ZoneInfo("Asia/Tokyo"))} == {
+        ZoneInfo("Asia/Tokyo")
+    }
     schema = zones.json_schema()
     assert (schema["type"], schema["maxLength"], schema["example"]) == ("string", 100, "UTC")
     assert all(re.fullmatch(schema["pattern"], name) for name in available_timezones())
