@@ -102,6 +102,29 @@ def test_lists() -> None:
     assert "".join(field.name for field in fields if field.index) == "dj"
 
 
+@pytest.mark.parametrize("name", ["parent", "parent_id"])
+def test_references(name: str) -> None:
+    """A column is called after what it has, the id; sentences speak of what it leads to."""
+    field = read(f"{name}:ref(specimens)?")
+
+    assert (field.name, field.short, field.label, field.filtered) == ("parent_id", "parent", "parent", True)
+    assert field.column == ' = mapped_column(ForeignKey("specimens.id", ondelete="SET NULL"), index=True)'
+    assert read("parent_id:uuid").short == "parent_id"
+
+
+def test_defaults() -> None:
+    """A field is plain unless it is said otherwise."""
+    field = Field("Specimen", Noun("title"), "str")
+
+    assert (field.bounds, field.nullable, field.unique, field.index, field.target) == (
+        (1, 200),
+        False,
+        False,
+        False,
+        None,
+    )
+
+
 ACCEPTED = [
     *("a:str(10000)", "a:str(7,7)", "a:text(10000000)", "a:decimal(15,14)", "a:decimal(15,0)", "a:str(500):unique"),
     *("a:str(500):index", f"a:enum({'b' * 32},c)", "a:int:unique", "a:json?"),

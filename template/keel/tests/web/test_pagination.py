@@ -84,7 +84,7 @@ def test_a_cursor_belongs_to_an_order() -> None:
         decode(encode("name", ("a",)), "-name", [TypeAdapter(str)])
 
 
-LINKS = {
+LINKS: dict[tuple[str, str | None], str] = {
     ("", None): '</notes>; rel="first"',
     ("cursor=x", None): '</notes>; rel="first"',
     ("", "y"): '</notes>; rel="first", </notes?cursor=y>; rel="next"',
