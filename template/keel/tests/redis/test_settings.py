@@ -15,6 +15,10 @@ URLS = {
     "redis://h/2/?db=4": RedisUrl("single", (("h", 6379),), db=2, options={"db": "4"}),
     "redis://:a%3Ab@c@h": RedisUrl("single", (("h", 6379),), password="a:b@c"),
     "unix://me:p%40ss@/run/redis.sock": RedisUrl("unix", path="/run/redis.sock", username="me", password="p@ss"),
+    "redis://me:a:b@h": RedisUrl("single", (("h", 6379),), username="me", password="a:b"),
+    "redis+sentinel://a/main?sentinel_username=w": RedisUrl(
+        "sentinel", (("a", 26379),), service="main", options={"sentinel_username": "w"}
+    ),
     "redis+cluster://h/0": RedisUrl("cluster", (("h", 6379),)),
     "unix:///run/redis.sock?db=3": RedisUrl("unix", path="/run/redis.sock", db=3),
     "redis+sentinel://a,b:7/main/4?sentinel_password=x": RedisUrl(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -90,11 +91,12 @@ def test_no_origins(value: str) -> None:
         origin(value)
 
 
-async def status(allowed: Sequence[str], *named: str, path: str = "/", kind: str = "http") -> int:
-    """Return the status of an answer: that of an application which always answers 204, or the refusal's."""
+async def send_request(allowed: Sequence[str], *named: str, path: str = "/", kind: str = "http") -> list[Message]:
+    """Return the messages of an answer: that of an application which always answers 204, or the refusal's."""
     sent: list[Message] = []
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (scope["path"], await receive()) == (path, {"type": "http.request"})
         await send({"type": "http.response.start", "status": 204, "headers": []})
 
     async def receive() -> Message:
@@ -107,7 +109,12 @@ async def status(allowed: Sequence[str], *named: str, path: str = "/", kind: str
     if kind != "lifespan":
         scope["headers"] = [(b"accept", b"*/*"), *((b"host", name.encode()) for name in named)]
     await HostMiddleware(answer, tuple(allowed), frozenset({"/healthz"}))(scope, receive, send)
-    return sent[0]["status"]
+    return sent
+
+
+async def status(allowed: Sequence[str], *named: str, path: str = "/", kind: str = "http") -> int:
+    """Return the status of an answer."""
+    return (await send_request(allowed, *named, path=path, kind=kind))[0]["status"]
 
 
 ALLOWED = ("Api.example.com", "*.Example.org", "[::1]")
@@ -122,12 +129,20 @@ async def test_hosts_that_are_allowed(named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "named", ["", "example.com", "example.org", "api.example.com.evil", "::1", "[::2]", "evil[::1]"]
+    "named", ["", "example.com", "example.org", "api.example.com.evil", "::1", "[::2]", "evil[::1]", "[::1]evil]"]
 )
 async def test_other_hosts_are_refused(named: str) -> None:
     """A pattern is for subdomains alone."""
     assert await status(ALLOWED, named) == 400
     assert await status(("api.example.com",), "evil.example.com") == 400
+
+
+async def test_a_refusal() -> None:
+    """It is a problem like any other."""
+    _, body = await send_request(ALLOWED, "example.com")
+
+    found = orjson.loads(body["body"])
+    assert (found["type"], found["detail"]) == ("urn:problem:unknown-host", "Unknown host.")
 
 
 async def test_a_request_names_one_host() -> None:
