@@ -1,10 +1,16 @@
 """Addresses, scopes and tokens as callers write them."""
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from keel.auth.accounts.schemas import Email, LoginName, Scope, UserQuery, UserUpdate
+from keel.auth.accounts.schemas import Email, LoginName, MailedTokenText, Password, Scope, User, UserQuery, UserUpdate
 from keel.auth.personal_tokens.format import checksum, hint, is_well_formed, new_personal_token
+from keel.text import NO_NUL
 
 ADDRESSES = {
     "Ada@Example.com": "ada@example.com",
@@ -44,6 +50,7 @@ PARTS = {
     "@B\u00fccher.example": "@xn--bcher-kva.example",
     "Ada@Example.com": "Ada@example.com",
     "ada@": "ada@",
+    '"a@b"@Example.com': '"a@b"@example.com',
     "@": "@",
 }
 
@@ -69,6 +76,47 @@ def test_what_is_no_scope(name: str) -> None:
     """What would end a name or a list is no part of one."""
     with pytest.raises(ValidationError):
         TypeAdapter(Scope).validate_python(name)
+
+
+def test_the_document_of_an_address() -> None:
+    """Generated clients know what is none."""
+    expected = {"type": "string", "format": "email", "maxLength": 254, "pattern": NO_NUL}
+
+    assert TypeAdapter(Email).json_schema() == expected
+
+
+@pytest.mark.parametrize(("secret", "longest"), [(Password, 256), (MailedTokenText, 200)])
+def test_secrets(secret: Any, longest: int) -> None:
+    """None is empty, and none is longer than what is hashed in a moment."""
+    texts = TypeAdapter(secret)
+
+    assert [len(texts.validate_python("a" * length)) for length in (1, longest)] == [1, longest]
+    for length in (0, longest + 1):
+        with pytest.raises(ValidationError):
+            texts.validate_python("a" * length)
+
+
+@pytest.mark.parametrize(("stored", "scopes"), [("a b", ["a", "b"]), ("", []), (None, None), (["a"], ["a"])])
+def test_accounts(stored: object, scopes: object) -> None:
+    """Scopes are a text in a row, and a list for callers."""
+    row = SimpleNamespace(
+        id=UUID(int=1),
+        subject="1",
+        email="ada@example.com",
+        is_active=True,
+        is_admin=False,
+        scopes=stored,
+        verified_at=None,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+    assert User.model_validate(row).scopes == scopes
+
+
+def test_changes_of_an_account() -> None:
+    """What is left out stays as it is; null takes a limit away."""
+    assert UserUpdate().model_dump() == {}
+    assert UserUpdate(scopes=None).model_dump() == {"scopes": None}
 
 
 TOKEN = "pat_" + "Ab0-_" * 8 + "xyz" + "3wnbNp"

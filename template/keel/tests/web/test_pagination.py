@@ -25,6 +25,7 @@ VALUES = {
     "moment": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
     "duration": timedelta(days=1, microseconds=1),
     "id": ID,
+    "missing": None,
 }
 
 
@@ -115,6 +116,12 @@ def test_queries() -> None:
     for wrong in ({"limit": 0}, {"limit": 101}, {"cursor": "x" * 4001}, {"cursor": "\x00"}, {"page": 2}):
         with pytest.raises(ValueError, match="1 validation error"):
             query.validate_python({"sort": "name"} | wrong)
+
+
+def test_queries_stay_as_they_are() -> None:
+    """What was validated is not changed afterwards."""
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(PageQuery(sort="name"), "limit", 1000)  # noqa: B010 - a type checker refuses the other form
 
 
 def test_names_of_pages() -> None:
