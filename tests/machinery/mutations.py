@@ -20,7 +20,6 @@ from difflib import unified_diff
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 import libcst as cst  # ty: ignore[import-not-found]
 import pytest
@@ -116,14 +115,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def app() -> object:
-    """Return an application that is built and not started."""
-    if "keel.tests.application" not in sys.modules:
-        pytest.skip("needs an application")
-    return sys.modules["keel.tests.application"].APP
-
-
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note which tests pass."""
     if report.when == "call" and report.passed and report.duration < SLOW:
@@ -208,9 +199,6 @@ def preload(module: str) -> None:
     for node in ast.parse(path_of(module).read_text("utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("keel."):
             importlib.import_module(node.module)
-    if module in KNOWN["built"]:
-        application: Any = importlib.import_module("keel.tests.application")
-        application.APP = application.create_app()
     if module in sys.modules:
         raise SystemExit(f"{module}: imported by what it imports")
     gc.collect()

@@ -20,7 +20,7 @@ def host(value: str) -> str:
         ValueError: this is no host name.
     """
     try:
-        parts = urlsplit((value if "://" in value else f"//{value}").lower())
+        parts = urlsplit(value if "://" in value else f"//{value}")
         name, _ = _name_and_port(parts)
     except ValueError:
         name = ""
@@ -36,7 +36,7 @@ def origin(value: str) -> str:
         ValueError: browsers send no such origin.
     """
     try:
-        parts = urlsplit(value.lower())
+        parts = urlsplit(value)
         name, port = _name_and_port(parts)
     except ValueError:
         parts, name, port = urlsplit(""), "", None
@@ -61,7 +61,7 @@ class HostMiddleware:
     def __init__(self, app: ASGIApp, allowed: tuple[str, ...], exempt: frozenset[str]) -> None:
         self.app = app
         self.exempt = exempt
-        self.names = frozenset(name.lower() for name in allowed if not name.startswith("*."))
+        self.names = frozenset(name.lower() for name in allowed)
         self.suffixes = tuple(name[1:].lower() for name in allowed if name.startswith("*."))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

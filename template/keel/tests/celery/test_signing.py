@@ -10,7 +10,7 @@ from keel.celery.broker.client import CeleryApp
 from keel.celery.settings import CelerySettings
 
 OLD, NEW = "an old key of more than thirty-two characters", "a new key of more than thirty-two characters"
-BODY = [["0190"], {}, {"chord": None}]
+BODY = [["0190", 1.5], {}, {"chord": None}]
 
 
 def test_signed_messages_are_read_after_a_key_rotation() -> None:
@@ -19,7 +19,10 @@ def test_signed_messages_are_read_after_a_key_rotation() -> None:
     content_type, encoding, message = dumps(BODY, serializer=signing.NAME)
     signing.register([NEW, OLD])
 
-    assert loads(message, content_type, encoding, accept=[signing.CONTENT_TYPE]) == BODY
+    # What stands in a queue is read by the next version, too.
+    assert (signing.NAME, content_type, encoding) == ("signed-json", "application/x-signed-json", "utf-8")
+    for received in (message, message.encode(), memoryview(message.encode())):
+        assert loads(received, content_type, encoding, accept=[signing.CONTENT_TYPE]) == BODY
 
 
 def test_messages_with_invalid_signatures_are_refused() -> None:

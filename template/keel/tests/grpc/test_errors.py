@@ -1,15 +1,23 @@
 """Errors as gRPC statuses."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from keel.grpc.asgi_scope import asgi_scope
-from keel.grpc.errors import InvalidRequest, code_of, status_of, validated
+from keel.grpc.errors import (
+    MAX_LISTED,
+    InvalidRequest,
+    UnknownMethod,
+    Violation,
+    code_of,
+    status_of,
+    validated,
+)
 from keel.web.errors import AppError, NotFound, TooManyRequests
 
 
@@ -33,7 +41,10 @@ def error(status: int) -> AppError:
         (422, StatusCode.INVALID_ARGUMENT),
         (429, StatusCode.RESOURCE_EXHAUSTED),
         (500, StatusCode.INTERNAL),
+        (428, StatusCode.FAILED_PRECONDITION),
+        (501, StatusCode.UNIMPLEMENTED),
         (503, StatusCode.UNAVAILABLE),
+        (504, StatusCode.DEADLINE_EXCEEDED),
         (507, StatusCode.INTERNAL),
     ],
 )
@@ -72,6 +83,36 @@ def test_retry_delay() -> None:
     _, found = details(TooManyRequests("Later.", headers={"Retry-After": "7"}))
 
     assert error_details_pb2.RetryInfo.FromString(found["RetryInfo"]).retry_delay.seconds == 7
+    _, found = details(TooManyRequests("Later.", headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}))
+    assert "RetryInfo" not in found
+
+
+def test_violations_are_told() -> None:
+    """Each has its field, what is wrong, and a reason for programs."""
+    status, found = details(InvalidRequest([Violation("ship.name", "It is too short.", "TOO_SHORT")]))
+
+    assert (status.code, status.message) == (
+        *(StatusCode.INVALID_ARGUMENT.value[0], "The request is not valid; see its field violations."),
+    )
+    (told,) = error_details_pb2.BadRequest.FromString(found["BadRequest"]).field_violations
+    assert (told.field, told.description, told.reason) == ("ship.name", "It is too short.", "TOO_SHORT")
+    assert error_details_pb2.ErrorInfo.FromString(found["ErrorInfo"]).reason == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "reason"),
+    [
+        (error(409), StatusCode.ABORTED, "ABORTED"),
+        (UnknownMethod("There is no such method."), StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD"),
+        (ValueError("no"), StatusCode.INTERNAL, "INTERNAL"),
+    ],
+)
+def test_reasons(raised: Exception, code: StatusCode, reason: str) -> None:
+    """An error without a type of its own has the name of its code."""
+    status, found = details(raised)
+
+    assert status.code == code.value[0]
+    assert error_details_pb2.ErrorInfo.FromString(found["ErrorInfo"]).reason == reason
 
 
 def test_unexpected_error() -> None:
@@ -104,6 +145,22 @@ def test_paths_of_fields() -> None:
     (violation,) = caught.value.violations
     assert (violation.field, violation.reason) == ("ship.sailors[1].age", "INT_PARSING")
     assert "s3cret" not in str(violation)
+
+
+def test_paths_of_other_fields() -> None:
+    """A field that has no other name in the request keeps its own; an error of the whole has none."""
+
+    class Whole(Ship):
+        @model_validator(mode="after")
+        def _refuse(self) -> Self:
+            raise ValueError("it never sails")
+
+    with pytest.raises(InvalidRequest) as caught:
+        validated(Ship, {"crew": 1}, {"captain": "ship.captain"})
+    assert [each.field for each in caught.value.violations] == ["crew"]
+    with pytest.raises(InvalidRequest) as caught:
+        validated(Whole, {"crew": []}, {})
+    assert [each.field for each in caught.value.violations] == [""]
 
 
 class Peer:
@@ -146,7 +203,10 @@ def test_many_violations() -> None:
         numbers: list[int]
 
     with pytest.raises(InvalidRequest) as refused:
-        validated(Many, {"numbers": ["x"] * 5000}, {})
+        validated(Many, {"numbers": ["x"] * MAX_LISTED}, {})
+    assert len(refused.value.violations) == MAX_LISTED
+    with pytest.raises(InvalidRequest) as refused:
+        validated(Many, {"numbers": ["x"] * (MAX_LISTED + 1)}, {})
 
     (violation,) = refused.value.violations
-    assert (violation.description, violation.reason) == ("5000 errors.", "TOO_MANY_ERRORS")
+    assert (violation.field, violation.description, violation.reason) == ("", "21 errors.", "TOO_MANY_ERRORS")

@@ -11,6 +11,15 @@ URLS = {
     "redis://h:1/2": RedisUrl("single", (("h", 1),), db=2),
     "rediss://me:p%40ss@h": RedisUrl("single", (("h", 6379),), tls=True, username="me", password="p@ss"),
     "redis://:secret@[::1]:7": RedisUrl("single", (("::1", 7),), password="secret"),
+    "redis://h?db=4": RedisUrl("single", (("h", 6379),), db=4, options={"db": "4"}),
+    "redis://h/2/?db=4": RedisUrl("single", (("h", 6379),), db=2, options={"db": "4"}),
+    "redis://:a%3Ab@c@h": RedisUrl("single", (("h", 6379),), password="a:b@c"),
+    "unix://me:p%40ss@/run/redis.sock": RedisUrl("unix", path="/run/redis.sock", username="me", password="p@ss"),
+    "redis://me:a:b@h": RedisUrl("single", (("h", 6379),), username="me", password="a:b"),
+    "redis+sentinel://a/main?sentinel_username=w": RedisUrl(
+        "sentinel", (("a", 26379),), service="main", options={"sentinel_username": "w"}
+    ),
+    "redis+cluster://h/0": RedisUrl("cluster", (("h", 6379),)),
     "unix:///run/redis.sock?db=3": RedisUrl("unix", path="/run/redis.sock", db=3),
     "redis+sentinel://a,b:7/main/4?sentinel_password=x": RedisUrl(
         "sentinel", (("a", 26379), ("b", 7)), service="main", db=4, options={"sentinel_password": "x"}
@@ -21,6 +30,9 @@ URLS = {
 WRONG = {
     "http://h": "not a URL of a Redis server",
     "redis:///0": "not a URL of a Redis server",
+    "unix+cluster:///run/redis.sock": "not a URL of a Redis server",
+    "unix://": "not a URL of a Redis server",
+    "redis://h/\u0661": "the database is a number",
     "redis+ring://h": "not a URL of a Redis server",
     "redis://h:port": "Port could not be cast",
     "redis://h/a": "the database must be a number",
@@ -76,10 +88,32 @@ def test_protected_servers_are_accepted(url: str, monkeypatch: pytest.MonkeyPatc
     assert RedisSettings.load().url.get_secret_value() == url
 
 
+TLS = {
+    "redis://h": {},
+    "rediss://h?db=1": {"ssl_check_hostname": True},
+    "rediss://h?ssl_ca_certs=/ca&ssl_check_hostname=true": {"ssl_ca_certs": "/ca", "ssl_check_hostname": True},
+    "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false": {"ssl_cert_reqs": "none", "ssl_check_hostname": False},
+}
+
+
+def test_tls() -> None:
+    """The host's name is checked unless the URL says otherwise."""
+    assert {url: RedisUrl.parse(url).tls_options for url in TLS} == TLS
+
+
+def test_servers_of_this_machine() -> None:
+    """All of them have to be."""
+    local = ["redis://localhost", "redis://127.0.0.1", "redis://[::1]", "unix:///s", "redis+cluster://localhost,[::1]"]
+
+    assert all(RedisUrl.parse(url).local for url in local)
+    assert not any(RedisUrl.parse(url).local for url in ("redis://10.0.0.1", "redis+cluster://localhost,b"))
+
+
 def test_secrets_are_not_logged() -> None:
     """`str()` and `repr()` contain hosts, but no credentials."""
     url = RedisUrl.parse("redis+sentinel://me:secret@a,b:7/main?sentinel_password=hidden")
 
     assert str(url) == "sentinel a:26379,b:7 main"
+    assert str(RedisUrl.parse("unix://:secret@/run/redis.sock")) == "unix /run/redis.sock"
     assert "secret" not in repr(url)
     assert "hidden" not in repr(url)
