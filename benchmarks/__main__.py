@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import contenders, profile, report, run
-from benchmarks.contenders import PRESETS, RAW, TEXTBOOK
+from benchmarks import contenders, exports, profile, report, run, streams
+from benchmarks.contenders import PRESETS, RAW, SAMPLED, TEXTBOOK
 from benchmarks.peers import PEERS
 from benchmarks.routes import CASES
+from benchmarks.servers import Contender
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,10 +44,23 @@ def _arguments() -> argparse.Namespace:
         help='where the processor time of a contender goes, as in "everything, a tenth sampled"; repeatable; needs '
         "the right to trace processes",
     )
+    parser.add_argument(
+        "--readers",
+        type=int,
+        default=0,
+        help="server-sent events to so many readers, too, with everything on",
+    )
+    parser.add_argument(
+        "--export", type=int, default=0, help="an export of so many notes, too, with everything on"
+    )
     run.add_options(parser)
     arguments = parser.parse_args()
     if (arguments.raw or arguments.peer) and arguments.database != "postgresql":
         parser.error("the raw floor and peers need PostgreSQL")
+    if (arguments.readers or arguments.export) and (
+        arguments.database != "postgresql" or "everything" not in (arguments.project or ["everything"])
+    ):
+        parser.error("readers and exports are measured of everything on PostgreSQL")
     if arguments.peer and not os.environ.get("TEST_DATABASE_URL"):
         parser.error("peers connect by host and port: name a server in TEST_DATABASE_URL")
     return arguments
@@ -74,6 +89,7 @@ def main() -> None:
                 for each in compared
                 if each.name in arguments.profile
             }
+            more = [*_more(compared, arguments, folder)]
     _say(run.describe(arguments.database, arguments) + "\n")
     first = found[arguments.workers[0]]
     for workers, those in found.items():
@@ -87,6 +103,17 @@ def main() -> None:
         _say(report.rates(those))
     for name, shares in profiles.items():
         _say(report.parts(first, name, shares))
+    for each in more:
+        _say(each)
+
+
+def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """Return the tables of what is no request and answer."""
+    everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
+    if everything and arguments.readers:
+        yield streams.measure(everything, arguments.readers, arguments, folder)
+    if everything and arguments.export:
+        yield exports.measure(everything, arguments.export, folder)
 
 
 if __name__ == "__main__":
