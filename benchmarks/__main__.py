@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import contenders, exports, profile, report, run, streams
-from benchmarks.contenders import PRESETS, RAW, SAMPLED, TEXTBOOK
+from benchmarks.contenders import ACCOUNTS, PRESETS, RAW, SAMPLED, TEXTBOOK
 from benchmarks.peers import PEERS
 from benchmarks.routes import CASES
 from benchmarks.servers import Contender
@@ -22,6 +22,11 @@ def _arguments() -> argparse.Namespace:
         action="append",
         choices=PRESETS,
         help="this preset; repeatable (default: api and everything)",
+    )
+    parser.add_argument(
+        "--accounts",
+        action="store_true",
+        help="with a textbook floor that reads accounts and counts lists, too",
     )
     parser.add_argument("--raw", action="store_true", help="with the raw floor too, which needs PostgreSQL")
     parser.add_argument("--case", action="append", choices=CASES, help="only this; repeatable")
@@ -76,7 +81,7 @@ def main() -> None:
     arguments = _arguments()
     cases = [case for case in CASES if not arguments.case or case in arguments.case]
     presets = arguments.project or ["api", "everything"]
-    floors = [TEXTBOOK, RAW] if arguments.raw else [TEXTBOOK]
+    floors = [TEXTBOOK, *([ACCOUNTS] if arguments.accounts else []), *([RAW] if arguments.raw else [])]
     pool = dict(zip(("POOL_SIZE", "MAX_OVERFLOW"), (arguments.textbook_pool or "").split("+"), strict=False))
     pool = {name: value for name, value in pool.items() if value}
     with tempfile.TemporaryDirectory(prefix="keel-benchmark-") as temporary:
@@ -91,28 +96,32 @@ def main() -> None:
             }
             more = [*_more(compared, arguments, folder)]
     _say(run.describe(arguments.database, arguments) + "\n")
-    first = found[arguments.workers[0]]
+    one, *_ = found.values()
     for workers, those in found.items():
-        _say(
-            f"Workers: {workers}; requests/s, start and memory, then CPU and p99, in relation to {TEXTBOOK}\n"
-        )
+        _say(f"#### Workers: {workers}, in relation to the {TEXTBOOK}\n")
         _say(report.summary(those, TEXTBOOK))
-        if those is not first:
-            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}\n")
-            _say(report.scaling(first, those))
-        _say(report.rates(those))
+        if those is not one:
+            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}:\n")
+            _say(report.scaling(one, those))
+    if profiles:
+        _say("#### Processor time of a request, by part\n")
     for name, shares in profiles.items():
-        _say(report.parts(first, name, shares))
+        _say(report.parts(one, name, shares))
     for each in more:
         _say(each)
+    for workers, those in found.items():
+        _say(f"#### Workers: {workers}, as measured\n")
+        _say(report.rates(those))
 
 
 def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Return the tables of what is no request and answer."""
     everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
     if everything and arguments.readers:
+        yield "#### Live changes, everything on\n"
         yield streams.measure(everything, arguments.readers, arguments, folder)
     if everything and arguments.export:
+        yield "#### Exports, everything on\n"
         yield exports.measure(everything, arguments.export, folder)
 
 
