@@ -4,12 +4,14 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import contenders, profile, report, run
-from benchmarks.contenders import PRESETS, RAW, TEXTBOOK
+from benchmarks import contenders, exports, profile, report, run, streams
+from benchmarks.contenders import ACCOUNTS, PRESETS, RAW, SAMPLED, TEXTBOOK
 from benchmarks.peers import PEERS
 from benchmarks.routes import CASES
+from benchmarks.servers import Contender
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,6 +22,11 @@ def _arguments() -> argparse.Namespace:
         action="append",
         choices=PRESETS,
         help="this preset; repeatable (default: api and everything)",
+    )
+    parser.add_argument(
+        "--accounts",
+        action="store_true",
+        help="with a textbook floor that reads accounts and counts lists, too",
     )
     parser.add_argument("--raw", action="store_true", help="with the raw floor too, which needs PostgreSQL")
     parser.add_argument("--case", action="append", choices=CASES, help="only this; repeatable")
@@ -42,10 +49,23 @@ def _arguments() -> argparse.Namespace:
         help='where the processor time of a contender goes, as in "everything, a tenth sampled"; repeatable; needs '
         "the right to trace processes",
     )
+    parser.add_argument(
+        "--readers",
+        type=int,
+        default=0,
+        help="server-sent events to so many readers, too, with everything on",
+    )
+    parser.add_argument(
+        "--export", type=int, default=0, help="an export of so many notes, too, with everything on"
+    )
     run.add_options(parser)
     arguments = parser.parse_args()
     if (arguments.raw or arguments.peer) and arguments.database != "postgresql":
         parser.error("the raw floor and peers need PostgreSQL")
+    if (arguments.readers or arguments.export) and (
+        arguments.database != "postgresql" or "everything" not in (arguments.project or ["everything"])
+    ):
+        parser.error("readers and exports are measured of everything on PostgreSQL")
     if arguments.peer and not os.environ.get("TEST_DATABASE_URL"):
         parser.error("peers connect by host and port: name a server in TEST_DATABASE_URL")
     return arguments
@@ -61,7 +81,7 @@ def main() -> None:
     arguments = _arguments()
     cases = [case for case in CASES if not arguments.case or case in arguments.case]
     presets = arguments.project or ["api", "everything"]
-    floors = [TEXTBOOK, RAW] if arguments.raw else [TEXTBOOK]
+    floors = [TEXTBOOK, *([ACCOUNTS] if arguments.accounts else []), *([RAW] if arguments.raw else [])]
     pool = dict(zip(("POOL_SIZE", "MAX_OVERFLOW"), (arguments.textbook_pool or "").split("+"), strict=False))
     pool = {name: value for name, value in pool.items() if value}
     with tempfile.TemporaryDirectory(prefix="keel-benchmark-") as temporary:
@@ -74,19 +94,35 @@ def main() -> None:
                 for each in compared
                 if each.name in arguments.profile
             }
+            more = [*_more(compared, arguments, folder)]
     _say(run.describe(arguments.database, arguments) + "\n")
-    first = found[arguments.workers[0]]
+    one, *_ = found.values()
     for workers, those in found.items():
-        _say(
-            f"Workers: {workers}; requests/s, start and memory, then CPU and p99, in relation to {TEXTBOOK}\n"
-        )
+        _say(f"#### Workers: {workers}, in relation to the {TEXTBOOK}\n")
         _say(report.summary(those, TEXTBOOK))
-        if those is not first:
-            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}\n")
-            _say(report.scaling(first, those))
-        _say(report.rates(those))
+        if those is not one:
+            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}:\n")
+            _say(report.scaling(one, those))
+    if profiles:
+        _say("#### Processor time of a request, by part\n")
     for name, shares in profiles.items():
-        _say(report.parts(first, name, shares))
+        _say(report.parts(one, name, shares))
+    for each in more:
+        _say(each)
+    for workers, those in found.items():
+        _say(f"#### Workers: {workers}, as measured\n")
+        _say(report.rates(those))
+
+
+def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """Return the tables of what is no request and answer."""
+    everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
+    if everything and arguments.readers:
+        yield "#### Live changes, everything on\n"
+        yield streams.measure(everything, arguments.readers, arguments, folder)
+    if everything and arguments.export:
+        yield "#### Exports, everything on\n"
+        yield exports.measure(everything, arguments.export, folder)
 
 
 if __name__ == "__main__":

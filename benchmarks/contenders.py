@@ -12,7 +12,7 @@ from benchmarks.servers import Contender
 from benchmarks.stores import FLOOR_NOTES
 
 PRESETS = ("minimal", "api", "everything")
-TEXTBOOK, RAW = "textbook", "raw"
+TEXTBOOK, ACCOUNTS, RAW = "textbook", "textbook_accounts", "raw"
 NOT_EXPORTING, SAMPLED, EXPORTING = "no telemetry", "one in ten sampled", "all exported"
 
 
@@ -44,7 +44,7 @@ def running(
             ]
         floors_python = install_floors(folder / "floors", next(iter(projects.values())))
         for floor in floors:
-            env = settings.FLOOR | (pool if floor == TEXTBOOK else {})
+            env = settings.FLOOR | (pool if floor != RAW else {})
             routes = Routes(table=FLOOR_NOTES)
             contender = Contender(
                 floor,

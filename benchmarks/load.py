@@ -68,4 +68,4 @@ def put(server: Server, case: Case, *, connections: int, seconds: float, token: 
     ).stdout
     found = json.loads(output.splitlines()[-1])
     spent = server.processor_time - before
-    return Result(**found, cpu=spent * 1e3 / (found["rate"] * seconds))
+    return Result(**found, cpu=spent * 1e3 / max(found["rate"] * seconds, 1))

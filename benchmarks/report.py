@@ -1,6 +1,7 @@
 """What a run found, as Markdown: ratios to one contender, and medians of the rounds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import nan
 from operator import attrgetter
 from statistics import median
 
@@ -16,7 +17,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _ratios(found: Found, name: str, base: str, value: Callable[[Turn], float]) -> str:
     """Return the median and range of a contender's figure over the base's in the same round."""
     pairs = zip(found.turns[name], found.turns[base], strict=True)
-    each = [value(ours) / value(theirs) for ours, theirs in pairs]
+    each = [value(ours) / value(theirs) if value(theirs) else nan for ours, theirs in pairs]
     return f"{median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
 
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import psutil
 from benchmarks import stores
 from benchmarks.project import FLOORS, Project, clean_environment, render
 from benchmarks.report import table
-from benchmarks.servers import LOAD_CPU, Contender, Server, pinned, request, serving
+from benchmarks.servers import LOAD_CPU, Contender, Server, allow_files, pinned, request, serving
 
 CROWD = Path(__file__).parent / "crowd.py"
 SETTINGS = {
@@ -36,8 +35,6 @@ PROTOCOLS = {PROJECT: "keel.chat.v2", SINGLE: "keel.chat.v1"}
 """Messages may share a frame in the second version of the project's protocol, as its demonstration page speaks it."""
 
 FIELDS = ("rate", "p50", "p99", "cost", "memory")
-OTHER_FILES = 200
-"""Files that a server has open beside those of its connections, at most."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,20 +62,6 @@ def _memory(server: Server) -> float:
 def _processor_time(server: Server) -> float:
     """Return the seconds of processor time that the server and its workers have spent so far."""
     return sum(each.cpu_times().user + each.cpu_times().system for each in _processes(server))
-
-
-def _allow_files(connections: int) -> None:
-    """Let this process and those that it starts have as many files open as that many connections need.
-
-    Raises:
-        SystemExit: the system does not allow that.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + OTHER_FILES
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        sys.exit(f"{connections} connections need {needed} open files; `ulimit -H -n` says {hard}")
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _put(server: Server, project: Project, connections: int, options: argparse.Namespace) -> dict[str, float]:
@@ -116,7 +99,7 @@ def _put(server: Server, project: Project, connections: int, options: argparse.N
 def main() -> None:
     """Render, install, run, measure, report."""
     options = _arguments()
-    _allow_files(max(options.connections))
+    allow_files(max(options.connections))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-rooms-")))
         project = render(folder / "project", options.database, redis=True, websockets=True)

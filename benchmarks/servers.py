@@ -1,9 +1,11 @@
 """Servers under measurement: one uvicorn worker each, pinned to one processor, or several on all of them."""
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from benchmarks.routes import Routes
 ROUTES = Routes()
 SERVER_CPU, LOAD_CPU = 0, 1
 DEADLINE = 30.0
+OTHER_FILES = 200
+"""Files that a server has open beside those of its connections, at most."""
 
 
 @dataclass(frozen=True)
@@ -139,3 +143,17 @@ def free_port() -> int:
     """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
+
+
+def allow_files(connections: int) -> None:
+    """Let this process and those that it starts have as many files open as that many connections need.
+
+    Raises:
+        SystemExit: the system does not allow that.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        sys.exit(f"{connections} connections need {needed} open files; `ulimit -H -n` says {hard}")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

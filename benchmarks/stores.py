@@ -17,6 +17,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import asyncpg
 
+from benchmarks.settings import EMAIL
+
 ROWS = 10_000
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -25,6 +27,9 @@ FLOOR_TABLE = """CREATE TABLE floor_notes (
     id {uuid} NOT NULL PRIMARY KEY, owner_id varchar(255) NOT NULL, title varchar(200) NOT NULL, body text NOT NULL,
     created_at {moment} NOT NULL, updated_at {moment} NOT NULL
 )"""
+FLOOR_USERS = f"""CREATE TABLE floor_users AS
+    SELECT CAST('{EMAIL}' AS varchar(255)) AS email, {{yes}} AS is_active"""
+FLOOR_USERS_INDEX = "CREATE UNIQUE INDEX floor_users_email ON floor_users (email)"
 FLOOR_INDEX = "CREATE INDEX floor_notes_order ON floor_notes (owner_id, created_at, id)"
 
 Prepare = Callable[[dict[str, str]], None]
@@ -76,7 +81,13 @@ def postgresql(folder: Path) -> Generator[MakeDatabase]:
             try:
                 if table == FLOOR_NOTES:
                     asyncio.run(
-                        _execute(url, FLOOR_TABLE.format(uuid="uuid", moment="timestamptz"), FLOOR_INDEX)
+                        _execute(
+                            url,
+                            FLOOR_TABLE.format(uuid="uuid", moment="timestamptz"),
+                            FLOOR_INDEX,
+                            FLOOR_USERS.format(yes="true"),
+                            FLOOR_USERS_INDEX,
+                        )
                     )
                 prepare(settings)
                 asyncio.run(_fill(url, table))
@@ -133,6 +144,8 @@ def sqlite(folder: Path) -> Generator[MakeDatabase]:
             if table == FLOOR_NOTES:
                 connection.execute(FLOOR_TABLE.format(uuid="char(32)", moment="datetime"))
                 connection.execute(FLOOR_INDEX)
+                connection.execute(FLOOR_USERS.format(yes="1"))
+                connection.execute(FLOOR_USERS_INDEX)
             prepare({"DATABASE_URL": f"sqlite+aiosqlite:///{file}"})
             if row := connection.execute(f"SELECT * FROM {table}").fetchone():
                 note = dict(row)
