@@ -199,9 +199,9 @@ TAKEN = {
     "b" * 31: "too long",
     "task": "belongs to Keel",
     "auth_key": "belongs to Keel",
-    "shelf": "a table `shelfs` already",
-    "jar": "routes below /api/v1/jars already",
-    "flower_pot": "routes below /api/v1/flower-pots already",
+    "shelf": "already a table `shelfs`",
+    "jar": "already routes below /api/v1/jars",
+    "flower_pot": "already routes below /api/v1/flower-pots",
     "page": "two Page",
 }
 """Names of resources, and what the message says."""

@@ -32,7 +32,7 @@ WRONG = {
     "redis:///0": "not a URL of a Redis server",
     "unix+cluster:///run/redis.sock": "not a URL of a Redis server",
     "unix://": "not a URL of a Redis server",
-    "redis://h/\u0661": "the database is a number",
+    "redis://h/\u0661": "the database must be a number",
     "redis+ring://h": "not a URL of a Redis server",
     "redis://h:port": "Port could not be cast",
     "redis://h/a": "the database must be a number",

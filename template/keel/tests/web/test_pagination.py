@@ -73,7 +73,7 @@ def made(content: Any) -> str:
 )
 def test_what_is_no_cursor(cursor: str) -> None:
     """It is refused as a whole."""
-    with pytest.raises(InvalidCursor, match="was not made by this list") as refused:
+    with pytest.raises(InvalidCursor, match="is not from this list") as refused:
         decode_cursor(cursor, "name", TypeAdapter(str))
 
     assert (refused.value.status, refused.value.type) == (400, "urn:problem:invalid-cursor")
