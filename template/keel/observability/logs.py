@@ -20,15 +20,10 @@ PROCESSORS: list[Processor] = []
 """Processors added by features, run on each line before it is rendered; they take effect at application startup."""
 
 
-def is_of_no_socket(record: logging.LogRecord) -> bool:
-    """Whether a line of uvicorn is not about opening or closing a socket, which the middleware logs itself."""
-    template = str(record.msg)
-    return not template.startswith(("connection open", "connection closed", "connection rejected", '%s - "WebSocket'))
-
-
-def is_of_a_migration(record: logging.LogRecord) -> bool:
-    """Whether a line of Alembic is about a revision that is carried out: it also greets each database."""
-    return not str(record.msg).startswith(("Context impl", "Will assume"))
+def is_wanted(record: logging.LogRecord) -> bool:
+    """Whether a line is neither uvicorn's about a socket, which the middleware logs itself, nor Alembic's start-up line."""
+    sockets = ("connection open", "connection closed", "connection rejected", '%s - "WebSocket')
+    return not str(record.msg).startswith((*sockets, "Context impl", "Will assume"))
 
 
 def configure(settings: CoreSettings) -> None:
@@ -65,28 +60,21 @@ def configure(settings: CoreSettings) -> None:
                     ],
                 }
             },
-            "filters": {
-                "no sockets": {"()": lambda: is_of_no_socket},
-                "migrations": {"()": lambda: is_of_a_migration},
-            },
+            "filters": {"wanted": {"()": lambda: is_wanted}},
             "handlers": {
-                "stdout": {
-                    "class": "logging.StreamHandler",
-                    "stream": "ext://sys.stdout",
-                    "formatter": "shared",
-                }
+                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "shared"}
             },
             "root": {"handlers": ["stdout"], "level": settings.log_level},
             "loggers": {
                 # It lists what autogenerate can compare.
                 "alembic.runtime.plugins": {"level": "WARNING"},
-                "alembic.runtime.migration": {"filters": ["migrations"]},
+                "alembic.runtime.migration": {"filters": ["wanted"]},
                 # It would report the development server's own log as a change.
                 "watchfiles": {"level": "WARNING"},
                 # It would log the parameters of statements: personal data.
                 "aiosqlite": {"level": "INFO"},
                 "uvicorn": {"handlers": [], "propagate": True},
-                "uvicorn.error": {"handlers": [], "propagate": True, "filters": ["no sockets"]},
+                "uvicorn.error": {"handlers": [], "propagate": True, "filters": ["wanted"]},
                 # The middleware writes the access line; without handlers uvicorn skips its own.
                 "uvicorn.access": {"handlers": [], "propagate": False},
             },
