@@ -33,6 +33,7 @@ BODIES = {
     "title:str": ("Title", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
     "code:str(3,9)": ("Code", "Annotated[SafeStr, Field(min_length=3, max_length=9)]", (3, 9)),
     "decimal:str": ("DecimalValue", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
+    "specimen:str": ("SpecimenValue", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
     "body:text": ("Body", "Annotated[SafeStr, Field(max_length=100_000)]", (0, 100_000)),
     "mass:decimal(5)": ("Mass", "Annotated[Decimal, Field(max_digits=5, decimal_places=2)]", (5, 2)),
     "mass:decimal(5,1)": ("Mass", "Annotated[Decimal, Field(max_digits=5, decimal_places=1)]", (5, 1)),
