@@ -62,7 +62,9 @@ class Mutants(cst.CSTVisitor):
 
 
 def _for_types(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.If) and isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING"
+    return isinstance(node, cst.If) and bool(
+        isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING"
+    )
 
 
 def _more(node: cst.CSTNode) -> list[cst.CSTNode]:

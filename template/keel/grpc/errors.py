@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import grpc
-import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -57,8 +56,6 @@ SERVER_FAULTS = frozenset(
     }
 )
 """Codes that mark a server's span as failed (OpenTelemetry's semantic conventions for gRPC)."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

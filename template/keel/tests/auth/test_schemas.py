@@ -111,6 +111,7 @@ def test_accounts(stored: object, scopes: object) -> None:
     )
 
     assert User.model_validate(row).scopes == scopes
+    assert set(User.model_json_schema()["required"]) == {*User.model_fields}
 
 
 def test_changes_of_an_account() -> None:

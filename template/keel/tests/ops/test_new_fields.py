@@ -3,7 +3,16 @@
 import pytest
 
 from keel.ops.new.fields import Field, parse
-from keel.ops.new.names import NewError, Noun, alias, check_resource, enumeration, plural_of, singular_of
+from keel.ops.new.names import (
+    NewError,
+    Noun,
+    alias,
+    check_resource,
+    enumeration,
+    names_in_templates,
+    plural_of,
+    singular_of,
+)
 
 MODELS = {
     "title:str": ("str", " = mapped_column(String(200))", None),
@@ -24,6 +33,7 @@ BODIES = {
     "title:str": ("Title", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
     "code:str(3,9)": ("Code", "Annotated[SafeStr, Field(min_length=3, max_length=9)]", (3, 9)),
     "decimal:str": ("DecimalValue", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
+    "specimen:str": ("SpecimenValue", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
     "body:text": ("Body", "Annotated[SafeStr, Field(max_length=100_000)]", (0, 100_000)),
     "mass:decimal(5)": ("Mass", "Annotated[Decimal, Field(max_digits=5, decimal_places=2)]", (5, 2)),
     "mass:decimal(5,1)": ("Mass", "Annotated[Decimal, Field(max_digits=5, decimal_places=1)]", (5, 1)),
@@ -145,6 +155,10 @@ REFUSED = [
 ]
 
 
+REFUSED += [f"{name}:int" for name in ("bool", "date", "datetime", "dict", "int", "str", "metadata", "count", "copy")]
+REFUSED += ["limit:int:index", "sort:bool", "cursor:enum(a,b)"]
+
+
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_the_last_that_can_be(text: str) -> None:
     """Limits belong to what is allowed."""
@@ -172,6 +186,7 @@ PLURALS = {
     "church": "churches",
     "dish": "dishes",
     "city": "cities",
+    "company": "companies",
     "day": "days",
     "house": "houses",
 }
@@ -190,7 +205,7 @@ def test_nouns() -> None:
 
     assert (noun.pascal, noun.slug, noun.words) == ("LibrarySpecimen", "library-specimen", "library specimen")
     assert (noun.one, Noun("old_map").one) == ("a library specimen", "an old map")
-    assert (noun.variable, Noun("list").variable, Noun("session").variable) == ("library_specimen", "list_", "session_")
+    assert (noun.variable, Noun("zip").variable, Noun("session").variable) == ("library_specimen", "zip_", "session_")
 
 
 TAKEN = {
@@ -214,15 +229,46 @@ def test_names_that_are_taken(name: str) -> None:
 
     with pytest.raises(NewError, match=TAKEN[name]):
         check_resource(Noun(name), plural_of(name), ["shelfs"], routes)
-    check_resource(Noun("box"), Noun("boxes"), ["shelfs"], routes)
+    for free in ("box", "b" * 29):
+        check_resource(Noun(free), plural_of(free), ["shelfs"], routes)
+
+
+def test_a_plural_that_is_no_other_word() -> None:
+    """One row and all of them have names of their own."""
+    with pytest.raises(NewError, match="needs a plural that differs"):
+        check_resource(Noun("sheep"), Noun("sheep"), [], [])
+
+
+@pytest.mark.parametrize("folder", ["examples", "main", "testing", "tests", "router"])
+def test_folders_that_are_taken(folder: str) -> None:
+    """A package of such a name would not be found, or be found for what it is not."""
+    with pytest.raises(NewError, match="taken for something else"):
+        check_resource(Noun("specimen"), Noun(folder), [], [])
+
+
+def test_names_in_templates() -> None:
+    """Code is looked at, and neither texts nor what Mako reads."""
+    found = names_in_templates()
+
+    assert {"session", "PageQuery"} <= found
+    assert not {"the", "endif", "endfor"} & found
 
 
 def test_names_of_types() -> None:
     """Where another class has the name, one is longer."""
-    assert [enumeration("Specimen", Noun(name)) for name in ("colour", "query")] == [
-        "SpecimenColour",
-        "SpecimenQueryValue",
-    ]
-    assert [alias("Specimen", Noun(name)) for name in ("colour", "specimen", "specimen_query", "decimal")] == [
-        *("Colour", "SpecimenValue", "SpecimenQueryValue", "DecimalValue"),
+    assert enumeration("Specimen", Noun("colour")) == "SpecimenColour"
+    for name in ("create", "update", "query", "repository", "service", "not_found", "exists", "account_data"):
+        assert enumeration("Specimen", Noun(name)) == f"Specimen{Noun(name).pascal}Value"
+    assert [
+        alias("Specimen", Noun(name))
+        for name in ("colour", "specimen", "specimen_create", "specimen_update", "specimen_query", "decimal")
+    ] == [
+        *(
+            "Colour",
+            "SpecimenValue",
+            "SpecimenCreateValue",
+            "SpecimenUpdateValue",
+            "SpecimenQueryValue",
+            "DecimalValue",
+        ),
     ]

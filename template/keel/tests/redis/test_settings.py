@@ -28,7 +28,7 @@ URLS = {
 }
 
 WRONG = {
-    "http://h": "not a URL of a Redis server",
+    "http://h": "not a URL of a Redis server; write redis://user:password@host:6379/0",
     "redis:///0": "not a URL of a Redis server",
     "unix+cluster:///run/redis.sock": "not a URL of a Redis server",
     "unix://": "not a URL of a Redis server",

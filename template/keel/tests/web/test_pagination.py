@@ -127,3 +127,4 @@ def test_queries_stay_as_they_are() -> None:
 def test_names_of_pages() -> None:
     """Generated clients have these names."""
     assert [Page[each].__name__ for each in (int, UUID)] == ["intPage", "UUIDPage"]
+    assert Page.model_parametrized_name((int, "without a name")) == "intAnyPage"
