@@ -16,6 +16,7 @@ import uvloop
 
 PATH = "/api/v1/notes"
 MARK = b"event: created\n"
+RESET = b"event: reset\n"
 AT_ONCE = 50
 """Connections that are opened at the same time."""
 
@@ -42,6 +43,7 @@ class Reader(asyncio.Protocol):
             status = data.partition(b"\r\n")[0]
             error = None if b" 200 " in status else RuntimeError(data.decode(errors="replace"))
             self.ready.set_exception(error) if error else self.ready.set_result(None)
+        self.crowd.resets += data.count(RESET)
         for _ in range(data.count(self.mark)):
             self.crowd.hear()
         self._tail = data.rpartition(self.mark)[2][-len(self.mark) + 1 :]
@@ -53,7 +55,7 @@ class Crowd:
     def __init__(self, readers: int) -> None:
         """Wait for so many of each note."""
         self.readers = readers
-        self.heard = self.missing = 0
+        self.heard = self.missing = self.resets = 0
         self.delays: list[float] = []
         self.asked = 0.0
         self.all_heard = asyncio.Event()
@@ -78,7 +80,11 @@ class Crowd:
             writer.close()
             if b" 201 " not in answer.partition(b"\r\n")[0]:
                 raise RuntimeError(answer.decode(errors="replace"))
-            await asyncio.wait_for(self.all_heard.wait(), timeout=30)
+            try:
+                await asyncio.wait_for(self.all_heard.wait(), timeout=30)
+            except TimeoutError:
+                told = f"{self.missing} of {self.readers} did not hear of a note; {self.resets} lost messages"
+                raise RuntimeError(told) from None
 
 
 async def main(port: int, token: str, readers: int, seconds: float) -> None:
