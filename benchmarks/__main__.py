@@ -115,14 +115,20 @@ def main() -> None:
 
 
 def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """Return the tables of what is no request and answer."""
+    """Return the tables of what is no request and answer; one that fails takes no other with it."""
     everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
     if everything and arguments.readers:
         yield "#### Live changes, everything on\n"
-        yield streams.measure(everything, arguments.readers, arguments, folder)
+        try:
+            yield streams.measure(everything, arguments.readers, arguments, folder)
+        except RuntimeError as error:
+            yield f"Failed: {error}\n"
     if everything and arguments.export:
         yield "#### Exports, everything on\n"
-        yield exports.measure(everything, arguments.export, folder)
+        try:
+            yield exports.measure(everything, arguments.export, folder)
+        except RuntimeError as error:
+            yield f"Failed: {error}\n"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ DEADLINE = 300.0
 
 def measure(contender: Contender, notes: int, folder: Path) -> str:
     """Export so many notes in each format, one after the other; return a table."""
-    asyncio.run(_fill(contender.env["DATABASE_URL"].replace("+asyncpg", ""), notes))
     log = folder / "worker.log"
     env = clean_environment() | contender.env
     command = pinned(SERVER_CPU, [str(contender.python), "-m", "app", "celery", "--concurrency=1"])
@@ -31,6 +30,8 @@ def measure(contender: Contender, notes: int, folder: Path) -> str:
         worker = subprocess.Popen(command, cwd=contender.folder, env=env, stdout=output, stderr=output)
         try:
             token = sign_in(server.port, contender.routes)
+            _export(server, worker, token, "csv", 1)  # What is there, while the worker still starts.
+            asyncio.run(_fill(contender.env["DATABASE_URL"].replace("+asyncpg", ""), notes))
             rows = [_export(server, worker, token, format_, notes) for format_ in ("csv", "jsonl")]
         finally:
             worker.terminate()

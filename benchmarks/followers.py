@@ -16,12 +16,13 @@ import uvloop
 
 PATH = "/api/v1/notes"
 MARK = b"event: created\n"
+RESET = b"event: reset\n"
 AT_ONCE = 50
 """Connections that are opened at the same time."""
 
 
 class Reader(asyncio.Protocol):
-    """A stream, or the connection on which notes are made, that counts a mark in what it gets."""
+    """A stream that counts a mark in what it gets."""
 
     def __init__(self, mark: bytes, crowd: "Crowd") -> None:
         """Tell a crowd of each mark."""
@@ -42,9 +43,10 @@ class Reader(asyncio.Protocol):
             status = data.partition(b"\r\n")[0]
             error = None if b" 200 " in status else RuntimeError(data.decode(errors="replace"))
             self.ready.set_exception(error) if error else self.ready.set_result(None)
+        self.crowd.resets += data.count(RESET)
         for _ in range(data.count(self.mark)):
             self.crowd.hear()
-        self._tail = data[data.rfind(self.mark) + len(self.mark) :][-len(self.mark) + 1 :]
+        self._tail = data.rpartition(self.mark)[2][-len(self.mark) + 1 :]
 
 
 class Crowd:
@@ -53,7 +55,7 @@ class Crowd:
     def __init__(self, readers: int) -> None:
         """Wait for so many of each note."""
         self.readers = readers
-        self.heard = self.missing = 0
+        self.heard = self.missing = self.resets = 0
         self.delays: list[float] = []
         self.asked = 0.0
         self.all_heard = asyncio.Event()
@@ -66,14 +68,23 @@ class Crowd:
         if self.missing == 0:
             self.all_heard.set()
 
-    async def talk(self, writer: asyncio.Transport, request: bytes, seconds: float) -> None:
+    async def talk(self, port: int, request: bytes, seconds: float) -> None:
         """Make notes one after the other."""
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             self.all_heard.clear()
             self.missing, self.asked = self.readers, time.perf_counter()
+            answers, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request)
-            await asyncio.wait_for(self.all_heard.wait(), timeout=30)
+            answer = await answers.read()
+            writer.close()
+            if b" 201 " not in answer.partition(b"\r\n")[0]:
+                raise RuntimeError(answer.decode(errors="replace"))
+            try:
+                await asyncio.wait_for(self.all_heard.wait(), timeout=30)
+            except TimeoutError:
+                told = f"{self.missing} of {self.readers} did not hear of a note; {self.resets} lost messages"
+                raise RuntimeError(told) from None
 
 
 async def main(port: int, token: str, readers: int, seconds: float) -> None:
@@ -92,16 +103,15 @@ async def main(port: int, token: str, readers: int, seconds: float) -> None:
     for begun in range(0, readers, AT_ONCE):
         following += await asyncio.gather(*(follow() for _ in range(min(AT_ONCE, readers - begun))))
     body = json.dumps({"title": "A note of middling length", "body": "- measure the harbour\n" * 8})
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    writer, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)
+    head += f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     request = f"POST {PATH} {head}\r\n{body}".encode()
     sys.stdout.write("connected\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
-    await crowd.talk(writer, request, 1)  # Warm up.
+    await crowd.talk(port, request, 1)  # Warm up.
     crowd.delays.clear()
     began, busy, before = time.perf_counter(), time.process_time(), crowd.heard
-    await crowd.talk(writer, request, seconds)
+    await crowd.talk(port, request, seconds)
     took, busy = time.perf_counter() - began, time.process_time() - busy
     delays = sorted(delay * 1e3 for delay in crowd.delays)
     found = {"rate": (crowd.heard - before) / took, "deliveries": crowd.heard, "crowd": busy / took}
