@@ -99,7 +99,7 @@ class Publisher:
         if self._producer is None:
             if not await self._has_ended():
                 raise TimeoutError("what is on its way is neither stored nor refused")
-            # Nobody will answer for what an ended producer has left.
+            # What an ended producer left unsent will never be acknowledged.
             self._on_the_way = {tp: each for tp, each in self._on_the_way.items() if each.answer.done()}
             producer = AIOKafkaProducer(
                 **connection_options(self._settings),

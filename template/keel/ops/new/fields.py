@@ -128,8 +128,7 @@ class Field:
         """A text that contains the number."""
         low, high = self.bounds
         if self.kind == "decimal":
-            fraction = f".{'5':0<{high}}" if high else ""
-            return f"{{number}}{fraction}" if low > high else f"0.{{number:0<{high}}}"
+            return f"{{number}}.{'5':0<{high}}" if high else "{number}"
         if self.kind in {"str", "text"}:
             label = f"{self.label.capitalize()} "
             return f"{label}{{number}}" if low <= len(label) + 1 <= high else f"{{number:0{max(low, 1)}}}"

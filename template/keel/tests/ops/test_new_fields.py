@@ -45,6 +45,7 @@ BODIES = {
 VALUES = {
     "shelf_mark:str": ('f"Shelf mark {number}"', '"Shelf mark 7"', '""', "False"),
     "code:str(6,7)": ('f"Code {number}"', '"Code 7"', '""', "False"),
+    "code:str(5,6)": ('f"Code {number}"', '"Code 7"', '""', "False"),
     "code:str(7,9)": ('f"{number:07}"', '"0000007"', '""', "False"),
     "code:str(0,5)": ('f"{number:01}"', '"7"', '"x" * 6', "False"),
     "body:text(9)?": ('f"Body {number}"', '"Body 7"', '"x" * 10', "None"),
@@ -137,7 +138,7 @@ def test_defaults() -> None:
 
 ACCEPTED = [
     *("a:str(10000)", "a:str(7,7)", "a:text(10000000)", "a:decimal(15,14)", "a:decimal(15,0)", "a:str(500):unique"),
-    *("a:str(500):index", f"a:enum({'b' * 32},c)", "a:int:unique", "a:json?"),
+    *("a:str(500):index", f"a:enum({'b' * 32},c)", "a:int:unique", "a:json?", "a:str(1)", "a:text(1)"),
 ]
 REFUSED = [
     *("a:str(10001)", "a:str(8,7)", "a:text(10000001)", "a:decimal(16,2)", "a:decimal(2,2)", "a:str(501):unique"),
@@ -156,7 +157,7 @@ REFUSED = [
 
 
 REFUSED += [f"{name}:int" for name in ("bool", "date", "datetime", "dict", "int", "str", "metadata", "count", "copy")]
-REFUSED += ["limit:int:index", "sort:bool", "cursor:enum(a,b)"]
+REFUSED += ["a:string", "a:str:big", "a:int(3)", "a:bool:unique", "limit:int:index", "sort:bool", "cursor:enum(a,b)"]
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
