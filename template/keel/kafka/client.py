@@ -1,4 +1,4 @@
-"""Connections to the brokers, for aiokafka: options, and its log. Only processes that talk to Kafka import this module."""
+"""aiokafka's connection options and log filter. Imported only in processes that connect to Kafka."""
 
 import logging
 import ssl
@@ -13,7 +13,7 @@ from keel import about
 from keel.kafka.settings import KafkaSettings
 
 LINES = 5
-"""Of each kind of line of aiokafka's log, within `LOG_SECONDS`. While no broker answers, it writes ninety in a second."""
+"""Maximum number of equal aiokafka log lines per `LOG_SECONDS`. It writes ninety per second while no broker answers."""
 
 LOG_SECONDS = 60.0
 
@@ -28,7 +28,7 @@ LOGGERS: Sequence[str] = (
 
 
 class FewLines(logging.Filter):
-    """Lets through the first lines of each kind."""
+    """Lets the first lines of each kind through."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FewLines(logging.Filter):
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is one of the first: of the same logger, and the same but for the values in it."""
+        """Whether this is one of the first lines of its kind: same logger and same format string."""
         if time.monotonic() - self._since >= LOG_SECONDS:
             self._since, self._counts = time.monotonic(), Counter()
         kind = record.name, str(record.msg)
@@ -45,17 +45,17 @@ class FewLines(logging.Filter):
 
 
 def bound_log() -> None:
-    """Have aiokafka write no more lines of a kind than are of use."""
+    """Limit aiokafka's log, see `LINES`."""
     few = FewLines()
     for name in LOGGERS:
         logging.getLogger(name).addFilter(few)
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Return the options that producers, consumers and administration share.
+    """Return the options shared by producers, consumers and the admin client.
 
     Raises:
-        OSError: a file of TLS cannot be read, or holds no certificate or key.
+        OSError: a TLS file cannot be read, or contains no certificate or key.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),

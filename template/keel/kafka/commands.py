@@ -1,4 +1,4 @@
-"""The roles `python -m app kafka relay` and `consume`, and the operator's commands for events."""
+"""`python -m app kafka`: the roles `relay` and `consume`, and commands for operators."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -15,26 +15,24 @@ from keel.kafka.settings import KafkaSettings
 from keel.services import services_of
 
 commands = typer.Typer(help="Kafka: relay and consumers; dead letters; topics; schemas.", no_args_is_help=True)
-dead = typer.Typer(help="Dead letters: messages that no attempt could handle.", no_args_is_help=True)
+dead = typer.Typer(help="Dead letters: messages that failed on every attempt.", no_args_is_help=True)
 commands.add_typer(dead, name="dead")
 
-DeadLetter = Annotated[int, typer.Argument(help="The number of a dead letter")]
+DeadLetter = Annotated[int, typer.Argument(help="Number of the dead letter")]
 
 
 @commands.command()
 def relay(context: typer.Context) -> None:
-    """Publish the outbox until SIGTERM or SIGINT. Several may run."""
+    """Publish the outbox until SIGTERM or SIGINT. Several relays may run."""
     _run(context, roles.relay)
 
 
 @commands.command()
 def consume(
     context: typer.Context,
-    only: Annotated[
-        list[str] | None, typer.Option(help="A consumer; may be given several times. All by default")
-    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A consumer to run; repeatable. Default: all")] = None,
 ) -> None:
-    """Handle events until SIGTERM or SIGINT; what was begun is finished. Several may run."""
+    """Handle events until SIGTERM or SIGINT, then finish the current batch. Several processes may run."""
 
     async def work(app: FastAPI) -> None:
         await roles.consume(app, only or [])
@@ -44,19 +42,19 @@ def consume(
 
 @commands.command()
 def rebuild(
-    context: typer.Context, consumer: Annotated[str, typer.Argument(help="Whose processes are stopped")]
+    context: typer.Context, consumer: Annotated[str, typer.Argument(help="Consumer; stop its processes first")]
 ) -> None:
-    """Delete what a consumer has stored, and make it anew from its topics."""
+    """Delete a consumer's data and rebuild it from its topics."""
 
     async def work(app: FastAPI) -> None:
-        typer.echo(f"Messages that were handled: {await roles.rebuild(app, consumer)}")
+        typer.echo(f"Messages handled: {await roles.rebuild(app, consumer)}")
 
     _run(context, work)
 
 
 @commands.command()
 def topics(context: typer.Context) -> None:
-    """Create the topics that are missing."""
+    """Create missing topics."""
 
     async def work(app: FastAPI) -> None:
         created = await roles.create_topics(app)
@@ -69,9 +67,9 @@ def topics(context: typer.Context) -> None:
 def schemas(
     context: typer.Context,
     *,
-    write: Annotated[bool, typer.Option("--write", help="Write them, if no change breaks consumers")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Store them unless a change is breaking")] = False,
 ) -> None:
-    """Compare the schemas of events with those that were published (`outbox.json` of each package)."""
+    """Compare the schemas of events with the published ones (`outbox.json` in each package)."""
     app: FastAPI = context.obj.create_app()
     broken = False
     for package, kinds in services_of(app).kafka.event_types.items():
@@ -85,15 +83,15 @@ def schemas(
             compatibility.write(path, after)
             typer.echo(f"Written: {path}")
         elif before != after and not changes:
-            typer.echo(f"{package}: changed, and nothing breaks; write it down with --write")
+            typer.echo(f"{package}: compatible changes; store them with --write")
     raise typer.Exit(1 if broken else 0)
 
 
 @dead.command(name="list")
 def list_dead(
-    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="How many are shown")] = 50
+    context: typer.Context, limit: Annotated[int, typer.Option(min=1, help="Maximum number to show")] = 50
 ) -> None:
-    """List dead letters, the oldest first."""
+    """List dead letters, oldest first."""
 
     async def work(app: FastAPI) -> None:
         table = Table("Number", "Consumer", "Topic", "Offset", "Key", "Attempts", "Error")
@@ -107,12 +105,12 @@ def list_dead(
 
 @dead.command()
 def show(context: typer.Context, number: DeadLetter) -> None:
-    """Show a dead letter: its headers, then the message as it came."""
+    """Show a dead letter: its headers, then the raw message."""
 
     async def work(app: FastAPI) -> None:
         row = await dead_letters.get(services_of(app).database.read, number)
         if row is None:
-            raise typer.BadParameter("there is no such dead letter")
+            raise typer.BadParameter("no such dead letter")
         for name, value in row.headers.items():
             typer.echo(f"{name}: {value}")
         typer.echo(f"\n{row.value.decode(errors='replace')}")
@@ -123,18 +121,18 @@ def show(context: typer.Context, number: DeadLetter) -> None:
 @dead.command()
 def replay(
     context: typer.Context,
-    number: Annotated[int | None, typer.Argument(help="The number of a dead letter")] = None,
+    number: Annotated[int | None, typer.Argument(help="Number of the dead letter")] = None,
     *,
     all_: Annotated[bool, typer.Option("--all", help="All dead letters")] = False,
 ) -> None:
-    """Try dead letters again, as a consumer's process gets to them."""
+    """Queue dead letters for another attempt by their consumer."""
     if (number is None) is not all_:
-        raise typer.BadParameter("name a dead letter, or write --all")
+        raise typer.BadParameter("give either a number or --all")
 
     async def work(app: FastAPI) -> None:
         async with services_of(app).database.transaction() as session:
             count = await dead_letters.replay(session, number)
-        typer.echo(f"Dead letters that are tried again: {count}")
+        typer.echo(f"Dead letters queued: {count}")
 
     context.obj.run(work)
 
@@ -146,22 +144,22 @@ def discard(context: typer.Context, number: DeadLetter) -> None:
     async def work(app: FastAPI) -> None:
         async with services_of(app).database.transaction() as session:
             count = await dead_letters.discard(session, number)
-        typer.echo(f"Dead letters that were deleted: {count}")
+        typer.echo(f"Dead letters deleted: {count}")
 
     context.obj.run(work)
 
 
 @commands.command()
 def alive() -> None:
-    """Succeed if the relay or consumer of this container works: it has had a heartbeat, as a rule within two minutes."""
+    """Succeed if the relay or consumer in this container had a heartbeat recently (default: within two minutes)."""
     if not heartbeat.is_alive(KafkaSettings.load().max_silence):
         raise typer.Exit(1)
 
 
 def _run(context: typer.Context, work: Callable[[FastAPI], Awaitable[None]]) -> None:
-    """Run what talks to brokers."""
+    """Run a command that needs brokers."""
     if not KafkaSettings.load().connected:
-        raise typer.BadParameter("KAFKA_BOOTSTRAP_SERVERS: name a broker; without one, events wait in the outbox")
+        raise typer.BadParameter("KAFKA_BOOTSTRAP_SERVERS is not set; without a broker, events wait in the outbox")
     roles.prepare()
     try:
         context.obj.run(work)

@@ -1,4 +1,4 @@
-"""Dependencies: how a path operation gets the outbox."""
+"""FastAPI dependencies."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from keel.kafka.publishing.outbox import Outbox
 
 
 async def get_outbox(services: ServicesDep) -> Outbox:
-    """Return where events are recorded."""
+    """Return the outbox, in which events are recorded."""
     return services.kafka.outbox
 
 

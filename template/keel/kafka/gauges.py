@@ -1,4 +1,4 @@
-"""Gauges of events: what waits to be published, what a consumer is behind, what is dead."""
+"""Gauges: outbox depth and age, consumer lag, pending retries and dead letters."""
 
 from collections.abc import Mapping
 
@@ -11,11 +11,11 @@ from keel.kafka.readiness import REPORTED
 from keel.observability.gauges import Gauge
 from keel.services import services_of
 
-DEPTH = Gauge("app.outbox.depth", "{event}", "Events that wait to be published")
-AGE = Gauge("app.outbox.age", "s", "Age of the oldest of them")
-LAG = Gauge("app.consumer.lag", "{event}", "Events that all consumers together are behind")
-RETRIES = Gauge("app.consumer.retries", "{event}", "Events that wait for another attempt, or for one before them")
-DEAD = Gauge("app.consumer.dead_letters", "{event}", "Events that no attempt could handle")
+DEPTH = Gauge("app.outbox.depth", "{event}", "Events in the outbox that are not yet published")
+AGE = Gauge("app.outbox.age", "s", "Age of the oldest unpublished event")
+LAG = Gauge("app.consumer.lag", "{event}", "Total lag of all consumers")
+RETRIES = Gauge("app.consumer.retries", "{event}", "Events waiting for a retry, or for an earlier event with their key")
+DEAD = Gauge("app.consumer.dead_letters", "{event}", "Stored dead letters")
 
 _UNSENT = select(func.count().label("depth"), func.min(OutboxEvent.created_at).label("oldest")).where(
     OutboxEvent.sent_at.is_(None)

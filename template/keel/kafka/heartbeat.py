@@ -1,7 +1,7 @@
-"""A file that a relay or a consumer touches while it works; liveness probes check its age.
+"""A file that relays and consumers touch while they work; liveness probes check its age.
 
-It is touched before each event of a batch, whose handlers may all be slow, and while brokers or database do not answer: a
-restart would not bring them back.
+It is touched before each event of a batch, since every handler may be slow, and while brokers or database do not
+answer, since a restart would not help.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ def touch() -> None:
 
 
 def is_alive(max_age: float) -> bool:
-    """Whether the last heartbeat in this container was less than so many seconds ago."""
+    """Whether the last heartbeat in this container is less than `max_age` seconds old."""
     try:
         return time.time() - _file().stat().st_mtime < max_age
     except FileNotFoundError:

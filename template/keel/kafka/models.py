@@ -1,4 +1,4 @@
-"""Tables of events: the outbox, what relays claim, the inbox, deliveries that wait or are dead, lags."""
+"""Tables: outbox, relay shards, inbox, deliveries (retries and dead letters), lags."""
 
 from datetime import datetime
 from typing import Any
@@ -10,15 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from keel.db.models import Base
 
 Position = BigInteger().with_variant(Integer(), "sqlite")
-"""A number that the database counts up; SQLite does so for its own INTEGER alone."""
+"""An auto-incremented number; SQLite increments only INTEGER."""
 
 _UNSENT = text("sent_at IS NULL")
 
 
 class OutboxEvent(Base):
-    """An event, from the transaction that records it until its retention ends.
+    """A recorded event, kept until its retention ends.
 
-    The columns without an underscore are those of Debezium's outbox event router.
+    The columns without an underscore are Debezium's, for its outbox event router.
     """
 
     __tablename__ = "kafka_outbox"
@@ -27,26 +27,26 @@ class OutboxEvent(Base):
     )
 
     position: Mapped[int] = mapped_column(Position, primary_key=True)
-    """In the order in which events were recorded."""
+    """Order of recording."""
     id: Mapped[UUID] = mapped_column(unique=True)
     aggregatetype: Mapped[str] = mapped_column(String(100))
-    """Names the topic."""
+    """Determines the topic."""
     aggregateid: Mapped[str] = mapped_column(String(255))
     type: Mapped[str] = mapped_column(String(200))
     key: Mapped[str] = mapped_column(String(255))
-    """Events of a key are published in order."""
+    """Events with the same key are published in order."""
     payload: Mapped[str] = mapped_column(Text)
     """The message: a CloudEvent in structured mode."""
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     shard: Mapped[int] = mapped_column()
-    """Of the key; see `keel.kafka.publishing.shards`."""
+    """The key's shard; see `keel.kafka.publishing.shards`."""
     created_at: Mapped[datetime] = mapped_column()
     sent_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When the brokers had confirmed it."""
+    """When the brokers confirmed it; None: not yet."""
 
 
 class RelayShard(Base):
-    """A part of the outbox, and which relay publishes it."""
+    """A shard of the outbox and the relay that has claimed it."""
 
     __tablename__ = "kafka_relay_shards"
 
@@ -56,18 +56,18 @@ class RelayShard(Base):
 
 
 class InboxEvent(Base):
-    """An event that a consumer has handled, stored in the transaction of its effect."""
+    """An event handled by a consumer, stored in the transaction that handled it."""
 
     __tablename__ = "kafka_inbox"
 
     consumer: Mapped[str] = mapped_column(String(100), primary_key=True)
     event: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """SHA-256 of its source and id, which identify it together (CloudEvents 1.0, 3.1.1), in hexadecimal digits."""
+    """Hexadecimal SHA-256 of source and id, which together identify an event (CloudEvents 1.0, 3.1.1)."""
     handled_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Delivery(Base):
-    """A message that could not be handled: it waits for another attempt, or is a dead letter."""
+    """A message that could not be handled yet: it waits for a retry, or is a dead letter."""
 
     __tablename__ = "kafka_deliveries"
     __table_args__ = (
@@ -86,14 +86,14 @@ class Delivery(Base):
     headers: Mapped[Any] = mapped_column(JSON(none_as_null=True))
     attempts: Mapped[int] = mapped_column()
     due_at: Mapped[datetime | None] = mapped_column()
-    """When it is tried again; None: it is a dead letter."""
+    """Time of the next attempt; None: a dead letter."""
     error: Mapped[str] = mapped_column(String(1000))
-    """The `repr` of the last exception; empty: it waits for an earlier message of its key."""
+    """`repr` of the last exception; empty: not attempted yet, an earlier message with its key is waiting."""
     created_at: Mapped[datetime] = mapped_column()
 
 
 class ConsumerLag(Base):
-    """How far a consumer is behind in a partition, as its process last reported."""
+    """A consumer's lag in a partition, as last reported by its process."""
 
     __tablename__ = "kafka_lags"
 
@@ -101,5 +101,5 @@ class ConsumerLag(Base):
     topic: Mapped[str] = mapped_column(String(249), primary_key=True)
     partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     lag: Mapped[int] = mapped_column(BigInteger)
-    """Messages."""
+    """In messages."""
     reported_at: Mapped[datetime] = mapped_column()

@@ -1,4 +1,4 @@
-"""The outbox for packages that publish, the events' endpoint, readiness and retention. Nothing here talks to a broker."""
+"""The outbox, its endpoint, readiness checks and retention. Nothing here connects to a broker."""
 
 from datetime import timedelta
 
@@ -21,10 +21,10 @@ from keel.services import Services, services_of
 
 
 def install(app: FastAPI) -> None:
-    """Add the outbox and the endpoint, and ask packages for events and consumers.
+    """Add the outbox and its endpoint, and collect events and consumers from packages.
 
     Raises:
-        SettingsError: a setting is not usable.
+        SettingsError: a setting is invalid.
         PackageError: two consumers have the same name, or two events the same type and version.
     """
     settings, services = KafkaSettings.load(), services_of(app)
@@ -75,6 +75,6 @@ def _purge_inbox(settings: KafkaSettings) -> Purge:
 
 
 async def _delete(session: Session, statement: Delete) -> int:
-    """Delete rows, of which there may be millions; return how many."""
+    """Delete rows without loading them, as there may be millions; return their number."""
     result = await session.execute(statement, execution_options={"synchronize_session": False})
     return result.rowcount if isinstance(result, CursorResult) else 0

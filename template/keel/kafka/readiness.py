@@ -1,4 +1,4 @@
-"""Readiness: `/readyz` says degraded, and never down, when events wait. Requests are served all the same."""
+"""Readiness: `/readyz` reports degraded, never down, when events wait: requests are still served."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from keel.kafka.settings import KafkaSettings
 from keel.services import services_of
 
 REPORTED = timedelta(minutes=5)
-"""Older reports of a partition's lag are those of processes that have ended, or of consumers that are gone."""
+"""Older lag reports come from processes that have ended or consumers that were removed."""
 
 _OLDEST = select(func.min(OutboxEvent.created_at)).where(OutboxEvent.sent_at.is_(None))
 _LAG = select(func.max(ConsumerLag.lag)).where(
@@ -22,7 +22,7 @@ _LAG = select(func.max(ConsumerLag.lag)).where(
 
 
 class Behind(Exception):
-    """Events wait for longer than they should, or no broker answers."""
+    """Events wait for too long, or no broker answers."""
 
 
 def add_checks(app: FastAPI, settings: KafkaSettings) -> None:
@@ -49,7 +49,7 @@ def add_checks(app: FastAPI, settings: KafkaSettings) -> None:
 
 
 async def _accepts(server: str) -> bool:
-    """Whether a broker accepts connections. The caller limits the time."""
+    """Whether a broker accepts connections. The caller applies a timeout."""
     host, _, port = server.rpartition(":")
     with suppress(OSError, ValueError):
         _, writer = await asyncio.open_connection(host.strip("[]"), int(port))

@@ -1,4 +1,4 @@
-"""Queries on the outbox."""
+"""Queries of the outbox."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ _COLUMNS = select(
 
 
 async def page(session: ReadSession, *, waiting: bool | None, before: int | None, limit: int) -> Sequence[AnyRow]:
-    """Return events, the latest first.
+    """Return a page of events, latest first.
 
     Args:
-        session: what reads.
-        waiting: only those that wait, or only those that are sent; None: both.
-        before: only those that were recorded before this position.
-        limit: how many at most.
+        session: the session to read with.
+        waiting: True for waiting events only, False for sent ones only, None for both.
+        before: only events recorded before this position.
+        limit: maximum number of events.
     """
     statement = _COLUMNS.order_by(OutboxEvent.position.desc()).limit(limit)
     if waiting is not None:

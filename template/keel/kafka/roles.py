@@ -1,4 +1,4 @@
-"""What the processes of this package do, within the application's lifespan. aiokafka is imported by these alone."""
+"""Entry points of this package's processes, run inside the application's lifespan. Only they import aiokafka."""
 
 import asyncio
 import os
@@ -13,12 +13,12 @@ from keel.services import Services, services_of
 
 
 class RoleError(Exception):
-    """The process cannot do what it is asked for; the message says why."""
+    """The command cannot be carried out; the message says why."""
 
 
 def prepare() -> None:
-    """Leave signals to the application's lifespan, for which the roles wait, and migrations to the server."""
-    # Several processes start at once.
+    """Leave signals to the application's lifespan, which ends the roles, and migrations to the server."""
+    # Several processes start at the same time.
     os.environ.setdefault("DATABASE_MIGRATE_AT_START", "false")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
@@ -36,10 +36,10 @@ async def relay(app: FastAPI) -> None:
 
 
 async def consume(app: FastAPI, names: Sequence[str]) -> None:
-    """Run consumers until shutdown; all, if none is named.
+    """Run consumers until shutdown; all of them if `names` is empty.
 
     Raises:
-        RoleError: there is none, or none of a name.
+        RoleError: there are no consumers, or a name is unknown.
     """
     from keel.kafka.client import bound_log
     from keel.kafka.consuming.runner import Runner
@@ -56,10 +56,10 @@ async def consume(app: FastAPI, names: Sequence[str]) -> None:
 
 
 async def rebuild(app: FastAPI, name: str) -> int:
-    """Rebuild a consumer; return the number of messages.
+    """Rebuild a consumer's data; return the number of messages handled.
 
     Raises:
-        RoleError: there is no such consumer, it cannot be rebuilt, or brokers do not answer.
+        RoleError: the name is unknown, the consumer cannot be rebuilt, or the brokers do not answer.
     """
     from aiokafka.errors import KafkaError
 
@@ -76,7 +76,7 @@ async def rebuild(app: FastAPI, name: str) -> int:
 
 
 async def create_topics(app: FastAPI) -> list[str]:
-    """Create the topics that are missing; return their names.
+    """Create missing topics; return their names.
 
     Raises:
         RoleError: the brokers do not answer, or refuse.
@@ -99,5 +99,5 @@ def _parts(app: FastAPI) -> tuple[Services, KafkaServices]:
 
 def _consumer(kafka: KafkaServices, name: str) -> Consumer:
     if name not in kafka.consumers:
-        raise RoleError(f"There is no consumer {name!r}; there are: {', '.join(kafka.consumers) or 'none'}.")
+        raise RoleError(f"There is no consumer {name!r}; known: {', '.join(kafka.consumers) or 'none'}.")
     return kafka.consumers[name]

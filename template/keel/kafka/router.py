@@ -1,4 +1,4 @@
-"""The endpoint of the outbox, for administrators."""
+"""The outbox endpoint, for administrators."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ _POSITION: TypeAdapter[int] = TypeAdapter(int)
 async def list_events(
     query: Annotated[OutboxQuery, Query()], _: CurrentAdmin, session: ReadSessionDep, links: LinksDep
 ) -> Page[OutboxEvent]:
-    """List the events of the outbox, the latest first: those that wait for the relay, and those that are sent."""
+    """List the events in the outbox, waiting and sent, latest first."""
     before = decode(query.cursor, _ORDER, [_POSITION])[0] if query.cursor is not None else None
     rows = await repository.page(session, waiting=query.waiting, before=before, limit=query.limit + 1)
     items = [OutboxEvent.model_validate(row) for row in rows[: query.limit]]

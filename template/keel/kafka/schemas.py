@@ -20,16 +20,16 @@ class OutboxEvent(BaseModel):
     subject: str = Field(validation_alias="aggregateid")
     key: str
     created_at: datetime
-    sent_at: datetime | None = Field(description="When the brokers had confirmed it; null: it waits")
+    sent_at: datetime | None = Field(description="When the brokers confirmed it; null if it is waiting")
 
 
 class OutboxQuery(BaseModel):
-    """The page of a list of events."""
+    """Query parameters of the list of events."""
 
     model_config = ConfigDict(extra="forbid")
 
-    waiting: bool | None = Field(default=None, description="Only those that wait, or only those that are sent")
+    waiting: bool | None = Field(default=None, description="Only waiting events (true), or only sent ones (false)")
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[SafeStr, Field(max_length=2000)] | None = Field(
-        default=None, description="`next` of the page before"
+        default=None, description="`next` of the previous page"
     )

@@ -1,4 +1,4 @@
-"""The services of this package: `services_of(app).kafka`."""
+"""This package's services: `services_of(app).kafka`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from keel.kafka.settings import KafkaSettings
 
 @dataclass(frozen=True, slots=True)
 class KafkaServices:
-    """Settings, the outbox, and what packages publish and consume."""
+    """Settings, the outbox, and the events and consumers of packages."""
 
     settings: KafkaSettings
     outbox: Outbox
     event_types: dict[str, Sequence[type[Event]]]
-    """By the name of their package."""
+    """Events by package name."""
     consumers: dict[str, Consumer]
-    """By their names."""
+    """Consumers by name."""
 
     @property
     def aggregates(self) -> Sequence[str]:
-        """What there are topics for."""
+        """Aggregates that are published or consumed, sorted; each has a topic."""
         published = {kind.aggregate_type for kinds in self.event_types.values() for kind in kinds}
         return sorted(published.union(*(consumer.aggregates for consumer in self.consumers.values())))

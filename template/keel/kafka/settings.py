@@ -1,4 +1,4 @@
-"""Settings of Kafka: the brokers, the relay and the consumers."""
+"""Kafka settings: brokers, relay and consumers."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,19 +10,19 @@ from keel import about
 from keel.settings import CommaSeparated, DevDefault, Settings
 
 NAME = r"^[A-Za-z0-9._-]{1,100}$"
-"""What topics and consumers may be called."""
+"""Pattern of topic prefixes."""
 
 File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
-"""A path; empty: none."""
+"""A path, or None if empty."""
 
 
 class KafkaSettings(Settings):
-    """Where the brokers are, and how events are sent and received."""
+    """Connection to the brokers, publishing and consuming."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
 
     bootstrap_servers: Annotated[CommaSeparated, DevDefault] = ()
-    """`host:port` of some brokers; none: events wait in the outbox, and neither relay nor consumers start."""
+    """Brokers, each `host:port`. If empty, events wait in the outbox, and neither relay nor consumers start."""
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
@@ -30,19 +30,19 @@ class KafkaSettings(Settings):
     sasl_password: SecretStr = SecretStr("")
 
     tls_ca: File = None
-    """Authorities of the brokers' certificates, a PEM file; None: those of the system."""
+    """CA certificates for the brokers, a PEM file; None: the system's."""
     tls_certificate: File = None
-    """Our certificate chain, a PEM file, for brokers that ask for one."""
+    """Client certificate chain, a PEM file, for brokers that require one."""
     tls_key: File = None
 
     topic_prefix: Annotated[str, Field(pattern=NAME)] = about.SLUG
-    """Topics are called `<prefix>.<aggregate>`, groups of consumers `<prefix>.<consumer>`."""
+    """Topics are named `<prefix>.<aggregate>`, consumer groups `<prefix>.<consumer>`."""
 
     partitions: Annotated[int, Field(ge=1, le=1000)] = 6
-    """Partitions of a topic that `python -m app kafka topics` creates. More later would move keys to other partitions."""
+    """Partitions of a topic created by `python -m app kafka topics`. Adding more later moves keys to others."""
 
     replication_factor: Annotated[int, Field(ge=1, le=10)] = 1
-    """Copies of each of them."""
+    """Replicas of each partition."""
 
     topic_retention_days: Annotated[float, Field(gt=0)] = 30.0
     """Days that such a topic keeps an event."""
@@ -50,69 +50,69 @@ class KafkaSettings(Settings):
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
 
     timeout: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds that a broker may take to answer a request."""
+    """Timeout of a request to a broker, in seconds."""
 
     session_timeout: Annotated[float, Field(ge=1)] = 10.0
-    """Seconds without a heartbeat after which the group gives a consumer's partitions to another process."""
+    """Seconds without a heartbeat after which a consumer's partitions are reassigned to another process."""
 
     max_event_size: Annotated[int, Field(ge=1, le=900_000)] = 65_536
-    """Bytes of an event. Brokers take 1 MiB unless they are told otherwise."""
+    """Maximum size of an event in bytes. Brokers accept 1 MiB by default."""
 
     relay_batch: Annotated[int, Field(ge=1, le=10_000)] = 500
-    """Events that a relay reads at a time."""
+    """Maximum number of events that a relay reads at a time."""
 
     relay_poll: Annotated[float, Field(gt=0)] = 0.2
-    """Seconds between two looks at an empty outbox."""
+    """Seconds between polls of an empty outbox."""
 
     relay_lease: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds after which what a killed relay had claimed is published by another."""
+    """Seconds after which another relay takes over the shards of a killed one."""
 
     max_outbox_age: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds that an event may wait before `/readyz` says degraded."""
+    """Seconds that an event may wait before `/readyz` reports degraded."""
 
     max_lag: Annotated[int, Field(ge=1)] = 10_000
-    """Events that a consumer may be behind before `/readyz` says degraded."""
+    """Events that a consumer may lag behind before `/readyz` reports degraded."""
 
     consumer_batch: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Events of a partition that a consumer handles in one transaction."""
+    """Maximum number of events of a partition handled in one transaction."""
 
     handler_timeout: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds that the handler of an event may take."""
+    """Timeout of an event's handler, in seconds."""
 
     max_attempts: Annotated[int, Field(ge=1)] = 5
-    """Attempts at an event before it is a dead letter."""
+    """Attempts before an event becomes a dead letter."""
 
     retry_backoff: Annotated[float, Field(ge=0)] = 1.0
-    """Seconds before the second attempt; they double with each."""
+    """Seconds before the second attempt; doubled for each further one."""
 
     retry_backoff_max: Annotated[float, Field(ge=0)] = 300.0
-    """Most seconds between two attempts."""
+    """Maximum seconds between two attempts."""
 
     max_waiting: Annotated[int, Field(ge=1)] = 10_000
-    """Events of a consumer that may wait to be tried again; with more, it leaves the rest in the topic."""
+    """Events of a consumer that may wait for a retry; above that, the consumer stops reading."""
 
     retention_days: Annotated[float, Field(gt=0)] = 7.0
     """Days that a published event stays in the outbox."""
 
     inbox_retention_days: Annotated[float, Field(gt=0)] = 30.0
-    """Days that the id of a handled event is known; no message may come again later than that."""
+    """Days that the id of a handled event is remembered; a duplicate delivered later is handled again."""
 
     @property
     def connected(self) -> bool:
-        """Whether there are brokers."""
+        """Whether any brokers are configured."""
         return bool(self.bootstrap_servers)
 
     @property
     def max_silence(self) -> float:
-        """Seconds without a heartbeat after which a process hangs: more than one step of it may take."""
+        """Seconds without a heartbeat after which a process counts as hung: longer than any single step may take."""
         return max(120.0, 2 * self.handler_timeout, 2 * self.relay_lease)
 
     def topic(self, aggregate: str) -> str:
-        """Return the topic of the events of an aggregate, such as `notes`."""
+        """Return the topic of an aggregate, such as `notes`."""
         return f"{self.topic_prefix}.{aggregate}"
 
     def group(self, consumer: str) -> str:
-        """Return the group of the processes of a consumer."""
+        """Return the consumer group of a consumer."""
         return f"{self.topic_prefix}.{consumer}"
 
     @model_validator(mode="after")

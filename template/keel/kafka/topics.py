@@ -1,4 +1,4 @@
-"""Topics, as far as they are missing."""
+"""Creation of missing topics."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 
 
 async def create(settings: KafkaSettings, names: Sequence[str]) -> list[str]:
-    """Create topics that do not exist; return their names.
+    """Create the topics that do not exist; return their names.
 
     Raises:
         KafkaError: the brokers do not answer, or refuse.
@@ -23,7 +23,7 @@ async def create(settings: KafkaSettings, names: Sequence[str]) -> list[str]:
         missing = sorted(set(names) - set(await admin.list_topics()))
         if not missing:
             return []
-        # Two in-sync replicas, where there are three: a broker may be lost, and no acknowledged event with it.
+        # With three replicas, two must be in sync: losing one broker loses no acknowledged event.
         replicas = max(1, settings.replication_factor - 1)
         configuration = {
             "retention.ms": str(round(settings.topic_retention_days * DAY_MS)),
@@ -39,7 +39,7 @@ async def create(settings: KafkaSettings, names: Sequence[str]) -> list[str]:
         await admin.close()
     for error in response.to_object()["topic_errors"]:
         kind: type[KafkaError] = for_code(error["error_code"])
-        # Another process may have been faster.
+        # Another process may have created it meanwhile.
         if error["error_code"] and kind is not TopicAlreadyExistsError:
             raise kind(error["topic"])
     return missing

@@ -1,1 +1,1 @@
-"""Events as CloudEvents 1.0, and the schemas of their data."""
+"""Events as CloudEvents 1.0, and their schemas."""

@@ -1,7 +1,7 @@
-"""Which changes of an event's schema break consumers or publishers of another release.
+"""Detects schema changes that break consumers or publishers of another release.
 
-The schemas that were published stand in a file beside the package, `outbox.json`, which is committed.
-`python -m app kafka schemas --write` writes it, and a test of the platform compares.
+Each package's published schemas are committed in its file `outbox.json`.
+`python -m app kafka schemas --write` updates it, and a test of the platform compares.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,34 +20,34 @@ _FLOORS = ("minLength", "minItems", "minimum", "exclusiveMinimum", "minPropertie
 
 
 def file_of(package: str) -> Path:
-    """Return where the schemas of a package stand."""
+    """Return the path of a package's published schemas."""
     return Path(str(files(package))) / "outbox.json"
 
 
 def schemas(kinds: Iterable[type[Event]]) -> dict[str, Schema]:
-    """Return the JSON schema of each event, by its name with its version."""
+    """Return the JSON schema of each event, by schema name, which includes the version."""
     return {kind.schema_name(): kind.model_json_schema(mode="serialization") for kind in kinds}
 
 
 def read(path: Path) -> dict[str, Schema]:
-    """Return the schemas that were published; none if there is no file."""
+    """Return the published schemas; empty if there is no file."""
     return orjson.loads(path.read_bytes()) if path.exists() else {}
 
 
 def write(path: Path, published: Mapping[str, Schema]) -> None:
-    """Store schemas as published."""
+    """Store schemas as the published ones."""
     path.write_bytes(orjson.dumps(published, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
 
 
 def breaking_changes(before: Mapping[str, Schema], after: Mapping[str, Schema]) -> list[str]:
-    """Return a sentence for each change that breaks: consumers of either release read events of both.
+    """Describe each breaking change. Consumers of either release must be able to read events of both.
 
-    A field may be added if it has a default. Everything else takes a new version.
+    A field may be added if it has a default. Any other change needs a new version.
     """
     found = []
     for name, old in before.items():
         if name not in after:
-            found.append(f"{name} is gone, while events of it may be in topics")
+            found.append(f"{name} was removed, but topics may still contain its events")
         else:
             found += [f"{name}: {change}" for change in _compare("data", old, after[name], old, after[name])]
     return found
@@ -56,18 +56,18 @@ def breaking_changes(before: Mapping[str, Schema], after: Mapping[str, Schema]) 
 def _compare(place: str, old: Schema, new: Schema, old_root: Schema, new_root: Schema) -> Iterator[str]:
     old, new = _resolved(old, old_root), _resolved(new, new_root)
     if _kind(old) != _kind(new):
-        yield f"{place} was {_kind(old)} and is {_kind(new)}"
+        yield f"{place} changed from {_kind(old)} to {_kind(new)}"
         return
     for limits in (_LIMITS, _FLOORS, ("pattern", "format", "enum", "const", "additionalProperties")):
         for limit in limits:
             if old.get(limit) != new.get(limit) and not _is_schema(old.get(limit), new.get(limit)):
-                yield f"{place} had {limit} {old.get(limit)} and has {new.get(limit)}"
+                yield f"{place}: {limit} changed from {old.get(limit)} to {new.get(limit)}"
     before, after = old.get("properties", {}), new.get("properties", {})
     for name, schema in before.items():
         if name in after:
             yield from _compare(f"{place}.{name}", schema, after[name], old_root, new_root)
         else:
-            yield f"{place}.{name} is gone"
+            yield f"{place}.{name} was removed"
     for name in after.keys() - before.keys():
         if "default" not in after[name]:
             yield f"{place}.{name} is new and has no default"
@@ -84,7 +84,7 @@ def _is_schema(*values: object) -> bool:
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    """Follow a reference into the definitions of a schema."""
+    """Resolve a reference to the schema's definitions."""
     name = schema.get("$ref", "").removeprefix("#/$defs/")
     return root["$defs"][name] if name else schema
 

@@ -24,11 +24,11 @@ Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class InvalidEvent(ValueError):
-    """A message is no CloudEvent in structured mode, or its data are not as expected."""
+    """A message is not a CloudEvent in structured mode, or its data is invalid."""
 
 
 class Envelope(BaseModel):
-    """The attributes of an event, and its data."""
+    """An event's attributes and data."""
 
     specversion: Literal["1.0"]
     id: Text
@@ -41,13 +41,13 @@ class Envelope(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what identifies the event, in hexadecimal digits."""
+        """Hexadecimal SHA-256 of source and id, which together identify the event."""
         return hashlib.sha256(orjson.dumps([self.source, self.id])).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event as a consumer's handler gets it."""
+    """An event as passed to a consumer's handler."""
 
     envelope: Envelope
     topic: str
@@ -57,14 +57,14 @@ class Received:
     headers: Mapping[str, str]
 
     def is_a(self, kind: type[Event]) -> bool:
-        """Whether this is an event of a class, in its version."""
+        """Whether this event has the type and version of a class."""
         return self.envelope.type == kind.event_type and self.envelope.dataschema == kind.schema_name()
 
     def data_as(self, kind: type[E]) -> E:
-        """Return the data.
+        """Return the data as an instance of a class.
 
         Raises:
-            InvalidEvent: they are not of this class.
+            InvalidEvent: the data is not valid for it.
         """
         try:
             return kind.model_validate(self.envelope.data)
@@ -73,7 +73,7 @@ class Received:
 
 
 def encode(event: Event, id_: UUID, *, subject: str, key: str, time: datetime, headers: Mapping[str, str]) -> bytes:
-    """Return an event as JSON. `partitionkey` and the trace are attributes of documented extensions."""
+    """Return an event as JSON. `partitionkey` and the trace are attributes of documented CloudEvents extensions."""
     trace = {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
     return orjson.dumps(
         {
@@ -94,12 +94,12 @@ def encode(event: Event, id_: UUID, *, subject: str, key: str, time: datetime, h
 
 
 def decode(value: bytes | None) -> Envelope:
-    """Read a message.
+    """Parse a message.
 
     Raises:
-        InvalidEvent: it is no CloudEvent in structured mode.
+        InvalidEvent: it is not a CloudEvent in structured mode.
     """
     try:
         return Envelope.model_validate_json(value or b"")
     except ValidationError as error:
-        raise InvalidEvent(f"no CloudEvent: {error.error_count()} errors") from None
+        raise InvalidEvent(f"not a CloudEvent: {error.error_count()} errors") from None

@@ -1,4 +1,4 @@
-"""The base of events: the data as a Pydantic model, with a type and a version."""
+"""The base class of events: a Pydantic model of the data, with type and version."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from keel.hooks import PackageError
 
 
 class Event(BaseModel):
-    """Something that has happened. The fields are the event's data.
+    """Something that happened. The fields are the event's data.
 
         class BookLent(Event):
             aggregate_type = "books"
@@ -17,22 +17,22 @@ class Event(BaseModel):
             id: UUID
             reader: str
 
-    A change that would break consumers is a new class with the next version, beside the old one, as long as any consumer
-    reads that; `keel.kafka.cloudevents.compatibility` says what breaks.
+    For a breaking change, add a class with the next version, and keep the old one for as long as any consumer reads it;
+    `keel.kafka.cloudevents.compatibility` defines which changes are breaking.
     """
 
-    # What a later version of the publisher adds does not break a consumer.
+    # Fields that a later release of the publisher adds must not break consumers.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     aggregate_type: ClassVar[str]
-    """What it has happened to, such as `books`: the topic is `<prefix>.books`."""
+    """What the event is about, such as `books`: the topic is `<prefix>.books`."""
     event_type: ClassVar[str]
     """CloudEvents' `type`, such as `books.lent`."""
     schema_version: ClassVar[int] = 1
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Refuse a class without a type.
+        """Check that a subclass has a type.
 
         Raises:
             PackageError: `aggregate_type` or `event_type` is missing.

@@ -1,1 +1,1 @@
-"""From a topic to a transaction: consumers, their inbox, retries and dead letters."""
+"""From topic to transaction: consumers, their inbox, retries and dead letters."""

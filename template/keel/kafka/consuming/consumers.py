@@ -1,4 +1,4 @@
-"""Consumers: what a package does with events."""
+"""Consumers, declared by packages to handle events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from keel.db.database import Session
 from keel.kafka.cloudevents.envelope import Received
 
 Handle = Callable[[Session, Received], Awaitable[None]]
-"""Handles an event in a transaction that is committed when it returns; raises to be tried again later.
+"""Handles an event in a transaction that is committed on return. An exception schedules a retry.
 
-What it stores with the session is stored once per event. What it does besides, such as calling another service, may happen
-again, as with any attempt that does not get as far as the commit.
+Changes made with the session take effect once per event. Other effects, such as calls to another service, are repeated
+if an attempt fails before the commit.
 """
 
 Reset = Callable[[Session], Awaitable[None]]
-"""Deletes all that a consumer has stored, so that it can be made anew from the topics."""
+"""Deletes all data of a consumer, for a rebuild from the topics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A consumer: its processes share the partitions of some topics, and each event is handled once."""
+    """A consumer: its processes share the partitions of its topics, and each event takes effect once."""
 
     name: str
-    """Lower case; the group is `<prefix>.<name>`. With another name it is another consumer, which begins at the beginning."""
+    """Lower case; the group is `<prefix>.<name>`. A renamed consumer is a new one, which starts from the beginning."""
 
     aggregates: Sequence[str]
-    """Whose events it reads, such as `notes`: topics without their prefix."""
+    """Aggregates whose events it reads, such as `notes`: topics without the prefix."""
 
     handle: Handle
     reset: Reset | None = None

@@ -1,4 +1,4 @@
-"""Handling events: each has its effect once, in the order of its key, and one that fails lets those of other keys go on."""
+"""Handles events: each takes effect once, in the order of its key, and a failure blocks only its key."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class HandlerTooSlow(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A message as it came."""
+    """A message as received."""
 
     topic: str
     partition: int
@@ -40,7 +40,7 @@ class IncomingMessage:
 
 
 class Inbox:
-    """Handles messages of a consumer."""
+    """Handles the messages of one consumer."""
 
     def __init__(
         self, database: Database, settings: KafkaSettings, job_context: JobContext, consumer: Consumer
@@ -51,15 +51,15 @@ class Inbox:
         self._job_context = job_context
 
     async def handle_all(self, messages: Sequence[IncomingMessage]) -> None:
-        """Handle messages of one partition: in one transaction, or if one fails, each in its own.
+        """Handle messages of one partition in one transaction, or if that fails, each in its own.
 
         Raises:
-            Unavailable: the database does not answer. Nothing is lost: the messages must come again.
+            Unavailable: the database does not answer. The messages must be delivered again.
         """
         try:
             async with self._database.transaction() as session:
                 await self._handle_or_wait(session, messages)
-        except Exception:  # noqa: BLE001 - which one it is, and whether it is the database, turns out below
+        except Exception:  # noqa: BLE001 - the loop shows which message failed, or that the database did
             for message in messages:
                 await self._handle_one(message)
 
@@ -67,9 +67,9 @@ class Inbox:
         try:
             async with self._database.transaction() as session:
                 await self._handle_or_wait(session, [message])
-        except Exception as error:  # noqa: BLE001 - whatever it is, events of other keys go on
+        except Exception as error:  # noqa: BLE001 - no failure may block events of other keys
             await log.awarning("event_failed", consumer=self.consumer.name, offset=message.offset, error=repr(error))
-            # If it is the database that fails, this fails, too.
+            # If the database is down, this fails, too.
             async with self._database.transaction() as session:
                 final = isinstance(error, InvalidEvent) or self._settings.max_attempts == 1
                 due = None if final else clock.now() + timedelta(seconds=self.backoff(1))
@@ -85,13 +85,13 @@ class Inbox:
         await self.handle(session, ready)
 
     async def handle(self, session: Session, messages: Sequence[IncomingMessage], attempt: int = 1) -> None:
-        """Handle messages in a transaction, but for those whose events the consumer has handled before.
+        """Handle messages in a transaction, skipping events that the consumer has already handled.
 
         Raises:
-            InvalidEvent: one is no event, or not as the handler expects it.
-            Exception: whatever the handler raises.
+            InvalidEvent: a message is not an event, or its data is not valid for the handler.
+            Exception: raised by the handler.
         """
-        # Compaction writes messages without a value, which delete their key.
+        # Messages without a value are tombstones of compacted topics.
         events = [(message, decode(message.value)) for message in messages if message.value is not None]
         new = await self._new(session, [envelope.digest for _, envelope in events])
         for message, envelope in events:
@@ -114,24 +114,24 @@ class Inbox:
                 raise HandlerTooSlow(f"more than {self._settings.handler_timeout} s") from error
 
     def backoff(self, attempts: int) -> float:
-        """Return the seconds to wait after a number of attempts."""
+        """Return the delay after a number of attempts, in seconds."""
         return min(self._settings.retry_backoff * 2 ** (attempts - 1), self._settings.retry_backoff_max)
 
     async def count_waiting(self) -> int:
-        """Return how many messages wait for another attempt."""
+        """Return the number of messages waiting for a retry."""
         waiting = select(func.count()).where(Delivery.consumer == self.consumer.name, Delivery.due_at.is_not(None))
         return await self._database.read.scalar(waiting)
 
     async def forget(self, session: Session) -> None:
-        """Forget which events were handled, and all that wait or are dead."""
+        """Delete the ids of handled events, pending retries and dead letters."""
         await session.execute(delete(InboxEvent).where(InboxEvent.consumer == self.consumer.name))
         await session.execute(delete(Delivery).where(Delivery.consumer == self.consumer.name))
 
     async def _new(self, session: Session, digests: Sequence[str]) -> set[str]:
-        """Store the ids of events; return those that were not there. Another process that is at one is waited for."""
+        """Store the ids of events; return the new ones. Waits for processes that are handling one of them."""
         if not digests:
             return set()
-        # In the order of the messages, each once: two processes that have the same ones wait for each other in turn.
+        # In message order and without duplicates: processes with the same events lock them in the same order.
         rows = [
             {"consumer": self.consumer.name, "event": digest, "handled_at": clock.now()}
             for digest in dict.fromkeys(digests)
@@ -150,7 +150,7 @@ class Inbox:
     async def _store(
         self, session: Session, message: IncomingMessage, *, attempts: int, due_at: datetime | None, error: str
     ) -> None:
-        """Keep a message for later, unless it is kept already."""
+        """Store a message for a retry or as a dead letter, unless it is stored already."""
         same = select(Delivery.id).where(
             Delivery.consumer == self.consumer.name,
             Delivery.topic == message.topic,

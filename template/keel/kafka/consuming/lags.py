@@ -1,4 +1,4 @@
-"""How far consumers are behind, written down for `/readyz`, gauges and operators: other processes serve those."""
+"""Consumer lag, stored in the database because other processes serve `/readyz` and gauges."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ REPORT_SECONDS = 5.0
 
 
 async def report(database: Database, consumer: str, lags: Mapping[tuple[str, int], int]) -> None:
-    """Store the lag of each topic and partition that this process reads."""
+    """Store the lag, in messages, of each topic and partition assigned to this process."""
     async with database.transaction() as session:
         for (topic, partition), lag in sorted(lags.items()):
             row = ConsumerLag(consumer=consumer, topic=topic, partition=partition, lag=lag, reported_at=clock.now())

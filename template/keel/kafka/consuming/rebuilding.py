@@ -1,4 +1,4 @@
-"""Making what a consumer has stored anew from the topics."""
+"""Rebuilding a consumer's data from its topics."""
 
 import time
 
@@ -11,17 +11,17 @@ from keel.kafka.settings import KafkaSettings
 
 
 class CannotRebuild(Exception):
-    """The consumer has no `reset`, its topics are missing, or processes of it run."""
+    """The consumer has no `reset`, its topics are missing, or its processes are running."""
 
 
 async def rebuild(database: Database, settings: KafkaSettings, consumer: Consumer, runner: Runner) -> int:
-    """Delete what a consumer has stored, then handle its topics from the beginning to their present end.
+    """Delete a consumer's data, then handle its topics from the beginning to their current end.
 
-    It joins the consumer's group, so that no other process handles events meanwhile. If it is interrupted, the consumer's
-    processes go on where it was. Returns the number of messages.
+    This process joins the consumer's group, so that no other handles events meanwhile. If it is interrupted, the
+    consumer's processes continue from there. Returns the number of messages handled.
 
     Raises:
-        CannotRebuild: the message says why.
+        CannotRebuild: see the message.
         KafkaError: the brokers do not answer.
     """
     if consumer.reset is None:
@@ -33,7 +33,7 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
         partitions = await _all_partitions(connection, settings.timeout)
         ends = await connection.end_offsets(partitions)
         begins = await connection.beginning_offsets(partitions)
-        # First, so that nothing is lost if this is interrupted: what was handled already would be read again, and skipped.
+        # Before the reset: if interrupted in between, events are read again and skipped as duplicates.
         await connection.commit(begins)
         async with database.transaction() as session:
             await consumer.reset(session)
@@ -53,10 +53,10 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
 
 
 async def _all_partitions(connection: AIOKafkaConsumer, seconds: float) -> list[TopicPartition]:
-    """Return the partitions, all of which this process has.
+    """Return all partitions of the topics, once all are assigned to this process.
 
     Raises:
-        CannotRebuild: others have some, or there are none.
+        CannotRebuild: other processes have some, or a topic does not exist.
     """
     topics = sorted(connection.subscription())
     found = [
@@ -65,10 +65,10 @@ async def _all_partitions(connection: AIOKafkaConsumer, seconds: float) -> list[
     for topic in topics:
         if not any(tp.topic == topic for tp in found):
             raise CannotRebuild(f"there is no topic {topic}")
-    # The group gives out partitions while this waits for messages; those that come are read again from the beginning.
+    # Polling lets the group assign partitions; messages received meanwhile are read again from the beginning.
     end = time.monotonic() + seconds
     while not connection.assignment() and time.monotonic() < end:
         await connection.getmany(timeout_ms=100)
     if connection.assignment() != set(found):
-        raise CannotRebuild("other processes of the consumer run; stop them first")
+        raise CannotRebuild("other processes of the consumer are running; stop them first")
     return found

@@ -1,7 +1,7 @@
-"""Further attempts at messages that failed.
+"""Retries of failed messages.
 
-They are rows and not messages of a retry topic: whether earlier events of a key wait must be known in the transaction that
-handles the next one, or the order of the key is lost.
+They are rows, not messages in a retry topic: to keep a key in order, the transaction that handles an event must see
+whether earlier ones of its key are waiting.
 """
 
 from datetime import timedelta
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Retries:
-    """Tries what waits again: of each key the first message, so that the key stays in order."""
+    """Retries waiting messages, the first of each key, so that keys stay in order."""
 
     def __init__(self, database: Database, settings: KafkaSettings, inbox: Inbox) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class Retries:
         self._inbox = inbox
 
     async def run_once(self) -> bool:
-        """Make one attempt that is due; return whether there was one.
+        """Make one due attempt; return whether there was one.
 
         Raises:
             Unavailable: the database does not answer.
@@ -42,7 +42,7 @@ class Retries:
         row: AnyRow | None = None
         try:
             async with self._database.transaction() as session:
-                # Held until the attempt has ended; other processes take others meanwhile.
+                # Locked until the attempt ends; other processes skip it.
                 row = await session.first(self._due().with_for_update(of=Delivery, skip_locked=True))
                 if row is None:
                     return False

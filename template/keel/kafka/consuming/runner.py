@@ -1,4 +1,4 @@
-"""A consumer's process: reads its partitions, handles the messages, commits the offsets."""
+"""A consumer's process: reads its partitions, handles messages and commits offsets."""
 
 import asyncio
 import time
@@ -24,19 +24,19 @@ from keel.kafka.settings import KafkaSettings
 from keel.web.errors import Unavailable
 
 POLL_SECONDS = 0.5
-"""For which a read waits for messages, and between two looks for attempts that are due."""
+"""How long a read waits for messages, and the interval between checks for due retries."""
 
 MAX_PAUSE = 5.0
-"""Seconds between two attempts while brokers or database do not answer."""
+"""Seconds between attempts while brokers or database do not answer."""
 
 POLL_INTERVAL_SECONDS = 600
-"""For which a batch may be handled before the group gives the partitions to another process."""
+"""How long a batch may take before its partitions are reassigned to another process."""
 
 log = structlog.get_logger()
 
 
 class Runner:
-    """Runs one consumer in this process, until it is told to stop."""
+    """Runs one consumer in this process until shutdown."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Runner:
         self._reported = 0.0
 
     async def run(self) -> None:
-        """Handle messages until shutdown; what was begun is finished and committed."""
+        """Handle messages until shutdown, then finish and commit the current batch."""
         retrying = asyncio.create_task(self._retry())
         try:
             while not self._shutdown.begun:
@@ -67,13 +67,13 @@ class Runner:
                     heartbeat.touch()
                     await self._pause(MAX_PAUSE)
         finally:
-            # It ends by itself at shutdown, after the attempt that it is at.
+            # At shutdown it ends by itself, after the current attempt.
             if not self._shutdown.begun:
                 await stop(retrying)
             await retrying
 
     def connection(self) -> AIOKafkaConsumer:
-        """Return a consumer of the group, which is not started."""
+        """Return a consumer in the group, not yet started."""
         return AIOKafkaConsumer(
             **connection_options(self._settings),
             group_id=self._settings.group(self._consumer.name),
@@ -84,8 +84,8 @@ class Runner:
             session_timeout_ms=round(self._settings.session_timeout * 1000),
             heartbeat_interval_ms=round(self._settings.session_timeout * 1000 / 3),
             max_poll_interval_ms=POLL_INTERVAL_SECONDS * 1000,
-            # aiokafka (0.14) has no cooperative protocol (KIP-429), and its sticky assignor keeps its state in the class, so
-            # that the consumers of one process would mix theirs.
+            # aiokafka (0.14) has no cooperative protocol (KIP-429), and its sticky assignor keeps state in the class,
+            # which consumers in one process would share.
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         )
 
@@ -102,9 +102,9 @@ class Runner:
             await connection.stop()
 
     async def _step(self, connection: AIOKafkaConsumer) -> None:
-        """Read once, handle what came, commit."""
+        """Read once, handle the messages, commit."""
         if await self.inbox.count_waiting() >= self._settings.max_waiting:
-            # The rest is safe in the topic. Reading goes on as soon as attempts have made room.
+            # The rest is safe in the topic. Reading resumes once retries have made room.
             await self._pause(POLL_SECONDS)
             return
         records = await connection.getmany(
@@ -129,7 +129,7 @@ class Runner:
         try:
             await connection.commit({tp: found[-1].offset + 1 for tp, found in records.items()})
         except (CommitFailedError, IllegalStateError) as error:
-            # Another process has the partitions by now. It gets the messages again, and the inbox knows them.
+            # The partitions were reassigned. The other process reads the messages again, and its inbox skips them.
             await log.awarning("offsets_not_committed", consumer=self._consumer.name, error=repr(error))
 
     async def _retry(self) -> None:
@@ -159,18 +159,18 @@ class Runner:
 
 
 class _Drain(ConsumerRebalanceListener):
-    """Lets a batch be finished and committed before its partitions go to another process."""
+    """Delays a rebalance until the current batch is finished and committed."""
 
     def __init__(self, handling: asyncio.Lock) -> None:
         self._handling = handling
 
-    async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - as aiokafka calls it
-        """Wait for the batch."""
+    async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - aiokafka's signature
+        """Wait for the current batch."""
         async with self._handling:
             pass
 
-    async def on_partitions_assigned(self, assigned: object) -> None:  # as aiokafka calls it
-        """Begin at the offsets that were committed, as aiokafka does."""
+    async def on_partitions_assigned(self, assigned: object) -> None:  # aiokafka's signature
+        """Do nothing: aiokafka starts at the committed offsets."""
 
 
 def _incoming(record: ConsumerRecord[bytes, bytes]) -> IncomingMessage:

@@ -1,1 +1,1 @@
-"""From a transaction to a topic: the outbox, and the relay that publishes it."""
+"""From transaction to topic: the outbox, and the relay that publishes it."""

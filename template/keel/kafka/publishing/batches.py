@@ -1,4 +1,4 @@
-"""Messages, and the record batches that they are sent in."""
+"""Outgoing messages, and grouping them into record batches."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """A message, and its place in the outbox."""
+    """A message and its position in the outbox."""
 
     position: int
     topic: str
@@ -21,20 +21,20 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has become of messages, by their positions. Those in none of these may or may not be stored, and are sent again."""
+    """Results by outbox position. A message in none of these may or may not be stored; it is sent again."""
 
     sent: list[int] = field(default_factory=list)
-    """All in-sync replicas have them."""
+    """Acknowledged by all in-sync replicas."""
     waiting: list[int] = field(default_factory=list)
-    """Their partition has not answered for what it was sent, or their topic is not there: sending others need not wait."""
+    """Their partition has an unacknowledged batch, or their topic is unavailable; others can be sent meanwhile."""
     refused: dict[int, Exception] = field(default_factory=dict)
-    """Brokers refuse each of them, sent alone."""
+    """Refused by the brokers even when sent alone."""
 
 
 def in_batches(
     producer: AIOKafkaProducer, messages: Iterable[OutgoingMessage], alone: Collection[int]
 ) -> Iterator[tuple[BatchBuilder, list[int]]]:
-    """Yield batches with the positions of their messages: as large as the producer lets them be, some messages alone."""
+    """Yield batches, as large as the producer allows, with their positions; messages in `alone` get their own."""
 
     def begin() -> tuple[BatchBuilder, list[int]]:
         return producer.create_batch(), []

@@ -1,4 +1,4 @@
-"""The outbox: events recorded in the transaction of what they tell of."""
+"""The transactional outbox: events recorded in the transaction that causes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,27 +17,27 @@ from keel.kafka.publishing.shards import shard_of
 
 
 class EventTooLarge(ValueError):
-    """An event is larger than `KAFKA_MAX_EVENT_SIZE`: send what consumers need to find the rest."""
+    """An event is larger than `KAFKA_MAX_EVENT_SIZE`. Publish ids, and let consumers fetch the rest."""
 
 
 class Outbox:
-    """Records events; the relay publishes them once they are committed."""
+    """Records events; the relay publishes them after the commit."""
 
     def __init__(self, job_context: JobContext, max_event_size: int) -> None:
         self._job_context = job_context
         self._max_event_size = max_event_size
 
     async def record(self, session: Session, event: Event, *, subject: UUID | str, key: str | None = None) -> UUID:
-        """Record an event in a transaction; return its id. It is published after the commit, and never after a rollback.
+        """Record an event in a transaction; return its id. It is published if, and only if, the transaction commits.
 
         Args:
             session: the transaction.
-            event: what has happened.
-            subject: the id of what it has happened to: CloudEvents' `subject`, Debezium's `aggregateid`.
-            key: what decides on the partition; events of one key are published in order. Default: `subject`.
+            event: the event.
+            subject: id of the aggregate: CloudEvents' `subject`, Debezium's `aggregateid`.
+            key: determines the partition; events with the same key are published in order. Default: `subject`.
 
         Raises:
-            EventTooLarge: it is larger than a message may be.
+            EventTooLarge: it exceeds `KAFKA_MAX_EVENT_SIZE`.
         """
         (id_,) = await self.record_all(session, [(subject, event)], key=key)
         return id_
@@ -45,10 +45,10 @@ class Outbox:
     async def record_all(
         self, session: Session, events: Sequence[tuple[UUID | str, Event]], *, key: str | None = None
     ) -> list[UUID]:
-        """Record events, each with its subject, by one statement; see `record`.
+        """Record `(subject, event)` pairs with one statement; see `record`.
 
         Raises:
-            EventTooLarge: one is larger than a message may be.
+            EventTooLarge: one of them exceeds `KAFKA_MAX_EVENT_SIZE`.
         """
         if not events:
             return []

@@ -1,4 +1,4 @@
-"""Messages to the brokers: record batches, each acknowledged by all replicas before the next of its partition is sent."""
+"""Sends record batches, each acknowledged by all replicas before the next one of its partition is sent."""
 
 import asyncio
 import time
@@ -18,16 +18,16 @@ from keel.kafka.publishing.batches import Outcome, OutgoingMessage, in_batches
 from keel.kafka.settings import KafkaSettings
 
 BATCH_BYTES = 1_000_000
-"""Brokers take 1 MiB unless they are told otherwise."""
+"""Brokers accept 1 MiB by default."""
 
 TOPIC_SECONDS = 30.0
-"""For which a topic that is missing or forbidden is not asked for again: asking takes `KAFKA_TIMEOUT`, and holds up the others."""
+"""How long a missing or forbidden topic is not looked up again: a lookup takes `KAFKA_TIMEOUT` and delays others."""
 
 MOST_ALONE = 10_000
-"""Of how many messages is remembered that they are sent alone."""
+"""Maximum number of messages remembered as to be sent alone."""
 
 _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
-# UnknownError: aiokafka (0.14) does not know INVALID_RECORD.
+# aiokafka (0.14) does not know INVALID_RECORD and raises UnknownError instead.
 _REFUSED = (*_TOO_LARGE, errors.InvalidTimestampError, errors.PolicyViolationError, errors.UnknownError)
 _NO_TOPIC = (errors.TopicAuthorizationFailedError, errors.InvalidTopicError, errors.UnknownTopicOrPartitionError)
 
@@ -45,13 +45,13 @@ class _Delivery:
 
 
 class Publisher:
-    """A producer that is made anew after each failure.
+    """A producer that is replaced after each failure.
 
-    A record batch is stored whole or not at all, and the next one of a partition waits for its acknowledgement. Sent one by
-    one, an event could fail while one after it is stored, and would follow that when it is sent again.
+    A record batch is stored as a whole or not at all, and the next one of its partition waits for the acknowledgement.
+    With events sent individually, one could fail while a later one is stored, and its retry would arrive out of order.
 
-    An idempotent producer sends a batch again until it is stored or refused, and cannot be told to give up. So a batch that
-    takes long stays on its way, and its partition waits, while others go on; none is made beside one that has not ended.
+    An idempotent producer retries a batch until it is stored or refused; it has no way to give up. So a slow batch
+    stays in flight and blocks only its partition, and no producer is started before the previous one has stopped.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -65,7 +65,7 @@ class Publisher:
         self._batch_bytes = BATCH_BYTES
 
     async def publish(self, messages: Iterable[OutgoingMessage], outcome: Outcome) -> None:
-        """Send messages; tell what has become of them, and of earlier ones that took long. It may be cancelled."""
+        """Send messages; add their results, and those of earlier slow batches, to `outcome`. May be cancelled."""
         failures = self._settle(outcome)
         try:
             if failures:
@@ -90,7 +90,7 @@ class Publisher:
             await self._failed(failures[0])
 
     async def close(self) -> None:
-        """Close the connections, once what is on its way is stored or refused, or after `KAFKA_TIMEOUT`."""
+        """Close the connections once all batches in flight are stored or refused, or after `KAFKA_TIMEOUT`."""
         self._end()
         if not await self._has_ended():
             await log.awarning("kafka_producer_not_closed", batches=len(self._on_the_way))
@@ -98,8 +98,8 @@ class Publisher:
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             if not await self._has_ended():
-                raise TimeoutError("what is on its way is neither stored nor refused")
-            # What an ended producer left unsent will never be acknowledged.
+                raise TimeoutError("batches in flight are neither stored nor refused")
+            # Batches that a stopped producer left unsent will never be acknowledged.
             self._on_the_way = {tp: each for tp, each in self._on_the_way.items() if each.answer.done()}
             producer = AIOKafkaProducer(
                 **connection_options(self._settings),
@@ -125,7 +125,7 @@ class Publisher:
         for message in messages:
             if message.topic not in partitions:
                 partitions[message.topic] = await self._partitions(producer, message.topic)
-            # Java's partitioner: by all partitions, also those whose leader is lost, so that a key keeps its own.
+            # As in Java's partitioner, over all partitions, even those without a leader: a key stays in its partition.
             all_ = partitions[message.topic]
             partition = (message.topic, self._partition(message.key, all_, all_)) if all_ else None
             if partition is None or partition in self._on_the_way:
@@ -135,7 +135,7 @@ class Publisher:
         return queues
 
     async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
-        """Return the partitions of a topic; none, if it is missing or forbidden."""
+        """Return the partitions of a topic; empty if it is missing or forbidden."""
         if self._set_aside.get(topic, 0) > time.monotonic():
             return []
         try:
@@ -148,7 +148,7 @@ class Publisher:
     async def _send(
         self, producer: AIOKafkaProducer, partition: Partition, messages: Sequence[OutgoingMessage], outcome: Outcome
     ) -> Exception | None:
-        """Send the messages of a partition, as far as it goes; return what makes another producer necessary."""
+        """Send a partition's messages until one fails or stalls; return an error that requires a new producer."""
         left = [message.position for message in messages]
         for batch, positions in in_batches(producer, messages, self._alone):
             try:
@@ -168,7 +168,7 @@ class Publisher:
         return None
 
     def _settle(self, outcome: Outcome) -> list[Exception]:
-        """Learn what has become of batches that took long."""
+        """Collect the results of earlier slow batches; return errors that require a new producer."""
         done = [partition for partition, delivery in self._on_the_way.items() if delivery.answer.done()]
         return [error for partition in done if (error := self._answered(partition, outcome))]
 
@@ -181,7 +181,7 @@ class Publisher:
         elif isinstance(error, _NO_TOPIC):
             self._without(partition[0], error)
         elif isinstance(error, _REFUSED):
-            # Which one it is turns out when each is sent alone.
+            # Sending each one alone shows which is refused.
             self._alone = self._alone.union(delivery.positions) if len(self._alone) < MOST_ALONE else set()
             if len(delivery.positions) == 1:
                 outcome.refused[delivery.positions[0]] = error
@@ -194,7 +194,7 @@ class Publisher:
         log.error("kafka_topic_unavailable", topic=topic, error=repr(error))
 
     async def _failed(self, error: Exception) -> None:
-        """Forget the producer: its sequence numbers may have a gap, which brokers would refuse for ever."""
+        """Drop the producer: its sequence numbers may have a gap, which brokers would refuse forever."""
         await log.awarning("events_not_published", error=repr(error))
         self._end()
 
@@ -203,7 +203,7 @@ class Publisher:
             self._ending, self._producer = asyncio.create_task(_stop(self._producer)), None
 
     async def _has_ended(self) -> bool:
-        """Whether the last producer has ended, for which this waits for a while."""
+        """Wait for the previous producer to stop, for at most `KAFKA_TIMEOUT`; return whether it has."""
         if self._ending is not None:
             await asyncio.wait([self._ending], timeout=self._settings.timeout)
         return self._ending is None or self._ending.done()

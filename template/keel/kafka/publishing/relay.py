@@ -1,4 +1,4 @@
-"""The relay: publishes the outbox, at least once and in order per key."""
+"""The relay: publishes the outbox, at least once, in order per key."""
 
 import asyncio
 import os
@@ -25,13 +25,13 @@ from keel.observability.tracing import meter
 from keel.web.errors import Unavailable
 
 MAX_PAUSE = 5.0
-"""Seconds between two attempts while brokers or database do not answer."""
+"""Maximum seconds between attempts while brokers or database do not answer."""
 
 WAITING_SECONDS = 1.0
-"""After which an event is looked at again whose partition or topic was not to be had."""
+"""Delay before a retry of an event whose partition or topic was unavailable."""
 
 REFUSED_SECONDS = 60.0
-"""After which an event that brokers refuse is sent again: their limits may have been raised."""
+"""Delay before a retry of an event that brokers refused: their limits may have been raised."""
 
 _UNSENT = (
     select(
@@ -52,14 +52,14 @@ _UNSENT = (
     .order_by(OutboxEvent.position)
 )
 _SENT = meter.create_counter(
-    "messaging.client.sent.messages", unit="{message}", description="Events that the brokers have confirmed"
+    "messaging.client.sent.messages", unit="{message}", description="Events confirmed by the brokers"
 )
 
 log = structlog.get_logger()
 
 
 class Relay:
-    """Publishes what is committed, and marks what the brokers have confirmed. Several may run."""
+    """Publishes committed events and marks those confirmed by the brokers. Several relays may run."""
 
     def __init__(self, database: Database, settings: KafkaSettings, publisher: Publisher) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class Relay:
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def run(self, shutdown: Shutdown) -> None:
-        """Publish until shutdown; a batch that was begun is finished."""
+        """Publish until shutdown, then finish the current batch."""
         failures = 0
         while not shutdown.begun:
             heartbeat.touch()
@@ -87,7 +87,7 @@ class Relay:
         await self._publisher.close()
 
     async def run_once(self) -> tuple[int, int]:
-        """Publish a batch; return how many events it had, and how many of them the brokers have confirmed.
+        """Publish a batch; return the number of events read, and of events confirmed by the brokers.
 
         Raises:
             Unavailable: the database does not answer.
@@ -102,7 +102,7 @@ class Relay:
             rows = await self._database.read.all(
                 statement, {"shards": list(claimed), "held_back": self._held_back.pairs()}
             )
-            # Less than the lease: what comes later may be repeated by another relay.
+            # Less than the lease: after that, another relay may publish the same events.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_lease * 0.8):
                     await self._publisher.publish([self._message(row) for row in rows], outcome)
@@ -112,7 +112,7 @@ class Relay:
         return len(rows), len(outcome.sent)
 
     async def _hold_back(self, rows: Sequence[AnyRow], outcome: Outcome) -> None:
-        """Leave out events that cannot be sent now, and all later ones of their keys, so that those of others go on."""
+        """Skip the keys of events that cannot be sent now, to keep their order without blocking other keys."""
         waiting = set(outcome.waiting)
         for row in rows:
             if error := outcome.refused.get(row.position):
@@ -122,7 +122,7 @@ class Relay:
                 self._held_back.add((row.aggregatetype, row.key), WAITING_SECONDS)
 
     async def _finish(self, claimed: Sequence[int], sent: Sequence[int]) -> None:
-        """Mark what is sent, and give up the shards."""
+        """Mark events as sent, and release the shards."""
         async with self._database.transaction() as session:
             if sent:
                 statement = update(OutboxEvent).where(OutboxEvent.position.in_(sent))

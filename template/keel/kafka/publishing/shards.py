@@ -1,8 +1,8 @@
-"""Parts of the outbox that relays claim, so that several share the work and no key is published by two at a time.
+"""Shards of the outbox: relays claim them to share the work, and no two relays publish a key at the same time.
 
-A claim is a lease: a relay that is killed loses it after `KAFKA_RELAY_LEASE`. Should one come back later than that, as after
-a suspension, what it still sends are repeats, and the first occurrences of a key's events stay in order: the next relay
-begins with the first event that is not known to be sent.
+A claim is a lease: a killed relay loses it after `KAFKA_RELAY_LEASE`. If one resumes after that, for example after
+a suspension, it can only send duplicates, and the first occurrences of a key's events stay in order: the next relay
+starts with the first event that is not marked as sent.
 """
 
 import zlib
@@ -17,10 +17,10 @@ from keel.db.database import Database, Session
 from keel.kafka.models import OutboxEvent, RelayShard
 
 SHARDS = 16
-"""More relays than that have nothing to do. A constant: rows keep the shard of their key."""
+"""Number of shards: more relays would be idle. Never change it, since rows store the shard of their key."""
 
 AT_ONCE = 4
-"""Shards that a relay claims at most, so that others have some, too."""
+"""Maximum number of shards claimed at a time, leaving some for other relays."""
 
 _FREE = (
     select(RelayShard.shard)
@@ -28,7 +28,7 @@ _FREE = (
         RelayShard.expires_at <= bindparam("now", type_=RelayShard.expires_at.type),
         exists().where(OutboxEvent.shard == RelayShard.shard, OutboxEvent.sent_at.is_(None)),
     )
-    # The one that was served longest ago comes first.
+    # Least recently served first.
     .order_by(RelayShard.expires_at)
     .limit(AT_ONCE)
 )
@@ -40,7 +40,7 @@ def shard_of(key: str) -> int:
 
 
 async def create(database: Database) -> None:
-    """Add the rows of the shards, unless they are there."""
+    """Insert the rows of the shards unless they exist."""
     if await database.read.scalar(select(RelayShard.shard).where(RelayShard.shard == SHARDS - 1)) is not None:
         return
     rows = [{"shard": shard, "holder": "", "expires_at": clock.now()} for shard in range(SHARDS)]
@@ -49,12 +49,12 @@ async def create(database: Database) -> None:
             async with session.begin_nested():
                 await session.execute(insert(RelayShard), rows)
         except IntegrityError:
-            pass  # Another relay was faster.
+            pass  # Another relay has inserted them.
 
 
 async def claim(database: Database, holder: str, seconds: float) -> Sequence[int]:
-    """Claim shards that have something to be sent and that no relay holds; none, if there are none."""
-    # Without a transaction first: an idle relay must not keep others from writing.
+    """Claim unclaimed shards with unsent events for a number of seconds; return them, or an empty list."""
+    # Check without a transaction first: an idle relay must not block writers.
     if await database.read.first(_FREE, {"now": clock.now()}) is None:
         return []
     async with database.transaction() as session:
@@ -70,6 +70,6 @@ async def claim(database: Database, holder: str, seconds: float) -> Sequence[int
 
 
 async def release(session: Session, holder: str, shards: Sequence[int]) -> None:
-    """Give up shards, so that any relay may claim them."""
+    """Release shards for any relay to claim."""
     mine = update(RelayShard).where(RelayShard.shard.in_(shards), RelayShard.holder == holder)
     await session.execute(mine.values(holder="", expires_at=clock.now()))

@@ -1,1 +1,1 @@
-"""Tests of events, against a mock of a Kafka cluster or a real one."""
+"""Tests of events, against a mock or a real Kafka cluster."""

@@ -1,7 +1,7 @@
 """A Kafka cluster for the tests.
 
-It is the one at `TEST_KAFKA_BOOTSTRAP_SERVERS`, which has to create topics by itself, or librdkafka's mock of three brokers,
-which speaks the protocol on loopback for as long as the tests run. Each test has topics and groups of its own.
+Either the one at `TEST_KAFKA_BOOTSTRAP_SERVERS`, which must create topics automatically, or librdkafka's mock of three
+brokers, which speaks the protocol on loopback while the tests run. Each test has its own topics and groups.
 """
 
 import os
@@ -30,7 +30,7 @@ def kafka_servers() -> Iterator[tuple[str, ...]]:
 
 @pytest.fixture
 def cluster() -> Iterator[MockCluster]:
-    """Return a mock of the test's own, of three brokers, that does as it is told."""
+    """Return a mock of three brokers that the test controls."""
     try:
         cluster = MockCluster()
     except MockUnavailable as error:
@@ -41,13 +41,13 @@ def cluster() -> Iterator[MockCluster]:
 
 @pytest.fixture
 def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSettings:
-    """Return settings with topics of the test's own, and attempts that follow each other at once."""
+    """Return settings with the test's own topics, and without delay between attempts."""
     return KafkaSettings(
         bootstrap_servers=kafka_servers,
         topic_prefix=f"test-{uuid4().hex}",
         retry_backoff=0.0,
         relay_poll=0.02,
-        # The mock waits for about as long whenever a process joins a group, and for 3 s the first time, without heartbeats.
+        # The mock waits about this long whenever a process joins a group (3 s the first time), without heartbeats.
         session_timeout=5.0,
     )
 

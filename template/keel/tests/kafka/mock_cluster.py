@@ -1,7 +1,7 @@
-"""librdkafka's mock of a cluster, whose leaders, brokers and answers a test decides on.
+"""librdkafka's mock cluster, with leaders, brokers and responses under a test's control.
 
-The wheel `confluent-kafka` carries librdkafka, but lets Python start a mock and no more. The rest are the C functions of
-`rdkafka_mock.h`, which are public and documented, and may change with any release: all that is used of them stands here.
+The wheel `confluent-kafka` contains librdkafka, but its Python API can only start a mock. The rest are C functions of
+`rdkafka_mock.h`, which are public and documented, but may change with any release: all uses of them are in this module.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _FUNCTIONS = {
         ctypes.c_int,
         (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32),
     ),
-    # Followed by as many errors as it says.
+    # Followed by the given number of errors.
     "rd_kafka_mock_partition_push_request_errors": (
         ctypes.c_int,
         (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int16, ctypes.c_size_t),
@@ -54,7 +54,7 @@ class Request(enum.IntEnum):
 
 
 class Answer(enum.IntEnum):
-    """Errors of the protocol."""
+    """Error codes of the protocol."""
 
     NO_ERROR = 0
     UNKNOWN_TOPIC_OR_PARTITION = 3
@@ -68,7 +68,7 @@ class Answer(enum.IntEnum):
 
 
 class MockUnavailable(Exception):
-    """There is no such library here, or another release of it."""
+    """The library is missing, or another release of it is installed."""
 
 
 class MockError(Exception):
@@ -76,17 +76,17 @@ class MockError(Exception):
 
 
 def library() -> ctypes.CDLL:
-    """Return librdkafka, as the wheel carries it.
+    """Load librdkafka from the wheel.
 
     Raises:
-        MockUnavailable: it carries none that can be called, or one without these functions.
+        MockUnavailable: the wheel has no loadable library, or one without these functions.
     """
     files = metadata.files("confluent-kafka") or []
     found = [
         Path(str(file.locate())) for file in files if file.name.startswith("librdkafka") and _is_library(file.name)
     ]
     if not found:
-        raise MockUnavailable("The wheel `confluent-kafka` of this platform carries no library librdkafka.")
+        raise MockUnavailable("The wheel `confluent-kafka` for this platform contains no librdkafka library.")
     try:
         loaded = ctypes.CDLL(str(found[0]))
         for name, (result, arguments) in _FUNCTIONS.items():
@@ -102,7 +102,7 @@ def _is_library(name: str) -> bool:
 
 
 class MockCluster:
-    """Brokers, numbered from 1, which listen on loopback; topics have four partitions unless they are created."""
+    """Brokers on loopback, numbered from 1. Topics created automatically have four partitions."""
 
     def __init__(self, brokers: int = 3) -> None:
         """Start it.
@@ -122,45 +122,45 @@ class MockCluster:
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
 
     def close(self) -> None:
-        """End it, with all that it holds."""
+        """Stop the brokers and free their memory."""
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)
 
     def create_topic(self, topic: str, partitions: int) -> None:
-        """Create a topic, of whose partitions each has a leader."""
+        """Create a topic; each partition has a leader."""
         self._do("topic_create", topic.encode(), partitions, 3)
 
     def set_topic_error(self, topic: str, error: Answer) -> None:
-        """Have brokers say of a topic that it is missing or forbidden, or nothing of the kind."""
+        """Have brokers respond with an error for a topic, such as missing or forbidden; NO_ERROR resets it."""
         self._library.rd_kafka_mock_topic_set_error(self._cluster, topic.encode(), error)
 
     def set_leader(self, topic: str, partition: int, broker: int | None) -> None:
-        """Give a partition another leader, or none."""
+        """Change a partition's leader; None: no leader."""
         self._do("partition_set_leader", topic.encode(), partition, -1 if broker is None else broker)
 
     def set_down(self, broker: int) -> None:
-        """Cut a broker's connections and have it accept none; it remains the leader of its partitions."""
+        """Close a broker's connections and refuse new ones; it remains the leader of its partitions."""
         self._do("broker_set_down", broker)
 
     def set_up(self, broker: int) -> None:
-        """Have it accept connections."""
+        """Have a broker accept connections again."""
         self._do("broker_set_up", broker)
 
     def set_coordinator(self, group: str, broker: int) -> None:
-        """Move the coordination of a group of consumers to another broker."""
+        """Move a consumer group's coordinator to another broker."""
         self._do("coordinator_set", b"group", group.encode(), broker)
 
     def answer(self, request: Request, *errors: Answer) -> None:
-        """Have the next requests of a kind, at whichever broker, be answered by errors."""
+        """Have brokers respond to the next requests of a kind with these errors."""
         array = (ctypes.c_int * len(errors))(*errors)
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, request, len(errors), array)
 
     def answer_as_usual(self, request: Request) -> None:
-        """Forget what is left of these errors."""
+        """Drop the remaining errors for a kind of request."""
         self._library.rd_kafka_mock_clear_request_errors(self._cluster, request)
 
     def answer_for(self, topic: str, partition: int, request: Request, error: Answer) -> None:
-        """Have the next request of a kind to a partition be answered by an error."""
+        """Have the next request of a kind to a partition fail with an error."""
         self._do("partition_push_request_errors", topic.encode(), partition, request, 1, ctypes.c_int(error))
 
     def _do(self, command: str, *arguments: object) -> None:

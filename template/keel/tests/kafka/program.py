@@ -1,4 +1,4 @@
-"""The project with widgets, as processes that go by proxies: `python -m keel.tests.kafka.program kafka relay`."""
+"""The project with widgets, connecting through proxies: `python -m keel.tests.kafka.program kafka relay`."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from keel.tests.kafka.proxies import rerouted
 from keel.tests.kafka.support import PatientAssignor
 
 PORTS = "TEST_KAFKA_PORTS"
-"""The variable with the ports of the proxies, as JSON: by the ports of the brokers."""
+"""Variable with the proxies' ports by broker port, as JSON."""
 
 if __name__ == "__main__":
-    setattr(runner, "RoundRobinPartitionAssignor", PatientAssignor)  # noqa: B010 - a subclass in the place of the class
-    # Shorter than in production, since the tests wait for it.
+    setattr(runner, "RoundRobinPartitionAssignor", PatientAssignor)  # noqa: B010 - replaces the class with a subclass
+    # Shorter than in production, because tests wait for it.
     runner.MAX_PAUSE = 0.5
     ports = {int(port): proxy for port, proxy in json.loads(os.environ.get(PORTS, "{}")).items()}
     with rerouted(ports):

@@ -1,6 +1,6 @@
-"""Proxies between clients and brokers, which can cut every connection, slow it down, leave it half-open, or look into it.
+"""Proxies between clients and brokers that can cut, delay, half-open or inspect connections.
 
-Brokers tell clients where to connect, so a client has to be told to go by the proxies: `rerouted`.
+Brokers advertise their own addresses, so clients must be redirected to the proxies: `rerouted`.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ class Proxies:
         self._deaf: set[asyncio.StreamWriter] = set()
         self._half_open: tuple[bool, bool] = (False, False)
         self.delay = 0.0
-        """Seconds that each piece of data takes, in each direction."""
+        """Delay of each piece of data, in seconds, in each direction."""
         self.inspect: Callable[[bytes], None] | None = None
-        """Is called with each request, before it goes on to a broker."""
+        """Called with each request before it is forwarded to a broker."""
         self.accepted = 0
-        """How many connections there were."""
+        """Number of connections accepted so far."""
         self._hosts = {int(port): host for host, _, port in (server.rpartition(":") for server in servers)}
         self.ports: dict[int, int] = dict.fromkeys(self._hosts, 0)
-        """The port of the proxy by that of the broker."""
+        """The proxies' ports by broker port."""
 
     async def open(self) -> None:
-        """Let connections through."""
+        """Accept connections."""
         for target, port in self.ports.items():
 
             async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int = target) -> None:
@@ -42,7 +42,7 @@ class Proxies:
             self.ports[target] = self._servers[target].sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
-        """Break every connection and accept no new ones."""
+        """Abort every connection and accept no new ones."""
         for server in self._servers.values():
             server.close()
         for writers in (self._to_clients, self._to_brokers):
@@ -52,10 +52,10 @@ class Proxies:
         await asyncio.sleep(0)
 
     def half_open(self, *, requests_arrive: bool) -> None:
-        """Leave connections open, and have no answer arrive; of requests none either, or all.
+        """Keep connections open but drop all responses, and requests, too, unless `requests_arrive`.
 
-        Connections that are made until `heal` are like that, too. None of them ever recovers, nor does a broker see that a
-        client has given one up: so it is where a machine vanishes, or a firewall forgets.
+        This includes connections opened before `heal`. None of them ever recovers, and brokers do not see that a client
+        has closed one, as if a machine had vanished or a firewall had dropped its state.
         """
         self._half_open = (True, not requests_arrive)
         self._deaf |= self._to_clients
@@ -63,7 +63,7 @@ class Proxies:
             self._deaf |= self._to_brokers
 
     def heal(self) -> None:
-        """Let new connections work."""
+        """Let new connections work again."""
         self._half_open = (False, False)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
@@ -78,7 +78,7 @@ class Proxies:
         )
 
     async def _request(self, reader: asyncio.StreamReader) -> bytes:
-        """Read a request: four bytes that say how long it is, then as many."""
+        """Read a request: its size in four bytes, then the request."""
         size = await reader.readexactly(4)
         request = await reader.readexactly(int.from_bytes(size))
         if self.inspect:
@@ -102,7 +102,7 @@ class Proxies:
 
 @contextmanager
 def rerouted(ports: Mapping[int, int]) -> Generator[None]:
-    """Have aiokafka connect to other ports than the brokers name."""
+    """Have aiokafka connect to other ports than the brokers advertise."""
 
     async def create_conn(host: str, port: int, **options: Any) -> conn.AIOKafkaConnection:
         if port in ports:

@@ -1,4 +1,4 @@
-"""Helpers of the tests of events."""
+"""Helpers for tests of events."""
 
 import asyncio
 import time
@@ -46,27 +46,27 @@ async def recorded(app: FastAPI) -> Sequence[AnyRow]:
 
 
 async def deliveries(app: FastAPI) -> Sequence[AnyRow]:
-    """Return the messages that wait or are dead, in order."""
+    """Return pending retries and dead letters, in order."""
     return await services_of(app).database.read.all(select(Delivery.__table__).order_by(Delivery.id))
 
 
 @asynccontextmanager
 async def relay(database: Database, settings: KafkaSettings) -> AsyncGenerator[Relay]:
-    """Return a relay with connections of its own."""
+    """Return a relay with its own connections."""
     publisher = Publisher(settings)
     yield Relay(database, settings, publisher)
     await publisher.close()
 
 
 async def read_topic(settings: KafkaSettings) -> list[ConsumerRecord[bytes, bytes]]:
-    """Return all messages of the topic of widgets, as a client without a group reads them."""
+    """Return all messages in the topic of widgets, read without a consumer group."""
     found: list[ConsumerRecord[bytes, bytes]] = []
     topic = settings.topic("widgets")
     async with (
         AIOKafkaConsumer(topic, **connection_options(settings), auto_offset_reset="earliest") as client,
         asyncio.timeout(PATIENCE),
     ):
-        # To the end of each: repeats may still arrive in one of them, and their number says nothing of the others.
+        # To the end of each partition: a count would not do, since duplicates may still arrive in one of them.
         ends = await client.end_offsets(client.assignment())
         while [tp for tp, end in ends.items() if await client.position(tp) < end]:
             for records in (await client.getmany(timeout_ms=100)).values():
@@ -75,7 +75,7 @@ async def read_topic(settings: KafkaSettings) -> list[ConsumerRecord[bytes, byte
 
 
 def inbox(app: FastAPI, settings: KafkaSettings, handle: Handle | None = None) -> Inbox:
-    """Return the inbox of the consumer of widgets, with another handler if one is given."""
+    """Return the inbox of the consumer of widgets, optionally with another handler."""
     services = services_of(app)
     consumer: Consumer = services.kafka.consumers["widgets"]
     if handle is not None:
@@ -84,12 +84,12 @@ def inbox(app: FastAPI, settings: KafkaSettings, handle: Handle | None = None) -
 
 
 def retries(app: FastAPI, settings: KafkaSettings, of: Inbox) -> Retries:
-    """Return what makes further attempts."""
+    """Return the retries of an inbox."""
     return Retries(services_of(app).database, settings, of)
 
 
 async def messages(app: FastAPI) -> list[IncomingMessage]:
-    """Return what is in the outbox, as messages of one partition."""
+    """Return the contents of the outbox as messages of one partition."""
     return [
         IncomingMessage("widgets", 0, number, row.key.encode(), row.payload.encode(), row.headers)
         for number, row in enumerate(await recorded(app))
@@ -97,24 +97,24 @@ async def messages(app: FastAPI) -> list[IncomingMessage]:
 
 
 async def handled(app: FastAPI) -> dict[str, list[int]]:
-    """Return the numbers that the consumer of widgets has written down, by key."""
+    """Return the numbers stored by the consumer of widgets, by key."""
     rows = await services_of(app).database.read.all(select(Widget.title, Widget.body).where(Widget.owner_id == OWNER))
     return {row.title: [int(number) for number in row.body.split()] for row in rows}
 
 
 class PatientAssignor(RoundRobinPartitionAssignor):
-    """Lets the others of a group ask for their partitions before its leader gives them out.
+    """Lets the other members of a group send SyncGroup before the leader assigns partitions.
 
-    librdkafka's mock (2.16) answers those that ask later with an error; brokers answer them, too.
+    librdkafka's mock (2.16) responds with an error to members that send it later; real brokers do not.
     """
 
     @classmethod
     def assign(cls, cluster: Any, members: Any) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Give out the partitions."""
+        """Assign the partitions after a delay."""
         time.sleep(0.5)
         return super().assign(cluster, members)
 
 
 def numbered(keys: Iterable[str], count: int) -> list[tuple[str, int]]:
-    """Return events of several keys that take turns: key and number."""
+    """Return events as key and number, alternating between the keys."""
     return [(key, number) for number in range(count) for key in keys]

@@ -1,4 +1,4 @@
-"""The operator's commands."""
+"""`python -m app kafka`: commands for operators."""
 
 import asyncio
 import os
@@ -45,12 +45,12 @@ async def dead_letter(app: FastAPI, kafka_settings: KafkaSettings) -> str:
 
 
 async def in_thread(invoke: Invoke, *arguments: str) -> Result:
-    """Run a command, which has an event loop of its own."""
+    """Run a command in a thread, since it runs its own event loop."""
     return await asyncio.to_thread(invoke, *arguments)
 
 
 async def test_dead_letters(app: FastAPI, invoke: Invoke, dead_letter: str) -> None:
-    """Are listed, shown, tried again and deleted."""
+    """Dead letters are listed, shown, queued again and deleted."""
     listed = await in_thread(invoke, "dead", "list")
     assert listed.exit_code == 0, listed.output
     assert "widgets" in listed.output
@@ -62,15 +62,15 @@ async def test_dead_letters(app: FastAPI, invoke: Invoke, dead_letter: str) -> N
     assert (await in_thread(invoke, "dead", "show", "0")).exit_code == 2
 
     assert (await in_thread(invoke, "dead", "replay")).exit_code == 2
-    assert "again: 1" in (await in_thread(invoke, "dead", "replay", "--all")).output
+    assert "queued: 1" in (await in_thread(invoke, "dead", "replay", "--all")).output
     (row,) = await deliveries(app)
     assert row.due_at is not None
-    assert "again: 0" in (await in_thread(invoke, "dead", "replay", dead_letter)).output
+    assert "queued: 0" in (await in_thread(invoke, "dead", "replay", dead_letter)).output
     assert "deleted: 0" in (await in_thread(invoke, "dead", "discard", dead_letter)).output
 
 
 def test_roles_need_a_broker(invoke: Invoke) -> None:
-    """And say which variable names one."""
+    """Without a broker they exit with an error that names the variable."""
     for arguments in (["relay"], ["consume"], ["topics"], ["rebuild", "widgets"]):
         outcome = invoke(*arguments)
         assert outcome.exit_code == 2
@@ -78,7 +78,7 @@ def test_roles_need_a_broker(invoke: Invoke) -> None:
 
 
 def test_alive(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the last heartbeat says."""
+    """`alive` succeeds only if the last heartbeat is recent enough."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert invoke("alive").exit_code == 1
     heartbeat.touch()
@@ -87,29 +87,29 @@ def test_alive(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     long_ago = time.time() - 150
     os.utime(file, (long_ago, long_ago))
     assert invoke("alive").exit_code == 1
-    # A handler may take that long.
+    # The limit grows with the handler's timeout.
     monkeypatch.setenv("KAFKA_HANDLER_TIMEOUT", "90")
     assert invoke("alive").exit_code == 0
 
 
 def test_schemas(app: FastAPI, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compares with what was published, and writes what breaks nothing."""
+    """`schemas` compares with the published schemas, and `--write` stores compatible changes only."""
     assert invoke("schemas").exit_code == 0
     path = tmp_path / "outbox.json"
     monkeypatch.setattr(compatibility, "file_of", lambda package: path if "widgets" in package else file_of(package))
-    assert "write it down with --write" in invoke("schemas").output
+    assert "store them with --write" in invoke("schemas").output
     assert "Written" in invoke("schemas", "--write").output
     assert compatibility.read(path) == compatibility.read(file_of("keel.tests.widgets"))
 
     compatibility.write(path, {"urn:event:widgets.lost:1": {}})
     broken = invoke("schemas", "--write")
     assert broken.exit_code == 1
-    assert "urn:event:widgets.lost:1 is gone" in broken.output
+    assert "urn:event:widgets.lost:1 was removed" in broken.output
     assert compatibility.read(path) == {"urn:event:widgets.lost:1": {}}
 
 
-async def test_topics_that_exist_are_left_alone(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Also those that brokers have created by themselves."""
+async def test_existing_topics_are_unchanged(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """This includes topics that brokers created automatically."""
     await record(app, ("ada", 1))
     async with relay(services_of(app).database, kafka_settings) as one:
         await one.run_once()
@@ -118,7 +118,7 @@ async def test_topics_that_exist_are_left_alone(app: FastAPI, kafka_settings: Ka
 
 @pytest.mark.parametrize("code", [0, TopicAlreadyExistsError.errno, TopicAuthorizationFailedError.errno])
 async def test_topics_are_created(kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """With the partitions and copies of the settings; the mock cannot, so its answers are those of the protocol (KIP-4)."""
+    """With the settings' partitions and replicas. The mock cannot create topics, so responses (KIP-4) are simulated."""
     asked = []
 
     async def create_topics(_: AIOKafkaAdminClient, new: list[NewTopic]) -> CreateTopicsResponse_v1:

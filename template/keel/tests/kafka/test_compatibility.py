@@ -1,4 +1,4 @@
-"""Which changes of an event break consumers; every package's events are as they were published."""
+"""Breaking changes of events are detected; each package's events match its published schemas."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,17 +14,17 @@ from keel.services import services_of
 
 
 def event(**fields: object) -> type[Event]:
-    """Return a class of events, given its fields as pydantic's `create_model` takes them."""
+    """Return an event class with fields in the form of pydantic's `create_model`."""
 
     class Base(Event):
         aggregate_type = "things"
         event_type = "things.changed"
 
-    return create_model("Changed", __base__=Base, **fields)  # ty: ignore[no-matching-overload] - as its own signature has it
+    return create_model("Changed", __base__=Base, **fields)  # ty: ignore[no-matching-overload] - as documented
 
 
 class Place(Event):
-    """A part of another event."""
+    """A nested part of another event."""
 
     aggregate_type = "things"
     event_type = "things.place"
@@ -33,7 +33,7 @@ class Place(Event):
 
 
 class Street(Event):
-    """The same with a field more."""
+    """The same with an additional field."""
 
     aggregate_type = "things"
     event_type = "things.place"
@@ -51,13 +51,13 @@ BEFORE = {
 
 
 def changes(**fields: object) -> list[str]:
-    """Return what breaks if some fields change; None: the field goes."""
+    """Return the breaking changes if some fields change; None removes a field."""
     after = {name: field for name, field in {**BEFORE, **fields}.items() if field is not None}
     return breaking_changes(schemas([event(**BEFORE)]), schemas([event(**after)]))
 
 
-def test_nothing_breaks_where_nothing_changes() -> None:
-    """And a field with a default may be added."""
+def test_compatible_changes() -> None:
+    """No change, or a new field with a default."""
     assert changes() == []
     assert changes(note=(str, "")) == []
     assert changes(seen=(datetime | None, None)) == []
@@ -66,36 +66,36 @@ def test_nothing_breaks_where_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"id": None}, "data.id is gone"),
+        ({"id": None}, "data.id was removed"),
         ({"extra": (int, ...)}, "data.extra is new and has no default"),
-        ({"id": (str, ...)}, "data.id was integer and is string"),
-        ({"id": (int | None, None)}, "data.id was integer and is integer or null"),
-        ({"name": (str, Field(max_length=20))}, "data.name had maxLength 10 and has 20"),
-        ({"kind": (Literal["a", "b", "c"], ...)}, "data.kind had enum"),
+        ({"id": (str, ...)}, "data.id changed from integer to string"),
+        ({"id": (int | None, None)}, "data.id changed from integer to integer or null"),
+        ({"name": (str, Field(max_length=20))}, "data.name: maxLength changed from 10 to 20"),
+        ({"kind": (Literal["a", "b", "c"], ...)}, "data.kind: enum changed from"),
         ({"places": (list[Street], ...)}, "data.places.items.street is new and has no default"),
     ],
 )
-def test_what_breaks(fields: dict[str, object], problem: str) -> None:
-    """Consumers of either release read events of both."""
+def test_breaking_changes(fields: dict[str, object], problem: str) -> None:
+    """Consumers of either release must be able to read events of both."""
     (change,) = changes(**fields)
     assert change.startswith(f"urn:event:things.changed:1: {problem}")
 
 
-def test_event_that_is_gone() -> None:
-    """Events of it may still be in topics."""
+def test_removed_event() -> None:
+    """Removing an event class is a breaking change: topics may still contain its events."""
     (change,) = breaking_changes(schemas([event(**BEFORE)]), {})
-    assert "is gone" in change
+    assert "was removed" in change
 
 
 def test_schemas_are_written_and_read(tmp_path: Path) -> None:
-    """As they are."""
+    """Schemas survive a round trip through the file; a missing file has none."""
     published, path = schemas([event(**BEFORE)]), tmp_path / "outbox.json"
     assert read(path) == {}
     write(path, published)
     assert read(path) == published
 
 
-def test_events_are_as_they_were_published(app: FastAPI) -> None:
-    """Of every package. Where this fails: `python -m app kafka schemas` tells what breaks, and --write stores what does not."""
+def test_events_match_published_schemas(app: FastAPI) -> None:
+    """In every package. If not, `python -m app kafka schemas` lists breaking changes, and --write stores others."""
     for package, kinds in services_of(app).kafka.event_types.items():
         assert read(file_of(package)) == schemas(kinds), package

@@ -1,4 +1,4 @@
-"""Real relays and consumers, killed and cut off under load: every event arrives, in order per key, and has its effect once."""
+"""Relays and consumers are killed and cut off under load: every event takes effect once, in order per key."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ KEYS = [f"key-{number}" for number in range(20)]
 
 
 class Process:
-    """A role in a process of its own."""
+    """A role in its own process."""
 
     def __init__(self, role: str, environment: dict[str, str], folder: Path) -> None:
         self._role = role
@@ -51,20 +51,20 @@ class Process:
         return self
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Send SIGKILL, like a crash."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     async def stop(self) -> int:
-        """End it as a deployment does; return its status."""
+        """Send SIGTERM, like a deployment; return the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self._process.wait, PATIENCE)
 
     @property
     def output(self) -> str:
-        """What it has logged."""
+        """Its log."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
 
@@ -84,7 +84,7 @@ def environment_of_processes(kafka_settings: KafkaSettings, proxies: Proxies) ->
 
 @pytest.fixture
 def processes(environment_of_processes: dict[str, str], tmp_path: Path) -> Iterator[dict[str, Process]]:
-    """Return two relays and two consumers, which run."""
+    """Start two relays and two consumers."""
     found = {}
     for name in ("relay-1", "relay-2", "consume-1", "consume-2"):
         folder = tmp_path / name
@@ -96,7 +96,7 @@ def processes(environment_of_processes: dict[str, str], tmp_path: Path) -> Itera
 
 
 async def until_handled(app: FastAPI, count: int) -> None:
-    """Wait until the consumer has handled so many events of each key."""
+    """Wait until the consumer has handled `count` events of each key."""
     async with asyncio.timeout(PATIENCE):
         while {key: len(numbers) for key, numbers in (await handled(app)).items()} != dict.fromkeys(KEYS, count):
             await asyncio.sleep(0.1)
@@ -123,7 +123,7 @@ async def test_kills_and_cuts_under_load(
             await proxies.open()
         else:
             processes[blow].start()
-        # The load goes on while the others take over; what is asked for is only that some of it gets through.
+        # The load continues while the others take over; require only that some of it gets through.
         async with asyncio.timeout(PATIENCE):
             while sum(map(len, (await handled(app)).values())) < (number - 8) * len(KEYS):
                 await asyncio.sleep(0.1)
@@ -139,5 +139,5 @@ async def test_kills_and_cuts_under_load(
     records = await read_topic(kafka_settings)
     assert by_key(records) == expected
 
-    # A deployment ends them gracefully.
+    # SIGTERM ends them gracefully.
     assert [await process.stop() for process in processes.values()] == [0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Gauges of events."""
+"""Gauges of outbox, consumers and dead letters."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from keel.tests.kafka.support import inbox, record
 
 
 async def test_gauges(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Tell what waits, since when, what a consumer is behind, and what is dead; nothing at all is zero."""
+    """Outbox depth and age, lag, retries and dead letters are reported; all are zero without events."""
     assert await read(app) == {DEPTH: 0, AGE: 0.0, LAG: 0.0, RETRIES: 0, DEAD: 0}
 
     await record(app, ("ada", 1), ("eve", 1))

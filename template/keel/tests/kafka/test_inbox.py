@@ -1,4 +1,4 @@
-"""Each event has its effect once and in the order of its key; one that fails waits, and lets those of other keys go on."""
+"""Each event takes effect once, in the order of its key; a failed event waits for a retry and blocks only its key."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ from keel.web.errors import Unavailable
 
 
 class Flaky:
-    """A handler that fails for some events, as often as it is told, after it has had its effect in the transaction."""
+    """A handler that fails for some events a given number of times, after changing data in the transaction."""
 
     def __init__(self, failures: dict[tuple[str, int], int]) -> None:
         self.failures = failures
         self.calls: list[tuple[str, int]] = []
 
     async def __call__(self, session: Session, event: Received) -> None:
-        """Handle, then perhaps fail."""
+        """Handle the event, then possibly fail."""
         await note_down(session, event)
         mark = (event.key or "", event.data_as(WidgetMade).number)
         self.calls.append(mark)
@@ -41,8 +41,8 @@ class Flaky:
             raise RuntimeError(f"no {mark}")
 
 
-async def test_repeats_have_no_effect(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Whether they come in the same batch, in a later one, or from another process at the same time."""
+async def test_duplicates_are_skipped(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """In the same batch, in a later one, or in another process at the same time."""
     await record(app, *numbered("ab", 3))
     all_ = await messages(app)
     one, other = inbox(app, kafka_settings), inbox(app, kafka_settings)
@@ -52,10 +52,10 @@ async def test_repeats_have_no_effect(app: FastAPI, kafka_settings: KafkaSetting
     assert await deliveries(app) == []
 
 
-async def test_slow_batch_is_alive(
+async def test_heartbeat_during_slow_batch(
     app: FastAPI, kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event is a heartbeat: all of a batch together may take longer than a process may be silent."""
+    """Each event is a heartbeat, because a whole batch may take longer than the limit."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     alive = []
 
@@ -73,8 +73,8 @@ async def test_slow_batch_is_alive(
     assert not heartbeat.is_alive(60)
 
 
-async def test_failed_event_leaves_nothing_and_stops_its_key_alone(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Its transaction is rolled back; later events of its key wait behind it; other keys go on."""
+async def test_failed_event_is_rolled_back_and_blocks_only_its_key(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """Later events of its key wait behind it; other keys continue."""
     await record(app, *numbered("ab", 3))
     flaky = Flaky({("a", 1): 2})
     one = inbox(app, kafka_settings, flaky)
@@ -87,10 +87,10 @@ async def test_failed_event_leaves_nothing_and_stops_its_key_alone(app: FastAPI,
     assert await one.count_waiting() == 2
 
 
-async def test_waiting_events_follow_in_order(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Once the attempt at the first one has succeeded; new ones of the key queue up behind them."""
+async def test_waiting_events_are_handled_in_order(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """After a successful retry of the first one; new events of the key queue up behind them."""
     await record(app, *numbered("a", 3))
-    # Twice in its batch, alone; then once more.
+    # Fails in the batch, then alone, then in one retry.
     one = inbox(app, kafka_settings, Flaky({("a", 0): 3}))
     again = retries(app, kafka_settings, one)
     await one.handle_all(await messages(app))
@@ -105,8 +105,8 @@ async def test_waiting_events_follow_in_order(app: FastAPI, kafka_settings: Kafk
     assert await deliveries(app) == []
 
 
-async def test_two_processes_share_the_attempts(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Each is made by one of them, and the keys stay in order."""
+async def test_processes_share_retries(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """Each retry is made by one of two processes, and keys stay in order."""
     keys = [f"key-{number}" for number in range(6)]
     await record(app, *numbered(keys, 4))
     flaky = Flaky({(key, 0): 2 for key in keys})
@@ -123,8 +123,8 @@ async def test_two_processes_share_the_attempts(app: FastAPI, kafka_settings: Ka
     assert await handled(app) == {key: [0, 1, 2, 3] for key in keys}
 
 
-async def test_event_that_fails_for_ever_becomes_a_dead_letter(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """After so many attempts; those behind it go on, and an operator may replay or delete it."""
+async def test_permanently_failing_event_becomes_dead_letter(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """After `KAFKA_MAX_ATTEMPTS`; events behind it continue, and an operator can replay it."""
     await record(app, *numbered("a", 2))
     flaky = Flaky({("a", 0): 6})
     one = inbox(app, kafka_settings, flaky)
@@ -137,7 +137,7 @@ async def test_event_that_fails_for_ever_becomes_a_dead_letter(app: FastAPI, kaf
     assert (dead.attempts, dead.due_at) == (kafka_settings.max_attempts, None)
     assert "no ('a', 0)" in dead.error
     assert await handled(app) == {"a": [1]}
-    # One of them was with the whole batch.
+    # The additional call was with the whole batch.
     assert flaky.calls.count(("a", 0)) == kafka_settings.max_attempts + 1
 
     database = services_of(app).database
@@ -153,10 +153,10 @@ async def test_event_that_fails_for_ever_becomes_a_dead_letter(app: FastAPI, kaf
 @pytest.mark.parametrize(
     "value", [b"no event", b'{"specversion": "1.0", "id": "1", "source": "/", "type": "widgets.made"}']
 )
-async def test_what_no_attempt_could_handle_is_dead_at_once(
+async def test_invalid_message_becomes_dead_letter_at_once(
     app: FastAPI, kafka_settings: KafkaSettings, value: bytes
 ) -> None:
-    """A message that is no event, or whose data are not as the handler expects them, stops nothing."""
+    """A message that is not an event, or has invalid data, is not retried and blocks nothing."""
     await record(app, ("a", 0))
     (good,) = await messages(app)
     wrong = IncomingMessage("widgets", 0, 99, b"a", value, {})
@@ -172,14 +172,14 @@ async def test_what_no_attempt_could_handle_is_dead_at_once(
     assert await deliveries(app) == []
 
 
-async def test_tombstones_are_left_alone(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Compaction writes messages without a value."""
+async def test_tombstones_are_ignored(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """Messages without a value, as in compacted topics, are neither handled nor stored."""
     await inbox(app, kafka_settings).handle_all([IncomingMessage("widgets", 0, 0, b"a", None, {})])
     assert await deliveries(app) == []
 
 
-async def test_slow_handler_fails(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """After `KAFKA_HANDLER_TIMEOUT`, and others go on."""
+async def test_slow_handler_times_out(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """After `KAFKA_HANDLER_TIMEOUT`, while other keys continue."""
     await record(app, *numbered("ab", 1))
 
     async def handle(session: Session, event: Received) -> None:
@@ -194,8 +194,8 @@ async def test_slow_handler_fails(app: FastAPI, kafka_settings: KafkaSettings) -
     assert "HandlerTooSlow" in waiting.error
 
 
-async def test_attempts_wait_longer_and_longer(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Twice as long each time, up to a limit; before that time there is no attempt."""
+async def test_exponential_backoff(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """The delay doubles up to a maximum, and no attempt is made before it is over."""
     patient = kafka_settings.model_copy(update={"retry_backoff": 100.0, "retry_backoff_max": 300.0})
     one = inbox(app, patient, Flaky({("a", 0): 9}))
     again = retries(app, patient, one)
@@ -212,10 +212,10 @@ async def test_attempts_wait_longer_and_longer(app: FastAPI, kafka_settings: Kaf
     assert [round(pause, -2) for pause in pauses] == [100, 200, 300]
 
 
-async def test_database_that_does_not_answer_loses_nothing(
+async def test_unavailable_database_loses_nothing(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event is taken for handled, and none for one that failed: the batch comes again."""
+    """Events are recorded neither as handled nor as failed, so the batch can be delivered again."""
     await record(app, ("a", 0))
     all_ = await messages(app)
     one = inbox(app, kafka_settings)
@@ -231,8 +231,8 @@ async def test_database_that_does_not_answer_loses_nothing(
     assert await handled(app) == {"a": [0]}
 
 
-async def test_context_of_the_request_comes_along(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """What the event was recorded with is in force while it is handled."""
+async def test_request_context_is_restored(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """The handler runs with the request id with which the event was recorded."""
     seen = []
 
     async def handle(_: Session, __: Received) -> None:

@@ -1,4 +1,4 @@
-"""Leaders that are lost or move, brokers that go and come, a coordinator that moves: requests go on, events arrive in order."""
+"""Lost and moved leaders, brokers and coordinators: requests are served, and events arrive in order."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ PARTITIONS = (0, 1, 2, 3)
 
 @pytest.fixture
 def kafka_servers(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """Return the addresses of a cluster of the test's own, at which clients look again sooner than in production."""
+    """Return the addresses of the test's own cluster, and shorten the pause between attempts."""
     monkeypatch.setattr(runner, "MAX_PAUSE", 0.2)
     return tuple(cluster.servers)
 
@@ -32,7 +32,7 @@ def kafka_servers(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> tupl
 async def connected(
     environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application, and a client of it."""
+    """Return an application connected to the cluster, and a client for it."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
     monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
     app = create_app()
@@ -43,7 +43,7 @@ async def connected(
 async def test_leaders_move(
     connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
 ) -> None:
-    """Each partition gets another leader, again and again, while events are written."""
+    """The leaders of all partitions move repeatedly while events are written."""
     app, client = connected
     topic = kafka_settings.topic("widgets")
     cluster.create_topic(topic, len(PARTITIONS))
@@ -64,7 +64,7 @@ async def test_leaders_move(
 async def test_no_leader(
     connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
 ) -> None:
-    """Events of partitions without a leader wait, and those of others do not."""
+    """Events wait for partitions without a leader; other partitions continue."""
     app, client = connected
     topic = kafka_settings.topic("widgets")
     cluster.create_topic(topic, len(PARTITIONS))
@@ -90,10 +90,10 @@ async def test_no_leader(
 
 
 @pytest.mark.faults
-async def test_brokers_go_and_come(
+async def test_brokers_go_down_and_come_back(
     connected: tuple[FastAPI, AsyncClient], cluster: MockCluster, kafka_settings: KafkaSettings
 ) -> None:
-    """Each broker in turn, and its partitions and the group's coordination move to another; then all of them at once."""
+    """First each broker in turn, with its partitions and the coordinator moved to another; then all at once."""
     app, client = connected
     topic, group = kafka_settings.topic("widgets"), kafka_settings.group("widgets")
     cluster.create_topic(topic, len(PARTITIONS))

@@ -1,4 +1,4 @@
-"""Events are rows of the transaction that they tell of, in the shape of Debezium's outbox, with a CloudEvent inside."""
+"""Events are rows of the causing transaction, in the format of Debezium's outbox, with a CloudEvent as payload."""
 
 import json
 from datetime import datetime
@@ -19,7 +19,7 @@ from keel.tests.widgets.outbox import WidgetMade
 
 
 async def test_event_is_a_row_of_its_transaction(app: FastAPI) -> None:
-    """With the columns that Debezium's router reads, in the order of recording."""
+    """With the columns of Debezium's router, in order of recording."""
     subject, other = uuid4(), uuid4()
     outbox = services_of(app).kafka.outbox
     async with services_of(app).database.transaction() as session:
@@ -34,8 +34,8 @@ async def test_event_is_a_row_of_its_transaction(app: FastAPI) -> None:
     assert [row.sent_at for row in rows] == [None, None]
 
 
-async def test_nothing_is_left_of_a_transaction_that_failed(app: FastAPI) -> None:
-    """Neither of what it changed nor of its events."""
+async def test_rolled_back_events_are_not_recorded(app: FastAPI) -> None:
+    """An exception in the transaction leaves no event."""
     with pytest.raises(RuntimeError):
         async with services_of(app).database.transaction() as session:
             event = WidgetMade(id=uuid4(), number=1)
@@ -45,7 +45,7 @@ async def test_nothing_is_left_of_a_transaction_that_failed(app: FastAPI) -> Non
 
 
 async def test_payload_is_a_cloud_event(app: FastAPI) -> None:
-    """In structured mode, with all required attributes, the version of its schema and the extensions in use."""
+    """In structured mode, with all required attributes, the schema version and the extensions in use."""
     (id_,) = await record(app, ("ada", 7))
     (row,) = await recorded(app)
     event = json.loads(row.payload)
@@ -62,7 +62,7 @@ async def test_payload_is_a_cloud_event(app: FastAPI) -> None:
     assert event["data"]["number"] == 7
 
 
-async def test_request_id_goes_along(app: FastAPI) -> None:
+async def test_request_id_is_propagated(app: FastAPI) -> None:
     """In the headers, as with jobs."""
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
         await record(app, ("ada", 1))
@@ -70,8 +70,8 @@ async def test_request_id_goes_along(app: FastAPI) -> None:
     assert row.headers["request_id"] == "r-1"
 
 
-async def test_no_event_is_larger_than_a_message_may_be(app: FastAPI) -> None:
-    """It fails in the request, where it can be mended, and not in the relay, which could never send it."""
+async def test_too_large_event_is_refused(app: FastAPI) -> None:
+    """It fails in the request, rather than in the relay, which could never send it."""
     small = Outbox(services_of(app).job_context, max_event_size=100)
     async with services_of(app).database.transaction() as session:
         with pytest.raises(EventTooLarge, match="KAFKA_MAX_EVENT_SIZE"):
@@ -79,18 +79,18 @@ async def test_no_event_is_larger_than_a_message_may_be(app: FastAPI) -> None:
 
 
 def test_event_needs_a_type() -> None:
-    """A class without one is refused, by its name."""
+    """A class without one is refused; the message names it."""
     with pytest.raises(PackageError, match="Nameless: an event needs a class attribute `event_type`"):
         type("Nameless", (Event,), {"__module__": __name__, "aggregate_type": "things"})
 
 
 def received(app: FastAPI, payload: str) -> Received:
-    """Return a message as a handler gets it."""
+    """Return a message as passed to a handler."""
     return Received(decode(payload.encode()), "widgets", 0, 0, "ada", {})
 
 
-async def test_handler_reads_what_was_recorded(app: FastAPI) -> None:
-    """As the class of the event; data that are not of the class are an error that names no value."""
+async def test_handler_reads_recorded_data(app: FastAPI) -> None:
+    """As an instance of the event's class; the error for invalid data does not contain values."""
     await record(app, ("ada", 3))
     (row,) = await recorded(app)
     event = received(app, row.payload)
@@ -104,7 +104,7 @@ async def test_handler_reads_what_was_recorded(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b'{"specversion": "0.3"}', b"\xff\xfe"])
-def test_what_is_no_event_is_refused(value: bytes | None) -> None:
-    """Whatever a topic may hold."""
+def test_invalid_messages_are_refused(value: bytes | None) -> None:
+    """Anything but a CloudEvent in structured mode."""
     with pytest.raises(InvalidEvent):
         decode(value)

@@ -1,4 +1,4 @@
-"""What packages offer is found and checked; what is old is deleted."""
+"""Events and consumers of packages are found and checked; expired rows are deleted."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,30 +18,30 @@ from keel.tests.widgets import consumers, outbox
 
 
 def test_packages_are_found(app: FastAPI) -> None:
-    """Their events and consumers, and which topics there are for them."""
+    """With their events, consumers and aggregates."""
     kafka = services_of(app).kafka
     assert kafka.event_types["keel.tests.widgets"] == (outbox.WidgetMade,)
     assert "widgets" in kafka.consumers
     assert "widgets" in kafka.aggregates
 
 
-def test_two_consumers_of_a_name(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are refused: they would share a group, and each would miss what the other gets."""
+def test_duplicate_consumer_names_are_refused(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would share a group, and each would miss the other's events."""
     (one,) = consumers.consumers(services_of(create_app()))
     monkeypatch.setattr(consumers, "consumers", lambda _: [one, replace(one, aggregates=["other"])])
     with pytest.raises(PackageError, match="there is a consumer 'widgets' already"):
         create_app()
 
 
-def test_two_events_of_a_type(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Are refused: consumers could not tell them apart."""
+def test_duplicate_event_types_are_refused(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consumers could not tell them apart."""
     monkeypatch.setattr(outbox, "event_types", lambda _: [outbox.WidgetMade, outbox.WidgetMade])
     with pytest.raises(PackageError, match=r"urn:event:widgets\.made:1"):
         create_app()
 
 
 async def test_purge(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Of the outbox only what is sent, and of the inbox what is old; what waits is never deleted."""
+    """Old sent events and old ids are deleted; waiting events never are."""
     await record(app, ("ada", 1), ("ada", 2), ("ada", 3))
     await inbox(app, kafka_settings).handle_all(await messages(app))
     first, second, third = await recorded(app)
@@ -59,5 +59,5 @@ async def test_purge(app: FastAPI, kafka_settings: KafkaSettings) -> None:
     assert deleted["kafka outbox"] == 1
     assert deleted["kafka inbox"] == 3
     assert [row.position for row in await recorded(app)] == [second.position, third.position]
-    # What is forgotten would have its effect again: hence no retention of a topic may be longer.
+    # A duplicate of a forgotten event would take effect again: topics must not keep events longer than the inbox.
     assert await handled(app) == {"ada": [1, 2, 3]}

@@ -1,4 +1,4 @@
-"""`/readyz` says degraded when events wait, and the process stays in service."""
+"""`/readyz` reports degraded when events wait, with status 200: the process stays in service."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,7 +22,7 @@ from keel.tests.kafka.support import record
 async def connected(
     environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application that has brokers, and a client of it."""
+    """Return an application with brokers, and a client for it."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
     monkeypatch.setenv("KAFKA_MAX_LAG", "10")
     app = create_app()
@@ -31,7 +31,7 @@ async def connected(
 
 
 async def failed(client: AsyncClient) -> tuple[str, set[str]]:
-    """Return the status, and the names of the checks that failed."""
+    """Return the status and the names of failed checks."""
     answer = await client.get("/readyz")
     assert answer.status_code == 200
     checks = answer.json()["checks"]
@@ -39,7 +39,7 @@ async def failed(client: AsyncClient) -> tuple[str, set[str]]:
 
 
 async def test_ready_with_a_broker(connected: tuple[FastAPI, AsyncClient]) -> None:
-    """The checks are there, and pass."""
+    """All checks are reported, and pass."""
     _, client = connected
     assert await failed(client) == ("ready", set())
     checks = (await client.get("/readyz")).json()["checks"]
@@ -47,14 +47,14 @@ async def test_ready_with_a_broker(connected: tuple[FastAPI, AsyncClient]) -> No
 
 
 async def test_no_broker(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of those that are named accepts connections; what is no address is none, too."""
+    """No configured broker accepts connections; an invalid address counts as one that does not."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1, nonsense")
     async with running(create_app()) as client:
         assert await failed(client) == ("degraded", {"kafka"})
 
 
 async def test_old_event_in_the_outbox(connected: tuple[FastAPI, AsyncClient]) -> None:
-    """No relay works, or none of the brokers does."""
+    """Reported while it is unsent, as when no relay is running."""
     app, client = connected
     await record(app, ("ada", 1))
     assert await failed(client) == ("ready", set())
@@ -66,8 +66,8 @@ async def test_old_event_in_the_outbox(connected: tuple[FastAPI, AsyncClient]) -
     assert await failed(client) == ("ready", set())
 
 
-async def test_consumer_that_is_behind(connected: tuple[FastAPI, AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its process has last reported; reports of processes that have ended are not counted for ever."""
+async def test_consumer_lag(connected: tuple[FastAPI, AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As last reported by its process; old reports of ended processes are ignored."""
     app, client = connected
     database = services_of(app).database
     await lags.report(database, "widgets", {("t", 0): 3, ("t", 1): 11})

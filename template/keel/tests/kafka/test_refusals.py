@@ -1,4 +1,4 @@
-"""Brokers that are full or refuse: requests go on, events wait, memory stays flat; an event that is refused holds up its key."""
+"""Brokers that are full or refuse events: requests are served, events wait, and a refused event blocks only its key."""
 
 import asyncio
 import logging
@@ -31,13 +31,13 @@ from keel.tests.widgets.outbox import WidgetMade
 
 @pytest.fixture
 def kafka_servers(cluster: MockCluster) -> tuple[str, ...]:
-    """Return the addresses of a cluster of the test's own."""
+    """Return the addresses of the test's own cluster."""
     return tuple(cluster.servers)
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have relays try again sooner than in production."""
+    """Have relays retry sooner than in production."""
     monkeypatch.setattr(relays, "MAX_PAUSE", 0.2)
     monkeypatch.setattr(relays, "WAITING_SECONDS", 0.1)
     monkeypatch.setattr(relays, "REFUSED_SECONDS", 0.5)
@@ -47,7 +47,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 async def connected(
     environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application, and a client of it."""
+    """Return an application connected to the cluster, and a client for it."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
     monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
     app = create_app()
@@ -57,7 +57,7 @@ async def connected(
 
 @contextmanager
 def refused(cluster: MockCluster, proxies: Proxies, topic: str, marker: bytes) -> Generator[None]:
-    """Have a broker refuse batches with something in them, as it does with what is too large for it."""
+    """Have a broker refuse batches that contain the marker as too large."""
 
     def inspect(request: bytes) -> None:
         if request.startswith(Request.PRODUCE.to_bytes(2)) and marker in request:
@@ -71,7 +71,7 @@ def refused(cluster: MockCluster, proxies: Proxies, topic: str, marker: bytes) -
 
 
 @pytest.mark.parametrize("others", [1, 60], ids=["few", "more-than-a-batch"])
-async def test_refused_event_holds_up_its_key_alone(
+async def test_refused_event_blocks_only_its_key(
     app: FastAPI,
     cluster: MockCluster,
     kafka_settings: KafkaSettings,
@@ -80,7 +80,7 @@ async def test_refused_event_holds_up_its_key_alone(
     *,
     others: int,
 ) -> None:
-    """All others of its batch and partition go on, an operator is told which one it is, and it is published once it may be."""
+    """Others in its batch and partition are published, its id is logged, and it is published once brokers accept it."""
     settings = kafka_settings.model_copy(update={"compression": "none", "relay_batch": 50})
     topic = settings.topic("widgets")
     cluster.create_topic(topic, 1)
@@ -101,14 +101,14 @@ async def test_refused_event_holds_up_its_key_alone(
     assert by_key(await read_topic(settings)) == expected
 
 
-async def test_batches_larger_than_the_topic_takes(
+async def test_batches_shrink_to_the_limit_of_the_topic(
     app: FastAPI,
     cluster: MockCluster,
     kafka_settings: KafkaSettings,
     proxies: Proxies,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A topic may take less than brokers do by default: then batches become smaller, and no event is reported."""
+    """If a topic accepts less than the brokers' default, batches become smaller, and no event is logged as refused."""
     settings = kafka_settings.model_copy(update={"compression": "none"})
     topic = settings.topic("widgets")
     cluster.create_topic(topic, 1)
@@ -144,7 +144,7 @@ class OtherMade(WidgetMade):
 
 
 @pytest.mark.parametrize("error", [Answer.TOPIC_AUTHORIZATION_FAILED, Answer.UNKNOWN_TOPIC_OR_PARTITION])
-async def test_topic_that_is_unavailable(
+async def test_unavailable_topic(
     app: FastAPI,
     cluster: MockCluster,
     kafka_settings: KafkaSettings,
@@ -153,7 +153,7 @@ async def test_topic_that_is_unavailable(
     *,
     error: Answer,
 ) -> None:
-    """Its events wait, those of other topics go on, and an operator is told which one it is."""
+    """Its events wait, those of other topics are published, and its name is logged."""
     monkeypatch.setattr(publisher, "TOPIC_SECONDS", 0.5)
     settings = kafka_settings.model_copy(update={"timeout": 0.5, "relay_batch": 10})
     topic = settings.topic("others")
@@ -176,7 +176,7 @@ async def test_topic_that_is_unavailable(
 
 @pytest.fixture
 def lines() -> Iterator[list[logging.LogRecord]]:
-    """Return the lines that aiokafka writes; a test may add filters to its loggers."""
+    """Return aiokafka's log records; filters that a test adds to its loggers are removed afterwards."""
     found: list[logging.LogRecord] = []
 
     class Keep(logging.Handler):
@@ -195,7 +195,7 @@ def lines() -> Iterator[list[logging.LogRecord]]:
 async def test_log_while_no_broker_answers(
     cluster: MockCluster, kafka_settings: KafkaSettings, lines: list[logging.LogRecord]
 ) -> None:
-    """The client tries again at once, and writes a line each time: the first ones are enough."""
+    """The client retries at once and logs each attempt; only the first lines are let through."""
     bound_log()
     one = Publisher(kafka_settings.model_copy(update={"timeout": 1.0}))
     message = OutgoingMessage(1, kafka_settings.topic("widgets"), b"ada", b"{}", [], 0)
@@ -223,7 +223,7 @@ async def test_full_brokers(
     kafka_settings: KafkaSettings,
     answer: Answer,
 ) -> None:
-    """They store nothing for a while: `/readyz` says degraded, connections and tasks do not pile up, then all arrives in order."""
+    """Until they recover, `/readyz` reports degraded and tasks do not pile up; then all events arrive in order."""
     app, client = connected
     async with working(app, kafka_settings, relay_timeout=0.5):
         await record(app, *((key, 0) for key in KEYS))
@@ -243,5 +243,5 @@ async def test_full_brokers(
         await until_ready(client)
     records = await read_topic(kafka_settings)
     assert by_key(records) == {key: list(range(12)) for key in KEYS}
-    # A batch stays on its way until it is stored, instead of being given up and sent anew.
+    # A batch stays in flight until it is stored, rather than being given up and sent again.
     assert len(records) == 12 * len(KEYS)

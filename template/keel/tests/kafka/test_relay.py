@@ -1,4 +1,4 @@
-"""The relay publishes what is committed: at least once, in order per key, and knows what the brokers have confirmed."""
+"""The relay publishes committed events at least once, in order per key, and marks those that brokers confirmed."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KEYS = [f"key-{number}" for number in range(20)]
 
 
 def by_key(records: list[ConsumerRecord[bytes, bytes]]) -> dict[str, list[int]]:
-    """Return the numbers of events by key, in the order of the partitions, without repeats."""
+    """Return the numbers of events by key, in partition order, without duplicates."""
     found: dict[str, list[int]] = defaultdict(list)
     seen = set()
     for each in records:
@@ -39,19 +39,19 @@ def by_key(records: list[ConsumerRecord[bytes, bytes]]) -> dict[str, list[int]]:
 
 
 async def unsent(app: FastAPI) -> int:
-    """Return how many events wait."""
+    """Return the number of waiting events."""
     return sum(row.sent_at is None for row in await recorded(app))
 
 
 async def until_sent(app: FastAPI, *relays: Relay) -> None:
-    """Let relays work until nothing waits."""
+    """Run relays until no event waits."""
     async with asyncio.timeout(PATIENCE):
         while await unsent(app):
             await asyncio.gather(*(each.run_once() for each in relays))
 
 
 async def test_publishes_in_order_per_key(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Each event once, with its key, and marked as sent."""
+    """Each event is published once, with its key, and marked as sent."""
     await record(app, *numbered(KEYS, 10))
     async with relay(services_of(app).database, kafka_settings) as one:
         await until_sent(app, one)
@@ -62,8 +62,8 @@ async def test_publishes_in_order_per_key(app: FastAPI, kafka_settings: KafkaSet
     assert by_key(records) == {key: list(range(10)) for key in KEYS}
 
 
-async def test_message_is_as_the_protocol_binding_says(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """CloudEvents over Kafka in structured mode: the content type says so; the headers of the row are the message's."""
+async def test_message_follows_protocol_binding(app: FastAPI, kafka_settings: KafkaSettings) -> None:
+    """CloudEvents over Kafka in structured mode: with its content type, and the row's headers."""
     (id_,) = await record(app, ("ada", 1))
     async with relay(services_of(app).database, kafka_settings) as one:
         await until_sent(app, one)
@@ -80,7 +80,7 @@ async def test_message_is_as_the_protocol_binding_says(app: FastAPI, kafka_setti
 
 
 async def test_several_relays_share_the_work(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Nothing is published twice, and the order of each key holds."""
+    """Nothing is published twice, and each key stays in order."""
     await record(app, *numbered(KEYS, 10))
     small = kafka_settings.model_copy(update={"relay_batch": 20})
     async with AsyncExitStack() as stack:
@@ -95,7 +95,7 @@ async def test_several_relays_share_the_work(app: FastAPI, kafka_settings: Kafka
 async def test_large_batches_are_split(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As brokers take them; the order holds."""
+    """To the size that brokers accept; the order is kept."""
     monkeypatch.setattr(publisher, "BATCH_BYTES", 2000)
     await record(app, *numbered(KEYS[:2], 30))
     async with relay(services_of(app).database, kafka_settings) as one:
@@ -104,7 +104,7 @@ async def test_large_batches_are_split(
 
 
 async def test_events_wait_while_no_broker_answers(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Nothing is marked as sent; with the brokers back, everything is published in order."""
+    """Nothing is marked as sent; once brokers answer, everything is published in order."""
     port = Port()
     away = kafka_settings.model_copy(update={"bootstrap_servers": (f"127.0.0.1:{port.number}",), "timeout": 0.5})
     await record(app, *numbered(KEYS, 2))
@@ -120,10 +120,10 @@ async def test_events_wait_while_no_broker_answers(app: FastAPI, kafka_settings:
     assert by_key(await read_topic(kafka_settings)) == {key: [0, 1] for key in KEYS}
 
 
-async def test_what_was_not_marked_is_published_again(
+async def test_unmarked_events_are_published_again(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relay that ends between the confirmation and its commit loses nothing: at least once, first occurrences in order."""
+    """A relay killed between confirmation and commit loses nothing; first occurrences stay in order."""
     await record(app, *numbered(KEYS, 3))
     confirmed: list[int] = []
 
@@ -147,13 +147,13 @@ async def test_what_was_not_marked_is_published_again(
 
 
 async def expire_claims(app: FastAPI) -> None:
-    """Let time pass."""
+    """Let all claims expire."""
     async with services_of(app).database.transaction() as session:
         await session.execute(update(RelayShard).values(expires_at=clock.now()))
 
 
 async def test_claim_of_another_relay_is_respected(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """Until it expires; a relay that was killed keeps none for ever."""
+    """Until it expires, so that a killed relay does not keep it forever."""
     database = services_of(app).database
     await record(app, ("ada", 1))
     await shards.create(database)
@@ -161,7 +161,7 @@ async def test_claim_of_another_relay_is_respected(app: FastAPI, kafka_settings:
     assert await shards.claim(database, "second", 60) == []
     await expire_claims(app)
     assert await shards.claim(database, "second", 60) == [shards.shard_of("ada")]
-    # The first one comes back too late: it gives up nothing that is the second's.
+    # The first relay resumes too late: it does not release the second one's claim.
     async with database.transaction() as session:
         await shards.release(session, "first", [shards.shard_of("ada")])
     assert await shards.claim(database, "third", 60) == []
@@ -170,7 +170,7 @@ async def test_claim_of_another_relay_is_respected(app: FastAPI, kafka_settings:
 async def test_runs_until_shutdown(
     app: FastAPI, kafka_settings: KafkaSettings, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a heartbeat; what is recorded meanwhile is published within moments."""
+    """With a heartbeat; events recorded meanwhile are published."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert not heartbeat.is_alive(60)
     shutdown = Shutdown()

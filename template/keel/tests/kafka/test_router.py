@@ -15,19 +15,19 @@ EVENTS = "/api/v1/events"
 
 @pytest.fixture
 def admin(app: FastAPI, anonymous: AsyncClient) -> AsyncClient:
-    """Return a client of an administrator."""
+    """Return an administrator's client."""
     app.dependency_overrides[get_args(CurrentAdmin)[1].dependency] = lambda: Caller("root")
     return anonymous
 
 
 async def test_only_administrators_see_events(client: AsyncClient) -> None:
-    """A caller who is signed in is none, and neither is the guest."""
+    """Neither signed-in callers nor guests are administrators."""
     answer = await client.get(EVENTS)
     assert answer.status_code == 403
 
 
 async def test_lists_events(app: FastAPI, admin: AsyncClient) -> None:
-    """The latest first, without their data."""
+    """Latest first, without their data."""
     ids = await record(app, ("ada", 1), ("eve", 2))
     answer = await admin.get(EVENTS)
     assert answer.status_code == 200
@@ -41,7 +41,7 @@ async def test_lists_events(app: FastAPI, admin: AsyncClient) -> None:
 
 
 async def test_pages(app: FastAPI, admin: AsyncClient) -> None:
-    """Follow each other by `next`, with a `Link`; each event is on one of them."""
+    """`next` and `Link` lead through the pages; each event is on exactly one."""
     await record(app, *numbered("ab", 3))
     found, cursor = [], None
     while True:
@@ -55,13 +55,13 @@ async def test_pages(app: FastAPI, admin: AsyncClient) -> None:
 
 
 async def test_filter(app: FastAPI, admin: AsyncClient) -> None:
-    """Those that wait, or those that are sent."""
+    """Only waiting events, or only sent ones."""
     await record(app, ("ada", 1))
     assert len((await admin.get(EVENTS, params={"waiting": True})).json()["items"]) == 1
     assert (await admin.get(EVENTS, params={"waiting": False})).json()["items"] == []
 
 
 @pytest.mark.parametrize(("query", "status"), [("cursor=x", 400), ("limit=0", 422), ("other=1", 422)])
-async def test_refused_queries(admin: AsyncClient, query: str, status: int) -> None:
-    """As with any list."""
+async def test_invalid_queries(admin: AsyncClient, query: str, status: int) -> None:
+    """Refused as in any list."""
     assert (await admin.get(f"{EVENTS}?{query}")).status_code == status

@@ -1,4 +1,4 @@
-"""Consumers as processes run them, against a cluster: groups, offsets, rebuilding."""
+"""Consumers connected to a cluster: groups, offsets, rebuilding."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ KEYS = [f"key-{number}" for number in range(8)]
 
 
 def make_runner(app: FastAPI, settings: KafkaSettings, shutdown: Shutdown) -> Runner:
-    """Return a runner of the consumer of widgets."""
+    """Return a runner for the consumer of widgets."""
     services = services_of(app)
     consumer = services.kafka.consumers["widgets"]
     return Runner(services.database, settings, services.job_context, consumer, shutdown)
@@ -32,7 +32,7 @@ def make_runner(app: FastAPI, settings: KafkaSettings, shutdown: Shutdown) -> Ru
 
 @asynccontextmanager
 async def consuming(app: FastAPI, settings: KafkaSettings) -> AsyncGenerator[None]:
-    """Run the consumer; stop it as a signal does."""
+    """Run the consumer, then stop it as a signal does."""
     shutdown = Shutdown()
     running = asyncio.create_task(make_runner(app, settings, shutdown).run())
     yield
@@ -41,23 +41,23 @@ async def consuming(app: FastAPI, settings: KafkaSettings) -> AsyncGenerator[Non
 
 
 async def publish(app: FastAPI, settings: KafkaSettings) -> None:
-    """Publish all that was recorded."""
+    """Publish all recorded events."""
     async with relay(services_of(app).database, settings) as one:
         while any(row.sent_at is None for row in await recorded(app)):
             await one.run_once()
 
 
 async def until(app: FastAPI, expected: Callable[[], dict[str, list[int]]]) -> None:
-    """Wait until the consumer has written down what is expected."""
+    """Wait until the consumer has stored the expected numbers."""
     async with asyncio.timeout(PATIENCE):
         while await handled(app) != expected():
             await asyncio.sleep(0.02)
 
 
-async def test_consumes_commits_and_goes_on(
+async def test_resumes_from_committed_offsets(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a stopped process has handled is not handled again by the next, even if the inbox is forgotten."""
+    """The next process does not handle again what a stopped one has handled, even if the inbox is emptied."""
     monkeypatch.setattr(lags, "REPORT_SECONDS", 0)
     await record(app, *numbered(KEYS, 5))
     await publish(app, kafka_settings)
@@ -75,10 +75,10 @@ async def test_consumes_commits_and_goes_on(
         await until(app, lambda: {key: list(range(6)) for key in KEYS})
 
 
-async def test_waits_while_too_much_waits(
+async def test_stops_reading_while_too_many_events_wait(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer that fails for everything leaves the topic where it is, instead of copying it into the database."""
+    """A consumer that fails for every event leaves them in the topic, rather than copying all to the database."""
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.05)
     small = kafka_settings.model_copy(
         update={"max_waiting": 3, "consumer_batch": 2, "retry_backoff": 3600.0, "retry_backoff_max": 3600.0}
@@ -104,12 +104,12 @@ async def test_waits_while_too_much_waits(
         await paused.wait()
     shutdown.begin()
     await running
-    # At most one batch of each of the four partitions came beyond the limit.
+    # The limit is exceeded by at most one batch of each of the four partitions.
     assert 3 <= len(await deliveries(app)) <= 3 + 8
 
 
 async def test_rebuild(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """What a consumer has stored is deleted, then made anew from the beginning of its topics."""
+    """A consumer's data is deleted, then rebuilt from the beginning of its topics."""
     await record(app, *numbered(KEYS, 3))
     await publish(app, kafka_settings)
     async with consuming(app, kafka_settings):
@@ -124,7 +124,7 @@ async def test_rebuild(app: FastAPI, kafka_settings: KafkaSettings) -> None:
 async def test_rebuild_refuses_while_the_consumer_runs(
     app: FastAPI, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is deleted then: two processes would count the same events."""
+    """Nothing is deleted then: two processes would handle the same events."""
     monkeypatch.setattr(runner, "RoundRobinPartitionAssignor", PatientAssignor)
     await record(app, *numbered(KEYS, 1))
     await publish(app, kafka_settings)
@@ -141,7 +141,7 @@ async def test_rebuild_refuses_while_the_consumer_runs(
             await member.getmany(timeout_ms=100)
         await member.stop()
 
-    # In a thread: the leader of the group blocks its event loop, and the other must get ahead of it.
+    # In a thread: the group's leader blocks its own event loop, and the other member must send its request first.
     other = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(belong_to_the_group())))
     await asyncio.to_thread(joined.wait, PATIENCE)
     with pytest.raises(CannotRebuild, match="stop"):
@@ -151,7 +151,7 @@ async def test_rebuild_refuses_while_the_consumer_runs(
 
 
 async def test_consumer_without_reset_cannot_be_rebuilt(app: FastAPI, kafka_settings: KafkaSettings) -> None:
-    """It does not say what to delete."""
+    """Without `reset`, its data cannot be deleted."""
     services = services_of(app)
     consumer = replace(services.kafka.consumers["widgets"], reset=None)
     alone = Runner(services.database, kafka_settings, services.job_context, consumer, Shutdown())

@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused at the start; TLS and SASL reach the client."""
+"""Invalid settings are refused at startup; TLS and SASL settings are passed to the client."""
 
 import asyncio
 import ssl
@@ -26,15 +26,15 @@ from keel.settings import SettingsError
     ],
 )
 def test_refused(environment: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], problem: str) -> None:
-    """With a sentence that names the variable."""
+    """With a message that names the variable."""
     for name, value in variables.items():
         monkeypatch.setenv(f"KAFKA_{name}", value)
     with pytest.raises(SettingsError, match=problem):
         KafkaSettings.load()
 
 
-def test_brokers_are_required_where_it_counts(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locally, events wait in the outbox without any."""
+def test_brokers_are_required_in_production(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locally they are optional: events wait in the outbox."""
     assert not KafkaSettings.load().connected
     monkeypatch.setenv("ENVIRONMENT", "production")
     with pytest.raises(SettingsError, match="KAFKA_BOOTSTRAP_SERVERS"):
@@ -42,7 +42,7 @@ def test_brokers_are_required_where_it_counts(environment: None, monkeypatch: py
 
 
 def test_sasl(environment: None) -> None:
-    """User name, password and mechanism; the password is not shown."""
+    """User name, password and mechanism are passed on; the password is hidden in `repr`."""
     settings = KafkaSettings(
         bootstrap_servers=("k:9092",), security_protocol="SASL_SSL", sasl_username="ada", sasl_password="hush"
     )
@@ -55,7 +55,7 @@ def test_sasl(environment: None) -> None:
 
 
 async def test_tls_handshake(environment: None, tmp_path: Path) -> None:
-    """The broker's certificate is verified, and ours is shown; one of another authority is refused."""
+    """The broker's certificate is verified and ours is sent; a certificate of another CA is refused."""
     authority = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(server_context)

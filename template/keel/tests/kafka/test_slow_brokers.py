@@ -1,4 +1,4 @@
-"""Brokers that are slow, or whose connections are half-open: requests go on, nothing is lost, and the order holds."""
+"""Slow brokers and half-open connections: requests are served, nothing is lost, and the order is kept."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -31,7 +31,7 @@ KEYS = [f"key-{number}" for number in range(20)]
 async def connected(
     environment: None, proxies: Proxies, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application whose brokers are behind the proxies, and a client of it."""
+    """Return an application that connects to brokers through proxies, and a client for it."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(f"127.0.0.1:{port}" for port in proxies.ports.values()))
     monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
     app = create_app()
@@ -57,7 +57,7 @@ async def working(app: FastAPI, settings: KafkaSettings, *, relay_timeout: float
 
 
 async def until_ready(client: AsyncClient, *problems: str) -> None:
-    """Wait until `/readyz` tells of these problems and no others; without any it is ready."""
+    """Wait until `/readyz` reports exactly these problems, or ready if there are none."""
     expected = ("degraded" if problems else "ready", set(problems))
     async with asyncio.timeout(PATIENCE):
         while await failed(client) != expected:
@@ -65,7 +65,7 @@ async def until_ready(client: AsyncClient, *problems: str) -> None:
 
 
 async def until_handled(app: FastAPI, count: int) -> None:
-    """Wait until the consumer has handled so many events of each key, in order and each once."""
+    """Wait until the consumer has handled `count` events of each key, in order and each once."""
     async with asyncio.timeout(PATIENCE):
         while sum(map(len, (await handled(app)).values())) < count * len(KEYS):
             await asyncio.sleep(0.02)
@@ -74,7 +74,7 @@ async def until_handled(app: FastAPI, count: int) -> None:
 
 @pytest.fixture
 def connections(proxies: Proxies, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have clients go by the proxies, and try again sooner than in production."""
+    """Redirect clients to the proxies, and shorten the pause between attempts."""
     monkeypatch.setattr(runner, "MAX_PAUSE", 0.5)
     with rerouted(proxies.ports):
         yield
@@ -89,7 +89,7 @@ async def test_half_open(
     *,
     requests_arrive: bool,
 ) -> None:
-    """No answer of a broker arrives: clients give up by themselves, and go on over new connections once these work."""
+    """No response arrives: clients time out and continue on new connections once these work."""
     app, client = connected
     async with working(app, kafka_settings, relay_timeout=1.0):
         await record(app, *((key, 0) for key in KEYS))
@@ -114,14 +114,14 @@ async def test_half_open(
 
     records = await read_topic(kafka_settings)
     assert by_key(records) == {key: list(range(7)) for key in KEYS}
-    # What has arrived and was not confirmed is published again, and has no second effect.
+    # Events that arrived but were not confirmed are published again, without a second effect.
     assert (len(records) > 7 * len(KEYS)) is requests_arrive
 
 
 async def test_slow(
     connected: tuple[FastAPI, AsyncClient], kafka_settings: KafkaSettings, proxies: Proxies, connections: None
 ) -> None:
-    """Each request to a broker takes two seconds: requests to the application do not, and no event is published twice."""
+    """Requests to brokers take two seconds: the application stays responsive, and no event is published twice."""
     app, client = connected
     async with working(app, kafka_settings, relay_timeout=kafka_settings.timeout):
         await record(app, *((key, 0) for key in KEYS))
