@@ -1,4 +1,4 @@
-"""Days of 23 and 25 hours, days that there were not, and spans that are too long."""
+"""Days of 23 and 25 hours, skipped days, and spans that are too long."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from keel.analytics.calendars import MAX_PERIODS, TimeZone, TooManyPeriods, Unit
 
 
 def hours(zone: str, first: date, last: date) -> Sequence[float]:
-    """Return the lengths of days in hours."""
+    """Return the lengths of days, in hours."""
     noon = [datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)) for day in (first, last)]
     return [
         (end - start) / timedelta(hours=1)
@@ -28,7 +28,7 @@ def hours(zone: str, first: date, last: date) -> Sequence[float]:
         ("Europe/Berlin", date(2026, 3, 28), date(2026, 3, 30), [24, 23, 24]),
         ("Europe/Berlin", date(2026, 10, 24), date(2026, 10, 26), [24, 25, 24]),
         ("Australia/Lord_Howe", date(2026, 4, 4), date(2026, 4, 6), [24, 24.5, 24]),
-        # There is no midnight, and there are two.
+        # A midnight that does not exist, and one that occurs twice.
         ("America/Sao_Paulo", date(2018, 11, 3), date(2018, 11, 5), [24, 23, 24]),
         ("America/Havana", date(2026, 10, 31), date(2026, 11, 2), [24, 25, 24]),
     ],
@@ -38,8 +38,8 @@ def test_days(zone: str, first: date, last: date, expected: Sequence[float]) -> 
     assert hours(zone, first, last) == expected
 
 
-def test_a_day_that_was_left_out() -> None:
-    """Samoa went from the 29th of December 2011 to the 31st."""
+def test_skipped_day() -> None:
+    """Samoa skipped 30 December 2011."""
     found = calendar(
         ZoneInfo("Pacific/Apia"),
         Unit.DAY,
@@ -60,7 +60,7 @@ def test_a_day_that_was_left_out() -> None:
     ],
 )
 def test_weeks_and_months(unit: Unit, expected: Sequence[date]) -> None:
-    """They begin on Monday and on the first, and the first one is that of the first moment, where the caller is."""
+    """They start on Mondays and on the first of the month; the first one contains the start, in the given time zone."""
     start, end = datetime(2025, 12, 31, 23, tzinfo=UTC), datetime(2026, 1, 18, 11, tzinfo=UTC)
 
     assert [*calendar(ZoneInfo("America/New_York"), unit, start, end).days] == expected
@@ -70,13 +70,13 @@ def test_weeks_and_months(unit: Unit, expected: Sequence[date]) -> None:
     ("unit", "expected"),
     [(Unit.DAY, date(2026, 3, 31)), (Unit.WEEK, date(2026, 3, 30)), (Unit.MONTH, date(2026, 3, 1))],
 )
-def test_the_period_of_a_day(unit: Unit, expected: date) -> None:
-    """It begins on the day itself, on Monday, or on the first."""
+def test_first_day_of_period(unit: Unit, expected: date) -> None:
+    """A day's period starts on the day itself, on Monday, or on the first of the month."""
     assert unit.first(date(2026, 3, 31)) == expected
 
 
-def test_the_longest_span() -> None:
-    """One more day is refused, before any is made."""
+def test_longest_span() -> None:
+    """One more day is refused before any period is computed."""
     zone, start = ZoneInfo("UTC"), datetime(2000, 1, 1, tzinfo=UTC)
 
     assert len(calendar(zone, Unit.DAY, start, start + timedelta(days=MAX_PERIODS - 1)).days) == MAX_PERIODS
@@ -95,14 +95,14 @@ def test_the_longest_span() -> None:
     ],
 )
 @pytest.mark.parametrize("unit", Unit)
-def test_the_ends_of_time(zone: str, moment: datetime, unit: Unit) -> None:
-    """What can't be shown is refused rather than an error of the server."""
+def test_limits_of_datetime(zone: str, moment: datetime, unit: Unit) -> None:
+    """Spans that datetime can't represent are refused rather than causing a server error."""
     with pytest.raises(TooManyPeriods):
         calendar(ZoneInfo(zone), unit, moment, moment)
 
 
 def test_zones() -> None:
-    """A zone may be given by its name, or as it is; a caller's editor knows how names look."""
+    """A zone can be passed by name or as a ZoneInfo; the JSON schema's pattern matches every name."""
     zones = TypeAdapter(TimeZone)
 
     assert {zones.validate_python(given) for given in ("Asia/Tokyo", ZoneInfo("Asia/Tokyo"))} == {
@@ -117,6 +117,6 @@ def test_zones() -> None:
     "name", ["", "Europe", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "a\x00b", "A" * 5000]
 )
 def test_unknown_zones(name: str) -> None:
-    """Only a name of the database is one."""
+    """Only names in the time zone database are accepted."""
     with pytest.raises(ValidationError, match="use an IANA time zone"):
         TypeAdapter(TimeZone).validate_python(name)

@@ -1,4 +1,4 @@
-"""What is written is read back as it was, by pandas and pyarrow: no value loses digits, its zone or its type."""
+"""Round trips through pandas and pyarrow: no value loses digits, time zone or type."""
 
 import csv
 import io
@@ -25,14 +25,14 @@ FLOATS = [0.1 + 0.2, None, math.nan, math.inf, -math.inf]
 
 
 def written(format_: Format, rows: Any, row: type[BaseModel] = Row, chunk: int = 2) -> bytes:
-    """Return a document, written in chunks."""
+    """Return a document written in chunks."""
     file = writer(format_, row)
     parts = [file.write(rows[start : start + chunk]) for start in range(0, len(rows), chunk)]
     return b"".join([*parts, file.close()])
 
 
 def plain(value: Any) -> Any:
-    """Return a value with NaN as a text, since it does not equal itself."""
+    """Return a value, or "NaN" for NaN, which does not equal itself."""
     return "NaN" if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -43,8 +43,8 @@ def plain(value: Any) -> Any:
         (Format.ARROW, lambda data: ipc.open_stream(data).read_all()),
     ],
 )
-def test_binary_formats_keep_everything(format_: Format, read: Callable[[bytes], pa.Table]) -> None:
-    """Each value is what it was; NaN is a number, and a missing value is none."""
+def test_binary_formats_preserve_values(format_: Format, read: Callable[[bytes], pa.Table]) -> None:
+    """Every value is preserved, NaN and missing values separately."""
     table = read(written(format_, ROWS))
 
     assert table.schema.equals(schema_of(Row))
@@ -54,7 +54,7 @@ def test_binary_formats_keep_everything(format_: Format, read: Callable[[bytes],
 
 
 def test_json_records() -> None:
-    """Integers have all their digits, decimals are strings, moments have a zone; what JSON has no form for is null."""
+    """Integers keep all digits, decimals are strings, datetimes have a zone; NaN and infinities are null."""
     rows = json.loads(written(Format.RECORDS, ROWS))
 
     assert TypeAdapter(list[Row]).validate_python(rows) == [
@@ -66,7 +66,7 @@ def test_json_records() -> None:
 
 
 def test_json_split() -> None:
-    """The same values in the order of the columns; pandas reads it."""
+    """The same values in column order, readable by pandas."""
     split = json.loads(written(Format.SPLIT, ROWS))
 
     assert [dict(zip(split["columns"], values, strict=True)) for values in split["data"]] == json.loads(
@@ -78,7 +78,7 @@ def test_json_split() -> None:
 
 
 def test_csv() -> None:
-    """It is read back by its columns' types; text that would be a formula is none any more."""
+    """Values are read back by column type; text that would be a formula is escaped."""
     data = written(Format.CSV, ROWS)
 
     assert data.count(b"\r\n") == len(ROWS) + 2  # the header, and the line break in a text
@@ -97,7 +97,7 @@ def test_csv() -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_formulas_do_not_run(start: str) -> None:
-    """An apostrophe makes text of them, also in a column's later rows; numbers stay numbers."""
+    """Formulas are escaped by an apostrophe, in later rows, too; numbers stay numbers."""
     rows = [NOTHING | {"text": "a"}, NOTHING | {"text": f"{start}1", "number": -1.0}]
 
     lines = [*csv.DictReader(io.StringIO(written(Format.CSV, rows).decode(), newline=""))]
@@ -108,7 +108,7 @@ def test_formulas_do_not_run(start: str) -> None:
 
 @pytest.mark.parametrize("format_", Format)
 def test_no_rows(format_: Format) -> None:
-    """A table without rows is one with columns."""
+    """A table without rows still has its columns."""
     data = written(format_, [])
 
     expected = {
@@ -125,7 +125,7 @@ def test_no_rows(format_: Format) -> None:
 
 @pytest.mark.parametrize("format_", Format)
 def test_chunks_make_no_difference(format_: Format) -> None:
-    """However rows are divided, and with empty chunks among them, the document says the same."""
+    """The document is the same for any chunk sizes, including empty chunks."""
     read: dict[Format, Callable[[bytes], Any]] = {
         Format.PARQUET: lambda data: parquet.read_table(io.BytesIO(data)).num_rows,
         Format.ARROW: lambda data: ipc.open_stream(data).read_all().num_rows,
@@ -137,8 +137,8 @@ def test_chunks_make_no_difference(format_: Format) -> None:
     assert decode(b"".join(parts)) == decode(written(format_, ROWS, chunk=5))
 
 
-def test_frames_come_and_go() -> None:
-    """A DataFrame of rows has their types, and is written as they are."""
+def test_frames() -> None:
+    """A DataFrame made from rows has their types, and can be written."""
     frame = to_frame(ROWS, Row)
 
     assert str(frame["count"].dtype) == "int64[pyarrow]"
@@ -147,8 +147,8 @@ def test_frames_come_and_go() -> None:
     assert to_arrow(frame, Row).num_rows == len(ROWS)
 
 
-def test_a_frame_of_your_own() -> None:
-    """In a DataFrame, NaN and NaT are missing values: null in JSON, empty in CSV; integers beside them stay integers."""
+def test_custom_frame() -> None:
+    """NaN and NaT in a DataFrame are missing values: null in JSON, empty in CSV; integers beside them are kept."""
 
     class Own(BaseModel):
         mean: float | None
@@ -168,14 +168,14 @@ def test_a_frame_of_your_own() -> None:
     assert lines == ['"mean","count","at"', "1.5,2,2025-12-31 23:00:00.000000Z", ",,"]
 
 
-def test_values_that_do_not_fit() -> None:
-    """Too many digits, too large an integer, a moment without a zone: an error rather than another value."""
+def test_values_out_of_range() -> None:
+    """Too many digits, too large an integer, a naive datetime: an error rather than a changed value."""
     with pytest.raises(pa.ArrowInvalid):
         to_arrow([NOTHING | {"price": Decimal("0.001")}], Row)
     with pytest.raises(OverflowError):
         to_arrow([NOTHING | {"count": 2**63}], Row)
     with pytest.raises(ValueError, match="needs a time zone"):
-        to_arrow([NOTHING | {"moment": datetime(2026, 1, 1)}], Row)  # noqa: DTZ001 - that is the point
+        to_arrow([NOTHING | {"moment": datetime(2026, 1, 1)}], Row)  # noqa: DTZ001 - naive on purpose
 
 
 @pytest.mark.parametrize(
@@ -190,21 +190,21 @@ def test_values_that_do_not_fit() -> None:
         (conint(le=2**63) | None, pa.decimal128(38, 0)),
     ],
 )
-def test_columns_of_integers(annotation: Any, expected: pa.DataType) -> None:
-    """They have 64 bits, unless the model allows a value that needs more."""
+def test_integer_columns(annotation: Any, expected: pa.DataType) -> None:
+    """64 bits, unless the model allows larger values."""
     row = type("Bound", (BaseModel,), {"__annotations__": {"value": annotation}})
 
     assert schema_of(row).field("value").type == expected
 
 
 def test_media_types() -> None:
-    """CSV says how it is encoded; files have the endings that programs open them by."""
+    """CSV declares its encoding; files have the usual extensions."""
     assert {each.content_type for each in Format} - {*Format} == {"text/csv; charset=utf-8; header=present"}
     assert [each.extension for each in Format] == ["", "", ".csv", ".parquet", ".arrows"]
 
 
 def test_documented_content() -> None:
-    """The OpenAPI document has every format but the first, which the route itself describes."""
+    """OpenAPI content for every format except the first, which the route itself describes."""
 
     class Pair(BaseModel):
         left: int
@@ -224,8 +224,8 @@ def test_documented_content() -> None:
 
 
 @pytest.mark.parametrize("annotation", [Decimal, Annotated[Decimal, Field(max_digits=5)], list[str], int | str])
-def test_columns_without_an_exact_form(annotation: Any) -> None:
-    """A model that has one is refused, and the message names it."""
+def test_unsupported_columns(annotation: Any) -> None:
+    """A model with a column that has no exact Arrow type is refused; the message names the column."""
     row = type("Bad", (BaseModel,), {"__annotations__": {"value": annotation}})
 
     with pytest.raises(TypeError, match=r"Bad\.value"):

@@ -1,4 +1,4 @@
-"""The guide "your own statistics": both modules do what the page says, but for names that an owner may have, too."""
+"""The guide "Your own statistics": both modules work as described, with names that no project has."""
 
 import re
 import sys
@@ -28,14 +28,14 @@ SPAN = {"tz": "Europe/Berlin", "first": "2026-01-15T00:00:00Z", "last": "2026-03
 
 
 def renamed(code: str) -> str:
-    """Return code of the page for a package, a table, paths and a class that no project has."""
+    """Return the page's code with a package, a table, paths and a class that no project has."""
     code = re.sub(r'(app\.|__tablename__ = "|prefix="/)loans\b', rf"\1{NAME}", code)
     return re.sub(r"\bLoan\b", "GuideLoan", code)
 
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
-    """Return the modules of the page; their tables are no part of the project's."""
+    """Return the page's modules; their tables have their own metadata."""
 
     class GuideBase(Base):
         __abstract__ = True
@@ -54,7 +54,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
 
 @pytest.fixture
 async def served(modules: tuple[Any, Any], app: FastAPI, environment: None) -> AsyncIterator[AsyncClient]:
-    """Return a client of an application with them, and with loans of two books."""
+    """Return a client for an application with these modules and loans of two books."""
     models, statistics = modules
     other = create_app()
     statistics.install(other)
@@ -67,7 +67,7 @@ async def served(modules: tuple[Any, Any], app: FastAPI, environment: None) -> A
         start = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
         async with database.transaction() as session:
             for number, days in enumerate((3, 5, 10)):
-                moment = start + timedelta(hours=number)  # the second and third are in February, in Berlin
+                moment = start + timedelta(hours=number)  # in Berlin, the second and third are in February
                 book = "Emma" if number < 2 else "Sanditon"
                 session.add(models.GuideLoan(owner_id=subject, book=book, lent_at=moment, days=days))
         yield client
@@ -86,8 +86,8 @@ async def _subject(client: AsyncClient, app: FastAPI) -> str:
     return (await client.get("/subject")).json()
 
 
-async def test_both_answers(served: AsyncClient) -> None:
-    """Months are those of the time zone, and an empty one is there; a DataFrame is an answer, with null for no number."""
+async def test_both_responses(served: AsyncClient) -> None:
+    """Months follow the time zone and include empty ones; a DataFrame can be returned, with null for NaN."""
     answer = await served.get(f"/api/v1/{NAME}/statistics", params=SPAN)
     as_csv = await served.get(f"/api/v1/{NAME}/statistics", params=SPAN, headers={"Accept": "text/csv"})
     books = await served.get(f"/api/v1/{NAME}/statistics/books")

@@ -1,4 +1,4 @@
-"""Which media type a caller gets (RFC 9110, 12.5.1)."""
+"""Content negotiation (RFC 9110, 12.5.1)."""
 
 import pytest
 
@@ -17,7 +17,7 @@ ACCEPTED = [
     ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", Format.RECORDS),
     ("text/csv;q=0.5, application/vnd.apache.parquet", Format.PARQUET),
     ("text/csv; q=0.9 , application/json; q=0.8", Format.CSV),
-    # The most specific range says how much a type is wanted, whatever stands before it.
+    # The most specific range determines a type's weight, regardless of order.
     ("*/*;q=0.9, application/json;q=0.1", Format.CSV),
     ("application/*, application/json;q=0", Format.PARQUET),
     ("application/json; orient=split", Format.SPLIT),
@@ -26,15 +26,15 @@ ACCEPTED = [
     ("application/json;q=0.2, application/json;orient=split;q=0.5", Format.SPLIT),
     ("*/*;q=0.1, text/*", Format.CSV),
     ("*/*;orient=split, application/json;q=0.1", Format.RECORDS),
-    # Of two ranges that are alike, the first.
+    # Of two equal ranges, the first counts.
     ("text/csv;q=0.1, text/csv;q=0.9, application/json;q=0.5", Format.RECORDS),
-    # Of two that are wanted as much, the server's first.
+    # At equal weights, the server's order decides.
     ("application/vnd.apache.arrow.stream, text/csv", Format.CSV),
-    # What is malformed is as if it were not there.
+    # Malformed ranges and weights are ignored.
     (";;, text/csv;q=high", Format.CSV),
     ("text/csv;q=7", Format.CSV),
     ("text/csv;q=nan", Format.CSV),
-    # It prefers nothing: a range without a weight has that of 1.
+    # A missing or malformed weight is 1, so the server's order decides.
     ("text/csv, application/json;q=1", Format.RECORDS),
     ("text/csv;q=high, application/json", Format.RECORDS),
     ("text/csv;q=1.5, application/json", Format.RECORDS),
@@ -43,16 +43,16 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("accept", "expected"), ACCEPTED)
-def test_the_preferred_one(accept: str | None, expected: Format) -> None:
-    """Weights, the most specific range, parameters, and then the order of the server decide."""
+def test_choice(accept: str | None, expected: Format) -> None:
+    """Decided by weight, then by the server's order; the most specific range gives the weight."""
     assert choose(accept, OFFERED) == expected
 
 
 @pytest.mark.parametrize(
     "accept", ["text/html", "image/*", "text/csv;q=0", "*/*;q=0", "application/json;orient=index", "csv", ","]
 )
-def test_none_is_acceptable(accept: str) -> None:
-    """What is excluded, or not offered, is refused; the error names what there is."""
+def test_not_acceptable(accept: str) -> None:
+    """If every offered format is excluded or unmatched: 406, with a list of the offered ones."""
     with pytest.raises(NotAcceptable) as refused:
         choose(accept, OFFERED)
 
@@ -61,8 +61,8 @@ def test_none_is_acceptable(accept: str) -> None:
     assert refused.value.members == {"offered": OFFERED}
 
 
-def test_long_headers_are_cut() -> None:
-    """Ranges beyond the limit are not looked at: a header of a megabyte costs no more."""
+def test_long_headers_are_truncated() -> None:
+    """Ranges beyond the limit are ignored, so that a long header costs no more."""
     assert choose(",".join(["text/html"] * (MAX_RANGES - 1) + ["text/csv"]), OFFERED) == Format.CSV
     assert choose(",".join(["text/csv"] + ["text/html"] * 2 * MAX_RANGES), OFFERED) == Format.CSV
     with pytest.raises(NotAcceptable):

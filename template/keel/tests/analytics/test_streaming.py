@@ -1,4 +1,4 @@
-"""Large tables: read as they are sent, at constant memory, in few threads, away from the event loop."""
+"""Large tables: streamed with constant memory, built in a bounded number of threads off the event loop."""
 
 import asyncio
 import subprocess
@@ -23,7 +23,7 @@ ROWS = 300
 
 
 class Row(BaseModel):
-    """A row of a hundred bytes."""
+    """A row of about a hundred bytes."""
 
     number: int
     text: str
@@ -39,20 +39,20 @@ class Source:
         self._fails_at = fails_at
 
     async def chunks_of_rows(self) -> AsyncGenerator[Sequence[Row]]:
-        """Read them."""
+        """Yield the chunks."""
         try:
             for number in range(self.chunks):
                 if number == self._fails_at:
                     raise LookupError("the database is gone")
                 self.read += 1
-                # Random, so that no format makes the same few bytes of it.
+                # Varied, so that no format can compress it away.
                 yield [Row.model_construct(number=number, text=f"{hash((number, row)):0100d}") for row in range(ROWS)]
         finally:
             self.closed = True
 
 
 async def stream(format_: Format, source: Source) -> AsyncGenerator[bytes]:
-    """Return the parts of a streamed table."""
+    """Return the parts of a streamed response."""
     tables = Tables(format_, Workers(AnalyticsSettings()))
     answer = await tables.stream(Row, source.chunks_of_rows(), "rows")
     assert isinstance(answer, StreamingResponse)
@@ -61,7 +61,7 @@ async def stream(format_: Format, source: Source) -> AsyncGenerator[bytes]:
 
 @pytest.mark.parametrize("format_", Format)
 async def test_chunks_are_read_as_they_are_sent(format_: Format) -> None:
-    """After each part, at most one chunk more was read than parts were taken."""
+    """At any time, at most one chunk more has been read than parts sent."""
     source = Source(20)
     parts = await stream(format_, source)
 
@@ -75,7 +75,7 @@ async def test_chunks_are_read_as_they_are_sent(format_: Format) -> None:
 
 @pytest.mark.parametrize("format_", Format)
 async def test_memory_is_constant(format_: Format) -> None:
-    """A table of thirty chunks takes no more than one of three, which a table in memory would ten times over."""
+    """Thirty chunks take less than twice the memory of three; a table in memory would take ten times as much."""
 
     async def peak(chunks: int) -> int:
         tracemalloc.reset_peak()
@@ -94,8 +94,8 @@ async def test_memory_is_constant(format_: Format) -> None:
     assert large < 2 * small
 
 
-async def test_a_client_that_leaves() -> None:
-    """No more is read, and what was open is closed."""
+async def test_client_disconnects() -> None:
+    """Reading stops, and the source is closed."""
     source = Source(20)
     parts = await stream(Format.CSV, source)
     await anext(parts)
@@ -105,14 +105,14 @@ async def test_a_client_that_leaves() -> None:
     assert source.read <= 2
 
 
-async def test_an_error_before_the_answer() -> None:
-    """It is raised while there is still a status to tell it by."""
+async def test_error_before_response() -> None:
+    """An error in the first chunk is raised before the status is sent."""
     with pytest.raises(LookupError):
         await stream(Format.RECORDS, Source(3, fails_at=0))
 
 
-async def test_an_error_within_the_answer() -> None:
-    """The document has no end, so no reader takes it for whole."""
+async def test_error_during_response() -> None:
+    """The document is left unterminated, so that no reader takes it for complete."""
     parts = await stream(Format.RECORDS, Source(3, fails_at=1))
 
     found = [await anext(parts)]
@@ -122,7 +122,7 @@ async def test_an_error_within_the_answer() -> None:
 
 
 async def test_threads_are_bounded() -> None:
-    """No more chunks are built at once than there are threads; the event loop goes on meanwhile."""
+    """Chunks are built in at most `threads` threads; the event loop is not blocked."""
     workers = Workers(AnalyticsSettings(threads=2))
     running, most, go, both = 0, 0, threading.Event(), asyncio.Event()
     loop, lock = asyncio.get_running_loop(), threading.Lock()
@@ -147,7 +147,7 @@ async def test_threads_are_bounded() -> None:
 
 
 def test_pandas_is_imported_by_the_first_table() -> None:
-    """A process that serves none is as small and starts as fast as without the feature."""
+    """Not at startup: until then, a process is as small and starts as fast as without the feature."""
     code = (
         "import sys; from app.main import create_app; create_app(); "
         "print(sorted({'pandas', 'pyarrow', 'numpy'} & sys.modules.keys()))"

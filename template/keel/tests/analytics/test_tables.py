@@ -1,4 +1,4 @@
-"""Tables over HTTP: each format, its headers, its place in the OpenAPI document; periods as the database counts them."""
+"""Tables over HTTP: formats, headers and OpenAPI content; periods counted by the database."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ STATISTICS = f"{WIDGETS}/statistics"
 
 
 def rows(answer: Response) -> list[dict[str, Any]]:
-    """Return the rows of an answer, whatever its format."""
+    """Return the rows of a response in any format."""
     kind, _, parameters = answer.headers["Content-Type"].partition(";")
     if kind == Format.CSV:
         return [*csv.DictReader(io.StringIO(answer.text, newline=""))]
@@ -36,7 +36,7 @@ def rows(answer: Response) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("format_", Format)
 async def test_each_format(client: AsyncClient, format_: Format) -> None:
-    """A table is streamed in chunks of two, and has each row once; caches keep the formats apart."""
+    """A table streamed in chunks of two has each row once; `Vary` separates the formats in caches."""
     made = [await create(client, title) for title in "abcde"]
 
     answer = await client.get(f"{STATISTICS}/rows", headers={"Accept": format_})
@@ -51,7 +51,7 @@ async def test_each_format(client: AsyncClient, format_: Format) -> None:
 
 
 async def test_no_acceptable_format(client: AsyncClient) -> None:
-    """406 is a problem document that names the formats."""
+    """The response is a problem document that lists the formats."""
     answer = await client.get(f"{STATISTICS}/rows", headers={"Accept": "text/html"})
 
     assert answer.status_code == 406
@@ -60,8 +60,8 @@ async def test_no_acceptable_format(client: AsyncClient) -> None:
     assert "Accept" in answer.headers["Vary"]
 
 
-async def test_the_document_has_each_format(app: FastAPI) -> None:
-    """OpenAPI says which there are, and that there may be none."""
+async def test_openapi_lists_formats(app: FastAPI) -> None:
+    """OpenAPI documents each format, and status 406."""
     responses = app.openapi()["paths"][f"{STATISTICS}/rows"]["get"]["responses"]
 
     assert {*responses["200"]["content"]} == {*Format}
@@ -69,8 +69,8 @@ async def test_the_document_has_each_format(app: FastAPI) -> None:
 
 
 async def test_periods(client: AsyncClient, database: Database) -> None:
-    """A moment belongs to one period, its beginning is in it and its end is not; the empty ones are there, too."""
-    midnight = datetime(2026, 3, 28, 23, tzinfo=UTC)  # of the 29th in Berlin, a day of 23 hours
+    """Periods include their start and exclude their end; empty periods are listed, too."""
+    midnight = datetime(2026, 3, 28, 23, tzinfo=UTC)  # start of the 29th in Berlin, a day of 23 hours
     instant = timedelta(microseconds=1)
     moments = [midnight - instant, midnight, midnight + timedelta(hours=23) - instant, midnight + timedelta(hours=23)]
     for moment in moments:

@@ -1,4 +1,4 @@
-"""Rows with values that formats get wrong easily."""
+"""Rows with values that are easily lost or changed in serialization."""
 
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 
 class Colour(StrEnum):
-    """A text of a fixed set."""
+    """An enumeration of strings."""
 
     RED = "red"
 
 
 class Row(BaseModel):
-    """A row with a column of each type."""
+    """A row with one column per type."""
 
     number: float | None
     count: int | None

@@ -1,4 +1,4 @@
-"""Counts of deleted and transferred accounts."""
+"""Counts of deleted accounts are deleted, and those of transferred ones moved."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ ONE, TWO = date(2026, 1, 1), date(2026, 1, 2)
 
 
 async def store(app: FastAPI) -> None:
-    """Store counts of two owners, on one day both."""
+    """Store counts of two owners, with one day in common."""
     async with services_of(app).database.transaction() as session:
         session.add_all(
             [
@@ -31,7 +31,7 @@ async def days(app: FastAPI, owner: str) -> list[Day]:
 
 
 async def test_transfer_adds_up(app: FastAPI) -> None:
-    """Counts are added day by day."""
+    """The counts of each day are added up."""
     await store(app)
     async with services_of(app).database.transaction() as session:
         await account_data(services_of(app)).transfer_ownership(session, "old", "new")

@@ -28,7 +28,7 @@ async def change_notes(client: AsyncClient) -> None:
 
 
 async def consume(app: FastAPI) -> Inbox:
-    """Handle all events of the outbox, as the process of the consumer does once the relay has published them."""
+    """Handle all events in the outbox, as the consumer's process does once the relay has published them."""
     services = services_of(app)
     kafka = services.kafka
     inbox = Inbox(services.database, kafka.settings, services.job_context, kafka.consumers["activity"])
@@ -50,7 +50,7 @@ async def test_counts_changes(app: FastAPI, client: AsyncClient) -> None:
 
 
 async def test_rebuilding_counts_the_same(app: FastAPI, client: AsyncClient) -> None:
-    """Does to the tables what `python -m app kafka rebuild activity` does."""
+    """Rebuilds as `python -m app kafka rebuild activity` does."""
     await change_notes(client)
     inbox = await consume(app)
     before = (await client.get(ACTIVITY)).json()

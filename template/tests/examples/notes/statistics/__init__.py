@@ -1,1 +1,1 @@
-"""Tests of statistics of notes."""
+"""Tests of the statistics of notes."""

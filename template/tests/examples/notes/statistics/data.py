@@ -1,4 +1,4 @@
-"""Notes as statistics need them: created at certain moments."""
+"""Notes with given creation times."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ STATISTICS = f"{NOTES}/statistics"
 
 @dataclass(frozen=True)
 class Sample:
-    """A note to be."""
+    """A note to create."""
 
     created_at: datetime
     body: str = ""
@@ -27,7 +27,7 @@ class Sample:
 
 
 async def add(client: AsyncClient, database: Database, samples: Iterable[Sample]) -> None:
-    """Create notes by the API, then say when they were created."""
+    """Create notes through the API, then set their creation times."""
     made = {}
     for each in samples:
         note = await create(client, title=each.title, body=each.body, tags=[*each.tags])
@@ -38,7 +38,7 @@ async def add(client: AsyncClient, database: Database, samples: Iterable[Sample]
 
 
 async def read(client: AsyncClient, path: str = "", **query: Any) -> Any:
-    """Return an answer in JSON."""
+    """Return the JSON body of a response."""
     answer = await client.get(STATISTICS + path, params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()

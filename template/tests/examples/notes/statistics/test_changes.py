@@ -1,4 +1,4 @@
-"""Cached numbers are never older than a change."""
+"""Cached statistics are never stale."""
 
 from datetime import UTC, datetime
 
@@ -11,8 +11,8 @@ from tests.examples.notes.api import NOTES, create
 from tests.examples.notes.statistics.data import Sample, add, read
 
 
-async def test_they_are_kept(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Asked again, they come from the cache; another question does not."""
+async def test_results_are_cached(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """A repeated query is served from the cache, a different one is not."""
     await add(client, database, [Sample(datetime(2026, 5, 3, tzinfo=UTC))])
     counters = services_of(app).cache.counters
     first = await read(client, "/timeline")
@@ -24,8 +24,8 @@ async def test_they_are_kept(app: FastAPI, client: AsyncClient, database: Databa
     assert (counters.hits - hits, counters.misses - misses) == (1, 1)
 
 
-async def test_each_change_is_seen(client: AsyncClient) -> None:
-    """A new note, another body, other tags, a note that is gone: the next answer has it."""
+async def test_changes_invalidate_the_cache(client: AsyncClient) -> None:
+    """Created, changed, retagged and deleted notes are reflected in the next response."""
     note = await create(client, body="1", tags=["a"])
     assert (await read(client))["lengths"]["maximum"] == 1
 

@@ -1,4 +1,4 @@
-"""Statistics as files: the same numbers as in JSON."""
+"""Statistics in other formats: the same numbers as in JSON."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ from tests.examples.notes.statistics.data import STATISTICS, Sample, add, read
 START = datetime(2026, 5, 3, tzinfo=UTC)
 
 
-async def test_numbers_are_rows(client: AsyncClient) -> None:
-    """Where there is no nesting, each number has a row."""
+async def test_flat_formats(client: AsyncClient) -> None:
+    """In formats without nesting, each number is a row."""
     await create(client, body="four", tags=["+tag"])
 
     answer = await client.get(STATISTICS, headers={"Accept": "text/csv"})
@@ -35,8 +35,8 @@ async def test_numbers_are_rows(client: AsyncClient) -> None:
     assert "Accept" in (await client.get(STATISTICS)).headers["Vary"]
 
 
-async def test_a_timeline_as_a_file(client: AsyncClient, database: Database) -> None:
-    """Parquet and Arrow have its columns' types."""
+async def test_timeline_as_file(client: AsyncClient, database: Database) -> None:
+    """Parquet and Arrow have the columns' types."""
     await add(client, database, [Sample(START), Sample(START + timedelta(days=2), body="four")])
     rows = await read(client, "/timeline")
 
@@ -53,8 +53,8 @@ async def test_a_timeline_as_a_file(client: AsyncClient, database: Database) -> 
 
 
 @pytest.mark.parametrize("format_", [Format.RECORDS, Format.PARQUET])
-async def test_a_dataset(app: FastAPI, client: AsyncClient, format_: Format, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each note is there once, the oldest first, however small the chunks."""
+async def test_dataset(app: FastAPI, client: AsyncClient, format_: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each note occurs once, oldest first, with any chunk size."""
     settings = services_of(app).analytics.settings.model_copy(update={"chunk_rows": 2})
     monkeypatch.setattr(services_of(app).analytics, "settings", settings)
     made = [await create(client, title=title, body="x" * 3, tags=["a", "b"]) for title in "abcde"]
@@ -71,8 +71,8 @@ async def test_a_dataset(app: FastAPI, client: AsyncClient, format_: Format, mon
     assert [*rows[0]] == [*DatasetRow.model_fields]
 
 
-async def test_a_dataset_that_is_too_large(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is refused before it begins; a filter makes it small enough."""
+async def test_too_large_dataset(app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before the first row; with a filter it is small enough."""
     settings = services_of(app).analytics.settings.model_copy(update={"max_rows": 1})
     monkeypatch.setattr(services_of(app).analytics, "settings", settings)
     for title in ("crane", "shed"):

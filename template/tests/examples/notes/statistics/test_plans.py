@@ -1,4 +1,4 @@
-"""Indexes serve every query, at a hundred thousand notes, whether the database plans it for its parameters or for any."""
+"""Every query uses indexes with a hundred thousand notes, in custom and generic plans."""
 
 import re
 from datetime import UTC, datetime
@@ -16,15 +16,15 @@ from tests.examples.notes.statistics.data import read
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 WHOLE_TABLE = re.compile(r"(SCAN|Seq Scan on) (notes|note_tags|tags)\b")
-"""A step that reads a whole table. What it has found by indexes, an aggregate may sort."""
+"""A step that reads a whole table. Sorting rows found by an index is fine."""
 
 
 COMPARISON = "Join Filter"
-"""A step of PostgreSQL's that compares each row of a table with each of another."""
+"""A PostgreSQL step that compares each row of one table with each row of another."""
 
 
 async def _fill(database: Database, notes_in_all: int, owners_in_all: int) -> None:
-    """Add notes of other owners, each with a tag, by three statements."""
+    """Add notes of other owners, each with a tag, with three statements."""
     owners, notes = _numbers(owners_in_all, "owners"), _numbers(notes_in_all, "numbers")
     owner = literal("owner-", String) + cast(notes.c.n % owners_in_all, String)
     times = [literal(START, Note.created_at.type)] * 2
@@ -45,18 +45,18 @@ async def _fill(database: Database, notes_in_all: int, owners_in_all: int) -> No
 
 
 def _numbers(count: int, name: str) -> CTE:
-    """Return a table of the numbers from 1."""
+    """Return a table of the numbers from 1 to `count`."""
     numbers = select(literal(1).label("n")).cte(name, recursive=True)
     return numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < count))
 
 
 def _id(kind: str, number: ColumnElement[int]) -> ColumnElement[UUID]:
-    """Return an id: decimal digits are hexadecimal ones, too."""
+    """Return a UUID made of decimal digits."""
     return cast(literal(kind + "0" * 25, String) + cast(number + 100_000, String), Uuid)
 
 
 async def test_statistics_have_indexes(client: AsyncClient, database: Database, watch_queries: WatchQueries) -> None:
-    """No question of a caller goes through the notes of all callers."""
+    """No query scans the notes of all callers."""
     for title in ("crane", "shed"):
         await create(client, title=title, tags=["red", "blue"])
     await _fill(database, 100_000, 1000)
@@ -70,10 +70,10 @@ async def test_statistics_have_indexes(client: AsyncClient, database: Database, 
     assert [step for step in steps if WHOLE_TABLE.search(step)] == []
 
 
-async def test_notes_are_not_compared_with_periods(
+async def test_notes_are_not_joined_with_periods_row_by_row(
     client: AsyncClient, database: Database, watch_queries: WatchQueries
 ) -> None:
-    """An index finds those of each: with thousands of notes and hundreds of periods, comparing takes a million steps."""
+    """Each period's notes are found by an index: comparing all notes with all periods would take millions of steps."""
     await create(client, title="crane", tags=["red"])
     await _fill(database, 30_000, 10)
 

@@ -1,4 +1,4 @@
-"""The numbers: the same as Python and pandas compute from the list, on each database, with each filter."""
+"""Statistics equal those computed from the list with Python and pandas, for each filter."""
 
 import math
 import random
@@ -31,7 +31,7 @@ FILTERS: list[dict[str, Any]] = [
 
 
 def samples() -> list[Sample]:
-    """Return notes of six weeks, around the change to summer time."""
+    """Return notes of six weeks around the start of summer time."""
     dice = random.Random(7)  # noqa: S311 - the same each time
     start = datetime(2026, 3, 10, tzinfo=UTC)
     return [
@@ -45,12 +45,12 @@ def samples() -> list[Sample]:
 
 
 async def listed(client: AsyncClient, **query: Any) -> list[dict[str, Any]]:
-    """Return all notes of the list."""
+    """Return all notes that match a query."""
     return (await client.get(NOTES, params={**query, "limit": 100})).json()["items"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Honolulu"])
-async def test_they_are_those_of_the_list(client: AsyncClient, database: Database, zone: str) -> None:
+async def test_statistics_match_the_list(client: AsyncClient, database: Database, zone: str) -> None:
     """Counts, tags, lengths and weekdays, for each filter."""
     await add(client, database, samples())
     for query in FILTERS:
@@ -79,8 +79,8 @@ async def test_they_are_those_of_the_list(client: AsyncClient, database: Databas
 
 @pytest.mark.parametrize("unit", ["day", "week", "month"])
 @pytest.mark.parametrize("zone", ["UTC", "America/St_Johns"])
-async def test_a_timeline(client: AsyncClient, database: Database, zone: str, unit: str) -> None:
-    """Periods have no gaps; averages and growth are those of pandas; filters apply."""
+async def test_timeline(client: AsyncClient, database: Database, zone: str, unit: str) -> None:
+    """Periods have no gaps; moving averages and growth match pandas; filters apply."""
     await add(client, database, samples())
     for query in FILTERS[:4]:
         notes = await listed(client, **query)
@@ -102,8 +102,8 @@ async def test_a_timeline(client: AsyncClient, database: Database, zone: str, un
             assert (str(begins.date()), begins.hour, begins.minute) == (row["period"], 0, 0)
 
 
-async def test_a_span_that_is_named(client: AsyncClient, database: Database) -> None:
-    """It is shown as it was named, with its empty periods; its end does not belong to it."""
+async def test_explicit_span(client: AsyncClient, database: Database) -> None:
+    """The timeline covers the whole span, including empty periods and excluding its end."""
     await add(client, database, [Sample(datetime(2026, 5, 3, 12, tzinfo=UTC))])
 
     span = {"created_from": "2026-05-01T00:00:00Z", "created_before": "2026-05-06T00:00:00Z"}
@@ -116,7 +116,7 @@ async def test_a_span_that_is_named(client: AsyncClient, database: Database) -> 
 
 
 async def test_no_notes(client: AsyncClient) -> None:
-    """Numbers of nothing are zero or null, and a timeline without notes and bounds has no periods."""
+    """Statistics of no notes are zero or null; a timeline without notes and bounds has no periods."""
     found = await read(client)
 
     assert (found["notes"], found["untagged"], found["tags"]) == (0, 0, [])
@@ -128,8 +128,8 @@ async def test_no_notes(client: AsyncClient) -> None:
     assert await read(client, "/timeline", **backwards) == []
 
 
-async def test_tags_that_are_left_out(client: AsyncClient, database: Database) -> None:
-    """`top` bounds the tags; their ranks and shares are those among all."""
+async def test_top_tags(client: AsyncClient, database: Database) -> None:
+    """`top` limits the tags; ranks and shares still refer to all."""
     now = datetime(2026, 5, 3, tzinfo=UTC)
     await add(client, database, [Sample(now, tags=["a", "b"]), Sample(now, tags=["a", "b"]), Sample(now, tags=["c"])])
 
@@ -151,15 +151,15 @@ async def test_tags_that_are_left_out(client: AsyncClient, database: Database) -
         {"created_from": "9999-12-31T23:00:00Z", "created_before": "9999-12-31T23:30:00Z", "tz": "Asia/Tokyo"},
     ],
 )
-async def test_what_is_refused(client: AsyncClient, query: dict[str, Any]) -> None:
-    """Unknown zones, units, parameters, and spans without end."""
+async def test_invalid_queries(client: AsyncClient, query: dict[str, Any]) -> None:
+    """Unknown time zones, units and parameters, and spans out of range."""
     answer = await client.get(f"{STATISTICS}/timeline", params=query)
 
     assert answer.status_code == 422, answer.text
 
 
-async def test_they_are_the_callers_own(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    """Notes of others are not counted, with no query."""
+async def test_only_own_notes_are_counted(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    """Other callers' notes are not counted in any statistic."""
     await add(client, database, [Sample(datetime(2026, 5, 3, tzinfo=UTC), tags=["a"])])
 
     theirs = StatisticsService(Caller("another"), services_of(app))
