@@ -18,12 +18,12 @@ from keel.web.errors import problem
 from keel.web.paths import header, path_below
 
 _SOCKETS = tracing.meter.create_up_down_counter(
-    "websocket.server.active_connections", unit="{connection}", description="Sockets that are open"
+    "websocket.server.active_connections", unit="{connection}", description="Open WebSockets"
 )
 _SOCKET_DURATIONS = tracing.meter.create_histogram(
     "websocket.server.connection.duration",
     unit="s",
-    description="How long sockets were open, by how the handshake was answered and the code with which they were closed",
+    description="Duration of WebSocket connections, by handshake status and close code",
     explicit_bucket_boundaries_advisory=[0.1, 1, 10, 60, 300, 1800, 3600, 14400],
 )
 
