@@ -3,7 +3,7 @@
     database = bool(r.made or r.parent or r.read_only)
     optional = [field for field in r.fields if field.default]
     narrowing = [field for field in r.filters if not field.target or field.target.module]
-    # A change of the first field that refers to nothing, and None where it may be.
+    # Changes the first field that is not a reference, and sets nullable fields to None.
     plain = next((field for field in r.fields if not field.target), None)
     changes = [f'"{plain.name}": {plain.sample(2)}'] if plain else []
     changes += [f'"{field.name}": None' for field in r.fields if field.nullable and field is not plain]
@@ -88,7 +88,7 @@ async def create(${used()}, number: int, **fields: Any) -> dict[str, Any]:
 
 
 async def test_read(${used()}) -> None:
-    """A row is the same in the list and on its own."""
+    """The list and the single resource show the same values."""
     ${r.singular.variable} = await create(${arguments}, 1)
 
     assert (await client.get(${url})).json()["items"] == [${r.singular.variable}]
@@ -108,7 +108,7 @@ async def test_create_and_read(${used()}) -> None:
 
 
 async def test_defaults(${used()}) -> None:
-    """Fields that are not sent have their defaults."""
+    """Omitted fields get their defaults."""
     defaults = {${", ".join(f'"{field.name}": {field.absent}' for field in optional)}}
     sent = {name: value for name, value in ${f"({body(1)})" if r.made else body(1)}.items() if name not in defaults}
 
@@ -119,7 +119,7 @@ async def test_defaults(${used()}) -> None:
 
 
 async def test_update_and_delete(${used()}) -> None:
-    """An update changes only what was sent; a deleted ${r.singular.words} is gone."""
+    """An update changes only the fields sent; a deleted ${r.singular.words} is not found."""
     ${r.singular.variable} = await create(${arguments}, 1)
     address = f"{${url}}/{${r.singular.variable}['id']}"
     changes = {${", ".join(changes)}}
@@ -134,7 +134,7 @@ async def test_update_and_delete(${used()}) -> None:
 
 
 async def test_unknown_${r.singular}(client: AsyncClient${", url: str" if r.parent else ""}) -> None:
-    """Every operation answers 404."""
+    """Every operation responds with 404."""
     address = f"{${url}}/{uuid4()}"
 
 % if r.read_only:
@@ -148,7 +148,7 @@ async def test_unknown_${r.singular}(client: AsyncClient${", url: str" if r.pare
 
 
 async def test_unknown_${r.parent.singular}(client: AsyncClient, url: str) -> None:
-    """An unknown ${r.parent.singular.words} has no list."""
+    """The list of an unknown ${r.parent.singular.words} responds with 404."""
     address = url.replace(url.split("/")[-2], str(uuid4()))
 
     assert (await client.get(address)).json()["type"] == "urn:problem:${r.parent.singular.slug}-not-found"
@@ -174,7 +174,7 @@ async def test_${field.name}_is_unique(${used()}) -> None:
 
 
 async def test_unknown_${field.short}(${used()}) -> None:
-    """A reference must exist."""
+    """A reference to a missing row is refused."""
     answer = await client.post(${url}, json={**${body(1)}, "${field.name}": str(uuid4())})
 
     assert answer.status_code == 404

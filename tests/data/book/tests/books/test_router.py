@@ -45,7 +45,7 @@ async def test_create_and_read(client: AsyncClient) -> None:
 
 
 async def test_defaults(client: AsyncClient) -> None:
-    """Fields that are not sent have their defaults."""
+    """Omitted fields get their defaults."""
     defaults = {"published": None, "status": "unread"}
     sent = {name: value for name, value in body(1).items() if name not in defaults}
 
@@ -55,7 +55,7 @@ async def test_defaults(client: AsyncClient) -> None:
 
 
 async def test_update_and_delete(client: AsyncClient) -> None:
-    """An update changes only what was sent; a deleted book is gone."""
+    """An update changes only the fields sent; a deleted book is not found."""
     book = await create(client, 1)
     address = f"{BOOKS}/{book['id']}"
     changes = {"title": "Title 2", "published": None}
@@ -69,7 +69,7 @@ async def test_update_and_delete(client: AsyncClient) -> None:
 
 
 async def test_unknown_book(client: AsyncClient) -> None:
-    """Every operation answers 404."""
+    """Every operation responds with 404."""
     address = f"{BOOKS}/{uuid4()}"
 
     answers = [await client.get(address), await client.patch(address, json={}), await client.delete(address)]
