@@ -1,4 +1,4 @@
-"""Moments that callers name."""
+"""Datetimes in requests."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -17,16 +17,16 @@ MOMENTS = TypeAdapter(UtcDatetime)
         *("2026-01-31T12:00:00Z", "2026-01-31t12:00:00.000000+00:00", "2026-01-31 13:00:00+01:00", "2026-01-31T12:00Z"),
     ],
 )
-def test_moments(text: str) -> None:
-    """Each form of RFC 3339 is the same moment, in UTC."""
+def test_rfc_3339(text: str) -> None:
+    """Each form of RFC 3339 is converted to the same datetime in UTC."""
     moment = MOMENTS.validate_python(text)
 
     assert moment == NOON
     assert moment.tzinfo is UTC
 
 
-def test_a_moment_of_another_zone() -> None:
-    """It is turned into UTC."""
+def test_other_time_zone() -> None:
+    """A datetime in another zone is converted to UTC."""
     moment = MOMENTS.validate_python(NOON.astimezone(timezone(timedelta(hours=5))))
 
     assert moment == NOON
@@ -34,19 +34,19 @@ def test_a_moment_of_another_zone() -> None:
 
 
 @pytest.mark.parametrize("text", ["1769860800", "2026-01-31", "2026-01-31T12:00:00", "12:00:00Z", "tomorrow", ""])
-def test_what_is_no_moment(text: str) -> None:
-    """Pydantic would take numbers for seconds, and a date for its midnight."""
+def test_invalid_datetimes(text: str) -> None:
+    """Refused, including numbers and dates, which Pydantic would accept as timestamps and midnights."""
     with pytest.raises(ValidationError):
         MOMENTS.validate_python(text)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
-def test_moments_out_of_range(text: str) -> None:
-    """In UTC they would be beyond the years 1 to 9999."""
+def test_out_of_range(text: str) -> None:
+    """In UTC, these are outside the years 1 to 9999."""
     with pytest.raises(ValidationError, match="out of range"):
         MOMENTS.validate_python(text)
 
 
 def test_now() -> None:
-    """It has its zone."""
+    """The current time is in UTC."""
     assert now().tzinfo is UTC

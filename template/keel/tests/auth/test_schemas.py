@@ -1,4 +1,4 @@
-"""Addresses, scopes and tokens as callers write them."""
+"""Validation of e-mail addresses, scopes, secrets and tokens in requests."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -19,8 +19,8 @@ ADDRESSES = {
 }
 
 
-def test_addresses() -> None:
-    """An account is found by one form, however the address is typed."""
+def test_email_addresses() -> None:
+    """Addresses are normalized, so that an account is found whatever the spelling."""
     assert {text: TypeAdapter(Email).validate_python(text) for text in ADDRESSES} == ADDRESSES
     assert {text: TypeAdapter(LoginName).validate_python(f" {text}\n") for text in ADDRESSES} == ADDRESSES
 
@@ -28,14 +28,14 @@ def test_addresses() -> None:
 @pytest.mark.parametrize(
     "text", ["", "ada", "@example.com", "\u0430da@example.com", "a\x00@example.com", f"{'a' * 64}@{'b.' * 95}c"]
 )
-def test_what_is_no_address(text: str) -> None:
-    """Homoglyphs are refused as well."""
+def test_invalid_email_addresses(text: str) -> None:
+    """Refused, including homoglyphs."""
     with pytest.raises(ValidationError):
         TypeAdapter(Email).validate_python(text)
 
 
-def test_a_name_that_is_no_address() -> None:
-    """At login it is looked up like any other, and has no account."""
+def test_login_name_that_is_not_an_address() -> None:
+    """It is accepted at login, where it matches no account."""
     names = TypeAdapter(LoginName)
 
     assert names.validate_python(" Ada ") == "ada"
@@ -55,8 +55,8 @@ PARTS = {
 }
 
 
-def test_parts_of_addresses() -> None:
-    """A search has the whole domain as it is stored, and anything else as it is."""
+def test_search_for_parts_of_addresses() -> None:
+    """The domain after an @ is normalized as in stored addresses; anything else is unchanged."""
     assert {part: UserQuery(q=part).q for part in PARTS} == PARTS
     assert (UserQuery().q, UserQuery().limit, UserQuery().cursor) == (None, 20, None)
     assert [UserQuery(limit=limit).limit for limit in (1, 100)] == [1, 100]
@@ -67,19 +67,19 @@ def test_parts_of_addresses() -> None:
 
 @pytest.mark.parametrize("name", ["notes:read", "!", "#", "[", "]", "~", "a" * 100])
 def test_scopes(name: str) -> None:
-    """RFC 6749 has these characters."""
+    """The characters that RFC 6749 allows."""
     assert UserUpdate.model_validate({"scopes": [name]}).scopes == [name]
 
 
 @pytest.mark.parametrize("name", ["", " ", '"', "\\", "\x7f", "a b", "\u00fc", "a" * 101])
-def test_what_is_no_scope(name: str) -> None:
-    """What would end a name or a list is no part of one."""
+def test_invalid_scopes(name: str) -> None:
+    """Other characters, such as spaces and quotes, are refused."""
     with pytest.raises(ValidationError):
         TypeAdapter(Scope).validate_python(name)
 
 
-def test_the_document_of_an_address() -> None:
-    """Generated clients know what is none."""
+def test_json_schema_of_email() -> None:
+    """Generated clients can validate addresses."""
     expected = {"type": "string", "format": "email", "maxLength": 254, "pattern": NO_NUL}
 
     assert TypeAdapter(Email).json_schema() == expected
@@ -87,7 +87,7 @@ def test_the_document_of_an_address() -> None:
 
 @pytest.mark.parametrize(("secret", "longest"), [(Password, 256), (MailedTokenText, 200)])
 def test_secrets(secret: Any, longest: int) -> None:
-    """None is empty, and none is longer than what is hashed in a moment."""
+    """Secrets are not empty, and short enough to be hashed quickly."""
     texts = TypeAdapter(secret)
 
     assert [len(texts.validate_python("a" * length)) for length in (1, longest)] == [1, longest]
@@ -97,8 +97,8 @@ def test_secrets(secret: Any, longest: int) -> None:
 
 
 @pytest.mark.parametrize(("stored", "scopes"), [("a b", ["a", "b"]), ("", []), (None, None), (["a"], ["a"])])
-def test_accounts(stored: object, scopes: object) -> None:
-    """Scopes are a text in a row, and a list for callers."""
+def test_stored_scopes(stored: object, scopes: object) -> None:
+    """Scopes are a string in the database and a list in responses."""
     row = SimpleNamespace(
         id=UUID(int=1),
         subject="1",
@@ -114,8 +114,8 @@ def test_accounts(stored: object, scopes: object) -> None:
     assert set(User.model_json_schema()["required"]) == {*User.model_fields}
 
 
-def test_changes_of_an_account() -> None:
-    """What is left out stays as it is; null takes a limit away."""
+def test_account_update() -> None:
+    """Omitted fields stay unchanged; null removes the limit."""
     assert UserUpdate().model_dump() == {}
     assert UserUpdate(scopes=None).model_dump() == {"scopes": None}
 
@@ -124,7 +124,7 @@ TOKEN = "pat_" + "Ab0-_" * 8 + "xyz" + "3wnbNp"
 
 
 def test_personal_tokens() -> None:
-    """The checksum is that of GitHub's tokens, so scanners know it."""
+    """The checksum is the same as in GitHub's tokens, which secret scanners verify."""
     assert checksum("Ab0-_" * 8 + "xyz") == TOKEN[-6:]
     assert checksum("") == "000000"
     assert is_well_formed(TOKEN)
@@ -147,6 +147,6 @@ def test_personal_tokens() -> None:
         "",
     ],
 )
-def test_what_is_no_personal_token(token: str) -> None:
-    """It is refused without a query."""
+def test_malformed_personal_tokens(token: str) -> None:
+    """They can be refused without a query."""
     assert not is_well_formed(token)

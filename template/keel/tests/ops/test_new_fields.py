@@ -1,4 +1,4 @@
-"""How the fields of new resources are read and written, one by one; the code that comes of them is run elsewhere."""
+"""Parsing fields of new resources, and the code for each; other tests run the generated code."""
 
 import pytest
 
@@ -27,7 +27,7 @@ MODELS = {
     "create:enum(a,b)": ("SpecimenCreateValue", "", "SpecimenCreateValue.A"),
     "extra:json?": ("dict[str, Any] | None", " = mapped_column(JSON)", "None"),
 }
-"""The annotation, the column, and the default."""
+"""Annotation, column and default."""
 
 BODIES = {
     "title:str": ("Title", "Annotated[SafeStr, Field(min_length=1, max_length=200)]", (1, 200)),
@@ -40,7 +40,7 @@ BODIES = {
     "at:datetime": ("UtcDatetime", "UtcDatetime", (0, 0)),
     "day:date": ("date", "date", (0, 0)),
 }
-"""The type in what callers send, what it stands for, and the bounds."""
+"""The type in request bodies, its definition, and the bounds."""
 
 VALUES = {
     "shelf_mark:str": ('f"Shelf mark {number}"', '"Shelf mark 7"', '""', "False"),
@@ -58,18 +58,18 @@ VALUES = {
         *('"no such value"', '"on-loan"'),
     ),
 }
-"""A value by the variable `number`, that of 7, one that is refused, and what a row has that was sent none."""
+"""A value made from the variable `number`, the one for 7, an invalid value, and the value if omitted."""
 
 
 def read(text: str) -> Field:
-    """Return one field of specimens."""
+    """Return a parsed field of specimens."""
     (field,) = parse([text], "Specimen", taken=["id"], plural="specimens")
     return field
 
 
 @pytest.mark.parametrize("text", MODELS)
 def test_models(text: str) -> None:
-    """Names of enumerations keep out of the way of the schemas'."""
+    """Names of enumerations do not clash with those of schemas."""
     field = read(text)
 
     assert (field.annotation, field.column, field.default) == MODELS[text]
@@ -77,7 +77,7 @@ def test_models(text: str) -> None:
 
 @pytest.mark.parametrize("text", BODIES)
 def test_bodies(text: str) -> None:
-    """A type with bounds has a name of its own, which no other in its module has."""
+    """A type with bounds has a name that is unique in its module."""
     field = read(text)
 
     assert (field.sent, field.body, field.bounds) == BODIES[text]
@@ -85,14 +85,14 @@ def test_bodies(text: str) -> None:
 
 @pytest.mark.parametrize("text", VALUES)
 def test_values(text: str) -> None:
-    """Each keeps the bounds, but the one that is refused."""
+    """All are within the bounds except the invalid one."""
     field = read(text)
 
     assert (field.sample(), field.sample(7), field.wrong, field.absent) == VALUES[text]
 
 
-def test_lists() -> None:
-    """Lists are filtered by what has few values or an index, and sorted by what has an order and is short."""
+def test_filters_and_orders() -> None:
+    """Lists can be filtered by fields with few values or an index, and sorted by short, ordered ones."""
     texts = [
         "a:str",
         "b:str(500)",
@@ -115,7 +115,7 @@ def test_lists() -> None:
 
 @pytest.mark.parametrize("name", ["parent", "parent_id"])
 def test_references(name: str) -> None:
-    """A column is called after what it has, the id; sentences speak of what it leads to."""
+    """The column name ends in `_id`; labels omit the suffix."""
     field = read(f"{name}:ref(specimens)?")
 
     assert (field.name, field.short, field.label, field.filtered) == ("parent_id", "parent", "parent", True)
@@ -124,7 +124,7 @@ def test_references(name: str) -> None:
 
 
 def test_defaults() -> None:
-    """A field is plain unless it is said otherwise."""
+    """A field is required, and neither unique nor indexed nor a reference by default."""
     field = Field("Specimen", Noun("title"), "str")
 
     assert (field.bounds, field.nullable, field.unique, field.index, field.target) == (
@@ -161,20 +161,20 @@ REFUSED += ["a:string", "a:str:big", "a:int(3)", "a:bool:unique", "limit:int:ind
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
-def test_the_last_that_can_be(text: str) -> None:
-    """Limits belong to what is allowed."""
+def test_accepted_limits(text: str) -> None:
+    """Limits are inclusive."""
     assert read(text).name == "a"
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_the_first_that_cannot_be(text: str) -> None:
-    """One more is refused."""
+def test_refused(text: str) -> None:
+    """Beyond a limit, or otherwise invalid."""
     with pytest.raises(NewError):
         read(text)
 
 
-def test_no_field() -> None:
-    """A resource has one at least."""
+def test_no_fields() -> None:
+    """A resource needs at least one field."""
     with pytest.raises(NewError, match="at least one field"):
         parse([], "Specimen", taken=[], plural="specimens")
 
@@ -194,14 +194,14 @@ PLURALS = {
 
 
 def test_plurals() -> None:
-    """Regular nouns come back from their plurals; for others there is an option."""
+    """Plurals of regular nouns can be reversed; for others there is an option."""
     assert {name: plural_of(name) for name in PLURALS} == PLURALS
     back = {plural: singular_of(plural) for name, plural in PLURALS.items() if name != "house"}
     assert back == {plural: name for name, plural in PLURALS.items() if name != "house"}
 
 
 def test_nouns() -> None:
-    """A name has a form for each place that it stands in."""
+    """A name has a form for each use."""
     noun = Noun("library_specimen")
 
     assert (noun.pascal, noun.slug, noun.words) == ("LibrarySpecimen", "library-specimen", "library specimen")
@@ -220,12 +220,12 @@ TAKEN = {
     "flower_pot": "already routes below /api/v1/flower-pots",
     "page": "two Page",
 }
-"""Names of resources, and what the message says."""
+"""Names of resources, and a part of the message."""
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_names_that_are_taken(name: str) -> None:
-    """By Keel, a table, a route or the templates' own code; only whole words count."""
+def test_reserved_names(name: str) -> None:
+    """Taken by Keel, a table, a route or the templates' own code; only whole words count."""
     routes = ["/api/v1/jars", "/api/v1/flower-pots/{id}", "/api/v1/boxes-of-things"]
 
     with pytest.raises(NewError, match=TAKEN[name]):
@@ -234,21 +234,21 @@ def test_names_that_are_taken(name: str) -> None:
         check_resource(Noun(free), plural_of(free), ["shelfs"], routes)
 
 
-def test_a_plural_that_is_no_other_word() -> None:
-    """One row and all of them have names of their own."""
+def test_plural_equal_to_singular() -> None:
+    """Singular and plural must differ."""
     with pytest.raises(NewError, match="needs a plural that differs"):
         check_resource(Noun("sheep"), Noun("sheep"), [], [])
 
 
 @pytest.mark.parametrize("folder", ["examples", "main", "testing", "tests", "router"])
-def test_folders_that_are_taken(folder: str) -> None:
-    """A package of such a name would not be found, or be found for what it is not."""
+def test_reserved_folders(folder: str) -> None:
+    """A package with such a name would be skipped or mistaken for something else."""
     with pytest.raises(NewError, match="taken for something else"):
         check_resource(Noun("specimen"), Noun(folder), [], [])
 
 
 def test_names_in_templates() -> None:
-    """Code is looked at, and neither texts nor what Mako reads."""
+    """Only names in code count, not words in strings or Mako's keywords."""
     found = names_in_templates()
 
     assert {"session", "PageQuery"} <= found
@@ -256,7 +256,7 @@ def test_names_in_templates() -> None:
 
 
 def test_names_of_types() -> None:
-    """Where another class has the name, one is longer."""
+    """A name that another class has gets a suffix."""
     assert enumeration("Specimen", Noun("colour")) == "SpecimenColour"
     for name in ("create", "update", "query", "repository", "service", "not_found", "exists", "account_data"):
         assert enumeration("Specimen", Noun(name)) == f"Specimen{Noun(name).pascal}Value"

@@ -1,4 +1,4 @@
-"""Conditional requests: which versions a header names, and what follows from it."""
+"""Conditional requests: matching entity tags, preconditions and 304."""
 
 import pytest
 from fastapi import Request, Response
@@ -27,13 +27,13 @@ def test_entity_tags() -> None:
 
 
 def test_preconditions() -> None:
-    """A change may be made to the version that the caller has seen, and to any if they name none."""
+    """A change requires the version in `If-Match`; without the header, any version will do."""
     assert [Precondition(header).holds(3) for header in (None, "", '"3"', '"2"')] == [True, False, True, False]
     assert Precondition().holds(3)
 
 
-def test_an_answer_has_the_tag() -> None:
-    """The tag is on the response, and returned for one that FastAPI does not make."""
+def test_response_has_entity_tag() -> None:
+    """The headers are set on the response, and returned for custom responses."""
     response = Response()
 
     headers = Conditional(response, None, '"2"').tag(3)
@@ -42,8 +42,8 @@ def test_an_answer_has_the_tag() -> None:
     assert {name: response.headers[name] for name in headers} == headers
 
 
-def test_a_version_that_the_caller_has() -> None:
-    """It is not sent again; the tag is, and compared weakly."""
+def test_not_modified() -> None:
+    """A version that the client has is not sent again: 304 with the tag, after a weak comparison."""
     with pytest.raises(NotModified) as refused:
         Conditional(Response(), None, 'W/"3"').tag(3)
 
@@ -52,8 +52,8 @@ def test_a_version_that_the_caller_has() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_conditions_of_a_request(method: str) -> None:
-    """A change has a precondition; only reading leaves out what the caller has."""
+async def test_conditional_dependency(method: str) -> None:
+    """`If-Match` becomes the precondition; only GET evaluates `If-None-Match`."""
     found = await get_conditional(Request({"type": "http", "method": method}), Response(), '"2"', '"3"')
 
     assert found.precondition == Precondition('"2"')

@@ -1,4 +1,4 @@
-"""Hosts and origins: how they are written in settings, and which requests may name."""
+"""Hosts and origins: their forms in settings, and which `Host` headers are accepted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -68,31 +68,31 @@ NO_ORIGINS = [
 
 
 def test_hosts() -> None:
-    """What a URL has besides is left out."""
+    """Hosts are normalized; the scheme, port and path of a URL are dropped."""
     assert {value: host(value) for value in HOSTS} == HOSTS
 
 
 @pytest.mark.parametrize("value", NO_HOSTS)
-def test_no_hosts(value: str) -> None:
-    """The message says which it is and what to write."""
+def test_invalid_hosts(value: str) -> None:
+    """They are refused; the message shows the expected form."""
     with pytest.raises(ValueError, match="is no host name: write"):
         host(value)
 
 
 def test_origins() -> None:
-    """Browsers leave out the port of the scheme."""
+    """The scheme's default port is dropped, as browsers do."""
     assert {value: origin(value) for value in ORIGINS} == ORIGINS
 
 
 @pytest.mark.parametrize("value", NO_ORIGINS)
-def test_no_origins(value: str) -> None:
-    """A pattern is none, and neither is a page."""
+def test_invalid_origins(value: str) -> None:
+    """Patterns and URLs with a path are refused."""
     with pytest.raises(ValueError, match="is no origin: write"):
         origin(value)
 
 
 async def send_request(allowed: Sequence[str], *named: str, path: str = "/", kind: str = "http") -> list[Message]:
-    """Return the messages of an answer: that of an application which always answers 204, or the refusal's."""
+    """Return the messages of the response: 204 from the application, or the refusal."""
     sent: list[Message] = []
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +113,7 @@ async def send_request(allowed: Sequence[str], *named: str, path: str = "/", kin
 
 
 async def status(allowed: Sequence[str], *named: str, path: str = "/", kind: str = "http") -> int:
-    """Return the status of an answer."""
+    """Return the status of the response."""
     return (await send_request(allowed, *named, path=path, kind=kind))[0]["status"]
 
 
@@ -123,8 +123,8 @@ ALLOWED = ("Api.example.com", "*.Example.org", "[::1]")
 @pytest.mark.parametrize(
     "named", ["api.example.com", "API.EXAMPLE.COM:8000", "a.example.org", "a.b.example.org:1", "[::1]", "[::1]:8000"]
 )
-async def test_hosts_that_are_allowed(named: str) -> None:
-    """Neither case nor the port matters."""
+async def test_allowed_hosts(named: str) -> None:
+    """Case and port are ignored."""
     assert await status(ALLOWED, named) == 204
 
 
@@ -132,21 +132,21 @@ async def test_hosts_that_are_allowed(named: str) -> None:
     "named", ["", "example.com", "example.org", "api.example.com.evil", "::1", "[::2]", "evil[::1]", "[::1]evil]"]
 )
 async def test_other_hosts_are_refused(named: str) -> None:
-    """A pattern is for subdomains alone."""
+    """A pattern matches subdomains only."""
     assert await status(ALLOWED, named) == 400
     assert await status(("api.example.com",), "evil.example.com") == 400
 
 
-async def test_a_refusal() -> None:
-    """It is a problem like any other."""
+async def test_refusal_is_a_problem_document() -> None:
+    """The response has a problem type and a detail."""
     _, body = await send_request(ALLOWED, "example.com")
 
     found = orjson.loads(body["body"])
     assert (found["type"], found["detail"]) == ("urn:problem:unknown-host", "Unknown host.")
 
 
-async def test_a_request_names_one_host() -> None:
-    """Two might be understood otherwise by a proxy; probes name addresses, and what is no request none."""
+async def test_exactly_one_host_header() -> None:
+    """A proxy may read a second one differently. Probes use IP addresses; lifespan events have no headers."""
     assert await status(ALLOWED) == 400
     assert await status(ALLOWED, "[::1]", "[::1]") == 400
     assert await status(ALLOWED, "10.0.0.1", path="/healthz") == 204

@@ -1,4 +1,4 @@
-"""Cursors and links, without a list."""
+"""Cursors, links and page queries, without a list."""
 
 import math
 from base64 import urlsafe_b64encode
@@ -30,8 +30,8 @@ VALUES = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_values_come_back(name: str) -> None:
-    """A cursor is part of an address as it is."""
+def test_values_survive_a_round_trip(name: str) -> None:
+    """For every type; the cursor is URL-safe."""
     value: Any = VALUES[name]
     cursor = encode("-name", (value, ID))
 
@@ -41,7 +41,7 @@ def test_values_come_back(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "ab", "abc", "abcd"])
 def test_any_length(text: str) -> None:
-    """Padding is left out and added again."""
+    """Padding is stripped and restored."""
     cursor = Cursor(text, ID)
 
     assert "=" not in cursor.encode("name")
@@ -49,7 +49,7 @@ def test_any_length(text: str) -> None:
 
 
 def made(content: Any) -> str:
-    """Return what looks like a cursor."""
+    """Return content encoded like a cursor."""
     return urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
 
 
@@ -71,16 +71,16 @@ def made(content: Any) -> str:
         *(made(["name", "a", "no id"]), made(["name", 1, str(ID)]), made(["name", "a", str(ID), 1])),
     ],
 )
-def test_what_is_no_cursor(cursor: str) -> None:
-    """It is refused as a whole."""
+def test_invalid_cursors(cursor: str) -> None:
+    """Refused with 400."""
     with pytest.raises(InvalidCursor, match="is not from this list") as refused:
         decode_cursor(cursor, "name", TypeAdapter(str))
 
     assert (refused.value.status, refused.value.type) == (400, "urn:problem:invalid-cursor")
 
 
-def test_a_cursor_belongs_to_an_order() -> None:
-    """The place in one says nothing of another."""
+def test_cursor_of_another_order() -> None:
+    """A position in one order is meaningless in another."""
     with pytest.raises(InvalidCursor, match="another order"):
         decode(encode("name", ("a",)), "-name", [TypeAdapter(str)])
 
@@ -97,7 +97,7 @@ LINKS: dict[tuple[str, str | None], str] = {
 
 @pytest.mark.parametrize(("query", "following"), LINKS)
 async def test_links(query: str, following: str | None) -> None:
-    """They keep the filters; the answer is the caller's own."""
+    """Links keep the filters; the response is marked private."""
     scope = {"type": "http", "path": "/notes", "query_string": query.encode(), "headers": []}
     response, page = Response(), Page[int](items=[1], next=following)
 
@@ -107,7 +107,7 @@ async def test_links(query: str, following: str | None) -> None:
 
 
 def test_queries() -> None:
-    """A list has pages of 1 to 100 items, 20 unless said otherwise, and no other parameters than its own."""
+    """A page has 1 to 100 items, 20 by default; unknown parameters are refused."""
     query = TypeAdapter(PageQuery)
 
     assert query.validate_python({"sort": "name"}) == PageQuery(sort="name", limit=20, cursor=None)
@@ -118,13 +118,13 @@ def test_queries() -> None:
             query.validate_python({"sort": "name"} | wrong)
 
 
-def test_queries_stay_as_they_are() -> None:
-    """What was validated is not changed afterwards."""
+def test_queries_are_immutable() -> None:
+    """A validated query cannot be changed."""
     with pytest.raises(ValueError, match="frozen"):
         setattr(PageQuery(sort="name"), "limit", 1000)  # noqa: B010 - a type checker refuses the other form
 
 
-def test_names_of_pages() -> None:
-    """Generated clients have these names."""
+def test_page_names() -> None:
+    """Generated clients use these names."""
     assert [Page[each].__name__ for each in (int, UUID)] == ["intPage", "UUIDPage"]
     assert Page.model_parametrized_name((int, "without a name")) == "intAnyPage"
