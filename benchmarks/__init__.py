@@ -1,1 +1,1 @@
-"""Measurements of the rendered project against floors, in one run: `uv run --group benchmarks python -m benchmarks`."""
+"""Benchmarks of rendered projects against floors: `uv run --group benchmarks python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""Renderings that users run against floors, in one run: `uv run --group benchmarks python -m benchmarks --help`."""
+"""Rendered projects, compared with floors and peers: `uv run --group benchmarks python -m benchmarks --help`."""
 
 import argparse
 import os
@@ -21,42 +21,42 @@ def _arguments() -> argparse.Namespace:
         "--project",
         action="append",
         choices=PRESETS,
-        help="this preset; repeatable (default: api and everything)",
+        help="preset to measure; repeatable (default: api and everything)",
     )
     parser.add_argument(
         "--accounts",
         action="store_true",
-        help="with a textbook floor that reads accounts and counts lists, too",
+        help="add a textbook floor that also reads accounts and counts lists",
     )
-    parser.add_argument("--raw", action="store_true", help="with the raw floor too, which needs PostgreSQL")
-    parser.add_argument("--case", action="append", choices=CASES, help="only this; repeatable")
+    parser.add_argument("--raw", action="store_true", help="add the raw floor, which needs PostgreSQL")
+    parser.add_argument("--case", action="append", choices=CASES, help="measure only this case; repeatable")
     parser.add_argument(
         "--peer",
         action="append",
         choices=PEERS,
         default=[],
-        help="what this generator makes, too, which needs PostgreSQL and Redis; repeatable",
+        help="add a project of this generator, which needs PostgreSQL and Redis; repeatable",
     )
-    parser.add_argument("--peer-python", default="", help="version or path of the interpreter of the peers")
+    parser.add_argument("--peer-python", default="", help="version or path of the peers' interpreter")
     parser.add_argument(
-        "--textbook-pool", help="another pool for the textbook floor: SIZE+OVERFLOW (its default: 5+10)"
+        "--textbook-pool", help="connection pool of the textbook floor: SIZE+OVERFLOW (default: 5+10)"
     )
     parser.add_argument(
         "--profile",
         action="append",
         default=[],
         metavar="WHO",
-        help='where the processor time of a contender goes, as in "everything, one in ten sampled"; repeatable; needs '
-        "the right to trace processes",
+        help='profile the CPU time of a contender, such as "everything, one in ten sampled"; repeatable; needs '
+        "permission to trace processes",
     )
     parser.add_argument(
         "--readers",
         type=int,
         default=0,
-        help="server-sent events to so many readers, too, with everything on",
+        help="also measure server-sent events to this many readers, with every feature",
     )
     parser.add_argument(
-        "--export", type=int, default=0, help="an export of so many notes, too, with everything on"
+        "--export", type=int, default=0, help="also measure an export of this many notes, with every feature"
     )
     run.add_options(parser)
     arguments = parser.parse_args()
@@ -98,13 +98,13 @@ def main() -> None:
     _say(run.describe(arguments.database, arguments) + "\n")
     one, *_ = found.values()
     for workers, those in found.items():
-        _say(f"#### Workers: {workers}, in relation to the {TEXTBOOK}\n")
+        _say(f"#### Workers: {workers}, relative to the {TEXTBOOK}\n")
         _say(report.summary(those, TEXTBOOK))
         if those is not one:
-            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}:\n")
+            _say(f"Requests/s of {workers} workers relative to {arguments.workers[0]}:\n")
             _say(report.scaling(one, those))
     if profiles:
-        _say("#### Processor time of a request, by part\n")
+        _say("#### CPU time per request, by part\n")
     for name, shares in profiles.items():
         _say(report.parts(one, name, shares))
     for each in more:
@@ -115,16 +115,16 @@ def main() -> None:
 
 
 def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """Return the tables of what is no request and answer; one that fails takes no other with it."""
+    """Return the tables of other measurements; a failure does not affect the others."""
     everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
     if everything and arguments.readers:
-        yield "#### Live changes, everything on\n"
+        yield "#### Live changes, with every feature\n"
         try:
             yield streams.measure(everything, arguments.readers, arguments, folder)
         except RuntimeError as error:
             yield f"Failed: {error}\n"
     if everything and arguments.export:
-        yield "#### Exports, everything on\n"
+        yield "#### Exports, with every feature\n"
         try:
             yield exports.measure(everything, arguments.export, folder)
         except RuntimeError as error:

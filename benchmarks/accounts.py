@@ -1,4 +1,4 @@
-"""The account that requests are made with."""
+"""The account used for requests."""
 
 import json
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from benchmarks.settings import EMAIL, SECRET
 
 
 def register(port: int, routes: Routes) -> None:
-    """Make the account over HTTP."""
+    """Register the account over HTTP."""
     account = json.dumps({"email": EMAIL, "password": SECRET}).encode()
     headers = {"Content-Type": "application/json"}
     with urlopen(Request(f"http://127.0.0.1:{port}{routes.register}", account, headers)):
@@ -17,7 +17,7 @@ def register(port: int, routes: Routes) -> None:
 
 
 def sign_in(port: int, routes: Routes) -> str:
-    """Return a new access token."""
+    """Sign in; return an access token."""
     form = urlencode({"grant_type": "password", "username": EMAIL, "password": SECRET}).encode()
     with urlopen(f"http://127.0.0.1:{port}{routes.sign_in}", form) as answer:
         return json.load(answer)["access_token"]

@@ -1,6 +1,6 @@
-"""Statistics, and other ways to their numbers: `uv run --group benchmarks python -m benchmarks.aggregates --help`.
+"""Statistics, computed in several ways: `uv run --group benchmarks python -m benchmarks.aggregates --help`.
 
-In one process without a server, in turns: the endpoints of the feature `analytics`, the list and Python, SQL by hand.
+In turn, in one process without a server: the endpoints of `analytics`, Python on the list, handwritten SQL.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
             rows.append([database, way, f"{median(each) * 1000:.1f}", spread])
     today = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}"
     sys.stdout.write(f"{today}, {options.notes} notes of {10 * options.notes}, {options.rounds} rounds\n\n")
-    sys.stdout.write(table(["database", "way", "ms", "against SQL by hand"], rows) + "\n")
+    sys.stdout.write(table(["database", "way", "ms", "relative to handwritten SQL"], rows) + "\n")
 
 
 def _measure(

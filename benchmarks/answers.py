@@ -1,4 +1,4 @@
-"""Answers that stream, against the model alone: `uv run --group benchmarks python -m benchmarks.answers --help`."""
+"""Streamed answers, compared with the bare model: `uv run --group benchmarks python -m benchmarks.answers --help`."""
 
 import argparse
 import json
@@ -37,7 +37,7 @@ SETTINGS = {
     "DATABASE_POOL_TIMEOUT": "60",
     "ENV_FILE": "",
 }
-"""As in production, with the bounds out of reach."""
+"""As in production, with limits too high to matter."""
 
 FIELDS = ("rate", "p50", "p99", "cost", "memory")
 
@@ -47,15 +47,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 50, 500])
-    parser.add_argument("--tokens", type=int, default=400, help="of each answer (default: 400)")
+    parser.add_argument("--tokens", type=int, default=400, help="tokens per answer (default: 400)")
     parser.add_argument(
-        "--token-seconds", type=float, default=0.02, help="that the model takes for each (default: 0.02)"
+        "--token-seconds", type=float, default=0.02, help="of the model, per token (default: 0.02)"
     )
     return parser.parse_args()
 
 
 def _paths(server: Server, streams: int) -> list[str]:
-    """Return where to ask: a conversation for each stream."""
+    """Return the paths to post to: one conversation per stream."""
     if server.name == FLOOR:
         return ["/answer"] * streams
     answers = [request(server.port, "POST", CONVERSATIONS, b"{}") for _ in range(streams)]
@@ -64,13 +64,13 @@ def _paths(server: Server, streams: int) -> list[str]:
 
 
 def _read(server: Server, python: Path, streams: int, tokens: int) -> dict[str, float]:
-    """Ask and read; return what was found, and what that took of the server.
+    """Ask and read; return the readers' results and the server's cost.
 
-    Memory is KiB of the server's own pages for each open stream, cost is microseconds of processor time for each token.
+    Memory is KiB of the server's private pages per open stream, cost is microseconds of CPU time per token.
     """
     process = psutil.Process(server.process.pid)
     command = [str(python), str(READERS), str(server.port), str(tokens)]
-    # What is imported and opened for the first answer is no memory of a stream.
+    # Exclude imports and connections made for the first answer from the memory of streams.
     subprocess.run(
         [*command[:-1], "5", *_paths(server, 1)],
         check=True,
@@ -85,7 +85,7 @@ def _read(server: Server, python: Path, streams: int, tokens: int) -> dict[str, 
     )
     if readers.stdout is None or readers.stdout.readline() != b"streaming\n":
         readers.kill()
-        raise RuntimeError(f"{server.name}: not all of {streams} streams began")
+        raise RuntimeError(f"{server.name}: not all of {streams} streams started")
     memory = (process.memory_full_info().uss - before) / 1024 / streams
     output, _ = readers.communicate()
     cost = (server.processor_time - spent) / (streams * tokens) * 1e6
@@ -131,7 +131,7 @@ def _measure(
 
 
 def _report(found: dict[tuple[int, str], list[dict[str, float]]]) -> None:
-    """Write what each did, and what the project did in relation to the floor in the same round."""
+    """Write the results of each, and the project's relative to the floor in the same round."""
     rows, ratios = [], []
     for (streams, name), results in sorted(found.items()):
         values = [f"{median(result[field] for result in results):.1f}" for field in FIELDS]
@@ -148,7 +148,7 @@ def _report(found: dict[tuple[int, str], list[dict[str, float]]]) -> None:
             )
     columns = ["tokens/s", "first token p50 ms", "p99 ms", "CPU µs per token", "KiB per stream"]
     sys.stdout.write(table(["streams", "contender", *columns, "readers' CPU"], rows) + "\n")
-    head = ["streams", "added to the first token, ms", "tokens/s in relation", "CPU", "memory"]
+    head = ["streams", "added to the first token, ms", "relative tokens/s", "CPU", "memory"]
     sys.stdout.write(table(head, ratios))
 
 

@@ -1,6 +1,6 @@
-"""Function calls and processor time of requests: `uv run --group benchmarks python -m benchmarks.calls --help`.
+"""Function calls and CPU time of requests: `uv run --group benchmarks python -m benchmarks.calls --help`.
 
-In one process without a server, so calls are the same on any machine, and processor time knows no other process.
+In one process without a server, so calls are the same on any machine, and CPU time excludes other processes.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=__doc__)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument(
-        "--project", action="append", choices=PRESETS, help="this preset; repeatable (default: all)"
+        "--project", action="append", choices=PRESETS, help="preset to measure; repeatable (default: all)"
     )
-    parser.add_argument("--parts", action="store_true", help="whose functions are called, too")
+    parser.add_argument("--parts", action="store_true", help="also count calls by package")
     return parser.parse_args()
 
 
@@ -47,7 +47,7 @@ def main() -> None:
         with contenders.running(Path(temporary), options.database, presets, [], {}) as compared:
             found = {contender.name: _count(contender) for contender in compared}
     cases = list(next(iter(found.values())))
-    for field, title in {"calls": "function calls", "cost": "µs of processor time"}.items():
+    for field, title in {"calls": "function calls", "cost": "µs of CPU time"}.items():
         rows = [[name, *(f"{each[case][field]:.0f}" for case in cases)] for name, each in found.items()]
         sys.stdout.write(table([title, *cases], rows) + "\n")
     if options.parts:

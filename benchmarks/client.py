@@ -1,4 +1,4 @@
-"""The load generator where wrk is missing: `python -m benchmarks.client PORT CONNECTIONS SECONDS`, options on stdin."""
+"""The load generator if wrk is missing: `python -m benchmarks.client PORT CONNECTIONS SECONDS`, options on stdin."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ def _requests(token: str, paths: list[str], body: str | None, method: str) -> li
 
 
 async def _drive(port: int, requests: Iterator[bytes], until: float, latencies: list[float]) -> int:
-    """Send requests on one connection until the time is up; return how many failed."""
+    """Send requests on one connection until the time is up; return the number of failures."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     failed = 0
     while (started := time.perf_counter()) < until:
@@ -35,7 +35,7 @@ async def _drive(port: int, requests: Iterator[bytes], until: float, latencies: 
 
 
 async def main(port: int, connections: int, seconds: float) -> None:
-    """Drive a server and print the result as one line of JSON."""
+    """Put load on a server; print the result as one line of JSON."""
     requests = itertools.cycle(_requests(**json.load(sys.stdin)))
     latencies: list[float] = []
     until = time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""What is compared by `python -m benchmarks`: renderings that users run, and floors."""
+"""What `python -m benchmarks` compares: rendered projects, floors and peers."""
 
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,9 +26,9 @@ def running(
     compared: Sequence[str] = (),
     python: str = "",
 ) -> Generator[list[Contender]]:
-    """Render, install and prepare what is compared.
+    """Render, install and prepare the contenders.
 
-    `pool` are settings of the textbook's pool; `compared` are peers, which get an interpreter of their own.
+    `pool` has the settings of the textbook's pool; `compared` are peers, which get their own interpreter.
     """
     if "everything" in presets:
         settings.require_redis()
@@ -64,7 +64,7 @@ def running(
 
 
 def _renderings(preset: str, project: Project, collector: str) -> list[Contender]:
-    """Return a rendering as a contender, or as one for each way to use telemetry where it has that."""
+    """Return a project as a contender, or as one per telemetry setting if it has the feature."""
     ways = {"": {}}
     if preset == "everything":
         ways = {

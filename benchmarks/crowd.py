@@ -1,12 +1,12 @@
-"""Clients of a room, as cheap as Python allows, so that the server is what is measured: run by `benchmarks.rooms`.
+"""Chat clients, as cheap as Python allows, so that the server is the bottleneck: run by `benchmarks.rooms`.
 
-Reads `PORT PATH PROTOCOL CONNECTIONS SENDERS SECONDS` from the command line; when all are connected prints a line and
-waits for one on standard input; then each sender says something, waits for it to come back, and says the next thing. At
-the end prints JSON: deliveries from the first word on, their rate after warming up, milliseconds from saying to hearing
-at a few listeners, and which part of a processor all this took: near 1, it is the crowd that was measured.
+Reads `PORT PATH PROTOCOL CONNECTIONS SENDERS SECONDS` from the command line. Once all are connected, it prints a line
+and waits for one on standard input; then each sender sends a message, waits until it receives it, and sends the next.
+At the end it prints JSON: deliveries in total, their rate after warm-up, latencies in milliseconds at a few listeners,
+and the share of a CPU that this process used: near 1, the crowd itself was the bottleneck.
 
-Most of the crowd only counts: a frame's length is read, and the messages in it are found by a search for bytes. Who
-talks, and a few who listen, look into them.
+Most clients only count: they read a frame's length and find its messages by a search for bytes. Only senders and a few
+listeners parse messages.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ import uvloop
 OBSERVERS = 10
 BODY = "x" * 60
 MARK = b'"client_id":"'
-"""What each message has once, alone in its frame or among others."""
+"""Occurs once per message, in frames of one or more messages."""
 
 NAME = re.compile(MARK + rb'(\d+):([0-9.]+)"')
 
 
 class Client(asyncio.Protocol):
-    """A connection that counts what it gets."""
+    """A connection that counts messages."""
 
     def __init__(self, number: int, path: str, protocol: str, *, sends: bool) -> None:
-        """Be the client of this number; one that sends says the next thing when it hears its last."""
+        """Create a client by number; a sender sends its next message when it receives its last."""
         self.number = str(number).encode()
         self.path = path
         self.protocol = protocol
@@ -46,7 +46,7 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for a WebSocket."""
+        """Send the WebSocket handshake."""
         self.transport = cast("asyncio.Transport", transport)
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -56,7 +56,7 @@ class Client(asyncio.Protocol):
         transport.write(f"{head}\r\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        """Count messages; read those of our own, and all of them where delays are taken."""
+        """Count messages; a sender looks for its own, an observer measures the latency of all."""
         if self.buffer:
             data = self.buffer + data
         if not self.ready.done():
@@ -82,7 +82,7 @@ class Client(asyncio.Protocol):
         self.buffer = data[position:]
 
     def on_frame(self, head: int, data: bytes, start: int, end: int) -> None:
-        """Look at one frame."""
+        """Handle one frame."""
         if head == 0x89:
             self.write(0x8A, data[start:end])
         elif not (self.observes or self.sends):
@@ -96,20 +96,20 @@ class Client(asyncio.Protocol):
                     self.say()
 
     def say(self) -> None:
-        """Say the next thing."""
+        """Send the next message."""
         self.said += 1
         name = f"{self.number.decode()}:{time.perf_counter()}"
         self.write(0x81, json.dumps({"type": "message", "client_id": name, "body": BODY}).encode())
 
     def write(self, head: int, payload: bytes) -> None:
-        """Send a frame, masked with zeros."""
+        """Send a frame with an all-zero mask."""
         size = len(payload)
         length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
         self.transport.write(bytes([head]) + length + b"\0\0\0\0" + payload)
 
 
 async def main(port: int, path: str, protocol: str, connections: int, senders: int, seconds: float) -> None:
-    """Connect, talk, report."""
+    """Connect, send, report."""
     loop = asyncio.get_running_loop()
     clients = []
     for number in range(connections):
@@ -121,7 +121,7 @@ async def main(port: int, path: str, protocol: str, connections: int, senders: i
     sys.stdout.write("connected\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
-    # Spread: with several workers that do not hear each other, some of them share a worker with a client that talks.
+    # Spread out: if workers do not share messages, some listeners still share a worker with a sender.
     for client in clients[:: max(1, connections // OBSERVERS)]:
         client.observes = True
     for client in clients[:senders]:

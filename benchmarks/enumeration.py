@@ -1,8 +1,8 @@
-"""Do response times tell who has an account? `uv run --group benchmarks python -m benchmarks.enumeration --help`.
+"""Do response times reveal who has an account? `uv run --group benchmarks python -m benchmarks.enumeration --help`.
 
 Known and unknown addresses take turns in random order over one connection, as an attacker would send them from nearby.
 The share of pairs in which the known address takes longer (the area under the ROC curve, from the ranks) is 0.5 if
-times tell nothing, and 0 or 1 if one request is enough to know. It must be between 0.4 and 0.6.
+times reveal nothing, and 0 or 1 if one request is enough. It must be between 0.4 and 0.6.
 """
 
 import argparse
@@ -54,18 +54,18 @@ class Attacker:
     """A client that times its requests."""
 
     def __init__(self, port: int) -> None:
-        """Connect when the first request is sent."""
+        """Prepare a client, which connects on its first request."""
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def time(self, path: str, expected: int, body: Body) -> float:
-        """Return the milliseconds until a request is answered."""
+        """Return the response time of a request, in milliseconds."""
         started = time.perf_counter()
         self._connection.request("POST", f"/api/v1/auth/{path}", *body)
         answer = self._connection.getresponse()
         answer.read()
         taken = time.perf_counter() - started
         if answer.status != expected:
-            raise RuntimeError(f"{path} answered {answer.status}")
+            raise RuntimeError(f"{path} responded with {answer.status}")
         time.sleep(PAUSE)
         return taken * 1000
 
@@ -82,7 +82,7 @@ def _line(name: str, who: str, times: list[float]) -> str:
 
 
 def main() -> None:
-    """Render, serve, make accounts, measure, judge."""
+    """Render, serve, create accounts, measure, judge."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.enumeration", description=__doc__)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="sqlite")
     parser.add_argument("--times", type=int, default=200, help="requests of each kind (default: 200)")

@@ -1,7 +1,7 @@
-"""Events/s from the outbox to the inbox: `uv run --group benchmarks python -m benchmarks.events --help`.
+"""Events/s from outbox to inbox: `uv run --group benchmarks python -m benchmarks.events --help`.
 
-Against a bare aiokafka loop, on librdkafka's mock of three brokers in this process: it costs less than real
-brokers do, so what is measured is the project's side.
+Compared with a bare aiokafka loop, on librdkafka's mock of three brokers in this process. The mock costs less than
+real brokers, so the result is mostly the project's own cost.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Exports of many notes: a worker of tasks writes a file, and the server sends it."""
+"""Exports of many notes: a task worker writes a file, and the server sends it."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ DEADLINE = 300.0
 
 
 def measure(contender: Contender, notes: int, folder: Path) -> str:
-    """Export so many notes in each format, one after the other; return a table."""
+    """Export `notes` notes in each format in turn; return a table."""
     log = folder / "worker.log"
     env = clean_environment() | contender.env
     command = pinned(SERVER_CPU, [str(contender.python), "-m", "app", "celery", "--concurrency=1"])
@@ -30,7 +30,7 @@ def measure(contender: Contender, notes: int, folder: Path) -> str:
         worker = subprocess.Popen(command, cwd=contender.folder, env=env, stdout=output, stderr=output)
         try:
             token = sign_in(server.port, contender.routes)
-            _export(server, worker, token, "csv", 1)  # What is there, while the worker still starts.
+            _export(server, worker, token, "csv", 1)  # Warm up; waits until the worker has started.
             asyncio.run(_fill(contender.env["DATABASE_URL"].replace("+asyncpg", ""), notes))
             rows = [_export(server, worker, token, format_, notes) for format_ in ("csv", "jsonl")]
         finally:
@@ -58,7 +58,7 @@ def _export(
     deadline, most = time.monotonic() + DEADLINE, before
     while task["state"] not in {"succeeded", "failed"}:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"an export did not end: {task}")
+            raise RuntimeError(f"an export did not finish: {task}")
         time.sleep(0.1)
         most = max(most, _memory(worker.pid))
         task = _json(request(server.port, "GET", f"{TASKS}/{task['id']}", token=token))
@@ -89,7 +89,7 @@ def _processes(pid: int) -> list[psutil.Process]:
 
 
 def _memory(pid: int) -> float:
-    """Return the MiB of all its processes: their own pages, as they share most others."""
+    """Return the memory of all processes in MiB, private pages only, since most others are shared."""
     total = 0.0
     for process in _processes(pid):
         with suppress(psutil.Error):
@@ -102,7 +102,7 @@ def _processor_time(pid: int) -> float:
 
 
 async def _fill(url: str, notes: int) -> None:
-    """Make copies of a note until there are so many, a second apart."""
+    """Copy a note until there are `notes` of them, created a second apart."""
     connection = await asyncpg.connect(url)
     try:
         note = await connection.fetchrow(f"SELECT * FROM {NOTES} LIMIT 1")

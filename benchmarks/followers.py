@@ -1,9 +1,9 @@
-"""Clients that follow the changes of their notes, as cheap as Python allows: run by `benchmarks.streams`.
+"""Readers of live changes, as cheap as Python allows: run by `benchmarks.streams`.
 
-Reads `PORT TOKEN READERS SECONDS` from the command line; when all read prints a line and waits for one on standard
-input; then makes a note, waits until each reader has heard of it, and makes the next. At the end prints JSON: events
-delivered from the first note on, their rate after warming up, milliseconds from asking to hearing, and which part of a
-processor all this took: near 1, it is the readers that were measured.
+Reads `PORT TOKEN READERS SECONDS` from the command line. Once all are connected, it prints a line and waits for one on
+standard input; then it creates a note, waits until every reader has its event, and creates the next. At the end it
+prints JSON: events delivered in total, their rate after warm-up, milliseconds from request to event, and the share of a
+CPU that this process used: near 1, the readers themselves were the bottleneck.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ PATH = "/api/v1/notes"
 MARK = b"event: created\n"
 RESET = b"event: reset\n"
 AT_ONCE = 50
-"""Connections that are opened at the same time."""
+"""Connections opened at the same time."""
 
 
 class Reader(asyncio.Protocol):
-    """A stream that counts a mark in what it gets."""
+    """A stream that counts occurrences of a marker."""
 
     def __init__(self, mark: bytes, crowd: "Crowd") -> None:
-        """Tell a crowd of each mark."""
+        """Create a stream that reports markers to a crowd."""
         self.mark = mark
         self.crowd = crowd
         self.ready = asyncio.get_running_loop().create_future()
@@ -33,11 +33,11 @@ class Reader(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count marks, also where they were cut."""
+        """Count markers, including those split between chunks."""
         data = self._tail + data
         if not self.ready.done() and b"\r\n\r\n" in data:
             status = data.partition(b"\r\n")[0]
@@ -50,10 +50,10 @@ class Reader(asyncio.Protocol):
 
 
 class Crowd:
-    """What all readers have heard."""
+    """Deliveries to all readers."""
 
     def __init__(self, readers: int) -> None:
-        """Wait for so many of each note."""
+        """Expect one delivery of each note per reader."""
         self.readers = readers
         self.heard = self.missing = self.resets = 0
         self.delays: list[float] = []
@@ -69,7 +69,7 @@ class Crowd:
             self.all_heard.set()
 
     async def talk(self, port: int, request: bytes, seconds: float) -> None:
-        """Make notes one after the other."""
+        """Create notes one at a time until the time is up."""
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             self.all_heard.clear()
@@ -83,12 +83,12 @@ class Crowd:
             try:
                 await asyncio.wait_for(self.all_heard.wait(), timeout=30)
             except TimeoutError:
-                told = f"{self.missing} of {self.readers} did not hear of a note; {self.resets} lost messages"
+                told = f"{self.missing} of {self.readers} readers missed a note; {self.resets} lost messages"
                 raise RuntimeError(told) from None
 
 
 async def main(port: int, token: str, readers: int, seconds: float) -> None:
-    """Connect, make notes, report."""
+    """Connect, create notes, report."""
     loop = asyncio.get_running_loop()
     crowd = Crowd(readers)
     head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"

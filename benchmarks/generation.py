@@ -1,4 +1,4 @@
-"""From nothing to the first 200, beside other generators: `python -m benchmarks.generation --help`."""
+"""Time to the first 200, compared with other generators: `python -m benchmarks.generation --help`."""
 
 import argparse
 import os
@@ -30,19 +30,19 @@ NAME = "harbour_log"
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator as its users run it, each in an environment of its own. `{port}` and `{template}` are filled in."""
+    """A generator as its users run it, in its own environment. `{port}` and `{template}` are placeholders."""
 
     name: str
     distribution: str
     program: str
     generate: Sequence[str]
     folder: str
-    """Where the Python project is, below the place that it is generated into."""
+    """Folder of the Python project, relative to the destination."""
 
     serve: Sequence[str]
     health: str
     ready: Callable[[Path], None] = lambda _: None
-    """What its README has one do by hand before the first start."""
+    """Manual steps from its README before the first start."""
 
 
 def _copy_example_settings(project: Path) -> None:
@@ -92,7 +92,7 @@ GENERATORS = (
 
 @dataclass(frozen=True)
 class Run:
-    """What one generation took, in seconds, and what it made."""
+    """Durations of one generation, in seconds, and its output."""
 
     wall: float
     cpu: float
@@ -103,12 +103,12 @@ class Run:
 
     @property
     def whole(self) -> float:
-        """Return the seconds from nothing to the first 200."""
+        """Return the seconds from generation to the first 200."""
         return self.wall + self.install + self.start
 
 
 def _environment(python: str) -> dict[str, str]:
-    """Return an environment in which bytecode is kept, and no Python is looked for elsewhere."""
+    """Return an environment in which Python writes bytecode and uv downloads no Python."""
     return {
         **clean_environment(),
         "UV_PYTHON": python,
@@ -118,7 +118,7 @@ def _environment(python: str) -> dict[str, str]:
 
 
 def _install(generator: Generator, place: Path, python: str) -> Path:
-    """Install a generator, compiled, so that it starts warm."""
+    """Install a generator with compiled bytecode, for a warm start."""
     environment = place / generator.distribution
     if not environment.exists():
         command = ["uv", "venv", "--quiet", "--python", python, environment]
@@ -129,7 +129,7 @@ def _install(generator: Generator, place: Path, python: str) -> Path:
 
 
 def _release(place: Path) -> Path:
-    """Make a released clone of the last commit: what a user copies from."""
+    """Clone the last commit and tag it as a release, as users would copy it."""
     template = place / "keel"
     subprocess.run(["git", "clone", "--quiet", ROOT, template], check=True)
     subprocess.run(["git", "-C", template, "tag", "--force", "v999.0.0"], check=True, capture_output=True)
@@ -178,7 +178,7 @@ def _run(generator: Generator, program: Path, template: Path, place: Path, pytho
 
 
 def _size(project: Path) -> tuple[int, int]:
-    """Return how many files were made, and their lines; what tools made along the way does not count."""
+    """Return the number of generated files and lines, without files created by tools."""
     tools = {".git", ".venv", ".ruff_cache", "__pycache__"}
     paths = [path for path in project.rglob("*") if path.is_file() and not tools.intersection(path.parts)]
     own = [path for path in paths if path.name != "uv.lock"]
@@ -192,7 +192,7 @@ def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             if answer.status == 200:
                 return
         if server.poll() is not None or time.monotonic() > until:
-            raise RuntimeError(f"{url} never answered:\n{log.read_text(errors='replace')[-4000:]}")
+            raise RuntimeError(f"{url} never responded:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(PACE)
 
 
@@ -202,13 +202,13 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Generate, install and start each, in turns; print the medians and ratios."""
+    """Generate, install and start projects in alternation; print medians and ratios."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generation", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="after one that warms the caches (default: 5)")
     parser.add_argument(
         "--python",
         default=sys.executable,
-        help="version or path, for all of them; the peers ask for 3.12 (default: this one)",
+        help="version or path, for all; the peers require 3.12 (default: this one)",
     )
     arguments = parser.parse_args()
     runs: dict[str, list[Run]] = {each.name: [] for each in GENERATORS}

@@ -1,7 +1,7 @@
-"""What requests cost as tables grow: `uv run --group benchmarks python -m benchmarks.growth --help`.
+"""Cost of requests as tables grow: `uv run --group benchmarks python -m benchmarks.growth --help`.
 
-Processor time and statements of a request to a project in one process, without a server, for a caller with many notes
-among those of others, and a room with many messages.
+CPU time and statements per request, in one process without a server, for a caller with many notes among those of
+others, and a room with many messages.
 """
 
 import argparse
@@ -27,10 +27,10 @@ SETTINGS = {
     "LOG_LEVEL": "ERROR",
     "ENV_FILE": "",
 }
-"""What does not depend on rows is left out."""
+"""Work that does not depend on the number of rows is turned off."""
 
 Found = dict[str, dict[int, dict[str, float]]]
-"""For each case and number of rows, microseconds in the application and in the database, and statements."""
+"""By case and number of rows: microseconds in the application and in the database, and statements."""
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,7 +39,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--database", nargs="+", choices=["postgresql", "sqlite"], default=["sqlite", "postgresql"]
     )
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=[10_000, 100_000], help="ascending; each some thousands"
+        "--rows",
+        type=int,
+        nargs="+",
+        default=[10_000, 100_000],
+        help="ascending; at least a few thousand each",
     )
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Load: `wrk` where it is installed, else a client in Python, which cannot keep the fastest servers busy."""
+"""Load: by `wrk` if it is installed, else by a Python client, which cannot saturate the fastest servers."""
 
 import json
 import shutil
@@ -15,23 +15,23 @@ SCRIPT = Path(__file__).with_name("wrk.lua")
 
 @dataclass(frozen=True)
 class Result:
-    """What one round of load found."""
+    """Results of one round of load."""
 
     rate: float
     p50: float
     p99: float
     errors: int
     cpu: float = 0.0
-    """Milliseconds of processor time that the server spent on a request: the steadiest number on a busy machine."""
+    """Milliseconds of the server's CPU time per request: the most stable figure on a busy machine."""
 
 
 def generator() -> str:
-    """Return the name of what makes the load."""
+    """Return the name of the load generator."""
     return "wrk" if shutil.which("wrk") else "a client in Python (wrk is not installed)"
 
 
 def put(server: Server, case: Case, *, connections: int, seconds: float, token: str = "") -> Result:
-    """Request a case over and over on this many connections, with an access token if there is one."""
+    """Send requests of a case on a number of connections, with an access token if given."""
     options = {"token": token, "paths": case.paths, "body": case.body, "method": case.method}
     if shutil.which("wrk"):
         command = [

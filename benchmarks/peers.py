@@ -1,4 +1,4 @@
-"""What other generators make, with the features that it needs for the same work, prepared as their README says."""
+"""Projects of other generators, with the features needed for the same work, prepared as their README says."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ NAME = "harbour_log"
 
 @dataclass(frozen=True)
 class Peer:
-    """A generator, what it is asked for, and what is measured of that."""
+    """A generator, its options, and the routes to measure."""
 
     name: str
     release: str
@@ -28,19 +28,19 @@ class Peer:
     target: str
     routes: Routes
     settings: Callable[[str], dict[str, str]]
-    """From the URL of a database."""
+    """Settings for a database URL."""
 
 
 @dataclass(frozen=True)
 class InstalledPeer:
-    """A peer's project, generated and installed."""
+    """A peer's generated and installed project."""
 
     peer: Peer
     path: Path
 
     @property
     def contender(self) -> Contender:
-        """Return it as a contender, without a database."""
+        """Return the project as a contender without a database."""
         python = self.path / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         peer = self.peer
         return Contender(
@@ -55,7 +55,7 @@ class InstalledPeer:
         )
 
     def translated(self, make: MakeDatabase) -> MakeDatabase:
-        """Return what makes databases, and names them as this project reads it."""
+        """Wrap a database factory so that it returns settings in the peer's format."""
 
         @contextmanager
         def translating(name: str, prepare: Prepare, *, table: str = "") -> Generator[dict[str, str]]:
@@ -68,7 +68,7 @@ class InstalledPeer:
         return translating
 
     def prepare(self, env: dict[str, str], *, account: bool) -> None:
-        """Make the tables; the account is made over HTTP."""
+        """Create the tables; the account is registered over HTTP."""
         del account
         command = [self.contender.python, "-m", "alembic", "upgrade", "head"]
         done = subprocess.run(
@@ -108,7 +108,7 @@ def _fullstack_settings(url: str) -> dict[str, str]:
 
 
 PEERS = {
-    # Its example has no read of one row and knows no caller: what is read is the caller's account.
+    # Its example has no route for a single row and no owners: the caller's account is read instead.
     "fastapi-template": Peer(
         "fastapi-template",
         "6.1.2",
@@ -133,7 +133,7 @@ PEERS = {
         ),
         _template_settings,
     ),
-    # Conversations are what it has of rows that belong to a caller.
+    # Its only rows with an owner are conversations.
     "fastapi-fullstack": Peer(
         "fastapi-fullstack",
         "0.2.21",
@@ -160,7 +160,7 @@ PEERS = {
 
 
 def install(peer: Peer, folder: Path, python: str) -> InstalledPeer:
-    """Run a generator, and install what it makes, as for production, with this Python."""
+    """Run a generator, and install its project for production with a given Python."""
     place = folder / f"peer-{peer.name}"
     place.mkdir()
     tool, *options = peer.generate

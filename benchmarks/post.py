@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets: as much of SMTP (RFC 5321) as handing over a mail takes."""
+"""A mail server that stores messages: the part of SMTP (RFC 5321) needed to deliver one."""
 
 import socketserver
 import threading
@@ -9,12 +9,12 @@ from email.policy import default
 
 
 class _Conversation(socketserver.StreamRequestHandler):
-    """One client's visit."""
+    """A client's connection."""
 
     server: "_Post"
 
     def handle(self) -> None:
-        """Say yes to everything, and keep the mail."""
+        """Accept every command, and store the message."""
         self.wfile.write(b"220 post\r\n")
         while line := self.rfile.readline():
             verb = line[:4].upper()
@@ -30,7 +30,7 @@ class _Conversation(socketserver.StreamRequestHandler):
 
 
 class _Post(socketserver.ThreadingTCPServer):
-    """The server; the last mail of each address."""
+    """The server, with the last message to each address."""
 
     daemon_threads = True
 
@@ -41,7 +41,7 @@ class _Post(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def post() -> Generator[tuple[str, dict[str, str]]]:
-    """Run the server until the block ends; return its URL, and the mails as they come."""
+    """Run the server until the block ends; return its URL and the messages received so far."""
     with _Post() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"smtp://127.0.0.1:{server.server_address[1]}", server.mails

@@ -1,4 +1,4 @@
-"""A contender's database: its tables, an account where there are accounts, and rows."""
+"""A contender's database: tables, an account if it has accounts, and rows."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,17 +12,17 @@ from benchmarks.stores import MakeDatabase
 
 
 class Installed(Protocol):
-    """What a contender was installed as."""
+    """A contender's installation."""
 
     def prepare(self, env: dict[str, str], *, account: bool) -> None:
-        """Make the tables of an empty database, and the account where that is not made over HTTP."""
+        """Create the tables, and the account unless it is registered over HTTP."""
 
 
 @contextmanager
 def with_database(
     contender: Contender, make: MakeDatabase, log: Path, installed: Installed | None
 ) -> Generator[Contender]:
-    """Give a contender a database and an access token until the block ends; a floor is not installed as anything."""
+    """Give a contender a database and an access token until the block ends; floors have no `Installed`."""
     token = ""
 
     def prepare(store: dict[str, str]) -> None:
@@ -37,7 +37,7 @@ def with_database(
 
 
 def _add_row(contender: Contender, log: Path) -> str:
-    """Add the row that is copied; return an access token."""
+    """Add the row to copy; return an access token."""
     with serving(contender, log) as server:
         if contender.routes.register:
             accounts.register(server.port, contender.routes)

@@ -1,8 +1,8 @@
-"""Where the processor time of a request goes: a server under load, sampled by py-spy from outside.
+"""CPU time per request by part: a server under load, sampled by py-spy.
 
-A sample belongs to the package of the innermost Python frame that `PARTS` knows. Compiled code has no frames of its
-own: what the loop calls directly (parsing of HTTP, asyncpg's reading of answers, system calls on sockets) counts as the
-loop's, and validation and encoding by Pydantic's core as its caller's.
+A sample belongs to the package of the innermost Python frame listed in `PARTS`. Compiled code has no frames: what the
+event loop calls directly (HTTP parsing, asyncpg reading results, system calls on sockets) counts as the loop's, and
+validation and serialization in Pydantic's core as the caller's.
 """
 
 import re
@@ -31,18 +31,18 @@ PARTS = {
     "the rest of Keel": ("keel/",),
     "the example": ("app/",),
 }
-"""Of several parts that know a frame, it belongs to the first."""
+"""A frame belongs to the first part that matches."""
 
 REST = "others"
 HERTZ = 200
 _FRAME = re.compile(r"(?P<function>.*) \((?P<file>.*?)(:\d+)?\)$")
 
 Shares = dict[str, float]
-"""By part; all together are 1."""
+"""Shares by part, which add up to 1."""
 
 
 def take(contender: Contender, cases: Sequence[str], options: Namespace, folder: Path) -> dict[str, Shares]:
-    """Return the shares of each case, sampled for two seconds longer than a number is measured."""
+    """Return the shares of each case, sampled for two seconds longer than a measurement."""
     found = {}
     with serving(contender, folder / "server.log") as server:
         renews = contender.signs_in and contender.routes.renews
@@ -60,25 +60,25 @@ def take(contender: Contender, cases: Sequence[str], options: Namespace, folder:
 
 
 def _sampling(server: Server, seconds: int, stacks: Path) -> "subprocess.Popen[str]":
-    """Start py-spy, which waits for no request: samples of an idle process are none."""
+    """Start py-spy; it need not wait for the load, since an idle process yields no samples."""
     command = ["uv", "tool", "run", "--quiet", "py-spy", "record", "--pid", str(server.process.pid)]
     command += ["--format", "raw", "--rate", str(HERTZ), "--duration", str(seconds), "--output", str(stacks)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def _shares(stacks: str) -> Shares:
-    """Return the shares of stacks, each a line of frames, outermost first, and how often it was seen."""
+    """Return the shares of parts, given lines of frames, outermost first, and a count."""
     seen: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
-        # A thread that waits for others is sometimes taken for one that runs.
+        # py-spy sometimes takes a waiting thread for a running one.
         if frames and "wait (threading.py:" not in frames.rpartition(";")[2]:
             seen[part_of(frames.split(";"))] += int(count)
     return {part: count / seen.total() for part, count in seen.items()}
 
 
 def part_of(frames: Sequence[str]) -> str:
-    """Return the part to which a stack belongs: that of the innermost frame of a known package."""
+    """Return a stack's part: that of its innermost frame in a known package."""
     for frame in reversed(frames):
         matched = _FRAME.match(frame)
         file = matched["file"] if matched else ""

@@ -1,4 +1,4 @@
-"""What is measured, installed in a temporary folder: rendered projects as for production, and the floors."""
+"""Installation in a temporary folder: rendered projects, as for production, and floors."""
 
 import os
 import shutil
@@ -23,27 +23,27 @@ class Project:
 
     @property
     def python(self) -> Path:
-        """Return the interpreter of its environment."""
+        """Return its environment's interpreter."""
         return self.path / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def run(self, *arguments: str, env: dict[str, str]) -> None:
-        """Run a module of its environment within it."""
+        """Run a module in the project, with its environment's interpreter."""
         command = [self.python, "-m", *arguments]
         subprocess.run(
             command, cwd=self.path, env=clean_environment() | env, check=True, stdout=subprocess.DEVNULL
         )
 
     def prepare(self, env: dict[str, str], *, account: bool) -> None:
-        """Make the tables of an empty database, and an account."""
+        """Create the tables and an account."""
         self.run("app", "migrate", env=env)
         if account:
             self.run("app", "auth", "create-admin", EMAIL, f"--password={SECRET}", env=env)
 
 
 def render(path: Path, database: str, *, preset: str = "minimal", **toggles: bool) -> Project:
-    """Render the working tree, uncommitted changes included, and install what production needs."""
+    """Render the working tree, including uncommitted changes, and install production dependencies."""
     with tempfile.TemporaryDirectory() as plain:
-        # A plain copy, for Copier would take the latest tag of a repository.
+        # A plain copy, because Copier would use the latest tag of a repository.
         shutil.copytree(
             ROOT / "template", Path(plain, "template"), ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -59,7 +59,7 @@ def render(path: Path, database: str, *, preset: str = "minimal", **toggles: boo
 
 
 def install_floors(path: Path, project: Project) -> Path:
-    """Install what the floors need, in the versions that a project has locked; return their interpreter."""
+    """Install the floors' dependencies in a project's locked versions; return the interpreter."""
     path.mkdir()
     versions = path / "versions.txt"
     export = [
@@ -82,7 +82,7 @@ def install_floors(path: Path, project: Project) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without what would make one machine's results differ from another's."""
+    """Return the environment without variables that would affect results."""
     ours = (
         "PYTHON",
         "VIRTUAL_ENV",

@@ -1,8 +1,8 @@
-"""Clients that ask at once and read their streams, as cheap as Python allows: run by `benchmarks.answers`.
+"""Readers of concurrent streamed answers, as cheap as Python allows: run by `benchmarks.answers`.
 
-Reads `PORT TOKENS PATH...` from the command line: a stream for each path, whose answer has that many tokens. Prints a
-line once all have begun to answer; at the end JSON: tokens per second, milliseconds to the first token, and which part
-of a processor all this took: near 1, it is the readers that were measured.
+Reads `PORT TOKENS PATH...` from the command line, and opens one stream per path, for an answer of that many tokens.
+Prints a line once all have started; at the end JSON: tokens per second, milliseconds to the first token, and the share
+of a CPU that this process used: near 1, the readers themselves were the bottleneck.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ BEGUN, ENDED = b"event: token", b"event: message"
 
 
 class Reader(asyncio.Protocol):
-    """A connection that looks for the first token, and for the end."""
+    """A connection that waits for the first token and for the end."""
 
     def __init__(self, path: str, tokens: int) -> None:
-        """Ask for so many tokens once connected."""
+        """Create a reader that asks for `tokens` tokens once connected."""
         self.path = path
         self.tokens = tokens
         loop = asyncio.get_running_loop()
@@ -29,7 +29,7 @@ class Reader(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask."""
+        """Send the request."""
         body = json.dumps({"content": f"Count to {self.tokens}"})
         head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -37,7 +37,7 @@ class Reader(asyncio.Protocol):
         cast("asyncio.Transport", transport).write((head + body).encode())
 
     def data_received(self, data: bytes) -> None:
-        """Look for what matters, also where it was cut."""
+        """Search for both markers, even if split between chunks."""
         data = self._tail + data
         if not self.begun.done() and BEGUN in data:
             self.first = time.perf_counter()
@@ -47,7 +47,7 @@ class Reader(asyncio.Protocol):
         self._tail = data[-len(ENDED) :]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail, unless the end was seen."""
+        """Fail unless the stream was complete."""
         for waited in (self.begun, self.ended):
             if not waited.done():
                 waited.set_exception(

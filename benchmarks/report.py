@@ -1,4 +1,4 @@
-"""What a run found, as Markdown: ratios to one contender, and medians of the rounds."""
+"""Results as Markdown: ratios to one contender, and medians of all rounds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import nan
@@ -15,7 +15,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _ratios(found: Found, name: str, base: str, value: Callable[[Turn], float]) -> str:
-    """Return the median and range of a contender's figure over the base's in the same round."""
+    """Return median and range of a contender's figure relative to the base's in the same round."""
     pairs = zip(found.turns[name], found.turns[base], strict=True)
     each = [value(ours) / value(theirs) if value(theirs) else nan for ours, theirs in pairs]
     return f"{median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
@@ -30,7 +30,7 @@ def _of_case(case: str, field: str) -> Callable[[Turn], float]:
 
 
 def summary(found: Found, base: str) -> str:
-    """Return two tables: speed, start and memory in relation to the base, whose own figures are last; CPU and p99."""
+    """Return two tables relative to the base: speed, startup and memory, with its own figures last; CPU and p99."""
     others = [name for name in found.turns if name != base]
     costs = [attrgetter("start"), attrgetter("memory")]
     rows = [
@@ -52,7 +52,7 @@ def summary(found: Found, base: str) -> str:
 
 
 def scaling(one: Found, several: Found) -> str:
-    """Return the rates with several workers in relation to those with one, in the same round."""
+    """Return the rates with several workers relative to one worker in the same round."""
     rows = []
     for name, turns in several.turns.items():
         paired = Found(one.cases, {"one": one.turns[name], "several": turns})
@@ -62,7 +62,7 @@ def scaling(one: Found, several: Found) -> str:
 
 
 def ratios(found: Found, base: str) -> str:
-    """Return requests per second (more is better), CPU and p99 (less is better) in relation to the base."""
+    """Return requests per second (more is better), CPU and p99 (less is better) relative to the base."""
     rows = []
     for field, label in (("rate", "requests/s"), ("cpu", "CPU"), ("p99", "p99")):
         for name in found.turns:
@@ -86,7 +86,7 @@ def rates(found: Found) -> str:
 
 
 def costs(found: Found, base: str) -> str:
-    """Return start-up and memory of each contender, and in relation to the base."""
+    """Return startup time and memory of each contender, absolute and relative to the base."""
     rows = []
     for name, turns in found.turns.items():
         cells = [name]
@@ -100,7 +100,7 @@ def costs(found: Found, base: str) -> str:
 
 
 def parts(found: Found, name: str, shares: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the processor time of a contender's requests by part: microseconds, and shares of a profile."""
+    """Return the CPU time of a contender's requests by part: microseconds and shares."""
     total = {case: median(turn.results[case].cpu for turn in found.turns[name]) * 1e3 for case in shares}
     names = dict.fromkeys(part for each in shares.values() for part in each)
     weight = {part: sum(each.get(part, 0) for each in shares.values()) for part in names}

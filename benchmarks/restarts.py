@@ -1,4 +1,4 @@
-"""Servers of the same project, with two workers each: how fast, how large, and what clients notice when they restart.
+"""ASGI servers with two workers each: throughput, memory, and errors that clients see during restarts.
 
 uv run --group benchmarks python -m benchmarks.restarts --help
 """
@@ -65,7 +65,7 @@ REQUEST = b"GET /api/v1/notes?limit=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection:
 
 @dataclass
 class Seen:
-    """What clients saw."""
+    """Responses and errors seen by clients."""
 
     answered: int = 0
     troubles: Counter[str] = field(default_factory=Counter)
@@ -73,10 +73,10 @@ class Seen:
 
 
 class Clients:
-    """Clients that ask without end; half of them keep their connections."""
+    """Clients that send requests continuously, half of them on persistent connections."""
 
     def __init__(self, port: int, count: int) -> None:
-        """Be ready to ask."""
+        """Prepare the clients."""
         self._port = port
         self._count = count
         self._over = asyncio.Event()
@@ -84,17 +84,17 @@ class Clients:
         self.seen = Seen()
 
     async def __aenter__(self) -> Seen:
-        """Begin."""
+        """Start the clients."""
         self._tasks = [asyncio.create_task(self._ask(number)) for number in range(self._count)]
         return self.seen
 
     async def __aexit__(self, *_: object) -> None:
-        """End."""
+        """Stop the clients."""
         self._over.set()
         await asyncio.gather(*self._tasks)
 
     async def _ask(self, number: int) -> None:
-        dice = random.Random(number)  # noqa: S311 - pauses
+        dice = random.Random(number)  # noqa: S311 - for pauses
         streams = None
         keep = bool(number % 2)
         while not self._over.is_set():
@@ -124,10 +124,10 @@ class Clients:
 
 
 class Running:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, command: tuple[str, ...], project: Project, env: dict[str, str], log: Path) -> None:
-        """Start it."""
+        """Start the server."""
         self.port = free_port()
         options = {
             "gunicorn": ("--bind", f"127.0.0.1:{self.port}", "--graceful-timeout", "30"),
@@ -147,25 +147,25 @@ class Running:
 
     @property
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that serve: children that hold the application, which is most of the memory."""
+        """Return the worker processes: children with the application loaded, recognized by their memory."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [child for child in children if child.memory_info().rss > 50 * 2**20]
 
     async def wait(self) -> None:
-        """Return when all workers serve."""
+        """Wait until all workers accept requests."""
         await until(lambda: len(self.workers) >= WORKERS)
         await until(lambda: b" 200 " in request(self.port, "GET", "/healthz"))
         await asyncio.sleep(2)
 
     def end(self) -> None:
-        """End it, whatever state it is in."""
+        """End the server in any state."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 async def until(holds: Callable[[], bool]) -> bool:
-    """Wait until something holds, not for ever; return whether it does."""
+    """Wait until a condition is true or time is up; return whether it is true."""
     end = time.monotonic() + 60
     while not await asyncio.to_thread(holds):
         if time.monotonic() > end:
@@ -175,7 +175,7 @@ async def until(holds: Callable[[], bool]) -> bool:
 
 
 async def during(server: Running, what: str, clients: int) -> Seen:
-    """Return what clients see while the server is reloaded, loses a worker, or is stopped."""
+    """Return what clients see while the server is reloaded, loses a worker or is stopped."""
     async with Clients(server.port, clients) as seen:
         await asyncio.sleep(1)
         old = {worker.pid for worker in server.workers}
@@ -204,7 +204,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--clients", type=int, default=16, help="clients while servers restart (default: 16)")
-    parser.add_argument("--server", action="append", choices=list(SERVERS), help="only this; repeatable")
+    parser.add_argument(
+        "--server", action="append", choices=list(SERVERS), help="measure only this server; repeatable"
+    )
     arguments = parser.parse_args()
     names = arguments.server or list(SERVERS)
     print(

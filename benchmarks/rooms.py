@@ -32,7 +32,7 @@ SETTINGS = {
 }
 PROJECT, SINGLE, FLOOR, TEXTBOOK = "project", "project, single messages", "floor", "textbook"
 PROTOCOLS = {PROJECT: "keel.chat.v2", SINGLE: "keel.chat.v1"}
-"""Messages may share a frame in the second version of the project's protocol, as its demonstration page speaks it."""
+"""The second version of the project's protocol, which its demo page uses: messages may share a frame."""
 
 FIELDS = ("rate", "p50", "p99", "cost", "memory")
 
@@ -49,32 +49,32 @@ def _arguments() -> argparse.Namespace:
 
 
 def _processes(server: Server) -> list[psutil.Process]:
-    """Return the server's process and its workers'."""
+    """Return the processes of the server and its workers."""
     parent = psutil.Process(server.process.pid)
     return [parent, *parent.children(recursive=True)]
 
 
 def _memory(server: Server) -> float:
-    """Return the memory of the server and its workers in KiB: their own pages, as they share most others."""
+    """Return the memory of server and workers in KiB, private pages only, since most others are shared."""
     return sum(each.memory_full_info().uss for each in _processes(server)) / 1024
 
 
 def _processor_time(server: Server) -> float:
-    """Return the seconds of processor time that the server and its workers have spent so far."""
+    """Return the CPU time of the server and its workers so far, in seconds."""
     return sum(each.cpu_times().user + each.cpu_times().system for each in _processes(server))
 
 
 def _put(server: Server, project: Project, connections: int, options: argparse.Namespace) -> dict[str, float]:
-    """Put a crowd into a room of a server; return what it found, and what that took of the server.
+    """Connect a crowd to a room; return its results and the server's cost.
 
-    Memory is KiB per idle connection, cost is microseconds of processor time per delivery.
+    Memory is KiB per idle connection, cost is microseconds of CPU time per delivery.
     """
     room, protocol = "floor", PROTOCOLS.get(server.name, "")
     if protocol:
         answer = request(server.port, "POST", "/api/v1/chat/rooms", b'{"name": "Harbour"}')
         room = json.loads(answer.partition(b"\r\n\r\n")[2])["id"]
     command = [str(project.python), str(CROWD), str(server.port), f"/api/v1/chat/rooms/{room}/ws", protocol]
-    # What is loaded and opened for the first connections is no memory of a connection.
+    # Exclude imports and connections made for the first clients from the memory of connections.
     subprocess.run([*command, "10", "1", "0.1"], input=b"go\n", check=True, stdout=subprocess.DEVNULL)
     time.sleep(1)
     before = _memory(server)
@@ -118,7 +118,7 @@ def main() -> None:
                 contenders = [
                     Contender(PROJECT, project.python, project.path, "app.main:app", settings | store),
                     Contender(SINGLE, project.python, project.path, "app.main:app", settings | store),
-                    # A single process reaches every client by itself.
+                    # A single process reaches every client without pub/sub.
                     Contender(
                         FLOOR, project.python, FLOORS, "rooms_floor:app", shared if workers > 1 else {}
                     ),
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def _report(found: dict[tuple[int, int, str], list[dict[str, float]]]) -> None:
-    """Write what each did, and what the project did in relation to the others in the same round."""
+    """Write the results of each, and the project's relative to the others in the same round."""
     rows, ratios = [], []
     for (workers, connections, name), results in sorted(found.items()):
         setting = [str(workers), str(connections), name]
@@ -151,7 +151,7 @@ def _report(found: dict[tuple[int, int, str], list[dict[str, float]]]) -> None:
 
 
 def _ratio(field: str, pairs: list[tuple[dict[str, float], dict[str, float]]]) -> str:
-    # So few connections may fit into memory that the server has already.
+    # Few connections may fit into memory that the server has already allocated.
     each = [ours[field] / theirs[field] if theirs[field] > 0 else float("nan") for ours, theirs in pairs]
     return f"{median(each):.2f} ({min(each):.2f}-{max(each):.2f})"
 

@@ -1,4 +1,4 @@
-"""A run: in each round, contenders take turns to start, serve the load and stop."""
+"""A run: in each round, every contender in turn is started, put under load and stopped."""
 
 import os
 import platform
@@ -17,45 +17,45 @@ from benchmarks.servers import Contender, add_row, serving
 
 @dataclass(frozen=True)
 class Turn:
-    """What was measured of a contender in one round."""
+    """Results of a contender in one round."""
 
     start: float
-    """Seconds from starting the process to the first 200."""
+    """Seconds from process start to the first 200."""
 
     first_post: float
-    """Seconds that the first request after that takes, a POST."""
+    """Seconds for the next request, a POST."""
 
     results: dict[str, Result]
-    """By case."""
+    """Results by case."""
 
     memory: float
-    """Resident MiB after the load."""
+    """Resident memory after the load, in MiB."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The turns of each contender by its name, one for each round."""
+    """Turns by contender, one per round."""
 
     cases: Sequence[str]
     turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Add the options that `measure` understands."""
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
-    parser.add_argument("--seconds", type=int, default=3, help="seconds of load for each number (default: 3)")
+    """Add the options of `measure`."""
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load per measurement (default: 3)")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument(
         "--workers",
         type=int,
         nargs="+",
         default=[1],
-        help="of each server; more than one are not pinned, and only for what users run and the textbook (default: 1)",
+        help="per server; several are not pinned, and only for projects and the textbook floor (default: 1)",
     )
 
 
 def describe(database: str, options: Namespace) -> str:
-    """Return a line that says where and how this is measured."""
+    """Return a line that describes the machine and the options."""
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, {database}; "
         f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s, "
@@ -66,9 +66,9 @@ def describe(database: str, options: Namespace) -> str:
 def measure(
     contenders: Sequence[Contender], cases: Sequence[str], options: Namespace, folder: Path
 ) -> dict[int, Found]:
-    """Let contenders take turns; return what was found by the number of workers.
+    """Measure contenders in turn; return the results by number of workers.
 
-    One server runs at a time: the idle ones would keep their database connections.
+    One server runs at a time, because idle ones would keep their database connections.
     """
     found = {workers: Found(cases) for workers in options.workers}
     entries = [(n, each) for n in options.workers for each in contenders if n == 1 or each.scales]
@@ -87,7 +87,7 @@ def measure(
 def _turn(
     contender: Contender, token: str, cases: Sequence[str], options: Namespace, folder: Path, workers: int
 ) -> tuple[Turn, str]:
-    """Measure a contender; return the access token for its next turn too, so that this can begin with the POST."""
+    """Measure a contender; also return the access token, so that its next turn can start with the POST."""
     results = {}
     with serving(contender, folder / "server.log", workers) as server:
         post = add_row(server, contender.routes, token)

@@ -1,4 +1,4 @@
-"""Servers under measurement: one uvicorn worker each, pinned to one processor, or several on all of them."""
+"""Servers under test: one uvicorn worker pinned to one CPU, or several on all CPUs."""
 
 import os
 import resource
@@ -21,7 +21,7 @@ ROUTES = Routes()
 SERVER_CPU, LOAD_CPU = 0, 1
 DEADLINE = 30.0
 OTHER_FILES = 200
-"""Files that a server has open beside those of its connections, at most."""
+"""Maximum number of open files of a server besides its connections."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Contender:
     target: str
     env: dict[str, str]
     signs_in: bool = False
-    """Whether requests carry an access token."""
+    """Whether requests need an access token."""
     token: str = ""
-    """An access token to begin with."""
+    """Initial access token."""
     routes: Routes = ROUTES
     may_fail: bool = False
-    """Whether a request that fails under load is counted; else it ends the run."""
+    """Whether failures under load are counted, rather than ending the run."""
     scales: bool = False
-    """Whether it is measured with several workers, too."""
+    """Whether it is also measured with several workers."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A contender that runs."""
+    """A running contender."""
 
     name: str
     port: int
@@ -55,12 +55,12 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """Return the resident memory of all its processes in MiB."""
+        """Return the resident memory of all its processes, in MiB."""
         return sum(each.memory_info().rss for each in self._processes) / 2**20
 
     @property
     def processor_time(self) -> float:
-        """Return the seconds of processor time spent so far."""
+        """Return the CPU time used so far, in seconds."""
         spent = [each.cpu_times() for each in self._processes]
         return sum(times.user + times.system for times in spent)
 
@@ -71,7 +71,7 @@ class Server:
 
 
 def pinned(cpu: int, command: list[str]) -> list[str]:
-    """Return the command, kept to one processor where the machine can do that and has one to spare."""
+    """Return the command, pinned to one CPU if the system supports it and has one to spare."""
     if shutil.which("taskset") and (os.cpu_count() or 1) > LOAD_CPU:
         return ["taskset", "--cpu-list", str(cpu), *command]
     return command
@@ -79,7 +79,7 @@ def pinned(cpu: int, command: list[str]) -> list[str]:
 
 @contextmanager
 def serving(contender: Contender, log: Path, workers: int = 1) -> Generator[Server]:
-    """Run a contender until the block ends; its output goes to a file."""
+    """Run a contender until the block ends; its output is written to a file."""
     port = free_port()
     command = [str(contender.python), "-m", "uvicorn", contender.target, "--port", str(port)]
     command += ["--no-access-log", "--loop", "uvloop", "--http", "httptools"]
@@ -100,21 +100,21 @@ def serving(contender: Contender, log: Path, workers: int = 1) -> Generator[Serv
 
 
 def add_row(server: Server, routes: Routes, token: str) -> float:
-    """Add a row; return the seconds that it took.
+    """Add a row; return the duration in seconds.
 
     Raises:
-        RuntimeError: the answer is no success.
+        RuntimeError: the response is not a success.
     """
     before = time.perf_counter()
     answer = request(server.port, routes.method, routes.rows, routes.row.encode(), token)
     taken = time.perf_counter() - before
     if b" 20" not in answer.partition(b"\r\n")[0]:
-        raise RuntimeError(f"{server.name} answered {answer!r}")
+        raise RuntimeError(f"{server.name} responded with {answer!r}")
     return taken
 
 
 def request(port: int, method: str, path: str, body: bytes = b"", token: str = "") -> bytes:
-    """Return the raw answer to a request, or nothing if the port is closed."""
+    """Return the raw response to a request, or nothing if the port is closed."""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
     )
@@ -140,16 +140,16 @@ def _wait_until_healthy(port: int, path: str, process: subprocess.Popen[bytes], 
 
 
 def free_port() -> int:
-    """Return a port that is free now."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
 def allow_files(connections: int) -> None:
-    """Let this process and those that it starts have as many files open as that many connections need.
+    """Raise the open file limit of this process and its children for a number of connections.
 
     Raises:
-        SystemExit: the system does not allow that.
+        SystemExit: the system does not allow it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + OTHER_FILES

@@ -1,4 +1,4 @@
-"""Settings of rendered projects as in production."""
+"""Production settings of rendered projects."""
 
 import os
 import secrets
@@ -11,22 +11,22 @@ SETTINGS = {
     "RATE_LIMIT": "1000000000/minute",
     "ENV_FILE": "",
 }
-"""For every rendering. The rate limit is out of reach, and every request still counts."""
+"""For every project. Requests are counted, but the rate limit is too high to be reached."""
 
 SECRET = secrets.token_urlsafe(32)
-"""Signs access tokens in this run, and is the password of its accounts."""
+"""Signing key of access tokens, and password of accounts, in this run."""
 
 EMAIL = "benchmark@example.com"
-"""The account that requests are made with."""
+"""Address of the account used for requests."""
 
 FLOOR = {"TOKEN_KEY": SECRET}
 
 EVERY_TRACE = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
-"""Not the default, which is a tenth in production."""
+"""All traces; the default in production is a tenth."""
 
 
 def require_redis() -> None:
-    """Make sure that Redis accepts connections: without it projects serve on, with less work to do.
+    """Check that Redis accepts connections: without it, projects still serve requests, but do less work.
 
     Raises:
         OSError: it does not.
@@ -40,22 +40,22 @@ def _redis() -> str:
 
 
 def every_feature(name: str) -> dict[str, str]:
-    """Return settings for any rendering; those with different names share nothing on Redis."""
+    """Return settings for any project; different names share no keys in Redis."""
     run = f"benchmark-{os.getpid()}-{name}"
     return SETTINGS | {
         "AUTH_SIGNING_KEYS": SECRET,
         "AUTH_PUBLIC_URL": "https://front.example.com",
-        "MAIL_URL": "smtp://127.0.0.1:2525",  # required; nothing is mailed
+        "MAIL_URL": "smtp://127.0.0.1:2525",  # required; no e-mail is sent
         "MAIL_SENDER": "no-reply@example.com",
         "REDIS_URL": _redis(),
         "REDIS_PREFIX": f"{run}:",
         "CELERY_BROKER_URL": _redis(),
         "CELERY_QUEUE": run,
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",  # required; no relay runs
-        "LLM_MODEL": "ollama:none",  # required; nothing is asked
+        "LLM_MODEL": "ollama:none",  # required; never called
     }
 
 
 def exporting(endpoint: str) -> dict[str, str]:
-    """Return settings of telemetry for a collector, or for none."""
+    """Return telemetry settings, with or without a collector."""
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}

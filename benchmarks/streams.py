@@ -1,4 +1,4 @@
-"""Changes of notes as server-sent events, to many readers of one process."""
+"""Live changes of notes as server-sent events, with many readers of one process."""
 
 import json
 import subprocess
@@ -19,16 +19,15 @@ UNBOUNDED = {"STREAMS_PER_CALLER": "100000", "MAX_STREAMS": "100000"}
 
 
 def measure(contender: Contender, readers: int, options: Namespace, folder: Path) -> str:
-    """Let readers follow one caller's notes; return a table.
+    """Connect readers to one caller's notes; return a table.
 
-    Memory is KiB of the server's own pages for each reader, cost is microseconds of processor time for each event that
-    one reader gets.
+    Memory is KiB of the server's private pages per reader, cost is microseconds of CPU time per delivered event.
     """
     allow_files(readers)
     unbounded = replace(contender, env=contender.env | UNBOUNDED)
     with serving(unbounded, folder / "server.log") as server:
         token = sign_in(server.port, contender.routes)
-        # What is imported and opened for the first readers is no memory of a reader.
+        # Exclude imports and connections made for the first readers from the memory of readers.
         _follow(server, contender, token, 10, 1)
         time.sleep(1)
         found = _follow(server, contender, token, readers, options.seconds + 2)
@@ -54,7 +53,7 @@ def _follow(
     spent = server.processor_time
     output, _ = crowd.communicate(b"go\n")
     if crowd.returncode:
-        raise RuntimeError(f"{server.name}: not every reader heard of every note")
+        raise RuntimeError(f"{server.name}: not every reader received every note")
     found = json.loads(output)
     cost = (server.processor_time - spent) / found["deliveries"] * 1e6
     return {**found, "cost": cost, "memory": memory}

@@ -1,4 +1,4 @@
-"""What telemetry costs: `otel` alone, without a collector, and with all or a tenth of the traces exported.
+"""Cost of telemetry: `otel` without a collector, and with all or a tenth of the traces exported.
 
 uv run --group benchmarks python -m benchmarks.telemetry
 """

@@ -1,9 +1,9 @@
-"""Mutation testing of the platform's pure modules: CONTRIBUTING.md has the command, README.md beside this the score.
+"""Mutation testing of the platform's pure modules. README.md in this folder has the command and the scores.
 
-The mutants are those of mutmut's operators, and of three more: a negated condition, an answer of None, a statement left
-out. mutmut's own runner leaves out properties, decorated functions and constants, and runs pytest twice in a process:
-the second run of these fixtures fails, and every mutant would count as killed. Here each has a forked process, which
-imports the mutant in place of the module; the same process must pass without a mutant first.
+Mutants come from mutmut's operators and three more: a negated condition, a return value of None, an omitted statement.
+mutmut's own runner skips properties, decorated functions and constants, and runs pytest twice in one process: these
+fixtures fail the second time, so that every mutant would count as killed. Here each mutant gets a forked process, which
+imports it instead of the module; the tests must first pass without a mutant.
 """
 
 import ast
@@ -27,24 +27,24 @@ from mutmut.mutation.mutators import mutation_operators  # ty: ignore[import-not
 
 KNOWN = tomllib.loads(Path(__file__).parents[1].joinpath("data", "mutations.toml").read_text("utf-8"))
 SLOW = 1.0
-"""Seconds; tests that take longer are left out."""
+"""In seconds; slower tests are skipped."""
 
 
 class Mutants(cst.CSTVisitor):
-    """Collects the mutants of a module. Left out: annotations, imports, decorators, and the texts of errors."""
+    """Collects the mutants of a module. Skips annotations, imports, decorators and error messages."""
 
     def __init__(self, module: cst.Module) -> None:
-        """Take the whole module."""
+        """Start with no mutants of a parsed module."""
         self._module = module
         self.found: dict[str, None] = {}
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        """Add what may stand in a node's place."""
+        """Add the mutants of a node."""
         if isinstance(node, (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom)) or _for_types(node):
             return False
         for kind, operator in mutation_operators:
             if isinstance(node, kind):
-                # Of a text, one other is enough.
+                # One mutant per string is enough.
                 self._add(node, [*operator(node)][: 1 if isinstance(node, cst.BaseString) else None])
         self._add(node, _more(node))
         if isinstance(node, cst.Raise) and isinstance(node.exc, cst.Call):
@@ -81,53 +81,52 @@ def _more(node: cst.CSTNode) -> list[cst.CSTNode]:
 
 
 class Finder(SourceFileLoader):
-    """Loads one module from another text."""
+    """Loads one module from a mutated source."""
 
     text: str
 
     def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
-        """Find the module."""
+        """Find the mutated module only."""
         return (
             importlib.util.spec_from_file_location(name, self.path, loader=self)
             if name == self.name
             else None
         )
 
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - as the import system calls it
-        """Compile the text."""
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the import system's signature
+        """Compile the mutated source."""
         return compile(self.text, self.path, "exec")
 
 
 PASSED: list[str] = []
-"""The tests that passed in this process."""
+"""Ids of tests that passed in this process."""
 
 
-# This module is a plugin of pytest's, too, in place of the project's: tests that need an application fail, and are left
-# out.
+# This module is also a pytest plugin, instead of the project's: tests that need an application fail, and are skipped.
 
 
 @pytest.fixture(scope="session")
 def environment() -> None:
-    """Be asked for."""
+    """Do nothing; tests request it by name."""
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Return the event loop of the standard library."""
+    """Return the standard library's event loop."""
     return "asyncio"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note which tests pass."""
+    """Record passing tests."""
     if report.when == "call" and report.passed and report.duration < SLOW:
         PASSED.append(report.nodeid)
 
 
 def run(module: str, text: str, tests: list[str], seconds: float) -> list[str] | None:
-    """Run tests with a text for a module; return those that pass, or None if one of them, named singly, does not.
+    """Run tests with another source for a module; return those that pass, or None if one given by id fails.
 
     Raises:
-        TimeoutError: they take more than some seconds.
+        TimeoutError: they take longer than `seconds`.
     """
     reader, writer = os.pipe()
     if not (process := os.fork()):
@@ -161,12 +160,12 @@ def run(module: str, text: str, tests: list[str], seconds: float) -> list[str] |
 
 
 def path_of(module: str) -> Path:
-    """Return a module's file."""
+    """Return a module's path."""
     return Path(*module.split(".")).with_suffix(".py")
 
 
 def survivors(module: str, numbers: set[int]) -> Iterator[tuple[int, str]]:
-    """Try the mutants of a module, or some of them; yield those that survive."""
+    """Test the mutants of a module, or those with the given numbers; yield the survivors as number and diff."""
     text = path_of(module).read_text("utf-8")
     tests = run(module, text, [f"keel/tests/{name}" for name in KNOWN["tests"][module]], 120)
     begun = time.monotonic()
@@ -192,24 +191,24 @@ def survivors(module: str, numbers: set[int]) -> Iterator[tuple[int, str]]:
                 number,
                 "\n".join([*unified_diff(text.splitlines(), mutant.splitlines(), lineterm="", n=0)][2:]),
             )
-    killed = f"{tried - lived} killed, {endless} of them by the clock"
+    killed = f"{tried - lived} killed, {endless} of them by timeout"
     print(f"{module}: {len(tests)} tests, {tried} mutants, {killed}, {lived} survive", flush=True)
 
 
 def preload(module: str) -> None:
-    """Import what a module imports, which does not import it."""
+    """Import the dependencies of a module, but not the module itself."""
     for node in ast.parse(path_of(module).read_text("utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("keel."):
             importlib.import_module(node.module)
     if module in sys.modules:
-        raise SystemExit(f"{module}: imported by what it imports")
+        raise SystemExit(f"{module}: imported by its own imports")
     gc.collect()
     gc.freeze()
 
 
 def main() -> None:
-    """Try the mutants of the modules that are named, or of all."""
-    sys.path[0] = ""  # the project, and not the folder of this file
+    """Test the mutants of the given modules, or of all."""
+    sys.path[0] = ""  # the project, not the folder of this file
     os.environ |= {"ENV_FILE": "", "ENVIRONMENT": "test", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     for name in KNOWN["libraries"]:
         importlib.import_module(name)
