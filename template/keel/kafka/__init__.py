@@ -1,1 +1,1 @@
-"""Events out of the system: a transactional outbox, its relay to Kafka, and consumers whose effects are stored once."""
+"""Events through Kafka: a transactional outbox, its relay, and consumers that apply each event once."""

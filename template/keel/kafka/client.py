@@ -13,7 +13,7 @@ from keel import about
 from keel.kafka.settings import KafkaSettings
 
 LINES = 5
-"""Maximum number of equal aiokafka log lines per `LOG_SECONDS`. It writes ninety per second while no broker answers."""
+"""Maximum number of log lines of a kind per `LOG_SECONDS`: aiokafka writes ninety a second while no broker answers."""
 
 LOG_SECONDS = 60.0
 

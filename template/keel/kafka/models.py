@@ -16,9 +16,9 @@ _UNSENT = text("sent_at IS NULL")
 
 
 class OutboxEvent(Base):
-    """A recorded event, kept until its retention ends.
+    """A recorded event; deleted `KAFKA_RETENTION_DAYS` after it was sent.
 
-    The columns without an underscore are Debezium's, for its outbox event router.
+    Columns without an underscore in their names are those of Debezium's outbox event router.
     """
 
     __tablename__ = "kafka_outbox"

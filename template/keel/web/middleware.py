@@ -161,7 +161,7 @@ class ErrorMiddleware:
 
 
 class LivenessMiddleware:
-    """Responds to the liveness probe itself: what other requests need may be slow or broken while the process runs.
+    """Responds to the liveness probe directly: dependencies may be slow or down while the process is alive.
 
     The route remains for the OpenAPI document, and for all methods but GET.
     """

@@ -18,7 +18,7 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
     """Delete a consumer's data, then handle its topics from the beginning to their current end.
 
     This process joins the consumer's group, so that no other handles events meanwhile. If it is interrupted, the
-    consumer's processes continue from there. Returns the number of messages handled.
+    consumer's processes continue where it stopped. Returns the number of messages handled.
 
     Raises:
         CannotRebuild: see the message.
