@@ -32,7 +32,7 @@ SETTINGS = {
 }
 PROJECT, SINGLE, FLOOR, TEXTBOOK = "project", "project, single messages", "floor", "textbook"
 PROTOCOLS = {PROJECT: "keel.chat.v2", SINGLE: "keel.chat.v1"}
-"""Messages may share a frame in the second version of the project's protocol, as its demonstration page speaks it."""
+"""Messages may share a frame in the second version of the project's protocol, as its demo page speaks it."""
 
 FIELDS = ("rate", "p50", "p99", "cost", "memory")
 
@@ -109,7 +109,7 @@ def main() -> None:
         make = stack.enter_context(getattr(stores, options.database)(folder))
         store = stack.enter_context(make("project", migrate))
         sys.stdout.write(
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
             f"{options.database}; {options.senders} senders, {options.rounds} rounds of {options.seconds} s\n\n"
         )
         found: dict[tuple[int, int, str], list[dict[str, float]]] = defaultdict(list)
