@@ -22,7 +22,7 @@ EMAIL = "benchmark@example.com"
 FLOOR = {"TOKEN_KEY": SECRET}
 
 EVERY_TRACE = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
-"""Not the default, which is a tenth in production."""
+"""Not the default, which is one in ten in production."""
 
 
 def require_redis() -> None:

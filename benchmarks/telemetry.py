@@ -1,4 +1,4 @@
-"""What telemetry costs: `otel` alone, without a collector, and with all or a tenth of the traces exported.
+"""What telemetry costs: `otel` alone, without a collector, and with all traces or one in ten exported.
 
 uv run --group benchmarks python -m benchmarks.telemetry
 """
