@@ -1,4 +1,4 @@
-"""Mutation testing of the platform's pure modules: CONTRIBUTING.md has the command, README.md beside this the score.
+"""Mutation testing of the platform's pure modules: README.md beside this has the command and the score.
 
 The mutants are those of mutmut's operators, and of three more: a negated condition, an answer of None, a statement left
 out. mutmut's own runner leaves out properties, decorated functions and constants, and runs pytest twice in a process:
@@ -108,7 +108,7 @@ PASSED: list[str] = []
 
 @pytest.fixture(scope="session")
 def environment() -> None:
-    """Be asked for."""
+    """Stand in for the project's fixture of this name."""
 
 
 @pytest.fixture(scope="session")
