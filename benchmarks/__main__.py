@@ -46,7 +46,7 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="WHO",
-        help='where the processor time of a contender goes, as in "everything, one in ten sampled"; repeatable; needs '
+        help='where the CPU time of a contender goes, as in "everything, one in ten sampled"; repeatable; needs '
         "the right to trace processes",
     )
     parser.add_argument(

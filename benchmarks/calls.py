@@ -47,7 +47,7 @@ def main() -> None:
         with contenders.running(Path(temporary), options.database, presets, [], {}) as compared:
             found = {contender.name: _count(contender) for contender in compared}
     cases = list(next(iter(found.values())))
-    for field, title in {"calls": "function calls", "cost": "µs of processor time"}.items():
+    for field, title in {"calls": "function calls", "cost": "µs of CPU time"}.items():
         rows = [[name, *(f"{each[case][field]:.0f}" for case in cases)] for name, each in found.items()]
         sys.stdout.write(table([title, *cases], rows) + "\n")
     if options.parts:
