@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
         help="server-sent events to so many readers, too, with everything on",
     )
     parser.add_argument(
-        "--export", type=int, default=0, help="an export of so many notes, too, with everything on"
+        "--export", type=int, default=0, help="an export of so many notes, too, with every feature"
     )
     run.add_options(parser)
     arguments = parser.parse_args()
