@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
         "--profile",
         action="append",
         default=[],
-        metavar="WHO",
+        metavar="CONTENDER",
         help='where the CPU time of a contender goes, as in "everything, one in ten sampled"; repeatable; needs '
         "the right to trace processes",
     )
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
         "--readers",
         type=int,
         default=0,
-        help="server-sent events to so many readers, too, with everything on",
+        help="server-sent events to so many readers, too, with every feature",
     )
     parser.add_argument(
         "--export", type=int, default=0, help="an export of so many notes, too, with every feature"
@@ -98,13 +98,13 @@ def main() -> None:
     _say(run.describe(arguments.database, arguments) + "\n")
     one, *_ = found.values()
     for workers, those in found.items():
-        _say(f"#### Workers: {workers}, in relation to the {TEXTBOOK}\n")
+        _say(f"#### Workers: {workers}, relative to the {TEXTBOOK}\n")
         _say(report.summary(those, TEXTBOOK))
         if those is not one:
-            _say(f"Requests/s of {workers} workers in relation to {arguments.workers[0]}:\n")
+            _say(f"Requests/s of {workers} workers relative to {arguments.workers[0]}:\n")
             _say(report.scaling(one, those))
     if profiles:
-        _say("#### Processor time of a request, by part\n")
+        _say("#### CPU time of a request, by part\n")
     for name, shares in profiles.items():
         _say(report.parts(one, name, shares))
     for each in more:
@@ -118,13 +118,13 @@ def _more(compared: Sequence[Contender], arguments: argparse.Namespace, folder: 
     """Return the tables of what is no request and answer; one that fails takes no other with it."""
     everything = next((each for each in compared if each.name == f"everything, {SAMPLED}"), None)
     if everything and arguments.readers:
-        yield "#### Live changes, everything on\n"
+        yield "#### Live changes, with every feature\n"
         try:
             yield streams.measure(everything, arguments.readers, arguments, folder)
         except RuntimeError as error:
             yield f"Failed: {error}\n"
     if everything and arguments.export:
-        yield "#### Exports, everything on\n"
+        yield "#### Exports, with every feature\n"
         try:
             yield exports.measure(everything, arguments.export, folder)
         except RuntimeError as error:
