@@ -236,7 +236,7 @@ def test_names_that_are_taken(name: str) -> None:
 
 def test_a_plural_that_is_no_other_word() -> None:
     """One row and all of them have names of their own."""
-    with pytest.raises(NewError, match="needs a plural that differs"):
+    with pytest.raises(NewError, match="needs a different plural"):
         check_resource(Noun("sheep"), Noun("sheep"), [], [])
 
 
