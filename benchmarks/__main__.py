@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
         "--profile",
         action="append",
         default=[],
-        metavar="WHO",
+        metavar="CONTENDER",
         help='profile the CPU time of a contender, such as "everything, one in ten sampled"; repeatable; needs '
         "permission to trace processes",
     )
@@ -104,7 +104,7 @@ def main() -> None:
             _say(f"Requests/s of {workers} workers relative to {arguments.workers[0]}:\n")
             _say(report.scaling(one, those))
     if profiles:
-        _say("#### CPU time per request, by part\n")
+        _say("#### CPU time of a request, by part\n")
     for name, shares in profiles.items():
         _say(report.parts(one, name, shares))
     for each in more:

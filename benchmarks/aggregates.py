@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
             ratios = sorted(one / other for one, other in zip(each, hand, strict=True))
             spread = f"{median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
             rows.append([database, way, f"{median(each) * 1000:.1f}", spread])
-    today = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    today = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     sys.stdout.write(f"{today}, {options.notes} notes of {10 * options.notes}, {options.rounds} rounds\n\n")
     sys.stdout.write(table(["database", "way", "ms", "relative to handwritten SQL"], rows) + "\n")
 

@@ -104,7 +104,7 @@ def main() -> None:
         make = stack.enter_context(getattr(stores, options.database)(folder))
         store = stack.enter_context(make("project", migrate))
         sys.stdout.write(
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
             f"{options.database}; answers of {options.tokens} tokens, {options.token_seconds} s each, "
             f"{options.rounds} rounds, load average {os.getloadavg()[0]:.1f}\n\n"
         )

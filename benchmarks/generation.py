@@ -227,7 +227,7 @@ def main() -> None:
                     runs[each.name].append(run)
     command = ["uv", "run", "--no-project", "--python", arguments.python, "python", "--version"]
     version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, {version}, {platform.system()}\n")
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {version}, {platform.system()}\n")
     _print(runs)
 
 

@@ -51,7 +51,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Render, install, fill, measure, report."""
     options = _arguments(arguments)
-    today = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    today = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     for database in options.database:
         with tempfile.TemporaryDirectory(prefix="keel-growth-") as folder:
             project = render(Path(folder, "project"), database, websockets=True)

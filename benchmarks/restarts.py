@@ -210,7 +210,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = arguments.server or list(SERVERS)
     print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, load "
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}, load "
         f"{os.getloadavg()[0]:.0f}, {WORKERS} workers; load by {generator()}\n"
     )
     with ExitStack() as stack:

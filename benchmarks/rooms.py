@@ -109,7 +109,7 @@ def main() -> None:
         make = stack.enter_context(getattr(stores, options.database)(folder))
         store = stack.enter_context(make("project", migrate))
         sys.stdout.write(
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, "
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
             f"{options.database}; {options.senders} senders, {options.rounds} rounds of {options.seconds} s\n\n"
         )
         found: dict[tuple[int, int, str], list[dict[str, float]]] = defaultdict(list)

@@ -57,7 +57,7 @@ def add_options(parser: ArgumentParser) -> None:
 def describe(database: str, options: Namespace) -> str:
     """Return a line that describes the machine and the options."""
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} processors, Python {platform.python_version()}, {database}; "
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {database}; "
         f"load by {generator()}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s, "
         f"load average at the end {os.getloadavg()[0]:.1f}"
     )

@@ -22,7 +22,7 @@ EMAIL = "benchmark@example.com"
 FLOOR = {"TOKEN_KEY": SECRET}
 
 EVERY_TRACE = {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
-"""All traces; the default in production is a tenth."""
+"""All traces; the default in production is one in ten."""
 
 
 def require_redis() -> None:

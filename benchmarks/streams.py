@@ -34,7 +34,7 @@ def measure(contender: Contender, readers: int, options: Namespace, folder: Path
     fields = ("rate", "p50", "p99", "cost", "memory")
     head = ["events/s to all", "p50 ms", "p99 ms", "CPU µs per event and reader", "KiB per reader"]
     row = [str(readers), *(f"{found[field]:,.0f}" for field in fields), f"{found['crowd']:.0%}"]
-    return table(["readers", *head, "of the readers' processor"], [row])
+    return table(["readers", *head, "the readers' CPU"], [row])
 
 
 def _follow(

@@ -1,4 +1,4 @@
-"""Cost of telemetry: `otel` without a collector, and with all or a tenth of the traces exported.
+"""Cost of telemetry: `otel` without a collector, and with all traces or one in ten exported.
 
 uv run --group benchmarks python -m benchmarks.telemetry
 """

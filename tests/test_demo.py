@@ -1,4 +1,4 @@
-"""The demonstration page in a real browser: two tabs, a restart of the server, a phone, the keyboard."""
+"""The demo page in a real browser: two tabs, a restart of the server, a phone, the keyboard."""
 
 from __future__ import annotations
 

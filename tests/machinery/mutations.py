@@ -107,7 +107,7 @@ PASSED: list[str] = []
 
 @pytest.fixture(scope="session")
 def environment() -> None:
-    """Do nothing; tests request it by name."""
+    """Stand in for the project's fixture of this name."""
 
 
 @pytest.fixture(scope="session")

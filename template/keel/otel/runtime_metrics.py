@@ -1,4 +1,4 @@
-"""Metrics of the process: connection pools, cache, pub/sub, event loop, processor time and memory."""
+"""Metrics of the process: connection pools, cache, pub/sub, event loop, CPU time and memory."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The handler that stores answers, the assistant's jobs, and the demonstration page under `/demo/assistant`."""
+"""The handler that stores answers, the assistant's jobs, and the demo page under `/demo/assistant`."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from keel.settings import Settings
 
 
 class AssistantSettings(Settings):
-    """Instructions, limits and the demonstration page of the assistant."""
+    """Instructions, limits and the demo page of the assistant."""
 
     model_config = SettingsConfigDict(env_prefix="ASSISTANT_")
 
@@ -23,4 +23,4 @@ class AssistantSettings(Settings):
     """Messages of one conversation, all branches together."""
 
     demo: bool = True
-    """Whether the demonstration page is served under `/demo/assistant`."""
+    """Whether the demo page is served under `/demo/assistant`."""

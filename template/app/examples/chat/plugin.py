@@ -1,4 +1,4 @@
-"""The demonstration page under `/demo`."""
+"""The demo page under `/demo`."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from keel.settings import Settings
 
 
 class ChatSettings(Settings):
-    """Polling intervals and the demonstration page of chat."""
+    """Polling intervals and the demo page of chat."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
@@ -20,4 +20,4 @@ class ChatSettings(Settings):
     """Seconds between queries for the members that are connected to other processes."""
 
     demo: bool = True
-    """Whether the demonstration page is served under `/demo`."""
+    """Whether the demo page is served under `/demo`."""

@@ -161,7 +161,7 @@ class Worker(UvicornWorker):
         "server_header": False,
         "http": LimitedProtocol,
         # A WebSocket message may be as large as a body. Compression would cost memory for each connection, and
-        # processor time for each message and listener.
+        # CPU time for each message and listener.
         "ws_max_size": int(os.environ.get("MAX_BODY_SIZE") or 1_048_576),
         "ws_per_message_deflate": False,
         # The path prefix of a proxy, which strips it.

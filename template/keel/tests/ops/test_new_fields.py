@@ -236,7 +236,7 @@ def test_reserved_names(name: str) -> None:
 
 def test_plural_equal_to_singular() -> None:
     """Singular and plural must differ."""
-    with pytest.raises(NewError, match="needs a plural that differs"):
+    with pytest.raises(NewError, match="needs a different plural"):
         check_resource(Noun("sheep"), Noun("sheep"), [], [])
 
 

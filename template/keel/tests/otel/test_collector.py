@@ -167,7 +167,7 @@ def test_sampler_is_configurable(made: Make) -> None:
 
 @pytest.mark.parametrize(("environment_name", "expected"), [("local", 400), ("staging", 40), ("production", 40)])
 def test_default_sampling(made: Make, monkeypatch: pytest.MonkeyPatch, environment_name: str, expected: int) -> None:
-    """All traces are recorded in local and test, a tenth elsewhere; a caller's decision is followed."""
+    """All traces are recorded in local and test, one in ten elsewhere; a caller's decision is followed."""
     for name in ("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"):
         monkeypatch.delenv(name)
     providers = made(ENVIRONMENT=environment_name)
