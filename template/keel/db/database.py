@@ -1,6 +1,6 @@
 """The database, as requests use it: one transaction for writes, and reads without a transaction.
 
-The package for the project's database (`keel.postgresql` or `keel.sqlite`) provides the engines.
+The package for the project's database provides the engines.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
