@@ -21,22 +21,17 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
 
 #: What the README of a project says to run, and what its pipeline runs.
-RUNS = {
-    "coverage": ("--cov",),
-    "fuzz": ("-m", "fuzz"),
-    "faults": ("-m", "faults"),
-    #: The quarter of fuzzing that finds most: requests as documented, of callers who may do nothing and everything.
-    "brief-fuzz": ("-m", "fuzz", "-k", "positive and (stranger or administrator)"),
-}
+RUNS = {"coverage": ("--cov",), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
+#: The quarter of fuzzing that finds most: valid requests, of callers who may do nothing and everything.
+BRIEFLY = {"brief-fuzz": (*RUNS["fuzz"], "-k", "positive and (stranger or administrator)")}
 _NO_TESTS = 5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The coverage of the smallest and brief fuzzing of the largest; with `--full`, all of it for all extremes."""
     chosen = extremes(Questions.load(ROOT / "copier.yml"))
-    whole = list(product(chosen, [run for run in RUNS if run != "brief-fuzz"]))
-    few = [(chosen[0], "coverage"), (chosen[-1], "brief-fuzz")]
-    cases = whole if selection.is_full(metafunc.config) else few
+    few = [(chosen[0], "coverage"), *((chosen[-1], run) for run in BRIEFLY)]
+    cases = list(product(chosen, RUNS)) if selection.is_full(metafunc.config) else few
     names = [f"{combination.id}-{run}" for combination, run in cases]
     metafunc.parametrize(("chosen", "run"), cases, ids=names)
 
@@ -46,7 +41,7 @@ def test_the_thorough_runs_pass(resources: Resources, tmp_path: Path, chosen: Co
     project = render(resources.template, tmp_path / "project", chosen.answers)
     servers = suite_environment(resources, str(chosen.answers[DATABASE]))
     result = subprocess.run(
-        [str(resources.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *RUNS[run]],
+        [str(resources.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *(RUNS | BRIEFLY)[run]],
         cwd=project,
         env={**base_environment(resources.python), **servers},
         capture_output=True,
