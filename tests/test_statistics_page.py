@@ -134,7 +134,7 @@ def test_charts(resources: Resources, browser: Browser, tmp_path: Path) -> None:
         assert [line["notes"] for line in lines] == [row[1] for row in months]
 
         browser.write("[name=tz]", "Mars/Olympus")
-        browser.sees("#status.bad", "name a time zone")
+        browser.sees("#status.bad", "use an IANA time zone")
         assert [text for text in browser.complaints() if " 422 " not in text] == []
         # Chat's page is still where it was, one path above.
         browser.driver.get(f"{address}/demo")
