@@ -16,6 +16,7 @@ from tests.machinery.postgres import postgresql
 from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
+from tests.machinery.scratch import use_memory
 from tests.machinery.shares import Shares
 from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
@@ -43,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have Copier remember, and say how far the combinations are."""
+    use_memory()
     memoise_copying()
     if not hasattr(config, "workerinput"):
         chosen = selection.combinations(config, Questions.load(ROOT / "copier.yml"))

@@ -3,17 +3,22 @@
 - Copier compiles every part of every path again for each copy. Code objects depend only on the syntax of the Jinja
   environment, which is the same throughout a template. Caching them halves the time of a copy.
 - It renders names without Jinja with all answers, although the result is the same name.
+- It clones a template that is a git repository for each copy, three times per update: a second for the clone and its removal.
 - For each file it starts git to ask whether the target repository ignores file modes. Only if it does, as on Windows,
   is there anything else to do.
 """
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from copier import _template
 from copier._main import Worker
 from jinja2 import Environment
 
@@ -22,6 +27,8 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 _sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - called for each file
 _render_string = Worker._render_string  # noqa: SLF001 - called for each part of each path
 _find_answers: Any = vars(Worker)["answers_relpath"]
+_clone = _template.clone
+_clones: dict[tuple[str, ...], str] = {}
 
 
 def memoise_copying() -> None:
@@ -30,6 +37,7 @@ def memoise_copying() -> None:
     setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010 - as above
     setattr(Worker, "_render_string", _render_if_needed)  # noqa: B010 - as above
     setattr(Worker, "answers_relpath", property(_answers))  # noqa: B010 - as above
+    setattr(_template, "clone", _clone_once)  # noqa: B010 - as above
 
 
 def _compile_once(
@@ -64,6 +72,23 @@ def _answers(self: Worker) -> Path:
 
 def _is_plain(string: object) -> bool:
     return isinstance(string, str) and "{" not in string and "\n" not in string
+
+
+def _clone_once(url: str, ref: str = "HEAD", location: str | None = None) -> str:
+    """Clone this commit, with these tags, once in this process. Copier removes only the `location` that it has given."""
+    if not Path(url).is_dir() or _git(url, "status", "--porcelain"):
+        return _clone(url, ref, location)
+    key = (url, _git(url, "rev-parse", ref), _git(url, "show-ref"))
+    if key not in _clones:
+        place = tempfile.mkdtemp(prefix="keel-clone-")
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        _clones[key] = _clone(url, ref, place)
+    return _clones[key]
+
+
+def _git(repository: str, *arguments: str) -> str:
+    command = ["git", "-C", repository, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _sync_if_needed(self: Worker, dst_relpath: Path, src_mode: int) -> None:
