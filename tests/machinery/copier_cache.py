@@ -3,7 +3,7 @@
 - Copier compiles every part of every path again for each copy. Code objects depend only on the syntax of the Jinja
   environment, which is the same throughout a template. Caching them halves the time of a copy.
 - It renders names without Jinja with all answers, although the result is the same name.
-- It clones a template that is a git repository for each copy, three times per update: a second for the clone and its removal.
+- It clones a template that is a git repository for each copy, three times per update: a second each, with the removal.
 - For each file it starts git to ask whether the target repository ignores file modes. Only if it does, as on Windows,
   is there anything else to do.
 """
@@ -75,7 +75,7 @@ def _is_plain(string: object) -> bool:
 
 
 def _clone_once(url: str, ref: str = "HEAD", location: str | None = None) -> str:
-    """Clone this commit, with these tags, once in this process. Copier removes only the `location` that it has given."""
+    """Clone this commit, with these tags, once in this process; Copier removes only the `location` that it gives."""
     if not Path(url).is_dir() or _git(url, "status", "--porcelain"):
         return _clone(url, ref, location)
     key = (url, _git(url, "rev-parse", ref), _git(url, "show-ref"))
