@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery import distribution, run_setup, selection, spending
+from tests.machinery import distribution, resuming, run_setup, selection, spending
 from tests.machinery.beacon import add_beacon
 from tests.machinery.checkout import checkout, release
 from tests.machinery.copier_cache import memoise_copying
@@ -16,7 +16,7 @@ from tests.machinery.postgres import postgresql
 from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
-from tests.machinery.scratch import use_memory
+from tests.machinery.scratch import keep_bytecode, use_memory
 from tests.machinery.shares import Shares
 from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
@@ -40,15 +40,19 @@ pytest_plugins = ("tests.machinery.flaky",)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the template's own options."""
     selection.add_options(parser)
+    resuming.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have Copier remember, and say how far the combinations are."""
     use_memory()
+    keep_bytecode()
     memoise_copying()
+    resumed = resuming.Resuming(config)
+    config.pluginmanager.register(resumed)
     if not hasattr(config, "workerinput"):
         chosen = selection.combinations(config, Questions.load(ROOT / "copier.yml"))
-        config.pluginmanager.register(Progress(config, len(chosen)))
+        config.pluginmanager.register(Progress(config, len(chosen), resumed.earlier))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -178,9 +182,9 @@ def sandbox_with_beacon(
 
 @pytest.fixture(scope="session")
 def shares(questions: Questions, request: pytest.FixtureRequest) -> Shares | None:
-    """How the default run shares out test files; None where each combination is to run all of its own."""
+    """How the run shares out test files; None where each combination is to run all of its own."""
     whole = request.config.getoption("combination") or request.config.getoption("no_reuse")
-    return None if whole else Shares(questions)
+    return None if whole else Shares(questions, full=selection.is_full(request.config))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ def command(report: Report, combination: Combination, record_property: Callable[
     told = {
         "id": report.id,
         "cpu": report.cpu,
+        "tests": report.tests,
         "same_as": report.same_as,
         "stages": report.stages,
         "files": report.files,

@@ -65,7 +65,7 @@ def state(root: Path) -> tuple[str, str, str]:
 def test_dry_run_changes_nothing(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It shows the diff and every command, in order."""
     before = state(repository)
-    assert release.main(["--dry-run", "--push", *DATE], repository, PASSES) == 0
+    assert release.main(["--dry-run", "--push", *DATE], repository, [PASSES]) == 0
     assert state(repository) == before
     assert not (repository / "checked").exists()
     said = capsys.readouterr().out
@@ -77,7 +77,7 @@ def test_dry_run_changes_nothing(repository: Path, capsys: pytest.CaptureFixture
 
 def test_release_is_one_commit_and_a_tag(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The check sees the files as released; nothing is pushed unless requested."""
-    assert release.main(DATE, repository, PASSES) == 0
+    assert release.main(DATE, repository, [PASSES]) == 0
     changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
     assert changelog.startswith(
         "# Changes\n\n## Unreleased\n\n## 1.1.0 (2026-12-01)\n\n- Ships have flags.\n"
@@ -95,7 +95,7 @@ def test_push(repository: Path, tmp_path: Path) -> None:
     """The commit and the tag are pushed together."""
     git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     git(repository, "remote", "add", "origin", str(tmp_path / "origin.git"))
-    assert release.main(["1.1.0", "--push"], repository, PASSES) == 0
+    assert release.main(["1.1.0", "--push"], repository, [PASSES]) == 0
     origin = tmp_path / "origin.git"
     assert (
         git(origin, "rev-parse", "main", "v1.1.0^{}").split()
@@ -106,7 +106,7 @@ def test_push(repository: Path, tmp_path: Path) -> None:
 def test_failed_check_leaves_no_trace(repository: Path) -> None:
     """No file, commit or tag remains."""
     before = state(repository)
-    assert release.main([], repository, FAILS) == 1
+    assert release.main([], repository, [PASSES, FAILS]) == 1
     assert state(repository) == before
 
 
@@ -129,7 +129,7 @@ def test_refusals(
         commit(repository, "A change")
     before = state(repository)
     for options in ([version, "--dry-run"], [version]):
-        assert release.main(options, repository, PASSES) == 1
+        assert release.main(options, repository, [PASSES]) == 1
         assert said in capsys.readouterr().out
     assert state(repository) == before
     assert not (repository / "checked").exists()
@@ -138,7 +138,7 @@ def test_refusals(
 def test_other_branch_is_refused(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Releases are made from main."""
     git(repository, "switch", "--quiet", "--create", "flags")
-    assert release.main([], repository, PASSES) == 1
+    assert release.main([], repository, [PASSES]) == 1
     assert "not from flags" in capsys.readouterr().out
 
 

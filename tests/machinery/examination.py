@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TYPES = ("--output-format", "concise", "--no-progress", "--python")
 _QUIET = ("-q", "-p", "no:cacheprovider", "--no-header")
+_PASSED = re.compile(r"^(\d+) passed", re.MULTILINE)
 #: Coverage and fuzzing are for the project's own CI; here they would multiply the cost of a combination. So would
 #: capturing logs for a failure's report: six times per test, pytest walks through all loggers.
 SUITE = (*_QUIET, "--assert=plain", "-p", "no:logging")
@@ -63,6 +65,8 @@ class Report:
     problems: dict[str, str] = field(default_factory=dict)
     suite: str = "did not run"
     passed: bool = False
+    #: The number of its own tests that passed.
+    tests: int = 0
     cpu: float = 0.0
     same_as: str = ""
     #: The cost of each stage, in CPU seconds.
@@ -149,6 +153,7 @@ def _python(
     report.problems |= found.problems
     report.files = found.files
     report.suite, report.passed, report.cpu = found.suite, found.passed, found.cpu
+    report.tests = found.tests
 
 
 def check_python(
@@ -217,6 +222,7 @@ def run_suite(
     last = [*modules.modules(project)]
     outcome = warm.run("pytest", *SUITE, *options, directory=project, environment=environment, modules=last)
     report.cpu, report.passed, report.suite = outcome.cpu, outcome.status == 0, outcome.tail(3)
+    report.tests = sum(map(int, _PASSED.findall(report.suite)))
     if outcome.status < 0:
         report.suite = f"ended by signal {-outcome.status} after {outcome.wall:.0f} s:\n{outcome.tail()}"
     elif not report.passed:

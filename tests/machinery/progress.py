@@ -22,11 +22,13 @@ _PACE = 15.0
 class Progress:
     """A plugin of the main process."""
 
-    def __init__(self, config: pytest.Config, count: int) -> None:
-        """Expect a number of combinations."""
+    def __init__(self, config: pytest.Config, count: int, earlier: Mapping[str, Mapping[str, Any]]) -> None:
+        """Expect a number of combinations; some tests may have passed in an earlier, interrupted run."""
         self._config = config
         self._count = count
-        self._found: dict[str, dict[str, Any]] = {}
+        self._earlier = earlier
+        told = [properties[PROPERTY] for properties in earlier.values() if PROPERTY in properties]
+        self._found: dict[str, dict[str, Any]] = {each["id"]: each for each in told}
         self._spent = ByFile()
         self._failed: dict[str, str] = {}
         self._started = self._spoke = time.monotonic()
@@ -52,14 +54,20 @@ class Progress:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the cost of combinations, and how to reproduce failures."""
+        if self._earlier:
+            terminalreporter.write_line(
+                f"{len(self._earlier)} tests passed earlier, in a run that was resumed"
+            )
         terminalreporter.write_line(f"CPU by file, setting up shared things aside: {self._spent.told()}")
         own = [told for told in self._found.values() if not told["same_as"]]
         if not own:
             return
         dearest = max(own, key=lambda told: told["cpu"])
         seconds = time.monotonic() - self._started
+        tests = sum(told["tests"] for told in own)
         terminalreporter.write_line(
-            f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python"
+            f"{len(self._found)} combinations in {seconds:.0f} s; {len(own)} differ in Python; "
+            f"{tests} of their own tests passed"
         )
         terminalreporter.write_line(f"most expensive suite: {dearest['cpu']:.2f} s of CPU ({dearest['id']})")
         terminalreporter.write_line(f"CPU by stage: {_sums(self._found.values())}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
-CHECK = ("uv", "run", "pytest", "--full", "--no-reuse")
+CHECKS = (("uv", "run", "pytest", "--full"), ("uv", "run", "pytest", "--no-reuse"))
 PIN = ("sh", "template/deploy/pin-images.sh")
 FIRST = (1, 0, 0)
 UNRELEASED = "## Unreleased\n"
@@ -39,7 +39,7 @@ class Release:
     version: Version
     date: str
     previous: Version | None
-    check: Sequence[str] = CHECK
+    checks: Sequence[Sequence[str]] = CHECKS
     edits: dict[Path, str] = field(default_factory=dict)
 
     @property
@@ -109,10 +109,10 @@ def propose(root: Path, previous: Version | None) -> Version:
     return (major + 1, 0, 0) if asks_something(root) else (major, minor + 1, 0)
 
 
-def plan(root: Path, version: Version | None, date: str, check: Sequence[str] = CHECK) -> Release:
+def plan(root: Path, version: Version | None, date: str, checks: Sequence[Sequence[str]] = CHECKS) -> Release:
     """Prepare a release and the new contents of its files."""
     previous = max(released(root), default=None)
-    release = Release(root, version or propose(root, previous), date, previous, check)
+    release = Release(root, version or propose(root, previous), date, previous, checks)
     changelog = root / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     release.edits[changelog] = text.replace(UNRELEASED, f"{UNRELEASED}\n## {release.name} ({date})\n", 1)
@@ -179,7 +179,9 @@ def make(release: Release, before: Sequence[Sequence[str]], *, push: bool) -> in
     return 0
 
 
-def main(arguments: Sequence[str] | None = None, root: Path = ROOT, check: Sequence[str] = CHECK) -> int:
+def main(
+    arguments: Sequence[str] | None = None, root: Path = ROOT, checks: Sequence[Sequence[str]] = CHECKS
+) -> int:
     """Return the exit status of the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.machinery.release", description=__doc__)
     parser.add_argument("version", nargs="?", type=version_of, help="such as 1.2.0; by default the next one")
@@ -188,11 +190,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT, check: Seque
     parser.add_argument("--pin-images", action="store_true", help="pin images to their digests; needs Docker")
     parser.add_argument("--push", action="store_true", help="push the commit and the tag at the end")
     options = parser.parse_args(arguments)
-    release = plan(root, options.version, options.date, check)
+    release = plan(root, options.version, options.date, checks)
     found = faults(release)
     for sentence in found:
         print(sentence)
-    before = [*([PIN] if options.pin_images else []), release.check]
+    before = [*([PIN] if options.pin_images else []), *release.checks]
     if options.dry_run:
         print(f"{release.tag} would change:\n\n{difference(release)}\nand run:\n")
         print("\n".join(" ".join(command) for command in [*before, *release.commands(push=options.push)]))

@@ -21,6 +21,15 @@ def use_memory() -> None:
         os.environ.setdefault("UV_LINK_MODE", "copy")
 
 
+def keep_bytecode() -> None:
+    """Let this process and its subprocesses keep the bytecode of what they import, which the shell may forbid.
+
+    Otherwise each of some hundred processes compiles its libraries again, for 1 to 3 seconds.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 def _is_suitable(place: Path) -> bool:
     """Whether anyone may write there, programs may be run from there, and there is room."""
     if sys.platform != "linux" or not os.access(place, os.W_OK | os.X_OK):

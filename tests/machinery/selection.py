@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 def add_options(parser: pytest.Parser) -> None:
     """Add `--full`, `--no-reuse` and `--combination`."""
     group = parser.getgroup("keel")
-    group.addoption(
-        "--full", action="store_true", help="examine every combination of answers (up to an hour)"
-    )
+    group.addoption("--full", action="store_true", help="examine every combination of answers (hours)")
     group.addoption(
         "--no-reuse",
         action="store_true",
-        help="run all checks for every combination, even if another has identical input",
+        help="run all checks and all tests of every combination, even if another has identical input",
     )
     group.addoption(
         "--combination",

@@ -2,7 +2,8 @@
 
 A project's resource is tested end to end in each combination. Every other file is run in enough combinations that any
 three answers occur together, a feature's own files also in the combination with the fewest other features, and all
-files with no feature and with all. The combinations differ from file to file: each gets its share.
+files with no feature and with all. The combinations differ from file to file: each gets its share. In a full run, any
+four answers occur together.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from tests.machinery.combinations import Group, default_set
+from tests.machinery.combinations import Group, default_set, full_set
 from tests.machinery.questions import DATABASE
 from tests.machinery.text_checks import absent_patterns
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 STRENGTH = 3
+#: The same for the full run.
+FULL_STRENGTH = 4
 
 _SHARED = ("keel/tests/**/test_*.py", "tests/examples/**/test_*.py")
 #: The platform's own resource and the examples end to end, and the settings.
@@ -57,11 +60,13 @@ def is_absent(path: str, patterns: Iterable[str]) -> bool:
 
 
 class Shares:
-    """The distribution of files over the combinations of the default run."""
+    """The distribution of files over the combinations of a run."""
 
-    def __init__(self, questions: Questions) -> None:
+    def __init__(self, questions: Questions, *, full: bool = False) -> None:
         """Take the questions; nothing is computed yet."""
         self._questions = questions
+        self._rows = full_set(questions) if full else default_set(questions)
+        self._strength = FULL_STRENGTH if full else STRENGTH
         self._names = (DATABASE, *questions.toggles, *questions.parts)
         self._homes: dict[str, set[Key]] = {}
         self._found: dict[tuple[frozenset[Key], int], list[set[Key]]] = {}
@@ -133,7 +138,7 @@ class Shares:
         found = {}
         for row in self._rows:
             answers = [(name, row.answers[name]) for name in self._names]
-            groups = [frozenset(group) for group in combinations(answers, STRENGTH)]
+            groups = [frozenset(group) for group in combinations(answers, self._strength)]
             found[self._key(row)] = sum(
                 1 << self._numbers.setdefault(group, len(self._numbers)) for group in groups
             )
@@ -165,10 +170,6 @@ class Shares:
 
     def _besides(self, row: Combination) -> tuple[bool, int]:
         return not all(row.answers[part] for part in self._questions.parts), len(self._on(row))
-
-    @cached_property
-    def _rows(self) -> list[Combination]:
-        return default_set(self._questions)
 
     def _on(self, row: Combination) -> list[str]:
         return [name for name in self._questions.toggles if row.answers[name] is True]
