@@ -76,9 +76,10 @@ def _is_plain(string: object) -> bool:
 
 def _clone_once(url: str, ref: str = "HEAD", location: str | None = None) -> str:
     """Clone this commit, with these tags, once in this process; Copier removes only the `location` that it gives."""
-    if not Path(url).is_dir() or _git(url, "status", "--porcelain"):
+    commit = _git(url, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") if Path(url).is_dir() else ""
+    if not commit or _git(url, "status", "--porcelain"):
         return _clone(url, ref, location)
-    key = (url, _git(url, "rev-parse", ref), _git(url, "show-ref"))
+    key = (url, commit, _git(url, "show-ref"))
     if key not in _clones:
         place = tempfile.mkdtemp(prefix="keel-clone-")
         atexit.register(shutil.rmtree, place, ignore_errors=True)
@@ -87,8 +88,9 @@ def _clone_once(url: str, ref: str = "HEAD", location: str | None = None) -> str
 
 
 def _git(repository: str, *arguments: str) -> str:
+    """Return what git says; nothing if it fails."""
     command = ["git", "-C", repository, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _sync_if_needed(self: Worker, dst_relpath: Path, src_mode: int) -> None:

@@ -1,10 +1,10 @@
 """The transactional outbox: events recorded in the transaction that causes them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from uuid_utils.compat import uuid7
 
 from keel import clock
@@ -14,6 +14,9 @@ from keel.kafka.cloudevents import envelope
 from keel.kafka.cloudevents.event import Event
 from keel.kafka.models import OutboxEvent
 from keel.kafka.publishing.shards import shard_of
+
+# Into the table, not the model: an ORM insert costs twice as many calls, and nothing needs the entity.
+_INSERT = insert(cast(Table, OutboxEvent.__table__))
 
 
 class EventTooLarge(ValueError):
@@ -54,7 +57,7 @@ class Outbox:
             return []
         headers = self._job_context.headers()
         rows = [self._row(event, str(subject), key or str(subject), headers) for subject, event in events]
-        await session.execute(insert(OutboxEvent), rows)
+        await session.execute(_INSERT, rows if len(rows) > 1 else rows[0])
         return [row["id"] for row in rows]
 
     def _row(self, event: Event, subject: str, key: str, headers: dict[str, str]) -> dict[str, Any]:

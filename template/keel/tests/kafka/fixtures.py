@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from keel.kafka.settings import KafkaSettings
+from keel.testing.support import running
 from keel.tests.kafka.mock_cluster import MockCluster, MockUnavailable
 from keel.tests.kafka.proxies import Proxies
 
@@ -50,6 +53,26 @@ def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSe
         # The mock waits about this long whenever a process joins a group (3 s the first time), without heartbeats.
         session_timeout=5.0,
     )
+
+
+@pytest.fixture
+def brokers(kafka_servers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses that the application connects to."""
+    return kafka_servers
+
+
+@pytest.fixture
+async def connected(
+    environment: None, brokers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
+    """Return an application with brokers, which warns early of events that wait, and a client for it."""
+    from keel.tests.application import create_app  # It builds the application, which needs the tests' settings.
+
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(brokers))
+    monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
+    app = create_app()
+    async with running(app) as client:
+        yield app, client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Lost and moved leaders, brokers and coordinators: requests are served, and events arrive in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -9,8 +8,7 @@ from httpx2 import AsyncClient
 
 from keel.kafka.consuming import runner
 from keel.kafka.settings import KafkaSettings
-from keel.testing.support import PATIENCE, running
-from keel.tests.application import create_app
+from keel.testing.support import PATIENCE
 from keel.tests.kafka.mock_cluster import MockCluster
 from keel.tests.kafka.support import handled, read_topic, record
 from keel.tests.kafka.test_relay import by_key, unsent
@@ -26,18 +24,6 @@ def kafka_servers(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> tupl
     """Return the addresses of the test's own cluster, and shorten the pause between attempts."""
     monkeypatch.setattr(runner, "MAX_PAUSE", 0.2)
     return tuple(cluster.servers)
-
-
-@pytest.fixture
-async def connected(
-    environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application connected to the cluster, and a client for it."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
-    monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
-    app = create_app()
-    async with running(app) as client:
-        yield app, client
 
 
 async def test_leaders_move(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -18,8 +18,7 @@ from keel.kafka.publishing.batches import Outcome, OutgoingMessage
 from keel.kafka.publishing.publisher import Publisher
 from keel.kafka.settings import KafkaSettings
 from keel.services import services_of
-from keel.testing.support import PATIENCE, running
-from keel.tests.application import create_app
+from keel.testing.support import PATIENCE
 from keel.tests.kafka.mock_cluster import Answer, MockCluster, Request
 from keel.tests.kafka.proxies import Proxies, rerouted
 from keel.tests.kafka.support import numbered, read_topic, record, recorded, relay
@@ -41,18 +40,6 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relays, "MAX_PAUSE", 0.2)
     monkeypatch.setattr(relays, "WAITING_SECONDS", 0.1)
     monkeypatch.setattr(relays, "REFUSED_SECONDS", 0.5)
-
-
-@pytest.fixture
-async def connected(
-    environment: None, kafka_servers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application connected to the cluster, and a client for it."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(kafka_servers))
-    monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
-    app = create_app()
-    async with running(app) as client:
-        yield app, client
 
 
 @contextmanager

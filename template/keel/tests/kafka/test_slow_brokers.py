@@ -1,7 +1,7 @@
 """Slow brokers and half-open connections: requests are served, nothing is lost, and the order is kept."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,8 +13,6 @@ from keel.kafka.consuming import runner
 from keel.kafka.consuming.runner import Runner
 from keel.kafka.settings import KafkaSettings
 from keel.services import services_of
-from keel.testing.support import running
-from keel.tests.application import create_app
 from keel.tests.kafka.proxies import Proxies, rerouted
 from keel.tests.kafka.support import handled, read_topic, record, relay
 from keel.tests.kafka.test_readiness import failed
@@ -28,15 +26,9 @@ KEYS = [f"key-{number}" for number in range(20)]
 
 
 @pytest.fixture
-async def connected(
-    environment: None, proxies: Proxies, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[FastAPI, AsyncClient]]:
-    """Return an application that connects to brokers through proxies, and a client for it."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", ",".join(f"127.0.0.1:{port}" for port in proxies.ports.values()))
-    monkeypatch.setenv("KAFKA_MAX_OUTBOX_AGE", "0.5")
-    app = create_app()
-    async with running(app) as client:
-        yield app, client
+def brokers(proxies: Proxies) -> tuple[str, ...]:
+    """Return the addresses of the proxies."""
+    return tuple(f"127.0.0.1:{port}" for port in proxies.ports.values())
 
 
 @asynccontextmanager
