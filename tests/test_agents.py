@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SMALLEST, *_, LARGEST = extremes(Questions.load(ROOT / "copier.yml"))
 #: The first installs, the second serves until it is stopped; the last is what each combination's examination does.
-ELSEWHERE = {"uv sync", "uv run fastapi dev", "uv run pytest"}
+ELSEWHERE = {"uv sync", "uv run fastapi dev", "uv run pytest -n auto"}
 
 
 #: Where a suite takes long: its examination runs these, too.

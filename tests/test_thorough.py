@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.machinery.resources import Resources
 
 #: What the README of a project says to run, and what its pipeline runs.
-RUNS = {"coverage": ("--cov",), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
+RUNS = {"coverage": ("-n", "auto", "--cov"), "fuzz": ("-m", "fuzz"), "faults": ("-m", "faults")}
 #: The quarter of fuzzing that finds most: valid requests, of callers who may do nothing and everything.
 BRIEFLY = {"brief-fuzz": (*RUNS["fuzz"], "-k", "positive and (stranger or administrator)")}
 _NO_TESTS = 5

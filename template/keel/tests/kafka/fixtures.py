@@ -24,11 +24,17 @@ def kafka_servers() -> Iterator[tuple[str, ...]]:
     if servers := os.environ.get("TEST_KAFKA_BOOTSTRAP_SERVERS"):
         yield tuple(servers.split(","))
         return
-    from confluent_kafka.admin import AdminClient
+    try:
+        cluster = MockCluster()
+    except MockUnavailable:  # the public way: the same brokers, but a group's first process waits 3 s
+        from confluent_kafka.admin import AdminClient
 
-    mock = AdminClient({"test.mock.num.brokers": 3, "bootstrap.servers": "", "log_level": 0})
-    yield tuple(f"{broker.host}:{broker.port}" for broker in mock.list_topics(timeout=30).brokers.values())
-    del mock
+        mock = AdminClient({"test.mock.num.brokers": 3, "bootstrap.servers": "", "log_level": 0})
+        yield tuple(f"{broker.host}:{broker.port}" for broker in mock.list_topics(timeout=30).brokers.values())
+        del mock
+        return
+    yield tuple(cluster.servers)
+    cluster.close()
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def kafka_settings(environment: None, kafka_servers: tuple[str, ...]) -> KafkaSe
         topic_prefix=f"test-{uuid4().hex}",
         retry_backoff=0.0,
         relay_poll=0.02,
-        # The mock waits about this long whenever a process joins a group (3 s the first time), without heartbeats.
+        # The mock waits about this long whenever another process joins a group, without heartbeats.
         session_timeout=5.0,
     )
 

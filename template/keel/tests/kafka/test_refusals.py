@@ -39,7 +39,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have relays retry sooner than in production."""
     monkeypatch.setattr(relays, "MAX_PAUSE", 0.2)
     monkeypatch.setattr(relays, "WAITING_SECONDS", 0.1)
-    monkeypatch.setattr(relays, "REFUSED_SECONDS", 0.5)
+    monkeypatch.setattr(relays, "REFUSED_SECONDS", 0.2)
 
 
 @contextmanager
@@ -141,7 +141,7 @@ async def test_unavailable_topic(
     error: Answer,
 ) -> None:
     """Its events wait, those of other topics are published, and its name is logged."""
-    monkeypatch.setattr(publisher, "TOPIC_SECONDS", 0.5)
+    monkeypatch.setattr(publisher, "TOPIC_SECONDS", 0.2)
     settings = kafka_settings.model_copy(update={"timeout": 0.5, "relay_batch": 10})
     topic = settings.topic("others")
     cluster.create_topic(topic, 1)

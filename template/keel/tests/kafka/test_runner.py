@@ -23,6 +23,12 @@ from keel.tests.kafka.support import PatientAssignor, deliveries, handled, numbe
 KEYS = [f"key-{number}" for number in range(8)]
 
 
+@pytest.fixture
+def kafka_settings(kafka_settings: KafkaSettings) -> KafkaSettings:
+    """Return settings with a short session, for processes join a group one after the other."""
+    return kafka_settings.model_copy(update={"session_timeout": 3.0})
+
+
 def make_runner(app: FastAPI, settings: KafkaSettings, shutdown: Shutdown) -> Runner:
     """Return a runner for the consumer of widgets."""
     services = services_of(app)

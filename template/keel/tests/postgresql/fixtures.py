@@ -44,6 +44,12 @@ ENVIRONMENT = {
 BREAKABLE = breakable
 
 
+def pytest_unconfigure() -> None:
+    """Release the port, also in a process without tests: the one that distributes them to others."""
+    if _PORT:
+        _PORT.close()
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[URL]:
     """Return the URL of a running server's maintenance database."""

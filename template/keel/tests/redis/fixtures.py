@@ -41,6 +41,12 @@ BREAKABLE = breakable
 _WIPE = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end"
 
 
+def pytest_unconfigure() -> None:
+    """Release the port, also in a process without tests: the one that distributes them to others."""
+    if _PORT:
+        _PORT.close()
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Return the URL of a server."""

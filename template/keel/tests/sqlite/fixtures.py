@@ -22,6 +22,11 @@ ENVIRONMENT = {
 }
 
 
+def pytest_unconfigure() -> None:
+    """Delete the folder, also in a process without tests: the one that distributes them to others."""
+    FOLDER.cleanup()
+
+
 @pytest.fixture(scope="session")
 async def database_url(anyio_backend: object) -> AsyncIterator[str]:
     """Return the URL of a database with every migration applied; the file is deleted afterwards."""

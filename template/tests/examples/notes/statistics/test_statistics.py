@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,11 +50,10 @@ async def listed(client: AsyncClient, **query: Any) -> list[dict[str, Any]]:
     return (await client.get(NOTES, params={**query, "limit": 100})).json()["items"]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Honolulu"])
-async def test_statistics_match_the_list(client: AsyncClient, database: Database, zone: str) -> None:
-    """Counts, tags, lengths and weekdays, for each filter."""
+async def test_statistics_match_the_list(client: AsyncClient, database: Database) -> None:
+    """Counts, tags, lengths and weekdays, for each time zone and filter."""
     await add(client, database, samples())
-    for query in FILTERS:
+    for zone, query in product(["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Honolulu"], FILTERS):
         notes = await listed(client, **query)
         found = await read(client, tz=zone, **query)
 
@@ -77,12 +77,10 @@ async def test_statistics_match_the_list(client: AsyncClient, database: Database
         assert counts == sorted(counts, reverse=True)
 
 
-@pytest.mark.parametrize("unit", ["day", "week", "month"])
-@pytest.mark.parametrize("zone", ["UTC", "America/St_Johns"])
-async def test_timeline(client: AsyncClient, database: Database, zone: str, unit: str) -> None:
+async def test_timeline(client: AsyncClient, database: Database) -> None:
     """Periods have no gaps; moving averages and growth match pandas; filters apply."""
     await add(client, database, samples())
-    for query in FILTERS[:4]:
+    for zone, unit, query in product(["UTC", "America/St_Johns"], ["day", "week", "month"], FILTERS[:4]):
         notes = await listed(client, **query)
         rows = await read(client, "/timeline", tz=zone, unit=unit, window=3, **query)
 
