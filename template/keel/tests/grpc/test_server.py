@@ -23,7 +23,7 @@ from keel.settings import SettingsError
 from keel.tests.grpc import probe
 from keel.tests.grpc.probe.grpc import NAME
 from keel.tests.grpc.probe.widgets import SERVICE
-from keel.tests.grpc.support import TIMEOUT, Widgets, connected, refused
+from keel.tests.grpc.support import TIMEOUT, Widgets, connected, end_of, refused
 
 AUTHORITY = trustme.CA()
 
@@ -99,7 +99,9 @@ async def test_reflection(channel: grpc.aio.Channel) -> None:
 async def test_reflection_can_be_switched_off(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service is then UNIMPLEMENTED."""
     async with served(app, monkeypatch, reflection=False) as port, connected(port) as channel:
-        assert (await refused(services(channel))).code is grpc.StatusCode.UNIMPLEMENTED
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        # Nothing is sent: the client reports a request that meets the end of a call as INTERNAL.
+        assert (await end_of(stub.ServerReflectionInfo(timeout=TIMEOUT))).code is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_port_in_use(app: FastAPI, grpc_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
