@@ -16,6 +16,7 @@ from tests.machinery.examination import Report, check_python, program, run_suite
 from tests.machinery.rendering import render
 from tests.machinery.serving import Isolated
 from tests.machinery.spending import Spending
+from tests.machinery.warm_imports import first_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,14 +88,14 @@ def parse_everything(project: Path) -> list[str]:
 
 
 def test_a_project_with_odd_texts_works(resources: Resources, warm: WarmProcess) -> None:
-    """Its types, migrations and own tests pass."""
+    """Its types, migrations and a test of each of its files pass."""
     name = """{{ x }} 'n' "y" \\ 港: #1"""
     project = render(
         resources.template, resources.scratch / "odd", {"project_name": name, "description": name}
     )
     report = Report("odd")
     check_python(report, project, "sqlite", resources, Spending(warm))
-    run_suite(report, project, resources, warm, "sqlite")
+    run_suite(report, project, resources, warm, "sqlite", tuple(first_tests(project)))
     assert report.problems == {}
     assert report.passed, report.suite
 

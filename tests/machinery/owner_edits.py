@@ -73,8 +73,9 @@ def edit(isolated: Isolated) -> None:
     _append(compose, _SERVICE)
     if (overlay := project / _OVERLAY).is_file():
         _append(overlay, _GREETING)
+    # Without resolving: the next command does that, for both.
+    isolated.must("add", "--quiet", "--frozen", "--dev", DEVELOPMENT)
     isolated.must("add", "--quiet", "--no-sync", *PACKAGES)
-    isolated.must("add", "--quiet", "--no-sync", "--dev", DEVELOPMENT)
 
 
 def has_example(project: Path) -> bool:
@@ -125,7 +126,7 @@ def survived(project: Path, *, example: bool | None = None) -> list[str]:
         ),
         "compose.yaml": ("  charts:\n", _VARIABLE, _SERVICE),
         _PLATFORM: _CACHE[1:],
-        "pyproject.toml": tuple(f'    "{package}>=' for package in (*PACKAGES, DEVELOPMENT)),
+        "pyproject.toml": (*(f'    "{package}>=' for package in PACKAGES), f'    "{DEVELOPMENT}"'),
     }
     if has_example(project) if example is None else example:
         expected |= {

@@ -38,14 +38,14 @@ def prepared(
             python = shared_environment(questions, template, place / "declarations")
             url = stack.enter_context(redis(python))
             resources = Resources(template, python, place / "results", server, redis=url, reuse=reuse)
-            learnt = learn_modules(resources, _largest(questions))
+            learnt = learn_modules(resources, [_largest(questions)])
         yield learnt
 
 
-def _largest(questions: Questions) -> list[Combination]:
-    """Return everything, with each database."""
+def _largest(questions: Questions) -> Combination:
+    """Return everything, on the database whose libraries take longest to import."""
     every = dict.fromkeys(questions.switchable, True)
-    return [combine(questions, {DATABASE: kind, **every}) for kind in questions.databases.values]
+    return combine(questions, {DATABASE: questions.databases.values[-1], **every})
 
 
 def hand_over(node: WorkerController) -> None:
