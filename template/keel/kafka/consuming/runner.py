@@ -122,12 +122,15 @@ class Runner:
 
         Raises:
             Unavailable: the database does not answer; nothing is committed.
+            TimeoutError: no broker accepts the offsets; the messages will be read again, and the inbox skips them.
         """
         await asyncio.gather(
             *(self.inbox.handle_all([_incoming(each) for each in found]) for found in records.values())
         )
         try:
-            await connection.commit({tp: found[-1].offset + 1 for tp, found in records.items()})
+            # aiokafka repeats a commit until a broker accepts it, even if none ever does.
+            async with asyncio.timeout(self._settings.timeout):
+                await connection.commit({tp: found[-1].offset + 1 for tp, found in records.items()})
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions were reassigned. The other process reads the messages again, and its inbox skips them.
             await log.awarning("offsets_not_committed", consumer=self._consumer.name, error=repr(error))

@@ -1,17 +1,21 @@
 """Lost and moved leaders, brokers and coordinators: requests are served, and events arrive in order."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from keel.background.shutdown import Shutdown
 from keel.kafka.consuming import runner
+from keel.kafka.consuming.inbox import IncomingMessage
 from keel.kafka.settings import KafkaSettings
 from keel.testing.support import PATIENCE
 from keel.tests.kafka.mock_cluster import MockCluster
 from keel.tests.kafka.support import handled, read_topic, record
 from keel.tests.kafka.test_relay import by_key, unsent
+from keel.tests.kafka.test_runner import make_runner, publish
 from keel.tests.kafka.test_slow_brokers import KEYS, until_handled, until_ready, working
 from keel.tests.widgets.api import create
 
@@ -73,6 +77,38 @@ async def test_no_leader(
         await until_handled(app, 4)
         await until_ready(client)
     assert by_key(await read_topic(kafka_settings)) == {key: list(range(4)) for key in KEYS}
+
+
+async def test_shutdown_without_brokers(
+    connected: tuple[FastAPI, AsyncClient],
+    cluster: MockCluster,
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A consumer that is stopped while no broker accepts its offsets ends, and the next one handles no event again."""
+    app, _ = connected
+    cluster.create_topic(kafka_settings.topic("widgets"), 1)
+    await record(app, *((key, 0) for key in KEYS))
+    await publish(app, kafka_settings)
+    shutdown = Shutdown()
+    consumer = make_runner(app, kafka_settings.model_copy(update={"timeout": 1.0}), shutdown)
+    handle_all = consumer.inbox.handle_all
+
+    async def lose_brokers(messages: Sequence[IncomingMessage]) -> None:
+        await handle_all(messages)
+        for broker in BROKERS:
+            cluster.set_down(broker)
+        shutdown.begin()
+
+    monkeypatch.setattr(consumer.inbox, "handle_all", lose_brokers)
+    async with asyncio.timeout(PATIENCE):
+        await consumer.run()
+
+    for broker in BROKERS:
+        cluster.set_up(broker)
+    await record(app, *((key, 1) for key in KEYS))
+    async with working(app, kafka_settings, relay_timeout=2.0):
+        await until_handled(app, 2)
 
 
 @pytest.mark.faults
