@@ -71,8 +71,8 @@ async def rebuild(app: FastAPI, name: str) -> int:
     runner = Runner(services.database, kafka.settings, services.job_context, consumer, services.shutdown)
     try:
         return await rebuilding.rebuild(services.database, kafka.settings, consumer, runner)
-    except (rebuilding.CannotRebuild, KafkaError) as error:
-        raise RoleError(f"Cannot rebuild: {error}") from error
+    except (rebuilding.CannotRebuild, KafkaError, TimeoutError) as error:
+        raise RoleError(f"Cannot rebuild: {str(error) or 'the brokers do not answer'}") from error
 
 
 async def create_topics(app: FastAPI) -> list[str]:

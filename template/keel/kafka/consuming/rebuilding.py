@@ -22,7 +22,7 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
 
     Raises:
         CannotRebuild: see the message.
-        KafkaError: the brokers do not answer.
+        KafkaError, TimeoutError: the brokers do not answer.
     """
     if consumer.reset is None:
         raise CannotRebuild(f"{consumer.name} has no `reset`")
@@ -34,7 +34,7 @@ async def rebuild(database: Database, settings: KafkaSettings, consumer: Consume
         ends = await connection.end_offsets(partitions)
         begins = await connection.beginning_offsets(partitions)
         # Before the reset: if interrupted in between, events are read again and skipped as duplicates.
-        await connection.commit(begins)
+        await runner.commit(connection, begins)
         async with database.transaction() as session:
             await consumer.reset(session)
             await runner.inbox.forget(session)

@@ -128,12 +128,19 @@ class Runner:
             *(self.inbox.handle_all([_incoming(each) for each in found]) for found in records.values())
         )
         try:
-            # aiokafka repeats a commit until a broker accepts it, even if none ever does.
-            async with asyncio.timeout(self._settings.timeout):
-                await connection.commit({tp: found[-1].offset + 1 for tp, found in records.items()})
+            await self.commit(connection, {tp: found[-1].offset + 1 for tp, found in records.items()})
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions were reassigned. The other process reads the messages again, and its inbox skips them.
             await log.awarning("offsets_not_committed", consumer=self._consumer.name, error=repr(error))
+
+    async def commit(self, connection: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit offsets. aiokafka repeats a commit until a broker accepts it, even if none ever does.
+
+        Raises:
+            TimeoutError: none accepted it within `KAFKA_TIMEOUT`.
+        """
+        async with asyncio.timeout(self._settings.timeout):
+            await connection.commit(dict(offsets))
 
     async def _retry(self) -> None:
         while not self._shutdown.begun:
