@@ -32,6 +32,13 @@ MAX_PAUSE = 5.0
 POLL_INTERVAL_SECONDS = 600
 """How long a batch may take before its partitions are reassigned to another process."""
 
+METADATA_SECONDS = 10
+"""How long a consumer relies on what it knows of partitions' leaders.
+
+aiokafka (0.14) does not ask again if a leader has moved when it looks up the first offset of a partition; by default,
+it would read nothing there for five minutes.
+"""
+
 log = structlog.get_logger()
 
 
@@ -84,6 +91,7 @@ class Runner:
             session_timeout_ms=round(self._settings.session_timeout * 1000),
             heartbeat_interval_ms=round(self._settings.session_timeout * 1000 / 3),
             max_poll_interval_ms=POLL_INTERVAL_SECONDS * 1000,
+            metadata_max_age_ms=METADATA_SECONDS * 1000,
             # aiokafka (0.14) has no cooperative protocol (KIP-429), and its sticky assignor keeps state in the class,
             # which consumers in one process would share.
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
@@ -93,7 +101,7 @@ class Runner:
         connection = self.connection()
         try:
             topics = [self._settings.topic(aggregate) for aggregate in self._consumer.aggregates]
-            connection.subscribe(topics, listener=_Drain(self._handling))
+            connection.subscribe(topics, listener=Drain(self._handling))
             await connection.start()
             while not self._shutdown.begun:
                 heartbeat.touch()
@@ -168,7 +176,7 @@ class Runner:
                 await self._shutdown.wait()
 
 
-class _Drain(ConsumerRebalanceListener):
+class Drain(ConsumerRebalanceListener):
     """Delays a rebalance until the current batch is finished and committed."""
 
     def __init__(self, handling: asyncio.Lock) -> None:

@@ -15,7 +15,7 @@ from keel.testing.support import PATIENCE
 from keel.tests.kafka.mock_cluster import MockCluster
 from keel.tests.kafka.support import handled, read_topic, record
 from keel.tests.kafka.test_relay import by_key, unsent
-from keel.tests.kafka.test_runner import make_runner, publish
+from keel.tests.kafka.test_runner import consuming, make_runner, publish
 from keel.tests.kafka.test_slow_brokers import KEYS, until_handled, until_ready, working
 from keel.tests.widgets.api import create
 
@@ -48,6 +48,31 @@ async def test_leaders_move(
                     await asyncio.sleep(0.01)
         await until_handled(app, 8)
     assert by_key(await read_topic(kafka_settings)) == {key: list(range(8)) for key in KEYS}
+
+
+async def test_leaders_move_before_the_first_read(
+    connected: tuple[FastAPI, AsyncClient],
+    cluster: MockCluster,
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A consumer reads partitions whose leaders moved after it was assigned them, and before it knew their offsets."""
+    app, _ = connected
+    topic = kafka_settings.topic("widgets")
+    cluster.create_topic(topic, len(PARTITIONS))
+    for partition in PARTITIONS:
+        cluster.set_leader(topic, partition, 1)
+    await record(app, *((key, 0) for key in KEYS))
+    await publish(app, kafka_settings)
+
+    async def move_leaders(*_: object) -> None:
+        for partition in PARTITIONS:
+            cluster.set_leader(topic, partition, 2)
+
+    monkeypatch.setattr(runner, "METADATA_SECONDS", 1)
+    monkeypatch.setattr(runner.Drain, "on_partitions_assigned", move_leaders)
+    async with consuming(app, kafka_settings):
+        await until_handled(app, 1)
 
 
 @pytest.mark.faults
