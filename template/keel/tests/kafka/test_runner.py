@@ -41,9 +41,11 @@ async def consuming(app: FastAPI, settings: KafkaSettings) -> AsyncGenerator[Non
     """Run the consumer, then stop it as a signal does."""
     shutdown = Shutdown()
     running = asyncio.create_task(make_runner(app, settings, shutdown).run())
-    yield
-    shutdown.begin()
-    await running
+    try:
+        yield
+    finally:
+        shutdown.begin()
+        await running
 
 
 async def publish(app: FastAPI, settings: KafkaSettings) -> None:
