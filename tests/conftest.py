@@ -16,7 +16,7 @@ from tests.machinery.postgres import postgresql
 from tests.machinery.progress import Progress
 from tests.machinery.questions import Questions
 from tests.machinery.rendering import ROOT, snapshot
-from tests.machinery.scratch import keep_bytecode, use_memory
+from tests.machinery.scratch import free_memory, keep_bytecode, use_memory
 from tests.machinery.shares import Shares
 from tests.machinery.update_sandbox import UpdateSandbox
 from tests.machinery.warm import WarmProcess
@@ -63,6 +63,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     item.config.stash[_SPENT] = after
     report.user_properties.append((spending.PROPERTY, after - before))
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave nothing in memory, unless something failed."""
+    if session.exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput"):
+        free_memory(run_setup.scratch(session.config))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -52,9 +52,7 @@ def hand_over(node: WorkerController) -> None:
     """Pass the run's resources to a process that is about to start; create them for the first one."""
     config = node.config
     if _MADE not in config.stash:
-        factory = vars(config)["_tmp_path_factory"]  # where xdist gets its processes' folders from, too
-        assert isinstance(factory, pytest.TempPathFactory)
-        place = factory.mktemp("resources")
+        place = _factory(config).mktemp("resources")
         with contextlib.ExitStack() as stack:
             template, server = snapshot(place / "template"), stack.enter_context(postgresql())
             resources = stack.enter_context(
@@ -68,6 +66,17 @@ def hand_over(node: WorkerController) -> None:
             )
             config.stash[_MADE] = (stack.pop_all(), resources)
     node.workerinput[_HANDED] = config.stash[_MADE][1].told()
+
+
+def scratch(config: pytest.Config) -> Path:
+    """Return the directory of a run's temporary files."""
+    return _factory(config).getbasetemp()
+
+
+def _factory(config: pytest.Config) -> pytest.TempPathFactory:
+    factory = vars(config)["_tmp_path_factory"]  # where xdist gets its processes' folders from, too
+    assert isinstance(factory, pytest.TempPathFactory)
+    return factory
 
 
 def handed(config: pytest.Config) -> Resources | None:

@@ -21,6 +21,12 @@ def use_memory() -> None:
         os.environ.setdefault("UV_LINK_MODE", "copy")
 
 
+def free_memory(place: Path) -> None:
+    """Delete the temporary files of a run that has passed if they are in memory."""
+    if os.environ.get("TMPDIR") == str(MEMORY) and place.is_relative_to(MEMORY):
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def keep_bytecode() -> None:
     """Let this process and its subprocesses keep the bytecode of what they import, which the shell may forbid.
 

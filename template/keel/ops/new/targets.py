@@ -14,6 +14,9 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from keel.db.models import Base, load_models
 from keel.ops.new.names import NewError, Noun, singular_of
 
+_RANDOM = 8
+"""The length from which random hexadecimal digits do not repeat."""
+
 _SAMPLES: dict[type, str] = {
     bool: "False",
     int: "1",
@@ -111,7 +114,11 @@ def _sample(column: Column[Any], imports: set[str]) -> str:
             return insertion(Target(Noun(table), model.__module__, model.__name__, owned=False), imports)
     kind = column.type.python_type
     if isinstance(column.type, String) and not issubclass(kind, Enum):
-        return f"uuid4().hex[:{column.type.length or 32}]"
+        length = column.type.length or 32
+        if length >= _RANDOM:
+            return f"uuid4().hex[:{length}]"
+        imports.add("from itertools import count")
+        return f'f"{{next(NUMBERS):0{length}x}}"[-{length}:]'
     if issubclass(kind, Enum):
         imports |= {f"from {kind.__module__} import {kind.__name__}"}
         return f"{kind.__name__}.{next(iter(kind)).name}"

@@ -35,6 +35,11 @@ from keel.db.repository import insert_one
 from keel.identity import current_caller
 from keel.testing.identity import sign_in
 
+% if "from itertools import count" in r.imports:
+NUMBERS = count()  # short texts that do not repeat
+
+
+% endif
 % if r.parent:
 @pytest.fixture
 async def url(client: AsyncClient, database: Database) -> str:
