@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.combinations import Combination, Group, default_set
+from tests.machinery.combinations import Combination, Group, default_set, full_set
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import ROOT
-from tests.machinery.shares import STRENGTH, Shares, is_absent, shared_files
+from tests.machinery.shares import FULL_STRENGTH, STRENGTH, Shares, is_absent, shared_files
 from tests.machinery.text_checks import absent_patterns
 from tests.test_selection import NAMES, nine
 
@@ -24,10 +24,10 @@ PROJECT = ROOT / "template"  # its tests lie where those of a project do
 FILES = shared_files(PROJECT)
 
 
-def groups(questions: Questions, row: Combination) -> set[Group]:
+def groups(questions: Questions, row: Combination, strength: int = STRENGTH) -> set[Group]:
     """The groups of answers that meet in a combination."""
     names = (DATABASE, *questions.toggles, *questions.parts)
-    return {frozenset(group) for group in combinations(((n, row.answers[n]) for n in names), STRENGTH)}
+    return {frozenset(group) for group in combinations(((n, row.answers[n]) for n in names), strength)}
 
 
 def on(questions: Questions, row: Combination) -> list[str]:
@@ -57,6 +57,24 @@ def test_any_three_answers_meet_in_each_file(questions: Questions) -> None:
         met = set[Group]().union(*(groups(questions, row) for row in run[path]))
         assert met >= {group for group in possible if group & own or not own}, path
     assert sum(map(len, run.values())) < 0.35 * sum(map(len, have.values()))
+
+
+def test_any_four_answers_meet_in_a_full_run(questions: Questions, tmp_path: Path) -> None:
+    """Everywhere for a platform file, with the feature for a feature's, in a few of the combinations."""
+    files = {"keel/tests/web/test_paths.py": None, "keel/tests/auth/test_users.py": ("auth", True)}
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    shares, rows = Shares(questions, full=True), full_set(questions)
+    left = {row.id: shares.left_out(row, tmp_path) for row in rows}
+    for name, own in files.items():
+        have = [row for row in rows if own is None or own in row.answers.items()]
+        run = [row for row in have if name not in left[row.id]]
+        possible = set[Group]().union(*(groups(questions, row, FULL_STRENGTH) for row in have))
+        met = set[Group]().union(*(groups(questions, row, FULL_STRENGTH) for row in run))
+
+        assert met >= {group for group in possible if own is None or own in group}, name
+        assert len(run) < 0.1 * len(have)
 
 
 def test_suites_that_are_run_whole(questions: Questions) -> None:

@@ -15,13 +15,11 @@ import pytest
 from tests.machinery.rendering import ROOT, git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from xdist.workermanage import WorkerController
 
 _HANDED = "passed"
-#: What the outcome of a test may depend on.
-_TREE = ("copier.yml", "template", "tests", "docs", "pyproject.toml", "README.md")
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -51,7 +49,7 @@ class Resuming:
             self._open(self._path)
 
     def _open(self, path: Path) -> None:
-        tree = _digest()
+        tree = _digest(without=path)
         if not path.exists():
             path.write_text(json.dumps({"tree": tree}) + "\n", encoding="utf-8")
         first, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -72,7 +70,7 @@ class Resuming:
         items[:] = [item for item in items if item.nodeid not in self.earlier]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Record a test after its teardown, if all of it has passed or it was skipped."""
+        """Record a test after its teardown, if all of it has passed."""
         if report.when == "call" and report.passed:
             self._passed.add(report.nodeid)
         elif report.when == "teardown" and report.passed and report.nodeid in self._passed and self._path:
@@ -81,14 +79,11 @@ class Resuming:
                 file.write(json.dumps(line) + "\n")
 
 
-def _digest() -> str:
-    names = git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z", *_TREE).split("\0")
-    return _of(ROOT / name for name in sorted(filter(None, names)))
-
-
-def _of(paths: Iterable[Path]) -> str:
+def _digest(without: Path) -> str:
+    """Return the digest of the working tree: tests read most of its files."""
     result = hashlib.sha256()
-    for path in paths:
-        if path.is_file():
-            result.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    for name in sorted(git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")):
+        path = ROOT / name
+        if path.is_file() and path != without.resolve():
+            result.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return result.hexdigest()

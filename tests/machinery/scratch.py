@@ -1,4 +1,4 @@
-"""Temporary files in memory, if there is room: on ext4, creating the many of a run costs a third of its CPU time."""
+"""Temporary files in memory, if there is room: on ext4, creating one can take a millisecond of CPU time."""
 
 from __future__ import annotations
 
