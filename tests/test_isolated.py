@@ -13,6 +13,7 @@ import pytest
 from tests.machinery import selection
 from tests.machinery.combinations import Combination, cover, extremes
 from tests.machinery.databases import empty_database
+from tests.machinery.owner_edits import has_example
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import ROOT, render
 from tests.machinery.serving import Isolated, request, sign_in
@@ -57,7 +58,7 @@ def isolated(resources: Resources, tmp_path: Path, answers: dict[str, Any]) -> I
 
 
 def test_a_project_stands_alone(isolated: Isolated, answers: dict[str, Any], resources: Resources) -> None:
-    """Its own commands work in its own environment: tests, types, layers, a server that stores a note."""
+    """Its own commands work in its own environment: tests, types, layers, a server that is ready, and stores a note."""
     isolated.must("sync", "--quiet")
     isolated.must("run", "ty", "check")
     isolated.must("run", "lint-imports", "--no-cache")
@@ -67,13 +68,20 @@ def test_a_project_stands_alone(isolated: Isolated, answers: dict[str, Any], res
     command = ("uvicorn", "app.main:app", "--host", "127.0.0.1", "--port", "{port}")
     with isolated.served(*command, ENVIRONMENT="local") as (address, server):
         caller = sign_in(isolated, address)
-        ahoy = {"title": "Ahoy", "body": "", "tags": ["sea"]}
-        status, note = request("POST", f"{address}/api/v1/notes", ahoy, caller)
-        assert status == 201, note
-        status, page = request("GET", f"{address}/api/v1/notes", headers=caller)
-        assert (status, [item["id"] for item in page["items"]]) == (200, [note["id"]])
+        assert request("GET", f"{address}/readyz", headers=caller)[0] == 200
+        if has_example(isolated.project):
+            stores_a_note(address, caller)
         assert server.stop() in ENDED, server.log
         assert "Application shutdown complete" in server.log
+
+
+def stores_a_note(address: str, caller: dict[str, str]) -> None:
+    """A note that is written is listed."""
+    ahoy = {"title": "Ahoy", "body": "", "tags": ["sea"]}
+    status, note = request("POST", f"{address}/api/v1/notes", ahoy, caller)
+    assert status == 201, note
+    status, page = request("GET", f"{address}/api/v1/notes", headers=caller)
+    assert (status, [item["id"] for item in page["items"]]) == (200, [note["id"]])
 
 
 def test_a_fresh_copy_runs_with_nothing_configured(resources: Resources, tmp_path: Path) -> None:

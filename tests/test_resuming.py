@@ -49,7 +49,9 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(suite: Path, *options: str, **variables: str) -> tuple[int, str]:
+def run(
+    suite: Path, *options: str, record: tuple[str, ...] = ("--resume=passed",), **variables: str
+) -> tuple[int, str]:
     """Run the suite with a record; return pytest's status and output."""
     result = subprocess.run(
         [
@@ -58,7 +60,7 @@ def run(suite: Path, *options: str, **variables: str) -> tuple[int, str]:
             "pytest",
             "-p",
             "xdist",
-            "--resume=passed",
+            *record,
             "-p",
             "no:cacheprovider",
             *options,
@@ -94,3 +96,11 @@ def test_another_state_of_the_tree_is_refused(suite: Path) -> None:
 
     assert status == pytest.ExitCode.USAGE_ERROR
     assert "passed belongs to another state of the working tree; delete it to start again" in said
+
+
+def test_the_file_belongs_to_the_option(suite: Path) -> None:
+    """As a word of its own, pytest would look for tests beside it."""
+    status, said = run(suite, "-n0", record=("--resume", "passed"))
+
+    assert status == pytest.ExitCode.USAGE_ERROR
+    assert "Write --resume=passed" in said

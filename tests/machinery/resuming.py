@@ -1,4 +1,4 @@
-"""A long run in pieces: with `--resume FILE`, tests that have passed on the same working tree are not run again.
+"""A long run in pieces: with `--resume=FILE`, tests that have passed on the same working tree are not run again.
 
 The file has one JSON object per line: the digest of the tree first, then each test that passed, with its properties.
 """
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 _HANDED = "passed"
+_OPTION = "--resume"
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Add `--resume`."""
     parser.getgroup("keel").addoption(
-        "--resume",
+        _OPTION,
         metavar="FILE",
         type=Path,
         help="record which tests pass in FILE, and do not run those that it names; for a run that may be interrupted",
@@ -36,7 +37,7 @@ class Resuming:
     """A plugin of every process of a run: leaves out what has passed, and has the main one record what passes."""
 
     def __init__(self, config: pytest.Config) -> None:
-        """Read the file; raise UsageError if it belongs to another state of the tree."""
+        """Read the file; raise UsageError if it belongs to another state of the tree, or is a word of its own."""
         self._path: Path | None = config.getoption("resume")
         #: The properties of each test that has passed in an earlier run.
         self.earlier: dict[str, Mapping[str, Any]] = {}
@@ -46,6 +47,11 @@ class Resuming:
             self.earlier = given.get(_HANDED, {})
             self._path = None
         elif self._path is not None:
+            if _OPTION in config.invocation_params.args:
+                raise pytest.UsageError(
+                    f"Write {_OPTION}={self._path}: pytest reads options before it knows this one, so it would "
+                    "take the file for the place of the tests"
+                )
             self._open(self._path)
 
     def _open(self, path: Path) -> None:
