@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.machinery import imports, modules, reachability, text_checks
 from tests.machinery.bytecode import share_bytecode
+from tests.machinery.closures import Passed
 from tests.machinery.databases import empty_database
 from tests.machinery.questions import DATABASE, Questions
 from tests.machinery.rendering import render
@@ -193,9 +194,14 @@ def check_python(
 
 
 def type_errors(project: Path, resources: Resources, left: Sequence[str] = ()) -> list[str]:
-    """Return the type checker's findings in all files but those `left`."""
-    less = [word for path in left for word in ("--exclude", path)]
-    return program(project, resources, "ty", "check", *TYPES, str(resources.python), *less)
+    """Return the type checker's findings in all files but those `left`, and those known to have none."""
+    passed = Passed(resources.scratch / "types", project) if resources.reuse else None
+    new, others = passed.split(left) if passed else ([], left)
+    less = [word for path in others for word in ("--exclude", path)]
+    found = program(project, resources, "ty", "check", *TYPES, str(resources.python), *less)
+    if passed and not found:
+        passed.add(new)
+    return found
 
 
 def broken_contracts(project: Path, warm: WarmProcess) -> list[str]:
