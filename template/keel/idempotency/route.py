@@ -10,6 +10,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from keel import clock
 from keel.caller import GUEST
 from keel.db.database import Session
-from keel.dependencies import SESSION
+from keel.dependencies import SESSION, get_session
 from keel.idempotency.models import StoredAnswer
 from keel.identity import verification_of
 from keel.services import services_of
@@ -90,9 +91,7 @@ class _Claim:
             TooManyRequests: the caller has used too many keys.
             _Replay: this request has been answered before.
         """
-        session: Session | None = self._request.scope.get(SESSION)
-        if session is None:
-            raise RuntimeError(f"An operation that takes an {KEY} must use `SessionDep`; this one does not.")
+        session: Session = self._request.scope[SESSION]
         caller = verification_of(self._request).verified.caller
         # Guests can only be distinguished by their address.
         whose = (client_address(self._request.scope),) if caller == GUEST else sorted(caller.scopes)
@@ -162,7 +161,7 @@ class IdempotentRoute(APIRoute):
         """Add the route.
 
         Raises:
-            TypeError: the endpoint of a POST is not a coroutine function, so it can't use a session.
+            TypeError: a POST's endpoint is not a coroutine function, or uses no session.
         """
         self._takes_keys = "POST" in (options.get("methods") or ())
         if self._takes_keys:
@@ -172,11 +171,17 @@ class IdempotentRoute(APIRoute):
             options["openapi_extra"] = {"parameters": [_PARAMETER], **(options.get("openapi_extra") or {})}
             options["responses"] = {**responses(KeyNotValid, KeyReused), **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
+        if self._takes_keys and not _uses_session(self.dependant):
+            raise TypeError(f"{endpoint.__qualname__} takes an {KEY}, so it has to use `SessionDep`.")
 
     def get_route_handler(self) -> Handler:
         """Return the handler that calls the endpoint, and stores its response before the commit."""
         handle = super().get_route_handler()
         return _keeping(handle) if self._takes_keys else handle
+
+
+def _uses_session(dependant: Dependant) -> bool:
+    return dependant.call is get_session or any(map(_uses_session, dependant.dependencies))
 
 
 def _claiming(endpoint: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -1,7 +1,7 @@
 """POSTs repeated with their key."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -47,12 +47,6 @@ async def answer_with_cookies(_: SessionDep, response: Response) -> str:
     """Respond with a repeated header."""
     response.set_cookie("first", "1")
     response.set_cookie("second", "2")
-    return "answered"
-
-
-@router.post("/stateless")
-async def answer_without_session() -> str:
-    """Respond without a transaction."""
     return "answered"
 
 
@@ -156,10 +150,9 @@ async def test_failed_requests_can_be_retried(probe: FastAPI, client: AsyncClien
 
 
 async def test_unsupported_requests(probe: FastAPI, client: AsyncClient, database: Database) -> None:
-    """An oversized response fails, as does one without a transaction; a streamed body is refused."""
+    """An oversized response fails; a streamed body is refused."""
     key = {"Idempotency-Key": "k"}
     assert (await client.post("/probe/large", headers=key)).status_code == 500
-    assert (await client.post("/probe/stateless", headers=key)).status_code == 500
     streamed = await client.post("/probe/streamed", content=b"x", headers=key)
 
     assert (streamed.status_code, streamed.json()["type"]) == (400, "urn:problem:idempotency-key-not-valid")
@@ -194,10 +187,15 @@ async def test_guests_are_distinguished_by_address(probe: FastAPI) -> None:
         assert (answer.status_code, REPLAYED in answer.headers) == (200, replayed)
 
 
-def test_synchronous_functions_are_refused() -> None:
-    """They cannot use the request's session."""
-    with pytest.raises(TypeError, match="async def"):
-        router.post("/synchronous")(lambda: None)
+async def answer_without_session() -> None:
+    """Respond without a transaction."""
+
+
+@pytest.mark.parametrize(("endpoint", "message"), [(lambda: None, "async def"), (answer_without_session, "SessionDep")])
+def test_functions_without_a_session_are_refused(endpoint: Callable[[], object], message: str) -> None:
+    """They fail when the application starts, and not when the first key arrives."""
+    with pytest.raises(TypeError, match=message):
+        router.post("/stateless")(endpoint)
 
 
 async def test_purge(app: FastAPI, client: AsyncClient, database: Database) -> None:
