@@ -161,18 +161,15 @@ class IdempotentRoute(APIRoute):
         """Add the route.
 
         Raises:
-            TypeError: a POST's endpoint is not a coroutine function, or uses no session.
+            TypeError: the endpoint of a POST is not a coroutine function that uses a session.
         """
         self._takes_keys = "POST" in (options.get("methods") or ())
         if self._takes_keys:
-            if not iscoroutinefunction(endpoint):
-                raise TypeError(f"{endpoint} takes an {KEY}, so it has to be `async def`.")
-            endpoint = _claiming(endpoint)
             options["openapi_extra"] = {"parameters": [_PARAMETER], **(options.get("openapi_extra") or {})}
             options["responses"] = {**responses(KeyNotValid, KeyReused), **(options.get("responses") or {})}
-        super().__init__(path, endpoint, **options)
-        if self._takes_keys and not _uses_session(self.dependant):
-            raise TypeError(f"{endpoint.__qualname__} takes an {KEY}, so it has to use `SessionDep`.")
+        super().__init__(path, _claiming(endpoint) if self._takes_keys else endpoint, **options)
+        if self._takes_keys and not (iscoroutinefunction(endpoint) and _uses_session(self.dependant)):
+            raise TypeError(f"{endpoint} takes an {KEY}, so it has to be `async def` and use `SessionDep`.")
 
     def get_route_handler(self) -> Handler:
         """Return the handler that calls the endpoint, and stores its response before the commit."""

@@ -191,10 +191,14 @@ async def answer_without_session() -> None:
     """Respond without a transaction."""
 
 
-@pytest.mark.parametrize(("endpoint", "message"), [(lambda: None, "async def"), (answer_without_session, "SessionDep")])
-def test_functions_without_a_session_are_refused(endpoint: Callable[[], object], message: str) -> None:
+def answer_synchronously(_: SessionDep) -> None:
+    """Respond from a thread, where a session can't be used."""
+
+
+@pytest.mark.parametrize("endpoint", [answer_without_session, answer_synchronously])
+def test_functions_without_a_session_are_refused(endpoint: Callable[..., object]) -> None:
     """They fail when the application starts, and not when the first key arrives."""
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(TypeError, match="`async def` and use `SessionDep`"):
         router.post("/stateless")(endpoint)
 
 
