@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machinery.combinations import Combination, Group, default_set, full_set
+from tests.machinery.combinations import Combination, Group, default_set, extremes, full_set
 from tests.machinery.questions import DATABASE
 from tests.machinery.rendering import ROOT
 from tests.machinery.shares import FULL_STRENGTH, STRENGTH, Shares, is_absent, shared_files
@@ -35,6 +35,11 @@ def on(questions: Questions, row: Combination) -> list[str]:
     return [name for name in questions.toggles if row.answers[name] is True]
 
 
+def left_out(shares: Shares, questions: Questions, row: Combination, project: Path = PROJECT) -> list[str]:
+    """The files that are not run with these answers; all are in the smallest project, where coverage is measured."""
+    return [] if row == extremes(questions)[0] else shares.left_out(row, project)
+
+
 def test_any_three_answers_meet_in_each_file(questions: Questions) -> None:
     """Where they meet in a combination that has the file at all, they meet in one that runs it; most others don't.
 
@@ -43,7 +48,7 @@ def test_any_three_answers_meet_in_each_file(questions: Questions) -> None:
     shares = Shares(questions)
     have, run = defaultdict[str, list[Combination]](list), defaultdict[str, list[Combination]](list)
     for row in default_set(questions):
-        left, absent = shares.left_out(row, PROJECT), absent_patterns(questions, row.answers)
+        left, absent = left_out(shares, questions, row), absent_patterns(questions, row.answers)
         for path in FILES:
             if not is_absent(path, absent):
                 have[path].append(row)
@@ -66,7 +71,7 @@ def test_any_four_answers_meet_in_a_full_run(questions: Questions, tmp_path: Pat
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("", encoding="utf-8")
     shares, rows = Shares(questions, full=True), full_set(questions)
-    left = {row.id: shares.left_out(row, tmp_path) for row in rows}
+    left = {row.id: left_out(shares, questions, row, tmp_path) for row in rows}
     for name, own in files.items():
         have = [row for row in rows if own is None or own in row.answers.items()]
         run = [row for row in have if name not in left[row.id]]
@@ -78,9 +83,15 @@ def test_any_four_answers_meet_in_a_full_run(questions: Questions, tmp_path: Pat
 
 
 def test_suites_that_are_run_whole(questions: Questions) -> None:
-    """Projects without features, and with all of them and the example, run everything; every other one has a share."""
-    shares = Shares(questions)
+    """Projects without features, and with all of them and the example, run everything; every other one has a share.
+
+    Coverage is measured in the smallest one, so its suite is not run a second time.
+    """
+    shares, smallest = Shares(questions), extremes(questions)[0]
+    assert set(shares.left_out(smallest, PROJECT)) == set(shared_files(PROJECT))
     for row in default_set(questions):
+        if row == smallest:
+            continue
         most = len(on(questions, row)) == len(questions.toggles)
         parts = all(row.answers[part] for part in questions.parts)
         left = shares.left_out(row, PROJECT)
@@ -117,7 +128,7 @@ def test_toggles_add_few_runs(tmp_path: Path, count: int) -> None:
     for row in default_set(questions):
         absent = absent_patterns(questions, row.answers)
         there = {name for name in files if not is_absent(name, absent)}
-        run.update(there - set(shares.left_out(row, tmp_path)))
+        run.update(there - set(left_out(shares, questions, row, tmp_path)))
 
     assert all(run[name] <= most for name, most in files.items()), run
 

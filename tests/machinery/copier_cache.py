@@ -2,6 +2,7 @@
 
 - Copier compiles every part of every path again for each copy. Code objects depend only on the syntax of the Jinja
   environment, which is the same throughout a template. Caching them halves the time of a copy.
+- It parses copier.yml for each copy.
 - It renders names without Jinja with all answers, although the result is the same name.
 - It clones a template that is a git repository for each copy, three times per update: a second each, with the removal.
 - For each file it starts git to ask whether the target repository ignores file modes. Only if it does, as on Windows,
@@ -14,6 +15,7 @@ import atexit
 import shutil
 import subprocess
 import tempfile
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 _sync = Worker._sync_git_index_executable_bit  # noqa: SLF001 - called for each file
 _render_string = Worker._render_string  # noqa: SLF001 - called for each part of each path
 _find_answers: Any = vars(Worker)["answers_relpath"]
+_load = _template.load_template_config
+_loaded: dict[bytes, dict[str, Any]] = {}
 _clone = _template.clone
 _clones: dict[tuple[str, ...], str] = {}
 
@@ -37,6 +41,7 @@ def memoise_copying() -> None:
     setattr(Worker, "_sync_git_index_executable_bit", _sync_if_needed)  # noqa: B010 - as above
     setattr(Worker, "_render_string", _render_if_needed)  # noqa: B010 - as above
     setattr(Worker, "answers_relpath", property(_answers))  # noqa: B010 - as above
+    setattr(_template, "load_template_config", _load_once)  # noqa: B010 - as above
     setattr(_template, "clone", _clone_once)  # noqa: B010 - as above
 
 
@@ -68,6 +73,15 @@ def _answers(self: Worker) -> Path:
     found = _find_answers.fget(self)
     assert isinstance(found, Path)
     return found
+
+
+def _load_once(path: Path, quiet: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Copier's signature
+    text = path.read_bytes()
+    if b"!include" in text:
+        return _load(path, quiet)
+    if text not in _loaded:
+        _loaded[text] = _load(path, quiet)
+    return deepcopy(_loaded[text])
 
 
 def _is_plain(string: object) -> bool:

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from tests.machinery.combinations import Group, default_set, full_set
+from tests.machinery.combinations import Group, default_set, extremes, full_set
 from tests.machinery.questions import DATABASE
 from tests.machinery.text_checks import absent_patterns
 
@@ -73,8 +73,10 @@ class Shares:
         self._numbers: dict[Group, int] = {}
 
     def left_out(self, combination: Combination, project: Path) -> list[str]:
-        """Return the files of a project that other combinations run."""
+        """Return the files of a project that are run elsewhere: in other combinations, or to measure their coverage."""
         key = self._key(combination)
+        if key == self._covered:
+            return shared_files(project)
         if key in self._whole or key not in self._groups:
             return []
         return [path for path in shared_files(project) if key not in self._home(path)]
@@ -148,6 +150,11 @@ class Shares:
     def _absent(self) -> dict[Key, list[str]]:
         """Return the paths that each combination lacks."""
         return {self._key(row): absent_patterns(self._questions, row.answers) for row in self._rows}
+
+    @cached_property
+    def _covered(self) -> Key:
+        """Return the combination whose suite `test_thorough` runs whole, with coverage."""
+        return self._key(extremes(self._questions)[0])
 
     @cached_property
     def _whole(self) -> set[Key]:
