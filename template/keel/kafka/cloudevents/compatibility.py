@@ -15,8 +15,11 @@ from keel.kafka.cloudevents.event import Event
 
 Schema = Mapping[str, Any]
 
-_LIMITS = ("maxLength", "maxItems", "maximum", "exclusiveMaximum", "maxProperties")
-_FLOORS = ("minLength", "minItems", "minimum", "exclusiveMinimum", "minProperties")
+_CONSTRAINTS = (
+    *("maxLength", "maxItems", "maximum", "exclusiveMaximum", "maxProperties"),
+    *("minLength", "minItems", "minimum", "exclusiveMinimum", "minProperties"),
+    *("pattern", "format", "enum", "const", "additionalProperties"),
+)
 
 
 def file_of(package: str) -> Path:
@@ -58,10 +61,10 @@ def _compare(place: str, old: Schema, new: Schema, old_root: Schema, new_root: S
     if _kind(old) != _kind(new):
         yield f"{place} changed from {_kind(old)} to {_kind(new)}"
         return
-    for limits in (_LIMITS, _FLOORS, ("pattern", "format", "enum", "const", "additionalProperties")):
-        for limit in limits:
-            if old.get(limit) != new.get(limit) and not _is_schema(old.get(limit), new.get(limit)):
-                yield f"{place}: {limit} changed from {old.get(limit)} to {new.get(limit)}"
+    for name in _CONSTRAINTS:
+        one, other = old.get(name), new.get(name)
+        if one != other and not _is_schema(one, other):
+            yield f"{place}: {name} changed from {one} to {other}"
     before, after = old.get("properties", {}), new.get("properties", {})
     for name, schema in before.items():
         if name in after:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import FastAPI
@@ -79,6 +79,33 @@ def test_breaking_changes(fields: dict[str, object], problem: str) -> None:
     """Consumers of either release must be able to read events of both."""
     (change,) = changes(**fields)
     assert change.startswith(f"urn:event:things.changed:1: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("wider", "narrower", "constraint"),
+    [
+        (int, Annotated[int, Field(ge=1)], "minimum"),
+        (int, Annotated[int, Field(gt=1)], "exclusiveMinimum"),
+        (int, Annotated[int, Field(le=1)], "maximum"),
+        (int, Annotated[int, Field(lt=1)], "exclusiveMaximum"),
+        (str, Annotated[str, Field(min_length=1)], "minLength"),
+        (str, Annotated[str, Field(max_length=1)], "maxLength"),
+        (str, Annotated[str, Field(pattern="^a")], "pattern"),
+        (str, datetime, "format"),
+        (str, Literal["a"], "const"),
+        (list[int], Annotated[list[int], Field(min_length=1)], "minItems"),
+        (list[int], Annotated[list[int], Field(max_length=1)], "maxItems"),
+        (dict[str, int], Annotated[dict[str, int], Field(min_length=1)], "minProperties"),
+        (dict[str, int], Annotated[dict[str, int], Field(max_length=1)], "maxProperties"),
+        (dict[str, Any], dict[str, int], "additionalProperties"),
+    ],
+)
+def test_constraints(wider: object, narrower: object, constraint: str) -> None:
+    """Neither a new nor a removed constraint is compatible, within lists and choices either."""
+    for shape in (lambda field: field, lambda field: dict[str, field], lambda field: field | bool):
+        one, other = (schemas([event(field=(shape(field), ...))]) for field in (wider, narrower))
+        for change in (breaking_changes(one, other), breaking_changes(other, one)):
+            assert [f": {constraint} changed from " in text for text in change] == [True], change
 
 
 def test_removed_event() -> None:
