@@ -20,6 +20,9 @@ from tests.machinery.checkout import begin
 from tests.machinery.enabling import conflicts
 from tests.machinery.questions import PRESET, Questions
 from tests.machinery.rendering import ROOT, git, render
+from tests.machinery.shares import is_absent
+from tests.machinery.text_checks import absent_patterns
+from tests.test_questions import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +78,10 @@ def test_any_owner(
             run_update(project, data={toggle: not on}, defaults=True, overwrite=True)
 
         assert conflicts(project) == []
-        assert {name: _content(project / name) for name in theirs} == theirs
+        # What a feature owns goes with it, lines of the owner's included: `feature-removal` names it.
+        absent = absent_patterns(QUESTIONS, recorded(project))
+        kept = {name: None if is_absent(name, absent) else content for name, content in theirs.items()}
+        assert {name: _content(project / name) for name in theirs} == kept
         assert (project / "keel" / toggle).is_dir() is not on
         share_bytecode(project, resources.scratch / "bytecode")
         outcome = warm.run("app", "packages", directory=project, environment={"ENV_FILE": ""})

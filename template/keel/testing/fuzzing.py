@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import pytest
+from pydantic_core import to_jsonable_python
 
 from keel.testing.support import PATIENCE
 from keel.web.openapi.problems import MEDIA_TYPE
@@ -20,6 +21,8 @@ INEXPRESSIBLE = ("decimal_", "value_error", "assertion_error")
 
 SCHEMATIC = {"urn:problem:invalid-request", "about:blank"}
 """Problems that a schema can rule out. Any other 422 is a rule of the operation, which its document must name."""
+
+DURATION = "pydantic-duration"
 
 STREAMS = {"text/event-stream", "application/jsonl"}
 """Responses of these types may never end, and are tested elsewhere; so are cursors, which only the API can create, and
@@ -37,15 +40,18 @@ def fuzz(request: pytest.FixtureRequest, url: str, headers: dict[str, str], kind
     from httpx2 import get
     from hypothesis import HealthCheck, given, settings
     from hypothesis.errors import Unsatisfiable
+    from hypothesis.strategies import timedeltas
     from schemathesis import Case, GenerationMode
     from schemathesis.core.result import Ok
     from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+    schemathesis.openapi.format(DURATION, timedeltas().map(to_jsonable_python))
 
     mode = GenerationMode(kind)
     subtests: pytest.Subtests = request.getfixturevalue("subtests")
     plugins = request.config.pluginmanager.get_plugins()
     unguessable = [plugin.UNGUESSABLE for plugin in plugins if hasattr(plugin, "UNGUESSABLE")]
-    document = _decimals_as_numbers(get(f"{url}/openapi.json", timeout=PATIENCE).json())
+    document = _as_pydantic_means_it(get(f"{url}/openapi.json", timeout=PATIENCE).json())
     schema = schemathesis.openapi.from_dict(document)
     for result in schema.get_all_operations():
         assert isinstance(result, Ok)
@@ -102,12 +108,17 @@ def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return document["components"][kind][name]
 
 
-def _decimals_as_numbers(schema: Any) -> Any:
-    """Return a schema without the string form of decimals: its pattern is unbounded, and schemathesis cannot use it."""
+def _as_pydantic_means_it(schema: Any) -> Any:
+    """Return a schema without the string form of decimals, and with a format of its own for durations.
+
+    The pattern of decimals is unbounded, and schemathesis cannot use it. Pydantic writes durations of more than a year
+    as `P1Y2D`: ISO 8601, but not the format `duration`, which is that of RFC 3339.
+    """
     if isinstance(schema, list):
-        return [_decimals_as_numbers(each) for each in schema if not _is_decimal(each)]
+        return [_as_pydantic_means_it(each) for each in schema if not _is_decimal(each)]
     if isinstance(schema, dict):
-        return {name: _decimals_as_numbers(each) for name, each in schema.items()}
+        own = {"format": DURATION} if schema.get("format") == "duration" else {}
+        return {name: _as_pydantic_means_it(each) for name, each in schema.items()} | own
     return schema
 
 

@@ -78,6 +78,11 @@ async def read_orders(price: Decimal = Decimal(1), weight: float = 1, due: date 
     return f"{price} {weight} {due}"
 
 
+async def read_warranty() -> timedelta:
+    """Return more than a year, which Pydantic writes as `P1Y35D`."""
+    return timedelta(days=400)
+
+
 async def read_device(x_device: Annotated[str | None, Header()] = None) -> str | None:
     """Return a header that accepts any value."""
     return x_device
@@ -91,5 +96,6 @@ def test_ordinary_code(environment: None, kind: str, request: pytest.FixtureRequ
     app.post("/orders", responses=responses(TooDear))(create_order)
     app.get("/orders")(read_orders)
     app.get("/device")(read_device)
+    app.get("/warranty")(read_warranty)
     with Server(app) as server:
         fuzz(request, server.url, {}, kind)
