@@ -14,7 +14,8 @@ import pytest
 
 from keel.testing.ports import Port
 
-START_SECONDS = 60
+START_SECONDS = 180
+"""RabbitMQ takes eight on a quiet machine. A process that ends is noticed at once."""
 
 # The shell kills the server as soon as its standard input ends, so that none is left however the tests end.
 _SUPERVISE = '"$0" "$@" & read -r _; kill -9 0'
@@ -61,7 +62,9 @@ class Broker:
         while not self._accepts():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 self.kill()
-                raise TimeoutError(log.read_text(encoding="utf-8", errors="replace"))
+                raise TimeoutError(
+                    f"{self.url} accepts no connection: {log.read_text(encoding='utf-8', errors='replace')}"
+                )
             time.sleep(0.02)
 
     def kill(self) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -51,17 +51,17 @@ ONE = pytest.mark.parametrize("kind", [Valkey])
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[Broker]], Broker]]:
     """Return a function that starts a broker, which then runs for all tests."""
     running: dict[type[Broker], Broker] = {}
+    with ExitStack() as stack:
 
-    def get(kind: type[Broker]) -> Broker:
-        if kind not in running:
-            broker = kind(tmp_path_factory.mktemp(kind.__name__))
-            broker.start()
-            running[kind] = broker
-        return running[kind]
+        def get(kind: type[Broker]) -> Broker:
+            if kind not in running:
+                broker = kind(tmp_path_factory.mktemp(kind.__name__))
+                stack.callback(broker.close)
+                broker.start()
+                running[kind] = broker
+            return running[kind]
 
-    yield get
-    for broker in running.values():
-        broker.close()
+        yield get
 
 
 @pytest.fixture
