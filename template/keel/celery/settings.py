@@ -5,13 +5,13 @@ them, with the same meaning; `keel.celery.broker.client` overrides how Celery us
 """
 
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from keel import about
 from keel.celery.broker import tls
+from keel.celery.broker.urls import get_scheme, split_addresses
 from keel.settings import DevDefault, Settings, split_commas
 
 IN_PROCESS = "memory"
@@ -21,9 +21,9 @@ KEY_LENGTH = 32
 
 
 def _check_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in BROKERS or (parts.scheme != IN_PROCESS and not parts.hostname):
-        raise ValueError("write amqp://user:password@host:5672/vhost or redis://user:password@host:6379/1")
+    for address in split_addresses(value.get_secret_value()):
+        if address.scheme not in BROKERS or (address.scheme != IN_PROCESS and not address.hostname):
+            raise ValueError("write amqp://user:password@host:5672/vhost or redis://user:password@host:6379/1")
     tls.separate(value.get_secret_value())
     return value
 
@@ -82,7 +82,7 @@ class CelerySettings(Settings):
     @property
     def in_process(self) -> bool:
         """Whether the server runs tasks itself, without a broker."""
-        return urlsplit(self.broker_url.get_secret_value()).scheme == IN_PROCESS
+        return get_scheme(self.broker_url.get_secret_value()) == IN_PROCESS
 
     @model_validator(mode="after")
     def _check_limits(self) -> Self:

@@ -10,6 +10,7 @@ and `ssl_keyfile` in the query name files, `ssl_check_hostname=false` accepts a 
 `ssl_cert_reqs=none` any certificate. Characters such as @ and / in a password are percent-encoded.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +23,8 @@ _VALUES = {"ssl_cert_reqs": ("required", "none"), "ssl_check_hostname": ("true",
 _TLS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", *_VALUES}
 _OPTIONS = {*_TLS, "db", "sentinel_username", "sentinel_password"}
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
+# RFC 3986, appendix B. `urlsplit` rejects a list of hosts with an IPv6 address.
+_PARTS = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,12 @@ class RedisUrl:
         Raises:
             ValueError: it has none of the forms above; the message does not repeat the URL, which may contain secrets.
         """
-        parts = urlsplit(url)
-        scheme, _, kind = parts.scheme.partition("+")
-        options = dict(parse_qsl(parts.query))
+        parts = _PARTS.fullmatch(url)
+        if not parts:
+            raise ValueError(f"not a URL of a Redis server; write {EXAMPLE}")
+        prefix, authority, path, query = parts.groups(default="")
+        scheme, _, kind = prefix.lower().partition("+")
+        options = dict(parse_qsl(query))
         if unknown := options.keys() - _OPTIONS:
             raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
         for name, values in _VALUES.items():
@@ -55,15 +61,15 @@ class RedisUrl:
                 raise ValueError(f"{name} must be {' or '.join(values)}")
         if scheme != "rediss" and (useless := _TLS & options.keys()):
             raise ValueError(f"{', '.join(sorted(useless))}: only for TLS; write rediss")
-        login, _, hosts = parts.netloc.rpartition("@")
+        login, _, hosts = authority.rpartition("@")
         username, _, password = login.partition(":")
         user, secret = unquote(username) or None, unquote(password) or None
-        if scheme == "unix" and not kind and parts.path:
-            return cls("unix", path=parts.path, db=_number(options.get("db")), username=user, password=secret)
+        if scheme == "unix" and not kind and path:
+            return cls("unix", path=path, db=_number(options.get("db")), username=user, password=secret)
         form = _FORMS.get(kind)
         if scheme not in {"redis", "rediss"} or form is None or not hosts:
             raise ValueError(f"not a URL of a Redis server; write {EXAMPLE}")
-        service, db = "", parts.path.strip("/")
+        service, db = "", path.strip("/")
         if form == "sentinel":
             service, _, db = db.partition("/")
             if not service:

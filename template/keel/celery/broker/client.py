@@ -6,13 +6,13 @@ with what the task stores.
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from keel.celery.broker import signing, tls
+from keel.celery.broker.urls import get_scheme
 from keel.celery.settings import CelerySettings
 
 RUN_TASK = "keel.celery.run_task"
@@ -83,7 +83,7 @@ def configuration(settings: CelerySettings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "beat_scheduler": "keel.celery.worker.beat:LeasedScheduler",
         "beat_max_loop_interval": 1,
-        **_TRANSPORTS[urlsplit(url).scheme](settings),
+        **_TRANSPORTS[get_scheme(url)](settings),
     }
 
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 from opentelemetry.trace import SpanKind
 
 from keel.background.asyncio_tasks import spawn
+from keel.celery.broker.urls import get_scheme
 from keel.celery.settings import CelerySettings
 from keel.celery.tasks import metrics
 from keel.observability.tracing import step
@@ -99,7 +99,7 @@ class BrokerPublisher:
     def __init__(self, settings: CelerySettings, on_failure: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
         """Publish to a broker; `on_failure` gets the tasks that it did not accept."""
         self._settings = settings
-        self._system = "rabbitmq" if urlsplit(settings.broker_url.get_secret_value()).scheme in RABBITMQ else "redis"
+        self._system = "rabbitmq" if get_scheme(settings.broker_url.get_secret_value()) in RABBITMQ else "redis"
         self._on_failure = on_failure
         self._thread = ThreadPoolExecutor(1, "publisher")
         self._waiting: list[UUID] = []

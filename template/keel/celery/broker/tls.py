@@ -2,7 +2,9 @@
 
 import ssl
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
+
+from keel.celery.broker.urls import split_addresses
 
 SCHEMES = {"amqps", "rediss"}
 
@@ -16,7 +18,8 @@ def separate(url: str) -> tuple[str, dict[str, Any] | None]:
     Raises:
         ValueError: an option has an invalid value, or the scheme is one without TLS.
     """
-    scheme = urlsplit(url).scheme
+    brokers = split_addresses(url)
+    scheme = brokers[0].scheme
     address, _, query = url.partition("?")
     others = dict(parse_qsl(query))
     options = {name: others.pop(name) for name in _FILES | _VALUES.keys() if name in others}
@@ -36,5 +39,5 @@ def separate(url: str) -> tuple[str, dict[str, Any] | None]:
         made = {"cert_reqs": reqs, **{name.removeprefix("ssl_"): path for name, path in options.items()}}
         if named:
             # Without it, amqp accepts a certificate for any host. None means the host of each broker in turn.
-            made["server_hostname"] = None if ";" in address else urlsplit(url).hostname
+            made["server_hostname"] = brokers[0].hostname if len(brokers) == 1 else None
     return f"{address}?{urlencode(others)}" if others else address, made

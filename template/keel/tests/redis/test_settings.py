@@ -24,6 +24,14 @@ URLS = {
     "redis+sentinel://a,b:7/main/4?sentinel_password=x": RedisUrl(
         "sentinel", (("a", 26379), ("b", 7)), service="main", db=4, options={"sentinel_password": "x"}
     ),
+    "REDIS+cluster://u:p@a,[::1]:7,[fe80::2]?db=0#ignored": RedisUrl(
+        "cluster",
+        (("a", 6379), ("::1", 7), ("fe80::2", 6379)),
+        username="u",
+        password="p",
+        options={"db": "0"},
+    ),
+    "redis+sentinel://[::1],[::2]/main": RedisUrl("sentinel", (("::1", 26379), ("::2", 26379)), service="main"),
     "rediss+cluster://u:p@a:1,b": RedisUrl("cluster", (("a", 1), ("b", 6379)), tls=True, username="u", password="p"),
 }
 
@@ -32,6 +40,8 @@ WRONG = {
     "redis:///0": "not a URL of a Redis server",
     "unix+cluster:///run/redis.sock": "not a URL of a Redis server",
     "unix://": "not a URL of a Redis server",
+    "localhost:6379": "not a URL of a Redis server",
+    "redis+cluster://a,[::1": "Invalid IPv6 URL",
     "redis://h/\u0661": "the database must be a number",
     "redis+ring://h": "not a URL of a Redis server",
     "redis://h:port": "Port could not be cast",
