@@ -86,8 +86,12 @@ class Broker:
         return True
 
     def __enter__(self) -> Self:
-        """Start."""
-        self.start()
+        """Start; a server that does not start releases its port."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,6 +118,16 @@ class RabbitMQ(Broker):
 
     scheme = "amqp"
 
+    def __init__(self, directory: Path) -> None:
+        """Keep files in a directory."""
+        super().__init__(directory)
+        self._distribution = Port()
+
+    def close(self) -> None:
+        """Kill the server and release its ports."""
+        super().close()
+        self._distribution.close()
+
     def command(self) -> list[str]:
         """Return the program; the test is skipped where there is none."""
         # Debian's own command can only be run by root, and switches to another user.
@@ -133,7 +147,7 @@ class RabbitMQ(Broker):
             "RABBITMQ_NODENAME": f"tests{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(self.port + 1),
+            "RABBITMQ_DIST_PORT": str(self._distribution.number),
             "RABBITMQ_BASE": str(self.directory),
             "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
             "RABBITMQ_LOG_BASE": str(self.directory),

@@ -91,12 +91,19 @@ class Server:
         os.kill(self._pid, number)
 
     def __enter__(self) -> Self:
-        """Start."""
-        self.start()
+        """Start; a server that does not start releases its port."""
+        try:
+            self.start()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
+        self._close()
+
+    def _close(self) -> None:
         self.stop()
         self._port.close()
 
