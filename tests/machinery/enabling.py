@@ -46,7 +46,7 @@ BRIEFER_PIPELINE = (*REVISIONS, (*_TYPES, "app", "migrations"), _CONTRACTS)
 #: Commands of a project that only print something.
 _TELLING = {"upgrades", "settings"}
 #: The tests that examine migrations.
-_TESTS_OF_REVISIONS = "keel/tests/db/test_migrations.py"
+_TESTS_OF_REVISIONS = ("keel/tests/db/test_migrations.py", "keel/tests/postgresql/test_locks.py")
 
 
 def lived_in(
@@ -88,11 +88,12 @@ def follow(
     which the combinations have run.
     """
     printed = []
+    revisions = [path for path in _TESTS_OF_REVISIONS if (isolated.project / path).is_file()]
     for program, *arguments in commands:
         if passed and _TELLING & {*arguments}:
             continue
         if program == "uv":
-            less = (_TESTS_OF_REVISIONS,) if passed else left_out
+            less = revisions if passed else left_out
             printed.append(isolated.must(*arguments, *(less if arguments == ["run", "pytest"] else ())))
         else:
             assert program == "git", f"The message says to run {program}"
@@ -108,7 +109,7 @@ def left_to_combinations(project: Path, *but: str) -> list[str]:
     For a project that is identical to a fresh copy with the same edits. Tests of the owner's packages and of
     migrations are still run, and those in the folders `but`.
     """
-    kept = {"keel/tests/test_packages.py", _TESTS_OF_REVISIONS}
+    kept = {"keel/tests/test_packages.py", *_TESTS_OF_REVISIONS}
     shared = [path for path in shared_files(project) if path not in kept and not {*but} & {*path.split("/")}]
     return [f"--ignore={path}" for path in shared]
 

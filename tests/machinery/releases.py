@@ -87,7 +87,7 @@ def add_middleware(repository: Path) -> None:
     test = repository / "template/keel/tests/test_version.py"
     test.write_text(_MIDDLEWARE_TEST, encoding="utf-8")
     application = core / "application.py"
-    before = "    chosen.append(Middleware(GZipMiddleware"
+    before = "    chosen.append(Middleware(LivenessMiddleware"
     insert_before(application, before, "    chosen.append(Middleware(VersionMiddleware))\n")
     imported = "from keel.settings import CoreSettings\n"
     replace(application, imported, f"{imported}from keel.version import VersionMiddleware\n")

@@ -26,7 +26,10 @@ SQUAWK = Path(sysconfig.get_path("scripts")) / "squawk"
 ACCEPTED = re.compile(r"#\s*accepted: ([\w, -]+)")
 #: Matters of taste; time limits and transactions, which every migration is given by its connection.
 IRRELEVANT = (
+    "ban-char-field",
     "prefer-bigint-over-int",
+    "prefer-bigint-over-smallint",
+    "prefer-identity",
     "prefer-robust-stmts",
     "prefer-text-field",
     "require-lock-timeout",
@@ -84,6 +87,13 @@ def test_the_linter_works(statement: str, rule: str) -> None:
 
     assert [rule in line for line in found] == [True]
     assert findings(statement, rule) == []
+
+
+def test_matters_of_taste_are_accepted() -> None:
+    """A table may have the columns that SQLAlchemy makes of common types."""
+    columns = "id BIGSERIAL PRIMARY KEY, rank SMALLINT, count INTEGER, code CHAR(2), name VARCHAR(40)"
+
+    assert findings(f"CREATE TABLE widgets ({columns});") == []
 
 
 async def test_a_migration_does_not_wait_long_for_a_table(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
