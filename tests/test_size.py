@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.machinery.questions import Questions
 
 #: What there is, and what it is to become. Lower the first when something goes.
-SERVING, SERVING_GOAL = 5525, 2800
+SERVING, SERVING_GOAL = 5521, 2800
 OPERATING, OPERATING_GOAL = 2203, 1600
 MODULES, MODULES_GOAL = 62, 45
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -51,8 +52,9 @@ def to_arrow(rows: Sequence[Any] | pd.DataFrame, row: type[BaseModel]) -> pa.Tab
 
 
 def column(rows: Sequence[Any], name: str) -> Sequence[Any]:
-    """Return the values of a column."""
-    return [row[name] if isinstance(row, Mapping) else getattr(row, name) for row in rows]
+    """Return the values of a column; the rows are all mappings, or none is."""
+    read = itemgetter(name) if rows and isinstance(rows[0], Mapping) else attrgetter(name)
+    return [*map(read, rows)]
 
 
 def _plain(value: Any) -> Any:

@@ -89,13 +89,7 @@ def read_cursor(statement: Select[*tuple[Any, ...]], order: str, cursor: str | N
 
 
 def ordered(statement: Select[*tuple[Any, ...]], order: str, after: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """Add an order, and the conditions for rows after a cursor.
-
-    Args:
-        statement: selects `id` and the column of the order.
-        order: see `paginate`.
-        after: the names of the cursor's parameters; see `read_cursor`.
-    """
+    """Order a statement as `paginate` does, after a cursor whose parameters (`read_cursor`) have the names `after`."""
     columns = statement.selected_columns
     key, id_ = columns[order.removeprefix("-")], columns["id"]
     descending, nullable = order.startswith("-"), _nullable(columns, key)
@@ -122,7 +116,9 @@ def to_page(rows: Sequence[AnyRow], schema: type[T], order: str, limit: int) -> 
     if len(rows) > limit:
         last = rows[limit - 1]
         following = encode(order, (getattr(last, order.removeprefix("-")), last.id))
-    return _page(schema).validate_python({"items": rows[:limit], "next": following}, from_attributes=True)
+    # From dictionaries, Pydantic builds items three times as fast as from attributes of rows.
+    items = [dict(zip(row._fields, row, strict=True)) for row in rows[:limit]]
+    return _page(schema).validate_python({"items": items, "next": following}, from_attributes=True, extra="ignore")
 
 
 @cache

@@ -96,6 +96,19 @@ VALUES: list[tuple[TypeEngine[Any], list[Any]]] = [
 ]
 
 
+class Strict(BaseModel, extra="forbid"):
+    """A schema with fewer fields than there are columns."""
+
+    id: UUID
+
+
+async def test_columns_without_a_field(database: Database) -> None:
+    """They are left out, even if the schema refuses unknown fields: callers send none of them."""
+    page = await paginate(database.read, rows(Integer(), [1]), Strict, order="value")
+
+    assert page.items == [Strict(id=UUID(int=0))]
+
+
 @pytest.mark.parametrize(("type_", "values"), VALUES, ids=lambda item: type(item).__name__)
 @pytest.mark.parametrize("order", ["value", "-value"])
 async def test_pages_are_complete(database: Database, type_: TypeEngine[Any], values: list[Any], order: str) -> None:
