@@ -70,7 +70,7 @@ def assistant(resources: Resources, place: Path, *, auth: bool = False, **variab
 
 
 def ask(browser: Browser, text: str) -> None:
-    """Write a question as a whole, and press Enter."""
+    """Write a question as a whole, press Enter, and wait until its answer has begun."""
     browser.until(lambda: browser.script("return !document.querySelector('#send').hidden"))
     browser.script(
         "const field = document.querySelector('#question');"
@@ -78,6 +78,8 @@ def ask(browser: Browser, text: str) -> None:
         text,
     )
     browser.press(Keys.ENTER)
+    asked = "return document.querySelector('#messages > li:nth-last-child(2) .plain')?.textContent"
+    browser.until(lambda: browser.script(asked) == text, f"nothing answered {text!r}")
 
 
 def last(browser: Browser, selector: str = "") -> str:
