@@ -92,15 +92,16 @@ def _watch_connections(engine: AsyncEngine, *, read_only: bool = False) -> None:
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]) -> Any:
         try:
-            connection = dialect.connect(*arguments, **options)
+            return dialect.connect(*arguments, **options)
         except (OSError, dialect.dbapi.Error) as error:
             hint = f" ({_POOLER})" if READ_ONLY in str(error) else ""
             raise dialect.dbapi.OperationalError(f"{error}{hint}") from error
-        # A pooler may have ignored the option.
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def refuse_writable(connection: Any, _: Any) -> None:
+        # Here and not above: the pool closes a connection whose event fails or is cancelled.
         if read_only and connection.run_async(_ask_read_only) != "on":
-            connection.terminate()
-            raise dialect.dbapi.OperationalError(f"{READ_ONLY} is ignored ({_POOLER})")
-        return connection
+            raise engine.dialect.loaded_dbapi.OperationalError(f"{READ_ONLY} is ignored ({_POOLER})")
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def explain(context: ExceptionContext) -> Exception | None:
