@@ -18,8 +18,8 @@ async def create(settings: KafkaSettings, names: Sequence[str]) -> list[str]:
         KafkaError: the brokers do not answer, or refuse.
     """
     admin = AIOKafkaAdminClient(**connection_options(settings))
-    await admin.start()
     try:
+        await admin.start()
         missing = sorted(set(names) - set(await admin.list_topics()))
         if not missing:
             return []
