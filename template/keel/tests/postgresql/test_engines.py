@@ -33,6 +33,6 @@ async def test_cancelled(database: Database, use: Callable[[Database], Awaitable
         using.cancel()
         await asyncio.wait([using])
         await another.close()
-        # The garbage collector would warn of an open connection, and the warning fails the test.
-        gc.collect()
+    # The garbage collector would warn of an open connection, and the warning fails the test.
+    gc.collect()
     assert await database.read.scalar(select(1)) == 1
