@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "TEST_REDIS_URL"
 
-_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
+_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!; wait'
 
 
 @contextlib.contextmanager

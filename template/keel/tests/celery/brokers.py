@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 import pytest
 
 from keel.testing.ports import Port
+from keel.testing.support import PATIENCE
 
 START_SECONDS = 180
 """RabbitMQ takes eight on a quiet machine. A process that ends is noticed at once."""
@@ -68,10 +69,14 @@ class Broker:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill the server."""
+        """Kill the server; it has released its port when this returns."""
         if self._process:
             process, self._process = self._process, None
             process.communicate()
+            # The shell was killed with the server, and has not waited for its end.
+            deadline = time.monotonic() + PATIENCE
+            while self._accepts() and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def close(self) -> None:
         """Kill the server and release the port."""

@@ -17,8 +17,9 @@ from keel.testing.breakable import Breakable
 from keel.testing.ports import Port
 from keel.testing.support import PATIENCE
 
-# The shell kills the server when its standard input closes, even if the tests are killed.
-_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!'
+# The shell kills the server when its standard input closes, even if the tests are killed, and ends after it: until
+# then, the server has its port.
+_SUPERVISE = '"$0" "$@" & read -r _; kill -9 $!; wait'
 
 
 class Server:
@@ -28,6 +29,7 @@ class Server:
         """Use a directory for files; without options nothing is persisted."""
         self._port = port or Port()
         self.port = self._port.number
+        self._log = directory / f"{self.port}.log"
         self._options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *options]
         if sentinel:
             file = directory / "sentinel.conf"
@@ -48,22 +50,23 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait until the server answers."""
-        self._process = subprocess.Popen(  # noqa: S603 - our own words
-            ["/bin/sh", "-c", _SUPERVISE, str(_program()), *self._options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                ["/bin/sh", "-c", _SUPERVISE, str(_program()), *self._options],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + PATIENCE
         with self.client() as client:
             while True:
                 try:
                     self._pid: int = client.info("server")["process_id"]
-                except RedisError:
+                except RedisError as error:
                     if time.monotonic() > deadline or self._process.poll() is not None:
                         self.stop()
-                        raise
+                        raise TimeoutError(f"{self.url}: {self._log.read_text(errors='replace')}") from error
                     time.sleep(0.005)
                 else:
                     return
