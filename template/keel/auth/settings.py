@@ -33,7 +33,7 @@ def _strong(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         except ValueError:
             raise ValueError(f"a key must be base64url text; {HOW_TO_MAKE_A_KEY}") from None
         if length < KEY_BYTES:
-            raise ValueError(f"a key must encode at least {KEY_BYTES} bytes, 43 characters of base64url; {HOW_TO_MAKE_A_KEY}")
+            raise ValueError(f"a key must be base64url of at least {KEY_BYTES} bytes; {HOW_TO_MAKE_A_KEY}")
     return keys
 
 
