@@ -116,7 +116,7 @@ def to_page(rows: Sequence[AnyRow], schema: type[T], order: str, limit: int) -> 
     if len(rows) > limit:
         last = rows[limit - 1]
         following = encode(order, (getattr(last, order.removeprefix("-")), last.id))
-    # From dictionaries, Pydantic builds items three times as fast as from attributes of rows.
+    # From dictionaries, Pydantic builds items three times as fast as from attributes. `Row._fields` is public.
     items = [dict(zip(row._fields, row, strict=True)) for row in rows[:limit]]
     return _page(schema).validate_python({"items": items, "next": following}, from_attributes=True, extra="ignore")
 
